@@ -1,0 +1,35 @@
+# Helpers that every folder's CMakeLists.txt uses, so that flags and layout are said once.
+
+add_library(diptych_flags INTERFACE)
+target_compile_options(diptych_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror
+                                               -fvisibility=hidden)
+target_include_directories(diptych_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+if(DIPTYCH_SANITIZE)
+  target_compile_options(diptych_flags INTERFACE -fsanitize=address,undefined
+                                                 -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(diptych_flags INTERFACE -fsanitize=address,undefined)
+endif()
+if(DIPTYCH_FUZZ)
+  target_compile_options(diptych_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# diptych_library(<folder> SOURCES a.cc b.cc [DEPENDS base mil ...] [LINK some::target ...])
+# The library of src/<folder>; it may include the headers of the folders it depends on.
+function(diptych_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  add_library(diptych_${name} STATIC ${ARG_SOURCES})
+  list(TRANSFORM ARG_DEPENDS PREPEND diptych_)
+  target_link_libraries(diptych_${name} PUBLIC diptych_flags ${ARG_DEPENDS} ${ARG_LINK})
+endfunction()
+
+# diptych_test(<folder> SOURCES a_test.cc ... [DEPENDS pte ...])
+# One GoogleTest executable for test/<folder>.
+function(diptych_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  add_executable(test_${name} ${ARG_SOURCES})
+  list(TRANSFORM ARG_DEPENDS PREPEND diptych_)
+  target_link_libraries(test_${name} PRIVATE ${ARG_DEPENDS} diptych_testing GTest::gmock
+                                             GTest::gtest_main ${ARG_LINK})
+  gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
+                       PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,98 @@
+// The one error idiom of diptych: fallible functions return Result<T>.
+//
+// No exception crosses our APIs and no data, however damaged, aborts the process. An error is one
+// line that says where, what was expected, what was found and what to do; a list may follow it.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <utility>
+#include <vector>
+
+namespace diptych {
+
+enum class ErrorCode : uint8_t {
+  InvalidData,      // a file or message is damaged or contradicts itself
+  Unsupported,      // well formed, but outside what diptych implements
+  NotFound,         // a file, method, tensor or key does not exist
+  InvalidArgument,  // the caller asked for something impossible
+  Io,               // the operating system refused
+  Cancelled,        // the user interrupted
+  Internal,         // a bug of ours
+};
+
+// Why a call failed. `context` grows leftwards as the error rises ("model.pte: segment 3"), so that
+// each layer says only what it knows.
+struct Error {
+  ErrorCode code = ErrorCode::Internal;
+  std::string context;
+  std::string message;
+  std::vector<std::string> items;  // a list that belongs to the message; any length
+
+  // "context: message", then one indented line per item, at most 20 and "and N more".
+  std::string to_string() const;
+
+  // Prepends `where` to the context.
+  Error within(std::string_view where) &&;
+};
+
+template <class T>
+using Result = tl::expected<T, Error>;
+using Status = Result<void>;
+
+template <class... Args>
+tl::unexpected<Error> fail(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
+  return tl::unexpected(Error{code, {}, fmt::format(format, std::forward<Args>(args)...), {}});
+}
+
+// Shorthands for the commonest codes; the text says what was expected and what was found.
+template <class... Args>
+tl::unexpected<Error> invalid_data(fmt::format_string<Args...> format, Args&&... args) {
+  return fail(ErrorCode::InvalidData, format, std::forward<Args>(args)...);
+}
+template <class... Args>
+tl::unexpected<Error> unsupported(fmt::format_string<Args...> format, Args&&... args) {
+  return fail(ErrorCode::Unsupported, format, std::forward<Args>(args)...);
+}
+template <class... Args>
+tl::unexpected<Error> invalid_argument(fmt::format_string<Args...> format, Args&&... args) {
+  return fail(ErrorCode::InvalidArgument, format, std::forward<Args>(args)...);
+}
+template <class... Args>
+tl::unexpected<Error> not_found(fmt::format_string<Args...> format, Args&&... args) {
+  return fail(ErrorCode::NotFound, format, std::forward<Args>(args)...);
+}
+
+// The same result, its error (if any) placed within `where`.
+template <class T>
+Result<T> within(std::string_view where, Result<T> result) {
+  if (!result) return tl::unexpected(std::move(result.error()).within(where));
+  return result;
+}
+
+namespace detail {
+template <class T>
+T take(Result<T>&& result) {
+  return std::move(*result);
+}
+inline void take(Status&&) {}
+}  // namespace detail
+
+// The value of a Result<T> expression, or an early return of its error from the enclosing function:
+//   auto file = TRY(MappedFile::open(path));
+// The only macro of its kind in the project.
+#define TRY(...) DIPTYCH_TRY_IMPL(__COUNTER__, __VA_ARGS__)
+#define DIPTYCH_TRY_IMPL(id, ...) DIPTYCH_TRY_NAMED(id, __VA_ARGS__)
+#define DIPTYCH_TRY_NAMED(id, ...)                                                \
+  __extension__({                                                                 \
+    auto diptych_result_##id = (__VA_ARGS__);                                     \
+    if (!diptych_result_##id) [[unlikely]]                                        \
+      return ::tl::unexpected(std::move(diptych_result_##id).error());            \
+    ::diptych::detail::take(std::move(diptych_result_##id));                      \
+  })
+
+}  // namespace diptych

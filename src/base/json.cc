@@ -1,0 +1,151 @@
+#include "base/json.h"
+
+#include <set>
+#include <vector>
+
+namespace diptych {
+
+namespace {
+
+constexpr int kMaxDepth = 64;
+
+// Builds a Json through the SAX interface, whose callbacks let us stop at depth and duplicates.
+class Builder {
+ public:
+  using number_integer_t = Json::number_integer_t;
+  using number_unsigned_t = Json::number_unsigned_t;
+  using number_float_t = Json::number_float_t;
+  using string_t = Json::string_t;
+  using binary_t = Json::binary_t;
+
+  bool null() { return put(nullptr); }
+  bool boolean(bool value) { return put(value); }
+  bool number_integer(number_integer_t value) { return put(value); }
+  bool number_unsigned(number_unsigned_t value) { return put(value); }
+  bool number_float(number_float_t value, const string_t&) { return put(value); }
+  bool string(string_t& value) { return put(std::move(value)); }
+  bool binary(binary_t&) { return false; }
+  bool start_object(std::size_t) { return push(Json::object()); }
+  bool start_array(std::size_t) { return push(Json::array()); }
+  bool end_object() { return pop(); }
+  bool end_array() { return pop(); }
+  bool key(string_t& value) {
+    if (!keys_.back().insert(value).second) {
+      error = fmt::format("key \"{}\" occurs twice in one object", value);
+      return false;
+    }
+    key_ = std::move(value);
+    return true;
+  }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) {
+    error = fmt::format("malformed JSON at offset {}", position);
+    return false;
+  }
+
+  Json root;
+  std::string error;
+
+ private:
+  template <class T>
+  bool put(T&& value) {
+    place(Json(std::forward<T>(value)));
+    return true;
+  }
+  Json* place(Json value) {
+    if (open_.empty()) {
+      root = std::move(value);
+      return &root;
+    }
+    Json& parent = *open_.back();
+    if (parent.is_array()) {
+      parent.push_back(std::move(value));
+      return &parent.back();
+    }
+    // Keys are unique here, so append without ordered_map's linear search.
+    auto& members = parent.get_ref<Json::object_t&>();
+    static_cast<std::vector<Json::object_t::value_type>&>(members).emplace_back(key_,
+                                                                                std::move(value));
+    return &members.back().second;
+  }
+  bool push(Json container) {
+    if (open_.size() >= kMaxDepth) {
+      error = fmt::format("nesting deeper than {} levels", kMaxDepth);
+      return false;
+    }
+    open_.push_back(place(std::move(container)));
+    keys_.emplace_back();
+    return true;
+  }
+  bool pop() {
+    open_.pop_back();
+    keys_.pop_back();
+    return true;
+  }
+
+  std::vector<Json*> open_;
+  std::vector<std::set<std::string>> keys_;
+  std::string key_;
+};
+
+tl::unexpected<Error> wrong_kind(std::string_view key, std::string_view expected,
+                                 const Json& found) {
+  std::string text = dump_json(found);
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return invalid_data("\"{}\": expected {}, found {}", key, expected, text);
+}
+
+}  // namespace
+
+Result<Json> parse_json(std::string_view text) {
+  Builder builder;
+  if (!Json::sax_parse(text, &builder)) {
+    return invalid_data("{}", builder.error.empty() ? "malformed JSON" : builder.error);
+  }
+  return std::move(builder.root);
+}
+
+Result<const Json*> json_member(const Json& object, std::string_view key) {
+  if (!object.is_object()) return wrong_kind(key, "an object around it", object);
+  auto found = object.find(std::string(key));
+  if (found == object.end()) return not_found("key \"{}\" is missing", key);
+  return &*found;
+}
+
+Result<std::string> json_string(const Json& object, std::string_view key) {
+  const Json* value = TRY(json_member(object, key));
+  if (!value->is_string()) return wrong_kind(key, "a string", *value);
+  return value->get<std::string>();
+}
+
+Result<int64_t> json_int(const Json& object, std::string_view key) {
+  const Json* value = TRY(json_member(object, key));
+  if (value->is_number_unsigned() && value->get<uint64_t>() > INT64_MAX) {
+    return wrong_kind(key, "a 64-bit integer", *value);
+  }
+  if (value->is_number_integer()) return value->get<int64_t>();
+  if (value->is_number_float()) {
+    const double number = value->get<double>();
+    if (number >= -0x1p53 && number <= 0x1p53 && number == static_cast<double>(static_cast<int64_t>(number))) {
+      return static_cast<int64_t>(number);
+    }
+  }
+  return wrong_kind(key, "an integer", *value);
+}
+
+Result<double> json_number(const Json& object, std::string_view key) {
+  const Json* value = TRY(json_member(object, key));
+  if (!value->is_number()) return wrong_kind(key, "a number", *value);
+  return value->get<double>();
+}
+
+Result<bool> json_bool(const Json& object, std::string_view key) {
+  const Json* value = TRY(json_member(object, key));
+  if (!value->is_boolean()) return wrong_kind(key, "true or false", *value);
+  return value->get<bool>();
+}
+
+std::string dump_json(const Json& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace diptych

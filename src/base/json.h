@@ -1,0 +1,29 @@
+// The one JSON idiom: nlohmann's ordered value, parsed without exceptions and with a depth limit.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace diptych {
+
+using Json = nlohmann::ordered_json;
+
+// Parses a whole JSON text. Errors name the byte offset. Nesting deeper than 64 is refused, so that
+// recursive walks over the result are safe; a key that occurs twice in one object is refused too.
+Result<Json> parse_json(std::string_view text);
+
+// Members of an object, with errors that name the key, the expected kind and what was found.
+Result<const Json*> json_member(const Json& object, std::string_view key);
+Result<std::string> json_string(const Json& object, std::string_view key);
+Result<int64_t> json_int(const Json& object, std::string_view key);  // a number without fraction
+Result<double> json_number(const Json& object, std::string_view key);
+Result<bool> json_bool(const Json& object, std::string_view key);
+
+// The text of a value, invalid UTF-8 replaced; indent < 0 gives one line.
+std::string dump_json(const Json& value, int indent = -1);
+
+}  // namespace diptych
