@@ -1,8 +1,10 @@
 # Helpers that every folder's CMakeLists.txt uses, so that flags and layout are said once.
 
 add_library(diptych_flags INTERFACE)
-target_compile_options(diptych_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror
-                                               -fvisibility=hidden)
+target_compile_options(diptych_flags INTERFACE
+  -Wall -Wextra -Wnon-virtual-dtor -Werror -fvisibility=hidden
+  # GCC's plain -Wshadow also objects to constructor parameters named like the members they set.
+  $<IF:$<CXX_COMPILER_ID:GNU>,-Wshadow=local,-Wshadow>)
 target_include_directories(diptych_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 if(DIPTYCH_SANITIZE)
   target_compile_options(diptych_flags INTERFACE -fsanitize=address,undefined

@@ -37,34 +37,58 @@ class Mutator {
   void mutate(Input& input) {
     const size_t at = below(input.size());
     switch (below(7)) {
-      case 0: input[at] ^= std::byte(1u << below(8)); break;
-      case 1: input[at] = std::byte(below(256)); break;
-      case 2: overwrite_integer(input, at); break;
-      case 3: input.resize(at); break;
+      case 0:
+        input[at] ^= std::byte(1u << below(8));
+        break;
+      case 1:
+        input[at] = std::byte(below(256));
+        break;
+      case 2:
+        overwrite_integer(input, at);
+        break;
+      case 3:
+        input.resize(at);
+        break;
       case 4: {  // splice in a piece of a seed
         const Input& other = seeds_[below(seeds_.size())];
         const size_t from = below(other.size());
         const size_t n = std::min({below(64) + 1, other.size() - from, input.size() - at});
-        std::copy_n(other.begin() + static_cast<long>(from), n, input.begin() + static_cast<long>(at));
+        std::copy_n(other.begin() + static_cast<long>(from), n,
+                    input.begin() + static_cast<long>(at));
         break;
       }
       case 5: {  // repeat a piece
         const size_t n = std::min(below(64) + 1, input.size() - at);
-        const Input piece(input.begin() + static_cast<long>(at), input.begin() + static_cast<long>(at + n));
+        const Input piece(input.begin() + static_cast<long>(at),
+                          input.begin() + static_cast<long>(at + n));
         input.insert(input.begin() + static_cast<long>(at), piece.begin(), piece.end());
         break;
       }
       default: {  // cut a piece out
         const size_t n = std::min(below(64) + 1, input.size() - at);
-        input.erase(input.begin() + static_cast<long>(at), input.begin() + static_cast<long>(at + n));
+        input.erase(input.begin() + static_cast<long>(at),
+                    input.begin() + static_cast<long>(at + n));
       }
     }
   }
 
   void overwrite_integer(Input& input, size_t at) {
-    static constexpr uint64_t kInteresting[] = {
-        0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
-        0x7FFFFFFFFFFFFFFF, 0x8000000000000000, 0xFFFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFC0};
+    static constexpr uint64_t kInteresting[] = {0,
+                                                1,
+                                                2,
+                                                0x7F,
+                                                0x80,
+                                                0xFF,
+                                                0x7FFF,
+                                                0x8000,
+                                                0xFFFF,
+                                                0x7FFFFFFF,
+                                                0x80000000,
+                                                0xFFFFFFFF,
+                                                0x7FFFFFFFFFFFFFFF,
+                                                0x8000000000000000,
+                                                0xFFFFFFFFFFFFFFFF,
+                                                0xFFFFFFFFFFFFFFC0};
     const uint64_t value = kInteresting[below(std::size(kInteresting))] + below(3) - 1;
     const size_t width = std::min<size_t>(size_t{1} << below(4), input.size() - at);
     std::memcpy(&input[at], &value, width);
@@ -101,7 +125,8 @@ int main(int argc, char** argv) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     slowest = std::max(slowest, took.count());
     if (took.count() > 10) {
-      std::fprintf(stderr, "run %ld of seed %lu took %.1f s\n", i, static_cast<unsigned long>(seed), took.count());
+      std::fprintf(stderr, "run %ld of seed %lu took %.1f s\n", i, static_cast<unsigned long>(seed),
+                   took.count());
       return 1;
     }
   }

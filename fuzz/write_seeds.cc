@@ -1,4 +1,5 @@
-// Lets a libFuzzer executable write its own seed corpus: DIPTYCH_WRITE_SEEDS=DIR fuzz_<name> -runs=0
+// Lets a libFuzzer executable write its own seed corpus: DIPTYCH_WRITE_SEEDS=DIR fuzz_<name>
+// -runs=0
 
 #include <cstdint>
 #include <cstdio>

@@ -87,12 +87,12 @@ inline void take(Status&&) {}
 // The only macro of its kind in the project.
 #define TRY(...) DIPTYCH_TRY_IMPL(__COUNTER__, __VA_ARGS__)
 #define DIPTYCH_TRY_IMPL(id, ...) DIPTYCH_TRY_NAMED(id, __VA_ARGS__)
-#define DIPTYCH_TRY_NAMED(id, ...)                                                \
-  __extension__({                                                                 \
-    auto diptych_result_##id = (__VA_ARGS__);                                     \
-    if (!diptych_result_##id) [[unlikely]]                                        \
-      return ::tl::unexpected(std::move(diptych_result_##id).error());            \
-    ::diptych::detail::take(std::move(diptych_result_##id));                      \
+#define DIPTYCH_TRY_NAMED(id, ...)                                     \
+  __extension__({                                                      \
+    auto diptych_result_##id = (__VA_ARGS__);                          \
+    if (!diptych_result_##id) [[unlikely]]                             \
+      return ::tl::unexpected(std::move(diptych_result_##id).error()); \
+    ::diptych::detail::take(std::move(diptych_result_##id));           \
   })
 
 }  // namespace diptych

@@ -17,9 +17,7 @@ void Hasher::add(std::string_view text) {
   add(static_cast<uint64_t>(text.size()));
   add(as_bytes(text));
 }
-void Hasher::add(uint64_t number) {
-  XXH3_128bits_update(state_->xxh, &number, sizeof number);
-}
+void Hasher::add(uint64_t number) { XXH3_128bits_update(state_->xxh, &number, sizeof number); }
 
 Digest Hasher::digest() const {
   const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh);
@@ -27,8 +25,8 @@ Digest Hasher::digest() const {
 }
 
 std::string uuid_from(const Digest& digest) {
-  const uint64_t high = (digest[0] & ~0xF000ull) | 0x4000ull;                 // version 4
-  const uint64_t low = (digest[1] & ~(3ull << 62)) | (2ull << 62);            // RFC 4122 variant
+  const uint64_t high = (digest[0] & ~0xF000ull) | 0x4000ull;       // version 4
+  const uint64_t low = (digest[1] & ~(3ull << 62)) | (2ull << 62);  // RFC 4122 variant
   return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", high >> 32, (high >> 16) & 0xFFFF,
                      high & 0xFFFF, low >> 48, low & 0xFFFFFFFFFFFF);
 }

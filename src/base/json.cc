@@ -125,7 +125,8 @@ Result<int64_t> json_int(const Json& object, std::string_view key) {
   if (value->is_number_integer()) return value->get<int64_t>();
   if (value->is_number_float()) {
     const double number = value->get<double>();
-    if (number >= -0x1p53 && number <= 0x1p53 && number == static_cast<double>(static_cast<int64_t>(number))) {
+    if (number >= -0x1p53 && number <= 0x1p53 &&
+        number == static_cast<double>(static_cast<int64_t>(number))) {
       return static_cast<int64_t>(number);
     }
   }

@@ -1,5 +1,6 @@
-// An in-memory ML Program: the hinge of diptych. The exporter ends in it, the engine starts from it;
-// files are just its serialised form. Source of the model: Apple's MIL (coremltools, MIL.proto).
+// An in-memory ML Program: the hinge of diptych. The exporter ends in it, the engine starts from
+// it; files are just its serialised form. Source of the model: Apple's MIL (coremltools,
+// MIL.proto).
 //
 // Differences from the serialised form, all to make passes simple:
 //   - Constants are not operations. A Value is an input, a constant or the result of an Op;
@@ -31,10 +32,10 @@ struct Value {
   std::string name;  // unique in the function
   TensorType type;
   Kind kind = Kind::Input;
-  Op* producer = nullptr;    // for a Result
-  int result_index = 0;      // which output of the producer
-  WeightRef weight;          // for a Constant whose dtype is not String
-  std::string text;          // for a Constant of dtype String (a scalar)
+  Op* producer = nullptr;  // for a Result
+  int result_index = 0;    // which output of the producer
+  WeightRef weight;        // for a Constant whose dtype is not String
+  std::string text;        // for a Constant of dtype String (a scalar)
 
   bool is_constant() const { return kind == Kind::Constant; }
 };

@@ -73,8 +73,7 @@ Result<uint64_t> element_count(const Shape& shape) {
     if (dimension < 0) return invalid_data("shape {} has a negative dimension", to_string(shape));
     if (dimension == 0) {
       empty = true;
-    } else if (!checked_mul(count, static_cast<uint64_t>(dimension), &count) ||
-               count > INT64_MAX) {
+    } else if (!checked_mul(count, static_cast<uint64_t>(dimension), &count) || count > INT64_MAX) {
       return invalid_data("the number of elements of shape {} overflows", to_string(shape));
     }
   }

@@ -13,10 +13,28 @@ namespace diptych {
 // Names follow Core ML's MIL ("fp16", "int4"). Sub-byte types are packed least significant bits
 // first, as one bit stream over the whole row-major tensor.
 enum class DType : uint8_t {
-  Bool, String,
-  Int4, Int8, Int16, Int32, Int64,
-  UInt1, UInt2, UInt3, UInt4, UInt6, UInt8, UInt16, UInt32, UInt64,
-  F8E4M3FN, F8E5M2, F16, BF16, F32, F64,
+  Bool,
+  String,
+  Int4,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  UInt1,
+  UInt2,
+  UInt3,
+  UInt4,
+  UInt6,
+  UInt8,
+  UInt16,
+  UInt32,
+  UInt64,
+  F8E4M3FN,
+  F8E5M2,
+  F16,
+  BF16,
+  F32,
+  F64,
 };
 
 std::string_view name(DType dtype);

@@ -1,7 +1,7 @@
 // Weights: what a constant is made of. A weight is a type and a way to get its bytes (a slice of a
-// mapped file, or a transform of other weights computed when somebody reads it), so a model is never
-// held in memory as a whole. Weights are immutable and shared: two functions that use the same
-// weight hold the same WeightRef, and pointer identity is how writers store it once.
+// mapped file, or a transform of other weights computed when somebody reads it), so a model is
+// never held in memory as a whole. Weights are immutable and shared: two functions that use the
+// same weight hold the same WeightRef, and pointer identity is how writers store it once.
 #pragma once
 
 #include <map>
@@ -93,7 +93,8 @@ std::string generator_text(const Weight& weight);
 
 // --- Transforms ---
 
-// Converts between fp16, bf16, fp32 and fp64 (round to nearest even); the same dtype gives `source`.
+// Converts between fp16, bf16, fp32 and fp64 (round to nearest even); the same dtype gives
+// `source`.
 WeightRef cast(WeightRef source, DType dtype);
 // Rows [first, first+count) of `source`, which must have at least one axis.
 WeightRef row_slice(WeightRef source, int64_t first, int64_t count);

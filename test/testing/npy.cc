@@ -24,9 +24,9 @@ Result<Array> parse_npy(Bytes bytes) {
     return unsupported("npy element type in {}", header);
   }
   static const std::map<std::string, DType> kTypes = {
-      {"f2", DType::F16}, {"f4", DType::F32},   {"f8", DType::F64},   {"i1", DType::Int8},
-      {"i2", DType::Int16}, {"i4", DType::Int32}, {"i8", DType::Int64}, {"u1", DType::UInt8},
-      {"b1", DType::Bool}};
+      {"f2", DType::F16},   {"f4", DType::F32},   {"f8", DType::F64},
+      {"i1", DType::Int8},  {"i2", DType::Int16}, {"i4", DType::Int32},
+      {"i8", DType::Int64}, {"u1", DType::UInt8}, {"b1", DType::Bool}};
   Array array;
   array.type.dtype = kTypes.at(match[1]);
   if (header.find("'fortran_order': True") != std::string::npos) {
@@ -93,8 +93,7 @@ Result<std::map<std::string, Array>> read_npz(const std::string& path) {
     std::string name(as_text(TRY(slice(bytes, position + 46, name_size, "zip name"))));
     position += 46 + name_size + load<uint16_t>(&record[30]) + load<uint16_t>(&record[32]);
     const Bytes header = TRY(slice(bytes, local, 30, "zip local header"));
-    const uint64_t start =
-        local + 30 + load<uint16_t>(&header[26]) + load<uint16_t>(&header[28]);
+    const uint64_t start = local + 30 + load<uint16_t>(&header[26]) + load<uint16_t>(&header[28]);
     const Bytes data = TRY(slice(bytes, start, compressed, "zip entry"));
     name = name.substr(0, name.rfind(".npy"));
     if (method == 0) {

@@ -9,7 +9,8 @@ namespace fs = std::filesystem;
 
 std::string shared_data(const std::string& relative) {
   const char* configured = std::getenv("DIPTYCH_SHARED");
-  const fs::path root = configured ? fs::path(configured) : fs::path(DIPTYCH_SOURCE_DIR) / "../shared";
+  const fs::path root =
+      configured ? fs::path(configured) : fs::path(DIPTYCH_SOURCE_DIR) / "../shared";
   const fs::path path = root / "data" / relative;
   return fs::exists(path) ? fs::canonical(path).string() : "";
 }

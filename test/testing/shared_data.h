@@ -22,15 +22,15 @@ std::string temporary_directory();
 std::string source_path(const std::string& relative);
 
 // Skips the current test, with a notice, when a shared path is absent.
-#define DIPTYCH_SKIP_WITHOUT_SHARED(relative)                                                   \
-  if (::diptych::testing::shared_data(relative).empty())                                        \
-  GTEST_SKIP() << "reference data not found: shared/data/" << (relative)                        \
+#define DIPTYCH_SKIP_WITHOUT_SHARED(relative)                            \
+  if (::diptych::testing::shared_data(relative).empty())                 \
+  GTEST_SKIP() << "reference data not found: shared/data/" << (relative) \
                << " (set DIPTYCH_SHARED to the folder that holds data/)"
 
 // Expects success and says the error when there is one.
-#define ASSERT_OK(...)                                                          \
-  do {                                                                          \
-    const auto& diptych_status = (__VA_ARGS__);                                 \
+#define ASSERT_OK(...)                                                             \
+  do {                                                                             \
+    const auto& diptych_status = (__VA_ARGS__);                                    \
     ASSERT_TRUE(diptych_status.has_value()) << diptych_status.error().to_string(); \
   } while (0)
 
