@@ -1,0 +1,106 @@
+#include "cli/terminal.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace diptych::cli {
+
+namespace {
+constexpr int kBarWidth = 30;
+constexpr std::chrono::milliseconds kRedrawInterval{80};
+
+bool is_number(const std::string& cell) {
+  return !cell.empty() &&
+         cell.find_first_not_of("0123456789.,%-+ kMGTiBmsµx×") == std::string::npos &&
+         cell.find_first_of("0123456789") != std::string::npos;
+}
+}  // namespace
+
+ProgressBar::ProgressBar() : enabled_(isatty(STDERR_FILENO) != 0) {}
+
+void ProgressBar::begin(std::string_view stage, uint64_t total) {
+  stage_ = stage;
+  total_ = total;
+  done_ = 0;
+  drawn_ = {};
+  draw();
+}
+
+void ProgressBar::advance(uint64_t done) {
+  done_ += done;
+  draw();
+}
+
+void ProgressBar::finish() {
+  if (shown_) fmt::print(stderr, "\r\x1b[K");
+  shown_ = false;
+}
+
+void ProgressBar::draw() {
+  if (!enabled_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (shown_ && now - drawn_ < kRedrawInterval) return;
+  drawn_ = now;
+  shown_ = true;
+  const double part =
+      total_ ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 0;
+  const int filled = static_cast<int>(part * kBarWidth);
+  fmt::print(stderr, "\r\x1b[K{} [{}{}] {:3.0f} %", stage_,
+             std::string(static_cast<size_t>(filled), '#'),
+             std::string(static_cast<size_t>(kBarWidth - filled), '.'), part * 100);
+  std::fflush(stderr);
+}
+
+std::string Table::text() const {
+  std::vector<size_t> widths;
+  for (const auto& row : rows_) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    std::string line;
+    for (size_t i = 0; i < rows_[r].size(); ++i) {
+      const std::string& cell = rows_[r][i];
+      line += is_number(cell) ? fmt::format("{:>{}}  ", cell, widths[i])
+                              : fmt::format("{:<{}}  ", cell, widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+    if (r == 0) {
+      size_t total = 0;
+      for (const size_t width : widths) total += width + 2;
+      out += std::string(total >= 2 ? total - 2 : 0, '-') + "\n";
+    }
+  }
+  return out;
+}
+
+std::string human_bytes(uint64_t bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string human_seconds(double seconds) {
+  if (seconds < 1e-3) return fmt::format("{:.0f} us", seconds * 1e6);
+  if (seconds < 1) return fmt::format("{:.1f} ms", seconds * 1e3);
+  return fmt::format("{:.2f} s", seconds);
+}
+
+uint64_t peak_memory_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace diptych::cli

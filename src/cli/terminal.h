@@ -1,0 +1,47 @@
+// What people see: a progress bar on a terminal, aligned tables, sizes and times for reading.
+// Results go to stdout, everything here to stderr unless said otherwise.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+
+namespace diptych::cli {
+
+// A one-line bar on stderr; silent when stderr is no terminal.
+class ProgressBar : public Progress {
+ public:
+  ProgressBar();
+  ~ProgressBar() override { finish(); }
+  void begin(std::string_view stage, uint64_t total) override;
+  void advance(uint64_t done) override;
+  void finish() override;
+
+ private:
+  void draw();
+  bool enabled_, shown_ = false;
+  std::string stage_;
+  uint64_t total_ = 0, done_ = 0;
+  std::chrono::steady_clock::time_point drawn_;
+};
+
+// Rows of cells with aligned columns; the first row is the heading. Numeric cells align right.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heading) { rows_.push_back(std::move(heading)); }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  bool empty() const { return rows_.size() == 1; }
+  std::string text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string human_bytes(uint64_t bytes);    // "1.2 GiB"
+std::string human_seconds(double seconds);  // "12.3 ms", "4.5 s"
+uint64_t peak_memory_bytes();               // of this process: the resident set's high-water mark
+
+}  // namespace diptych::cli

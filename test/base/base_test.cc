@@ -1,0 +1,162 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/half.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "testing/shared_data.h"
+
+namespace diptych {
+namespace {
+
+Result<int> half_of(int number) {
+  if (number % 2 != 0) return invalid_argument("expected an even number, found {}", number);
+  return number / 2;
+}
+Result<int> quarter_of(int number) { return TRY(half_of(TRY(half_of(number)))); }
+
+TEST(Error, TryReturnsEarly) {
+  EXPECT_EQ(quarter_of(12).value(), 3);
+  EXPECT_EQ(within("a", within("b", quarter_of(6))).error().to_string(),
+            "a: b: expected an even number, found 3");
+}
+
+TEST(Error, ListsAtMostTwentyItems) {
+  Error error{ErrorCode::InvalidData, "f", "m", std::vector<std::string>(23, "item")};
+  const std::string text = error.to_string();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 21);
+  EXPECT_NE(text.find("and 3 more"), std::string::npos);
+}
+
+TEST(Bytes, SliceRefusesOverflow) {
+  const std::vector<std::byte> data(10);
+  EXPECT_TRUE(slice(data, 10, 0, "x"));
+  EXPECT_FALSE(slice(data, 11, 0, "x"));
+  EXPECT_FALSE(slice(data, 1, UINT64_MAX, "x"));
+  EXPECT_FALSE(slice(data, UINT64_MAX, 2, "x"));
+}
+
+TEST(Bytes, ReaderNamesTheOffset) {
+  const std::vector<std::byte> data(6);
+  ByteReader reader(data, 100);
+  ASSERT_TRUE(reader.read<uint32_t>("a"));
+  EXPECT_EQ(reader.read<uint32_t>("count").error().message,
+            "count: expected 4 bytes at offset 104, found 2");
+}
+
+TEST(Half, EveryValueSurvivesTheRoundTrip) {
+  for (uint32_t h = 0; h < 0x10000; ++h) {
+    const float f = half_to_float(static_cast<uint16_t>(h));
+    if (std::isnan(f)) {
+      EXPECT_TRUE(std::isnan(half_to_float(float_to_half(f))));
+    } else {
+      ASSERT_EQ(float_to_half(f), h);
+    }
+  }
+}
+
+// Between neighbours a and b: below the midpoint gives a, above gives b, the tie gives the even
+// one.
+TEST(Half, RoundsToNearestEven) {
+  for (uint32_t h = 0; h < 0x7BFF; ++h) {
+    const double low = half_to_float(static_cast<uint16_t>(h));
+    const double high = half_to_float(static_cast<uint16_t>(h + 1));
+    const auto middle = static_cast<float>((low + high) / 2);
+    ASSERT_EQ(float_to_half(middle), h % 2 == 0 ? h : h + 1) << h;
+    ASSERT_EQ(float_to_half(std::nextafter(middle, 0.0f)), h);
+    ASSERT_EQ(float_to_half(std::nextafter(middle, 1e9f)), h + 1);
+  }
+  EXPECT_EQ(float_to_half(65519.996f), 0x7BFF);
+  EXPECT_EQ(float_to_half(65520.0f), 0x7C00);
+  EXPECT_EQ(float_to_half(-1e30f), 0xFC00);
+}
+
+TEST(BFloat16, RoundsToNearestEven) {
+  EXPECT_EQ(float_to_bfloat16(1.0f), 0x3F80);
+  EXPECT_EQ(float_to_bfloat16(1.00390625f), 0x3F80);  // tie to even
+  EXPECT_EQ(float_to_bfloat16(1.01171875f), 0x3F82);  // tie to even, upwards
+  EXPECT_TRUE(std::isnan(bfloat16_to_float(float_to_bfloat16(std::nanf("")))));
+}
+
+TEST(AtomicFile, AppearsOnlyWhenCommitted) {
+  const std::string path = testing::temporary_directory() + "/atomic";
+  {
+    auto file = AtomicFile::create(path);
+    ASSERT_OK(file);
+    ASSERT_OK((*file)->write(as_bytes("half")));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+  ASSERT_OK(write_file(path, as_bytes("whole")));
+  EXPECT_EQ(read_text_file(path).value(), "whole");
+  size_t files = 0;
+  for ([[maybe_unused]] const auto& entry :
+       std::filesystem::directory_iterator(testing::temporary_directory())) {
+    ++files;
+  }
+  EXPECT_EQ(files, 1u);
+}
+
+TEST(AtomicFile, RefusesADirectory) {
+  const auto file = AtomicFile::create(testing::temporary_directory());
+  ASSERT_FALSE(file);
+  EXPECT_NE(file.error().to_string().find("is a directory"), std::string::npos);
+}
+
+TEST(AtomicFile, SaysWhyItCannotBeCreated) {
+  const std::string path = testing::temporary_directory() + "/missing-directory/file";
+  EXPECT_EQ(write_file(path, as_bytes("x")).error().code, ErrorCode::NotFound);
+}
+
+TEST(MappedFile, NamesWhatIsWrong) {
+  EXPECT_EQ(MappedFile::open("/nonexistent/file").error().code, ErrorCode::NotFound);
+  EXPECT_NE(MappedFile::open(testing::temporary_directory()).error().to_string().find("directory"),
+            std::string::npos);
+}
+
+TEST(Json, RefusesDepthDuplicatesAndRubbish) {
+  EXPECT_TRUE(parse_json(R"({"a":[1,2,{"b":null}]})"));
+  EXPECT_FALSE(parse_json(""));
+  EXPECT_FALSE(parse_json("{\"a\":1,\"a\":2}"));
+  EXPECT_FALSE(parse_json("{} x"));
+  EXPECT_NE(parse_json(std::string(1000000, '[')).error().message.find("deeper"),
+            std::string::npos);
+  EXPECT_EQ(json_int(parse_json(R"({"n":"5"})").value(), "n").error().message,
+            "\"n\": expected an integer, found \"5\"");
+}
+
+TEST(Hash, UuidHasTheFormOfVersion4) {
+  Hasher hasher;
+  hasher.add(std::string_view("content"));
+  const std::string uuid = uuid_from(hasher.digest());
+  ASSERT_EQ(uuid.size(), 36u);
+  EXPECT_EQ(uuid[14], '4');
+  EXPECT_NE(std::string("89ab").find(uuid[19]), std::string::npos);
+  Hasher other;
+  other.add(std::string_view("conten"));
+  other.add(std::string_view("t"));
+  EXPECT_NE(uuid, uuid_from(other.digest()));
+}
+
+TEST(ThreadPool, CoversEveryIndexOnce) {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    for (const int64_t count : {0, 1, 7, 1000}) {
+      std::vector<std::atomic<int>> hits(static_cast<size_t>(count));
+      pool.parallel_for(count, 3, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
+      });
+      for (const auto& hit : hits) ASSERT_EQ(hit.load(), 1);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace diptych
