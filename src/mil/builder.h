@@ -1,11 +1,12 @@
 // Builds a function one operation at a time, with types inferred and checked at once.
 //
-// A graph builder is programmer's code on validated parameters, so the Builder keeps the first error
-// instead of returning one per call: after an error further calls return a placeholder value and do
-// nothing, and finish() reports it.
+// A graph builder is programmer's code on validated parameters, so the Builder keeps the first
+// error instead of returning one per call: after an error further calls return a placeholder value
+// and do nothing, and finish() reports it. The placeholder's type is a scalar: code that reads the
+// shape of a value it got from here looks at ok() first.
 #pragma once
 
-#include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,13 +20,14 @@ class Builder {
   explicit Builder(std::unique_ptr<Function> function);
 
   Function& function() { return *function_; }
+  bool ok() const { return error_.has_value(); }
 
   Value* input(std::string_view name, TensorType type);
   Value* constant(std::string_view name, WeightRef weight);
-  // Small constants, named after their use.
-  Value* ints(std::vector<int64_t> values);           // int32[n]
-  Value* int_scalar(int64_t value);                   // int32
-  Value* bools(std::vector<int64_t> values);          // bool[n]
+  // Small constants, named after their first use ("reduce_mean_axes_0").
+  Value* ints(std::vector<int64_t> values);   // int32[n]
+  Value* int_scalar(int64_t value);           // int32
+  Value* bools(std::vector<int64_t> values);  // bool[n]
   Value* bool_scalar(bool value);
   Value* string(std::string text);
   Value* float_scalar(DType dtype, double value);
@@ -33,6 +35,10 @@ class Builder {
   // Appends an operation with one result. `name` is the name of the result; empty derives one
   // from the type.
   Value* op(std::string type, std::vector<Operand> operands, std::string_view name = {});
+  // Appends an operation with any number of results, named `name`, "name_1", …; after an error,
+  // `count` placeholders. The operation must have `count` results.
+  std::vector<Value*> multi_op(std::string type, std::vector<Operand> operands, size_t count,
+                               std::string_view name = {});
 
   // The operations of exported Llamas.
   Value* add(Value* x, Value* y);
@@ -44,26 +50,34 @@ class Builder {
   Value* stack(std::vector<Value*> values, int64_t axis);
   Value* reshape(Value* x, Shape shape);
   Value* transpose(Value* x, std::vector<int64_t> perm);
-  Value* linear(Value* x, Value* weight, Value* bias);
+  Value* expand_dims(Value* x, std::vector<int64_t> axes);
+  Value* linear(Value* x, Value* weight, Value* bias);  // bias may be null
   Value* matmul(Value* x, Value* y, bool transpose_x, bool transpose_y);
   Value* softmax(Value* x, int64_t axis);
   Value* silu(Value* x);
   Value* reduce_mean(Value* x, std::vector<int64_t> axes, bool keep_dims);
   Value* reduce_max(Value* x, std::vector<int64_t> axes, bool keep_dims);
   Value* unary(std::string type, Value* x);  // abs, sqrt, square
-  Value* rsqrt(Value* x, double epsilon);
+  Value* rsqrt(Value* x, double epsilon);    // epsilon is an fp32 constant, as upstream writes it
   Value* gather(Value* x, Value* indices, int64_t axis);
   Value* greater_equal(Value* x, Value* y);
   Value* select(Value* cond, Value* a, Value* b);
+  // An empty stride or end_mask is left out (1 and false everywhere).
   Value* slice_by_index(Value* x, std::vector<int64_t> begin, std::vector<int64_t> end,
                         std::vector<int64_t> stride, std::vector<int64_t> end_mask);
+  // Marks the end of a partition: everything after it uses the results in place of `values`.
+  std::vector<Value*> graph_break(std::vector<Value*> values);
 
-  // Sets the outputs and hands over the function, or the first error.
+  // Sets the outputs, verifies, and hands over the function, or the first error.
   Result<std::unique_ptr<Function>> finish(std::vector<Value*> outputs);
 
  private:
+  Value* small_constant(std::string_view name, WeightRef weight);
+  void name_constants(const std::vector<Operand>& operands, std::string_view result);
+
   std::unique_ptr<Function> function_;
-  Value* placeholder_ = nullptr;
+  Value placeholder_;
+  std::vector<Value*> unnamed_;  // small constants that no operation has used yet
   Status error_;
 };
 
