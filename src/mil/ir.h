@@ -65,8 +65,8 @@ struct Op {
 // A function: inputs, constants, operations in execution order (SSA, topological), outputs.
 class Function {
  public:
-  explicit Function(std::string name, std::string opset = "CoreML8")
-      : name(std::move(name)), opset(std::move(opset)) {}
+  explicit Function(std::string function_name, std::string function_opset = "CoreML8")
+      : name(std::move(function_name)), opset(std::move(function_opset)) {}
   Function(const Function&) = delete;
   Function& operator=(const Function&) = delete;
 

@@ -1,0 +1,46 @@
+// Puts the partitions of several methods together into packages, whose functions share weights.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/error.h"
+#include "mil/ir.h"
+#include "passes/cut_at_breaks.h"
+
+namespace diptych::passes {
+
+// Upstream's multimethod_weight_sharing_strategy.
+enum class WeightSharing : uint8_t {
+  Positional,  // partition i of every method goes into package i
+  Disabled,    // every partition of every method is a package of its own
+};
+
+// One Core ML package to be written.
+struct Package {
+  struct Member {
+    size_t method, partition;  // indices into the methods and their partitions
+  };
+  mil::Program program;
+  std::vector<Member> members;  // for each function of the program
+};
+
+// Moves the partitions' functions out of `methods` (what binds them stays there) into packages:
+// those of one partition index together, their functions named after the methods. When sharing is
+// disabled or there is one method, each alone, its function named "main" as in upstream's files
+// without function names; then the packages are in order of methods, then partitions. Positional
+// sharing needs equally many partitions in all methods.
+Result<std::vector<Package>> merge_functions(std::vector<CutMethod>& methods,
+                                             WeightSharing sharing);
+
+// What sharing saves: bytes of the numeric constants of a program's functions, packed.
+struct ConstantBytes {
+  uint64_t total = 0;   // each function on its own
+  uint64_t unique = 0;  // each weight once
+
+  uint64_t shared() const { return total - unique; }
+};
+ConstantBytes count_constant_bytes(const mil::Program& program);
+
+}  // namespace diptych::passes

@@ -1,0 +1,45 @@
+// The list of passes and the way to run them.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "mil/ir.h"
+#include "passes/quantize.h"
+#include "passes/quantize_linears.h"
+#include "passes/split_linears.h"
+
+namespace diptych::passes {
+
+// Parameters of all passes; each takes what is its own.
+struct PassOptions {
+  SplitOptions split;
+  Quantization linear = kC4w;
+  Quantization embedding{8, 0};
+};
+
+// A transformation of a program in place.
+struct Pass {
+  std::string_view name;
+  std::string_view description;  // one line
+  Status (*run)(mil::Program& program, const PassOptions& options);
+};
+
+// All passes, in the order in which an export runs those it needs. To add one: its header and
+// source, a line in pass.cc, a test, a line in docs/passes.md.
+std::span<const Pass> all_passes();
+// The pass of a name; an unknown one is an error that lists the known.
+Result<const Pass*> find_pass(std::string_view name);
+
+// Sees the program before the first pass (`done` is null) and after each.
+using PassObserver = std::function<void(const Pass* done, const mil::Program& program)>;
+
+// Runs passes in the given order. Errors name the pass. In builds with assertions the program is
+// verified after each, so that a pass that breaks it is found at once.
+Status run_passes(mil::Program& program, std::span<const std::string_view> names,
+                  const PassOptions& options, const PassObserver& observe = nullptr);
+
+}  // namespace diptych::passes

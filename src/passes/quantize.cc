@@ -1,0 +1,211 @@
+#include "passes/quantize.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+
+#include "passes/quantize_kernel.h"
+
+namespace diptych::passes {
+
+namespace {
+
+// The source is read in blocks of about this size, which stay in a core's cache.
+constexpr uint64_t kBlockBytes = 128 << 10;
+
+// What the codes and the scales of one weight have in common. Scales found while codes are read
+// from the first row on are kept until they are read in turn: they cost little memory, and the
+// source need not be read (and converted from another type) once more.
+class Quantizer {
+ public:
+  Quantizer(WeightRef source, const Quantization& how, std::string tensor)
+      : source_(std::move(source)),
+        how_(how),
+        tensor_(std::move(tensor)),
+        groups_(how.group == 0 ? 1 : source_->shape()[1] / how.group) {}
+
+  const Weight& source() const { return *source_; }
+  TensorType codes_type() const {
+    return {how_.bits == 4 ? DType::Int4 : DType::Int8, source_->shape()};
+  }
+  TensorType scales_type() const { return {source_->dtype(), {source_->shape()[0], groups_}}; }
+
+  Status read_codes(int64_t first, int64_t count, MutableBytes codes) const {
+    std::vector<std::byte> scales(scale_bytes(count));
+    TRY(compute(first, count, reinterpret_cast<int8_t*>(codes.data()), scales.data()));
+    const std::lock_guard lock(mutex_);
+    if (first == 0) scales_.clear();
+    if (scales_.size() == scale_bytes(first)) {
+      scales_.insert(scales_.end(), scales.begin(), scales.end());
+    }
+    return {};
+  }
+
+  Status read_scales(int64_t first, int64_t count, MutableBytes scales) const {
+    {
+      const std::lock_guard lock(mutex_);
+      if (range_fits(scale_bytes(first), scales.size(), scales_.size())) {
+        std::copy_n(scales_.data() + scale_bytes(first), scales.size(), scales.data());
+        if (first + count == source_->rows()) std::vector<std::byte>().swap(scales_);
+        return {};
+      }
+    }
+    return compute(first, count, nullptr, scales.data());
+  }
+
+  void identify(Hasher& hasher, DigestCache& cache) const {
+    hasher.add(static_cast<uint64_t>(how_.bits));
+    hasher.add(static_cast<uint64_t>(how_.group));
+    hasher.add(source_->digest(cache));
+  }
+
+ private:
+  uint64_t scale_bytes(int64_t rows) const {
+    const uint64_t width = source_->dtype() == DType::F16 ? 2 : 4;
+    return static_cast<uint64_t>(rows * groups_) * width;
+  }
+
+  // Codes and scales of rows [first, first+count); `codes` may be null.
+  Status compute(int64_t first, int64_t count, int8_t* codes, std::byte* scales) const {
+    return source_->dtype() == DType::F16 ? compute_as<uint16_t>(first, count, codes, scales)
+                                          : compute_as<float>(first, count, codes, scales);
+  }
+
+  template <class T>
+  Status compute_as(int64_t first, int64_t count, int8_t* codes, std::byte* scales) const {
+    const auto columns = static_cast<size_t>(source_->shape()[1]);
+    const auto groups = static_cast<size_t>(groups_);
+    const auto rows_per_block = static_cast<int64_t>(
+        std::max<uint64_t>(1, kBlockBytes / std::max<uint64_t>(1, source_->row_bytes())));
+    std::vector<T> block, row_scales(groups);
+    for (int64_t done = 0; done < count;) {
+      const int64_t rows = std::min(rows_per_block, count - done);
+      block.resize(static_cast<size_t>(rows) * columns);
+      TRY(source_->read_rows(first + done, rows, std::as_writable_bytes(std::span(block))));
+      for (int64_t row = 0; row < rows; ++row, ++done) {
+        const auto at = static_cast<size_t>(done);
+        if (!quantize_groups(block.data() + static_cast<size_t>(row) * columns, groups,
+                             columns / groups, how_.bits, codes ? codes + at * columns : nullptr,
+                             row_scales.data())) {
+          return invalid_data(
+              "{} {}: row {} holds an infinite or NaN value, which cannot be quantised; correct "
+              "the checkpoint{}",
+              tensor_, diptych::to_string(source_->type()), first + done,
+              source_->dtype() == DType::F16 ? " or export in fp32 if the value exceeds fp16" : "");
+        }
+        std::memcpy(scales + at * groups * sizeof(T), row_scales.data(), groups * sizeof(T));
+      }
+    }
+    return {};
+  }
+
+  WeightRef source_;
+  Quantization how_;
+  std::string tensor_;
+  int64_t groups_;
+
+  mutable std::mutex mutex_;
+  mutable std::vector<std::byte> scales_;  // of the first rows, as many as have been computed
+};
+
+class CodesWeight : public Weight {
+ public:
+  explicit CodesWeight(std::shared_ptr<const Quantizer> quantizer)
+      : Weight(quantizer->codes_type()), quantizer_(std::move(quantizer)) {}
+
+ protected:
+  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
+    return quantizer_->read_codes(first, count, out);
+  }
+  Status identify(Hasher& hasher, DigestCache& cache) const override {
+    hasher.add(std::string_view("codes"));
+    quantizer_->identify(hasher, cache);
+    return {};
+  }
+
+ private:
+  std::shared_ptr<const Quantizer> quantizer_;
+};
+
+class ScalesWeight : public Weight {
+ public:
+  explicit ScalesWeight(std::shared_ptr<const Quantizer> quantizer)
+      : Weight(quantizer->scales_type()), quantizer_(std::move(quantizer)) {}
+
+ protected:
+  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
+    return quantizer_->read_scales(first, count, out);
+  }
+  Status identify(Hasher& hasher, DigestCache& cache) const override {
+    hasher.add(std::string_view("scales"));
+    quantizer_->identify(hasher, cache);
+    return {};
+  }
+
+ private:
+  std::shared_ptr<const Quantizer> quantizer_;
+};
+
+constexpr int64_t kGroups[] = {32, 64, 128};
+
+}  // namespace
+
+std::string to_string(const Quantization& how) {
+  return how.group == 0 ? fmt::format("{}-bit per row", how.bits)
+                        : fmt::format("{}-bit in groups of {}", how.bits, how.group);
+}
+
+Status check(const Quantization& how) {
+  if (how.bits != 4 && how.bits != 8) {
+    return invalid_argument("quantisation to {} bits: expected 4 or 8", how.bits);
+  }
+  const bool known =
+      std::find(std::begin(kGroups), std::end(kGroups), how.group) != std::end(kGroups);
+  if (how.group != 0 && !known) {
+    return invalid_argument("quantisation in groups of {}: expected 32, 64, 128 or 0 (a whole row)",
+                            how.group);
+  }
+  return {};
+}
+
+int64_t nearest_group(int64_t group, int64_t width) {
+  int64_t nearest = 0;
+  for (const int64_t candidate : kGroups) {
+    if (width % candidate != 0) continue;
+    if (nearest == 0 || std::abs(candidate - group) < std::abs(nearest - group)) {
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
+Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
+                                 std::string_view tensor) {
+  TRY(check(how));
+  const TensorType& type = source->type();
+  if (type.rank() != 2 || (type.dtype != DType::F16 && type.dtype != DType::F32)) {
+    return invalid_argument("{}: expected an fp16 or fp32 matrix to quantise, found {}", tensor,
+                            diptych::to_string(type));
+  }
+  if (how.group != 0 && type.shape[1] % how.group != 0) {
+    const int64_t nearest = nearest_group(how.group, type.shape[1]);
+    return invalid_argument(
+        "{} {}: groups of {} do not divide the width {}; the nearest valid group is {}", tensor,
+        diptych::to_string(type), how.group, type.shape[1],
+        nearest == 0 ? "0 (a whole row)" : std::to_string(nearest));
+  }
+  const auto quantizer =
+      std::make_shared<const Quantizer>(std::move(source), how, std::string(tensor));
+  return QuantizedWeight{std::make_shared<CodesWeight>(quantizer),
+                         std::make_shared<ScalesWeight>(quantizer)};
+}
+
+Result<QuantizedWeight> QuantizeCache::quantize(const WeightRef& source, const Quantization& how,
+                                                std::string_view tensor) {
+  const auto key = std::make_tuple(source.get(), how.bits, how.group);
+  const auto found = known_.find(key);
+  if (found != known_.end()) return found->second;
+  return known_[key] = TRY(passes::quantize(source, how, tensor));
+}
+
+}  // namespace diptych::passes

@@ -1,0 +1,22 @@
+#include "passes/quantize_embeddings.h"
+
+#include "passes/quantize_constants.h"
+
+namespace diptych::passes {
+
+namespace {
+
+std::string_view table_param(const mil::Op& op) {
+  if (op.type != "gather") return "";
+  const mil::Value* axis = op.operand("axis");
+  const bool rows = !axis || mil::constant_int(*axis).value_or(-1) == 0;
+  return rows ? "x" : "";
+}
+
+}  // namespace
+
+Status quantize_embeddings(mil::Program& program, const Quantization& how) {
+  return quantize_constants(program, how, "embedding table", table_param);
+}
+
+}  // namespace diptych::passes
