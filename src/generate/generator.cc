@@ -1,0 +1,86 @@
+#include "generate/generator.h"
+
+#include <chrono>
+
+namespace diptych::generate {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+std::string_view name(StopReason reason) {
+  switch (reason) {
+    case StopReason::StopToken:
+      return "stop token";
+    case StopReason::MaxTokens:
+      return "token limit";
+    case StopReason::ContextFull:
+      return "context full";
+    case StopReason::Cancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
+Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
+                            const GenerateOptions& options,
+                            const std::function<bool(int64_t token)>& on_token) {
+  Sampler sampler(options.sampler);
+  if (options.lookahead && !sampler.greedy()) {
+    return invalid_argument("lookahead decodes greedily; leave --temperature at 0");
+  }
+  std::optional<Lookahead> lookahead;
+  if (options.lookahead) {
+    lookahead = TRY(Lookahead::create(*options.lookahead, session.model().decode(),
+                                      prompt.empty() ? 0 : prompt.back()));
+  }
+
+  Generation generation;
+  if (options.max_tokens <= 0) return generation;
+  // Takes one token; false when it is the last one, with the reason set.
+  const auto take = [&](int64_t token) {
+    generation.tokens.push_back(token);
+    if (!on_token(token)) {
+      generation.reason = StopReason::Cancelled;
+    } else if (options.stop_tokens.contains(token)) {
+      generation.reason = StopReason::StopToken;
+    } else if (static_cast<int64_t>(generation.tokens.size()) >= options.max_tokens) {
+      generation.reason = StopReason::MaxTokens;
+    } else {
+      return true;
+    }
+    return false;
+  };
+
+  const auto start = Clock::now();
+  const int64_t first = sampler.sample(TRY(session.evaluate(prompt)));
+  generation.prefill_seconds = seconds_since(start);
+  bool more = take(first);
+  const auto decode_start = Clock::now();
+  while (more) {
+    if (session.remaining() == 0) {
+      generation.reason = StopReason::ContextFull;
+      break;
+    }
+    const int64_t token = generation.tokens.back();
+    ++generation.decode_steps;
+    if (lookahead && session.rows_fit(lookahead->positions_needed())) {
+      for (const int64_t next : TRY(lookahead->step(session, token))) {
+        more = take(next);
+        if (!more) break;
+      }
+    } else {
+      more = take(sampler.sample(TRY(session.evaluate(std::span(&token, 1)))));
+    }
+  }
+  generation.decode_seconds = seconds_since(decode_start);
+  return generation;
+}
+
+}  // namespace diptych::generate

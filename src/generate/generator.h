@@ -1,0 +1,42 @@
+// The decode loop: prompt in, tokens out one by one, until something says stop.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "generate/lookahead.h"
+#include "generate/sampler.h"
+#include "generate/session.h"
+
+namespace diptych::generate {
+
+struct GenerateOptions {
+  int64_t max_tokens = 100;
+  SamplerOptions sampler;
+  std::set<int64_t> stop_tokens;              // generation ends after one of these
+  std::optional<LookaheadOptions> lookahead;  // greedy only
+};
+
+enum class StopReason : uint8_t { StopToken, MaxTokens, ContextFull, Cancelled };
+std::string_view name(StopReason reason);
+
+struct Generation {
+  std::vector<int64_t> tokens;  // generated ones, a stop token included
+  StopReason reason = StopReason::MaxTokens;
+  double prefill_seconds = 0;  // prompt to first token
+  double decode_seconds = 0;   // first token to last
+  uint64_t decode_steps = 0;   // model calls after the prompt
+};
+
+// Evaluates `prompt` and generates. `on_token` is called with each token as soon as it is known and
+// stops generation by returning false.
+Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
+                            const GenerateOptions& options,
+                            const std::function<bool(int64_t token)>& on_token);
+
+}  // namespace diptych::generate

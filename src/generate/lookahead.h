@@ -1,0 +1,54 @@
+// Lookahead decoding: several tokens per call of a full-logits function, equal to greedy decoding.
+//
+// Paper: Fu et al., "Break the Sequential Dependency of LLM Inference Using Lookahead Decoding",
+// 2024. Layout of the rows as in ExecuTorch's static attention I/O manager; llama_static.md
+// section 9.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "base/error.h"
+#include "generate/session.h"
+
+namespace diptych::generate {
+
+struct LookaheadOptions {
+  int64_t ngram_size = 5;     // N
+  int64_t window = 4;         // W
+  int64_t verifications = 4;  // G
+};
+
+class Lookahead {
+ public:
+  // Checks that (N-1)*(W+G) rows fit the function's T and that it has full logits. `first` fills
+  // the window: the token that decoding starts from.
+  static Result<Lookahead> create(const LookaheadOptions& options,
+                                  const FunctionDescription& function, int64_t first);
+
+  // One step from `token` (not yet evaluated): the accepted tokens that follow it, at least one.
+  // All but the last of them, and `token` itself, are in the session's cache afterwards.
+  Result<std::vector<int64_t>> step(Session& session, int64_t token);
+
+  // Rows of cache and positions that one step may need: `token` and up to N-1 accepted ones, and
+  // for positions the window's reach.
+  int64_t positions_needed() const;
+
+ private:
+  Lookahead(const LookaheadOptions& options, int64_t capacity, int64_t first);
+  void fill_branches(int64_t token);
+  void remember(const std::vector<int64_t>& predicted);
+  void shift_window(const std::vector<int64_t>& predicted);
+
+  LookaheadOptions options_;
+  int64_t levels_;       // N-1: rows of a window column, tokens of a branch
+  int64_t branches_at_;  // first row of the branches
+  Session::Rows rows_;
+  std::vector<int64_t> offsets_;  // of each row's position from the current one
+  // For each token, the latest G distinct continuations of N-1 tokens seen after it.
+  std::unordered_map<int64_t, std::deque<std::vector<int64_t>>> pool_;
+};
+
+}  // namespace diptych::generate

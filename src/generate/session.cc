@@ -1,0 +1,218 @@
+#include "generate/session.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/half.h"
+
+namespace diptych::generate {
+
+namespace {
+
+size_t width_of(DType dtype) { return static_cast<size_t>(bit_width(dtype)) / 8; }
+
+// Writes an additive mask value: 0 shows, -inf hides.
+void put_mask(std::byte* out, DType dtype, bool visible) {
+  if (dtype == DType::F16) {
+    store<uint16_t>(out, visible ? 0 : 0xFC00);
+  } else {
+    store<uint32_t>(out, visible ? 0 : 0xFF800000);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Program> program) {
+  std::unique_ptr<Session> session(new Session);
+  session->program_ = std::move(program);
+  session->model_ = TRY(describe(*session->program_));
+  const ModelDescription& model = session->model_;
+  const uint64_t cache_bytes = static_cast<uint64_t>(model.kv_heads) *
+                               static_cast<uint64_t>(model.prefill().cache_len) *
+                               static_cast<uint64_t>(model.head_dim) * width_of(model.dtype);
+  // Slots start at zero: masked values must be finite.
+  session->key_cache_.assign(static_cast<size_t>(model.layers),
+                             std::vector<std::byte>(cache_bytes));
+  session->value_cache_ = session->key_cache_;
+  for (const FunctionDescription& function : model.functions) TRY(session->load_function(function));
+  session->logits_.reserve(static_cast<size_t>(model.vocab_size));
+  return session;
+}
+
+Status Session::load_function(const FunctionDescription& description) {
+  Loaded loaded;
+  loaded.description = &description;
+  loaded.method = TRY(program_->load_method(description.method));
+  const auto input_size = [&](size_t index) { return packed_size(loaded.method->inputs()[index]); };
+  const auto output_size = [&](size_t index) {
+    return packed_size(loaded.method->outputs()[index]);
+  };
+  loaded.tokens.resize(static_cast<size_t>(description.tokens));
+  loaded.mask.resize(TRY(input_size(description.mask_input)));
+  loaded.cos.resize(TRY(input_size(description.cos_input)));
+  loaded.sin.resize(TRY(input_size(description.sin_input)));
+  loaded.logits.resize(TRY(output_size(description.logits_output)));
+  for (size_t layer = 0; layer < description.key_outputs.size(); ++layer) {
+    loaded.keys.emplace_back(TRY(output_size(description.key_outputs[layer])));
+    loaded.values.emplace_back(TRY(output_size(description.value_outputs[layer])));
+  }
+  loaded_.push_back(std::move(loaded));
+
+  Loaded& owner = loaded_.back();
+  runtime::Method& method = *owner.method;
+  TRY(method.bind_input(description.tokens_input, std::as_bytes(std::span(owner.tokens))));
+  TRY(method.bind_input(description.mask_input, owner.mask));
+  TRY(method.bind_input(description.cos_input, owner.cos));
+  TRY(method.bind_input(description.sin_input, owner.sin));
+  TRY(method.bind_output(description.logits_output, owner.logits));
+  for (size_t layer = 0; layer < owner.keys.size(); ++layer) {
+    TRY(method.bind_input(description.key_inputs[layer], key_cache_[layer]));
+    TRY(method.bind_input(description.value_inputs[layer], value_cache_[layer]));
+    TRY(method.bind_output(description.key_outputs[layer], owner.keys[layer]));
+    TRY(method.bind_output(description.value_outputs[layer], owner.values[layer]));
+  }
+  return {};
+}
+
+void Session::set_position_row(Loaded& loaded, int64_t row, int64_t position) {
+  // Padding may run past the table; its rows are never looked at, but must be finite.
+  const int64_t clamped = std::min(position, model_.max_context - 1);
+  const size_t bytes = static_cast<size_t>(model_.rope_width) * width_of(model_.dtype);
+  const size_t from = static_cast<size_t>(clamped) * bytes, to = static_cast<size_t>(row) * bytes;
+  std::copy_n(&model_.cos_table[from], bytes, &loaded.cos[to]);
+  std::copy_n(&model_.sin_table[from], bytes, &loaded.sin[to]);
+}
+
+void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns) {
+  const FunctionDescription& function = *loaded.description;
+  const size_t width = width_of(model_.dtype);
+  std::byte* out =
+      &loaded.mask[static_cast<size_t>(row * (function.cache_len + function.tokens)) * width];
+  for (int64_t c = 0; c < function.cache_len; ++c, out += width)
+    put_mask(out, model_.dtype, c < cached);
+  for (int64_t c = 0; c < function.tokens; ++c, out += width) {
+    put_mask(out, model_.dtype, new_columns ? new_columns[c] != 0 : c <= row);
+  }
+}
+
+Status Session::run(Loaded& loaded) {
+  const auto start = std::chrono::steady_clock::now();
+  if (loaded.description->last_position_input) {
+    TRY(loaded.method->bind_input(*loaded.description->last_position_input,
+                                  std::as_bytes(std::span(&loaded.last_position, 1))));
+  }
+  TRY(loaded.method->execute());
+  MethodStatistics& statistics = statistics_[loaded.description->method];
+  ++statistics.calls;
+  statistics.seconds +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return {};
+}
+
+void Session::store_row(const Loaded& loaded, int64_t row) {
+  const FunctionDescription& function = *loaded.description;
+  const size_t bytes = static_cast<size_t>(model_.head_dim) * width_of(model_.dtype);
+  for (size_t layer = 0; layer < key_cache_.size(); ++layer) {
+    for (int64_t head = 0; head < model_.kv_heads; ++head) {
+      const size_t from = static_cast<size_t>(head * function.tokens + row) * bytes;
+      const size_t to = static_cast<size_t>(head * function.cache_len + cached_) * bytes;
+      std::copy_n(&loaded.keys[layer][from], bytes, &key_cache_[layer][to]);
+      std::copy_n(&loaded.values[layer][from], bytes, &value_cache_[layer][to]);
+    }
+  }
+  ++cached_;
+}
+
+std::span<const float> Session::logits_of(const Loaded& loaded, int64_t first_row, int64_t rows) {
+  const auto vocab = static_cast<size_t>(model_.vocab_size);
+  const size_t first = static_cast<size_t>(first_row) * vocab;
+  logits_.resize(static_cast<size_t>(rows) * vocab);
+  for (size_t i = 0; i < logits_.size(); ++i) {
+    logits_[i] = model_.dtype == DType::F16
+                     ? half_to_float(diptych::load<uint16_t>(&loaded.logits[2 * (first + i)]))
+                     : diptych::load<float>(&loaded.logits[4 * (first + i)]);
+  }
+  return logits_;
+}
+
+Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens) {
+  if (tokens.empty()) return invalid_argument("no tokens to evaluate");
+  if (static_cast<int64_t>(tokens.size()) > remaining()) {
+    return invalid_argument("{} tokens do not fit: {} of {} positions are left", tokens.size(),
+                            remaining(), model_.max_context);
+  }
+  for (const int64_t token : tokens) {
+    if (token < 0 || token >= model_.vocab_size) {
+      return invalid_argument("token {} is outside the vocabulary of {}", token, model_.vocab_size);
+    }
+  }
+  std::span<const float> logits;
+  while (!tokens.empty()) {
+    const int64_t tail = position() - cached_;
+    const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
+    // The smallest function that takes all rows at once, else the largest.
+    Loaded* loaded = &loaded_.front();
+    for (Loaded& candidate : loaded_) {
+      if (candidate.description->tokens >= wanted) loaded = &candidate;
+    }
+    const int64_t capacity = loaded->description->tokens;
+    const int64_t rows = std::min(capacity, wanted);
+    if (rows <= tail) {
+      return fail(ErrorCode::Internal, "{} tokens outside the cache leave no row for a new one",
+                  tail);
+    }
+    history_.insert(history_.end(), tokens.begin(), tokens.begin() + (rows - tail));
+    tokens = tokens.subspan(static_cast<size_t>(rows - tail));
+    for (int64_t row = 0; row < capacity; ++row) {
+      const auto index = static_cast<size_t>(cached_ + row);
+      loaded->tokens[static_cast<size_t>(row)] =
+          row < rows ? static_cast<int32_t>(history_[index]) : 0;
+      set_position_row(*loaded, row, cached_ + row);
+      set_visible(*loaded, row, cached_, nullptr);
+    }
+    loaded->last_position = rows - 1;
+    TRY(run(*loaded));
+    const int64_t room = loaded->description->cache_len - cached_;
+    for (int64_t row = 0; row < std::min(room, rows); ++row) store_row(*loaded, row);
+    if (tokens.empty()) {
+      logits = logits_of(*loaded, loaded->description->full_logits ? rows - 1 : 0, 1);
+    }
+  }
+  return logits;
+}
+
+bool Session::rows_fit(int64_t needed) const {
+  return cached_ == position() && cached_ + needed <= model_.decode().cache_len &&
+         needed <= remaining();
+}
+
+Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
+  Loaded& loaded = loaded_.back();
+  const int64_t capacity = loaded.description->tokens;
+  for (int64_t row = 0; row < capacity; ++row) {
+    const auto index = static_cast<size_t>(row);
+    loaded.tokens[index] = static_cast<int32_t>(rows.tokens[index]);
+    set_position_row(loaded, row, rows.positions[index]);
+    set_visible(loaded, row, cached_, &rows.visible[index * static_cast<size_t>(capacity)]);
+  }
+  loaded.last_position = 0;
+  TRY(run(loaded));
+  return logits_of(loaded, 0, capacity);
+}
+
+void Session::keep_row(int64_t row, int64_t token) {
+  store_row(loaded_.back(), row);
+  history_.push_back(token);
+}
+
+engine::Overflows Session::overflows() const {
+  engine::Overflows total;
+  for (const Loaded& loaded : loaded_) {
+    const engine::Overflows part = loaded.method->overflows();
+    if (total.count == 0) total.first_op = part.first_op;
+    total.count += part.count;
+  }
+  return total;
+}
+
+}  // namespace diptych::generate

@@ -1,0 +1,93 @@
+// A conversation with a static-attention model: the KV cache, and the evaluation of tokens against
+// it.
+//
+// Policy ("smart mask", llama_static.md section 7): masks are additive, 0 visible and -inf hidden;
+// cache slots below the number of cached tokens are visible to all rows, new tokens causally. Only
+// real tokens are written to the cache, never padding. Unlike upstream there is no silent sliding
+// window: tokens that no longer fit the cache stay in a tail that is evaluated again with each
+// call, so that all max_context positions are usable and exact.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "generate/model.h"
+#include "runtime/method.h"
+#include "runtime/program.h"
+
+namespace diptych::generate {
+
+struct MethodStatistics {
+  uint64_t calls = 0;
+  double seconds = 0;
+};
+
+class Session {
+ public:
+  // Loads the model's methods; errors of loading name all that is unsupported.
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<runtime::Program> program);
+
+  const ModelDescription& model() const { return model_; }
+  // Tokens evaluated so far = the position of the next token.
+  int64_t position() const { return static_cast<int64_t>(history_.size()); }
+  int64_t remaining() const { return model_.max_context - position(); }
+
+  // Evaluates `tokens` after those that were evaluated before, in as few calls as possible, and
+  // gives the logits [vocab_size] after the last one; valid until the next call. More tokens than
+  // remaining(), none at all, or ids outside the vocabulary are errors, before any computation.
+  Result<std::span<const float>> evaluate(std::span<const int64_t> tokens);
+
+  // --- For lookahead: one call of the full-logits function with rows of the caller's making. ---
+  struct Rows {
+    std::vector<int64_t> tokens;     // T entries
+    std::vector<int64_t> positions;  // T entries, absolute
+    std::vector<uint8_t> visible;    // [T, T]: row r sees new column c
+  };
+  // Whether a Rows call fits: no tail, room for `needed` more tokens in cache and RoPE table.
+  bool rows_fit(int64_t needed) const;
+  // Evaluates the rows against the cache and gives all logits [T, vocab_size].
+  Result<std::span<const float>> evaluate_rows(const Rows& rows);
+  // Appends the keys and values of row `row` of the last evaluate_rows() to the cache.
+  void keep_row(int64_t row, int64_t token);
+
+  const std::map<std::string, MethodStatistics>& statistics() const { return statistics_; }
+  engine::Overflows overflows() const;
+
+ private:
+  // A loaded method with the buffers that are its own.
+  struct Loaded {
+    const FunctionDescription* description = nullptr;
+    std::unique_ptr<runtime::Method> method;
+    std::vector<int32_t> tokens;      // [T]
+    std::vector<std::byte> mask;      // [T, C+T]
+    std::vector<std::byte> cos, sin;  // [T, rope_width]
+    int64_t last_position = 0;
+    std::vector<std::byte> logits;
+    std::vector<std::vector<std::byte>> keys, values;  // new ones by layer: [kv_heads, T, head_dim]
+  };
+
+  Session() = default;
+  Status load_function(const FunctionDescription& description);
+  void set_position_row(Loaded& loaded, int64_t row, int64_t position);
+  void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);
+  void store_row(const Loaded& loaded, int64_t row);
+  Status run(Loaded& loaded);
+  std::span<const float> logits_of(const Loaded& loaded, int64_t first_row, int64_t rows);
+
+  std::shared_ptr<runtime::Program> program_;
+  ModelDescription model_;
+  std::vector<Loaded> loaded_;  // in the order of model_.functions
+  std::vector<std::vector<std::byte>> key_cache_,
+      value_cache_;               // by layer: [kv_heads, C, head_dim]
+  int64_t cached_ = 0;            // tokens in the cache, slots 0..cached_-1
+  std::vector<int64_t> history_;  // all tokens; those from cached_ on are the tail
+  std::vector<float> logits_;
+  std::map<std::string, MethodStatistics> statistics_;
+};
+
+}  // namespace diptych::generate

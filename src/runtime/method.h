@@ -1,0 +1,46 @@
+// One loaded method: bound inputs and outputs, arena for intermediate tensors, delegate calls.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "engine/executable.h"
+#include "tensor/type.h"
+
+namespace diptych::runtime {
+
+class Program;
+
+// Mutable; one thread at a time. Keeps its Program alive.
+class Method {
+ public:
+  ~Method();
+
+  const std::string& name() const;
+  // Declared types in the method's order, as the .pte says (int64 stays int64).
+  const std::vector<TensorType>& inputs() const;
+  const std::vector<TensorType>& outputs() const;
+
+  // Binds the caller's memory; it must stay valid for the executions that follow and have exactly
+  // the tensor's size. Any alignment.
+  Status bind_input(size_t index, Bytes data);
+  Status bind_output(size_t index, MutableBytes data);
+
+  // Runs the delegate calls in order. All inputs and outputs must be bound. int64 inputs that do
+  // not fit Core ML's int32 are an error.
+  Status execute();
+
+  // fp16 roundings that overflowed to infinity so far (numerics `typed` only).
+  engine::Overflows overflows() const;
+
+ private:
+  friend class Program;
+  struct Impl;
+  explicit Method(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace diptych::runtime
