@@ -5,14 +5,32 @@
 //     %m: fp16[1,32,64] = mul(x=%x, y=%x)
 //     %r: fp16[1,32,1] = reduce_mean(x=%m, axes=int32[1](-1), keep_dims=bool(true))
 //     %c: fp16[1,32,64] = concat(values=[%m], axis=int32(-1), interleave=bool(false))
-//     return %c
+//     %i: int16[2] = cast(x=int32[2](3,4), dtype="int16")
+//     %a: fp16[1,32,32], %b: fp16[1,32,32] = split(x=%c, axis=int32(-1), num_splits=int32(2))
+//     return %a, %b
 //   }
 //
 // Constants of up to 16 elements stand inline where they are used (a constant that is used twice
-// stands twice); strings are quoted; floats are printed so that they parse to the same bits.
-// Larger ones are declared by a line of their own whose right side is `zeros`, `random(seed)`,
-// `iota`, or `blob("name")` for contents that the text does not hold (name = first 8 bytes of the
-// contents' digest in hex, or of caller's choice).
+// stands twice and is two constants when parsed); those that are outputs of the function, and all
+// larger ones, are declared before the operations. The right side of a declaration is a literal
+// like the inline ones, `zeros`, `random(seed)`, `iota`, or `blob("name")` for contents that the
+// text does not hold. print() names a blob by the first 8 bytes of its contents' digest in hex.
+//
+// Grammar (print() writes it canonically: one line per statement, two spaces of indent):
+//   program   = { function }
+//   function  = "func" @name "(" [ decl { "," decl } ] ")" "opset" string
+//               "{" { statement } "return" [ %name { "," %name } ] "}"
+//   decl      = %name ":" type
+//   type      = dtype [ "[" dim { "," dim } "]" ]
+//   statement = decl "=" constant
+//             | [ decl { "," decl } "=" ] op "(" [ operand { "," operand } ] ")"
+//   constant  = literal | "zeros" | "iota" | "random" "(" seed ")" | "blob" "(" string ")"
+//   operand   = param "=" ( use | "[" use { "," use } "]" )         // brackets: variadic ones
+//   use       = %name | literal
+//   literal   = string | type "(" [ element { "," element } ] ")"
+// Elements are integers, true and false, or floats: decimal in as few digits as give the same bits,
+// inf, -inf, nan, or raw bits as 0x7e01. Strings have \", \\ and \xHH as escapes. Names other than
+// letters, digits, '_' and '.' are quoted: %"a b". `//` starts a comment.
 #pragma once
 
 #include <functional>
@@ -29,7 +47,9 @@ std::string print(const Program& program);
 // Where the contents of `blob("name")` come from when text is parsed; null refuses blobs.
 using BlobLookup = std::function<Result<WeightRef>(std::string_view name, const TensorType& type)>;
 
-// Parses what print() writes. Errors name line and column. The result is verified.
+// Parses the text form. Errors name line and column. The result is verified; operations that are
+// not in the table are taken as they stand. For canonical text, print(parse(text)) == text; names
+// of inline constants are made up ("r_axes_0"). Memory is bounded by the size of the text.
 Result<Program> parse(std::string_view text, const BlobLookup& blobs = nullptr);
 
 }  // namespace diptych::mil
