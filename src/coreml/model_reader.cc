@@ -1,0 +1,251 @@
+#include <google/protobuf/arena.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "coreml/model.h"
+#include "coreml/model_support.h"
+#include "coreml/proto_types.h"
+#include "coreml/proto_values.h"
+#include "mil/op_table.h"
+#include "mil/verify.h"
+
+namespace diptych::coreml {
+
+namespace {
+
+constexpr std::string_view kConst = "const";
+
+// The parameters of an operation in an order of ours: the op table's, then alphabetical. The order
+// in the file is that of a hash map.
+std::vector<std::string> parameter_order(const proto::Operation& op) {
+  std::vector<std::string> rest;
+  for (const auto& input : op.inputs()) rest.push_back(input.first);
+  std::sort(rest.begin(), rest.end());
+  std::vector<std::string> order;
+  if (const mil::OpSpec* spec = mil::find_op(op.type())) {
+    for (const mil::ParamSpec& param : spec->params) {
+      const auto found = std::find(rest.begin(), rest.end(), param.name);
+      if (found == rest.end()) continue;
+      order.push_back(std::move(*found));
+      rest.erase(found);
+    }
+  }
+  order.insert(order.end(), rest.begin(), rest.end());
+  return order;
+}
+
+// Reads one function.
+class FunctionReader {
+ public:
+  FunctionReader(const std::string& name, const proto::Function& source, WeightFile& weights)
+      : source_(source),
+        weights_(weights),
+        function_(std::make_unique<mil::Function>(name, source.opset())) {}
+
+  Result<std::unique_ptr<mil::Function>> read() {
+    const auto found = source_.block_specializations().find(source_.opset());
+    if (found == source_.block_specializations().end()) {
+      return invalid_data("no block for its opset \"{}\"", source_.opset());
+    }
+    const proto::Block& block = found->second;
+    TRY(reserve_names(block));
+    for (const auto& input : source_.inputs()) {
+      TensorType type = TRY(within("input \"" + input.name() + "\"", read_type(input.type())));
+      function_->add_input(input.name(), std::move(type));
+    }
+    for (const auto& op : block.operations()) {
+      const std::string name = op.outputs().empty() ? std::string() : op.outputs(0).name();
+      TRY(within(fmt::format("operation {} \"{}\"", op.type(), name), read_operation(op)));
+    }
+    for (const std::string& name : block.outputs()) {
+      mil::Value* value = function_->find(name);
+      if (value == nullptr) return invalid_data("output \"{}\" is not defined", name);
+      function_->outputs.push_back(value);
+    }
+    return std::move(function_);
+  }
+
+ private:
+  // Checks that every value of the file has a name of its own, and keeps the names from being
+  // given to constants that have none.
+  Status reserve_names(const proto::Block& block) {
+    for (const auto& input : source_.inputs()) TRY(reserve(input.name()));
+    for (const auto& op : block.operations()) {
+      for (const auto& output : op.outputs()) TRY(reserve(output.name()));
+    }
+    return {};
+  }
+  Status reserve(const std::string& name) {
+    if (name.empty()) return invalid_data("a value without a name");
+    if (!names_.insert(name).second) return invalid_data("two values are called \"{}\"", name);
+    return {};
+  }
+
+  Status read_operation(const proto::Operation& op) {
+    if (op.outputs().empty()) return invalid_data("it has no outputs");
+    if (op.type() == kConst) return read_const(op);
+    std::vector<mil::Operand> operands;
+    for (const std::string& param : parameter_order(op)) {
+      const proto::Argument& argument = op.inputs().at(param);
+      operands.push_back(TRY(within("input \"" + param + "\"", read_operand(op, param, argument))));
+    }
+    std::vector<std::pair<std::string, TensorType>> results;
+    for (const auto& output : op.outputs()) {
+      TensorType type = TRY(within("output \"" + output.name() + "\"", read_type(output.type())));
+      results.emplace_back(output.name(), std::move(type));
+    }
+    function_->add_op(op.type(), std::move(operands), std::move(results));
+    return {};
+  }
+
+  Status read_const(const proto::Operation& op) {
+    const auto value = op.attributes().find("val");
+    if (op.outputs_size() != 1 || value == op.attributes().end()) {
+      return invalid_data("expected one output and an attribute \"val\"");
+    }
+    const TensorType type = TRY(read_type(op.outputs(0).type()));
+    const TensorType value_type = TRY(read_type(value->second.type()));
+    if (type != value_type) {
+      return invalid_data("declared as {}, its value is {}", to_string(type),
+                          to_string(value_type));
+    }
+    TRY(add_constant(op.outputs(0).name(), value->second));
+    return {};
+  }
+
+  Result<mil::Operand> read_operand(const proto::Operation& op, const std::string& param,
+                                    const proto::Argument& argument) {
+    mil::Operand operand{param, {}};
+    for (const proto::Binding& binding : argument.arguments()) {
+      if (binding.has_name()) {
+        mil::Value* value = function_->find(binding.name());
+        if (value == nullptr) {
+          return invalid_data("\"{}\" is not defined before its use", binding.name());
+        }
+        operand.values.push_back(value);
+      } else if (binding.has_value()) {
+        const std::string name = derived_name(op.outputs(0).name() + "_" + param);
+        operand.values.push_back(TRY(add_constant(name, binding.value())));
+      } else {
+        return invalid_data("bound to neither a name nor a value");
+      }
+    }
+    if (operand.values.empty()) return invalid_data("bound to nothing");
+    return operand;
+  }
+
+  std::string derived_name(const std::string& wanted) {
+    std::string name = wanted;
+    for (int suffix = 1; !names_.insert(name).second; ++suffix) {
+      name = fmt::format("{}_{}", wanted, suffix);
+    }
+    return name;
+  }
+
+  Result<mil::Value*> add_constant(const std::string& name, const proto::Value& value) {
+    const TensorType type = TRY(read_type(value.type()));
+    if (value.has_blob_file()) {
+      return function_->add_constant(name, TRY(weights_.weight(value.blob_file().offset(), type)));
+    }
+    if (!value.has_immediate()) return invalid_data("a constant without a value");
+    if (type.dtype == DType::String) {
+      return function_->add_string(name, TRY(read_immediate_string(value.immediate(), type)));
+    }
+    return function_->add_constant(name, TRY(read_immediate(value.immediate(), type)));
+  }
+
+  const proto::Function& source_;
+  WeightFile& weights_;
+  std::unique_ptr<mil::Function> function_;
+  std::unordered_set<std::string> names_;
+};
+
+// Compares the features of a description with the values of the function, by name.
+template <class Features>
+Status check_features(const Features& features, const std::vector<mil::Value*>& values,
+                      std::string_view side) {
+  std::map<std::string_view, const mil::Value*> by_name;
+  for (const mil::Value* value : values) by_name.emplace(value->name, value);
+  if (static_cast<size_t>(features.size()) != values.size()) {
+    return invalid_data("the description has {} {}s, the function {}", features.size(), side,
+                        values.size());
+  }
+  for (const auto& feature : features) {
+    const auto found = by_name.find(feature.name());
+    if (found == by_name.end()) {
+      return invalid_data("{} \"{}\" of the description is not one of the function", side,
+                          feature.name());
+    }
+    const TensorType type = TRY(within(fmt::format("{} \"{}\"", side, feature.name()),
+                                       read_feature_type(feature.type().multi_array())));
+    if (type != found->second->type) {
+      return invalid_data("{} \"{}\": the description says {}, the function {}", side,
+                          feature.name(), to_string(type), to_string(found->second->type));
+    }
+    by_name.erase(found);
+  }
+  return {};
+}
+
+// Reads a function and checks its description (a ModelDescription or FunctionDescription).
+template <class Description>
+Status add_function(const std::string& name, const Description& description,
+                    const proto::Program& source, WeightFile& weights, Model& model) {
+  const auto found = source.functions().find(name);
+  if (found == source.functions().end()) {
+    return invalid_data("the description lists the function \"{}\", the program lacks it", name);
+  }
+  const std::string where = "function \"" + name + "\"";
+  if (model.program.find(name) != nullptr) return invalid_data("{} is described twice", where);
+  auto function = TRY(within(where, FunctionReader(name, found->second, weights).read()));
+  TRY(within(where, check_features(description.input(), function->inputs, "input")));
+  TRY(within(where, check_features(description.output(), function->outputs, "output")));
+  model.program.functions.push_back(std::move(function));
+  return {};
+}
+
+}  // namespace
+
+Result<Model> read_model(Bytes mlmodel, WeightFile& weights) {
+  if (mlmodel.size() > INT32_MAX) {
+    return invalid_data("a model file of {} bytes, at most {} are possible", mlmodel.size(),
+                        INT32_MAX);
+  }
+  google::protobuf::Arena arena;
+  auto* source = google::protobuf::Arena::CreateMessage<proto::Model>(&arena);
+  if (!source->ParseFromArray(mlmodel.data(), static_cast<int>(mlmodel.size()))) {
+    return invalid_data("not a Core ML model: malformed, cut off or nested too deeply");
+  }
+  TRY(check_supported(*source));
+
+  const proto::ModelDescription& description = source->description();
+  const proto::Program& program = source->ml_program();
+  Model model;
+  model.specification_version = source->specification_version();
+  model.multifunction = !description.functions().empty();
+  const int described = model.multifunction ? description.functions_size() : 1;
+  if (static_cast<size_t>(described) != program.functions().size()) {
+    return invalid_data("the description is of {} functions, the program has {}", described,
+                        program.functions().size());
+  }
+  if (model.multifunction) {
+    for (const auto& function : description.functions()) {
+      TRY(add_function(function.name(), function, program, weights, model));
+    }
+    model.default_function = description.default_function_name();
+    if (model.program.find(model.default_function) == nullptr) {
+      return invalid_data("the default function \"{}\" does not exist", model.default_function);
+    }
+  } else {
+    model.default_function = program.functions().begin()->first;
+    TRY(add_function(model.default_function, description, program, weights, model));
+  }
+  for (const auto& entry : description.metadata().user_defined()) {
+    model.metadata.emplace(entry.first, entry.second);
+  }
+  TRY(mil::verify(model.program, /*allow_unknown=*/true));
+  return model;
+}
+
+}  // namespace diptych::coreml

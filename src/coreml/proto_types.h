@@ -1,0 +1,28 @@
+// Types between protobuf and the IR. Private to src/coreml.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+#include "model.pb.h"
+#include "tensor/type.h"
+
+namespace diptych::coreml {
+
+// A tensor type with fixed dimensions whose size in bytes does not overflow.
+Result<TensorType> read_type(const proto::ValueType& type);
+void write_type(const TensorType& type, proto::ValueType* out);
+
+// True when a tensor type has a dimension that is not a number.
+bool has_unknown_dimension(const proto::ValueType& type);
+
+// What a value is when it is not a tensor: "list", "state" …; empty for a tensor or nothing.
+std::string_view non_tensor_kind(const proto::ValueType& type);
+
+// The type of a multi-array feature of a model description.
+Result<TensorType> read_feature_type(const proto::ArrayFeatureType& type);
+// Fails for element types that features cannot have (all but fp16, fp32, fp64, int32, int8).
+Status write_feature_type(const TensorType& type, proto::ArrayFeatureType* out);
+
+}  // namespace diptych::coreml

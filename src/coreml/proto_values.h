@@ -1,0 +1,30 @@
+// Constant contents between protobuf and weights. Private to src/coreml.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "model.pb.h"
+#include "tensor/weight.h"
+
+namespace diptych::coreml {
+
+// The only blob file name there is: weight.bin in the directory `weights` beside the model.
+inline constexpr std::string_view kWeightFileName = "@model_path/weights/weight.bin";
+
+// The elements of an immediate tensor; their number must be the type's.
+Result<WeightRef> read_immediate(const proto::ImmediateValue& value, const TensorType& type);
+// The one string of an immediate scalar.
+Result<std::string> read_immediate_string(const proto::ImmediateValue& value,
+                                          const TensorType& type);
+
+// Store type and elements in a Value.
+Status write_immediate(const WeightRef& weight, proto::Value* out);
+void write_string(std::string_view text, proto::Value* out);
+void write_blob(const TensorType& type, uint64_t record_offset, proto::Value* out);
+
+// True for constants that go to the weight file rather than into the model: those of ten elements
+// or more whose type the file can hold.
+bool belongs_in_weight_file(const Weight& weight);
+
+}  // namespace diptych::coreml
