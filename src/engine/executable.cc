@@ -1,0 +1,146 @@
+#include "engine/executable.h"
+
+#include <new>
+
+#include "engine/lowering.h"
+#include "engine/plan.h"
+#include "mil/verify.h"
+
+namespace diptych::engine {
+namespace {
+
+constexpr std::align_val_t kArenaAlignment{64};
+
+struct ArenaDeleter {
+  void operator()(std::byte* memory) const { ::operator delete[](memory, kArenaAlignment); }
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Executable>> Executable::compile(const mil::Function& function,
+                                                              const ExecutableOptions& options) {
+  TRY(mil::verify(function, /*allow_unknown=*/true));
+  auto plan = std::make_unique<Plan>(TRY(Lowering::lower(function, options)));
+  return std::make_shared<const Executable>(std::move(plan));
+}
+
+Executable::Executable(std::unique_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+Executable::~Executable() = default;
+
+const std::string& Executable::name() const { return plan_->function; }
+const std::vector<Port>& Executable::inputs() const { return plan_->inputs; }
+const std::vector<Port>& Executable::outputs() const { return plan_->outputs; }
+uint64_t Executable::arena_size() const { return plan_->arena_size; }
+
+struct Execution::Memory {
+  std::unique_ptr<std::byte[], ArenaDeleter> arena;
+  std::vector<std::byte*> addresses;  // by Place; null while an input is not bound
+  std::vector<std::byte*> outputs;
+};
+
+Execution::Execution(std::shared_ptr<const Executable> executable)
+    : executable_(std::move(executable)), memory_(std::make_unique<Memory>()) {}
+Execution::~Execution() = default;
+
+Result<std::unique_ptr<Execution>> Execution::create(std::shared_ptr<const Executable> executable) {
+  std::unique_ptr<Execution> execution(new Execution(std::move(executable)));
+  const Plan& plan = *execution->executable_->plan_;
+  Memory& memory = *execution->memory_;
+  memory.arena.reset(
+      static_cast<std::byte*>(::operator new[](plan.arena_size, kArenaAlignment, std::nothrow)));
+  if (memory.arena == nullptr) {
+    return fail(ErrorCode::Io, "no memory for the {} bytes of intermediate values of '{}'",
+                plan.arena_size, plan.function);
+  }
+  for (const PlaceInfo& place : plan.places) {
+    std::byte* address = nullptr;
+    if (place.kind == PlaceInfo::Kind::Arena) address = memory.arena.get() + place.offset;
+    // Steps only read from constant places.
+    if (place.kind == PlaceInfo::Kind::Constant) address = const_cast<std::byte*>(place.constant);
+    memory.addresses.push_back(address);
+  }
+  memory.outputs.resize(plan.outputs.size());
+  return execution;
+}
+
+namespace {
+
+Status check_binding(std::string_view kind, const std::vector<Port>& ports, size_t index,
+                     const void* data, const TensorType& type) {
+  if (index >= ports.size()) {
+    return invalid_argument("{} {} does not exist: there are {}", kind, index, ports.size());
+  }
+  if (ports[index].type != type) {
+    return invalid_argument("{} '{}': expected {}, got {}", kind, ports[index].name,
+                            to_string(ports[index].type), to_string(type));
+  }
+  if (data == nullptr) return invalid_argument("{} '{}': no buffer", kind, ports[index].name);
+  return {};
+}
+
+}  // namespace
+
+Status Execution::bind_input(size_t index, const void* data, const TensorType& type) {
+  const Plan& plan = *executable_->plan_;
+  TRY(within(plan.function, check_binding("input", plan.inputs, index, data, type)));
+  // Steps only read from inputs.
+  auto* address = static_cast<std::byte*>(const_cast<void*>(data));
+  const bool cells = is_cell(type.dtype) && reinterpret_cast<uintptr_t>(address) % kCellSize == 0;
+  for (const Place place : plan.input_places[index]) {
+    const PlaceInfo& info = plan.places[static_cast<size_t>(place)];
+    const bool in_place = info.kind == PlaceInfo::Kind::Input || cells;
+    memory_->addresses[static_cast<size_t>(place)] =
+        in_place ? address : memory_->arena.get() + info.offset;
+  }
+  return {};
+}
+
+Status Execution::bind_output(size_t index, void* data, const TensorType& type) {
+  const Plan& plan = *executable_->plan_;
+  TRY(within(plan.function, check_binding("output", plan.outputs, index, data, type)));
+  memory_->outputs[index] = static_cast<std::byte*>(data);
+  return {};
+}
+
+void Execution::note_overflows(uint64_t count, const std::string& op,
+                               const std::string& near_weight) {
+  if (count > 0 && overflows_.count == 0) {
+    overflows_.first_op = op;
+    overflows_.near_weight = near_weight;
+  }
+  overflows_.count += count;
+}
+
+Status Execution::run(ThreadPool& pool) {
+  const Plan& plan = *executable_->plan_;
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    for (const Place place : plan.input_places[i]) {
+      if (memory_->addresses[static_cast<size_t>(place)] != nullptr) continue;
+      return invalid_argument("{}: input '{}' is not bound", plan.function, plan.inputs[i].name);
+    }
+  }
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    if (memory_->outputs[i] == nullptr) {
+      return invalid_argument("{}: output '{}' is not bound", plan.function, plan.outputs[i].name);
+    }
+  }
+
+  std::atomic<uint64_t> overflows{0};
+  const Frame frame{memory_->addresses, pool, overflows};
+  for (const Step& step : plan.steps) {
+    if (auto status = step.run(frame); !status) {
+      return tl::unexpected(std::move(status.error()).within(plan.function + ": " + step.label));
+    }
+    note_overflows(overflows.exchange(0), step.label, step.near_weight);
+  }
+  for (size_t i = 0; i < plan.outputs.size(); ++i) {
+    const Port& port = plan.outputs[i];
+    const uint64_t count = TRY(element_count(port.type.shape));
+    note_overflows(
+        narrow(port.type.dtype, frame.bytes(plan.output_places[i]), count, memory_->outputs[i]),
+        fmt::format("output '{}'", port.name), "");
+  }
+  return {};
+}
+
+}  // namespace diptych::engine

@@ -1,0 +1,90 @@
+// The reference engine: compiles one mil::Function to a list of steps, one operation each, and runs
+// it. docs/engine.md explains the parts.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "engine/numerics.h"
+#include "mil/ir.h"
+#include "tensor/type.h"
+
+namespace diptych::engine {
+
+struct Plan;
+
+// An input or output: its name in the function and its packed form.
+struct Port {
+  std::string name;
+  TensorType type;
+};
+
+struct ExecutableOptions {
+  Numerics numerics = Numerics::Precise;
+  // Bound on the memory of intermediate values and of constants made at compile time, in bytes;
+  // a function that needs more is refused.
+  uint64_t memory_limit = uint64_t{16} << 30;
+  // Compute linear and gather from the stored bytes of quantised weights. Off, those weights are
+  // dequantised as a whole by their own operation, as a test of the former.
+  bool weights_by_rows = true;
+};
+
+// A compiled function. Immutable: share it between threads. Keeps the weights it uses alive, not
+// the function.
+class Executable {
+ public:
+  // Errors: what the verifier says; Unsupported with one item for each operation or type that the
+  // engine cannot run (operation, result, reason); Unsupported when the memory limit is exceeded.
+  static Result<std::shared_ptr<const Executable>> compile(const mil::Function& function,
+                                                           const ExecutableOptions& options = {});
+  explicit Executable(std::unique_ptr<const Plan> plan);
+  ~Executable();
+
+  const std::string& name() const;
+  // In the function's order.
+  const std::vector<Port>& inputs() const;
+  const std::vector<Port>& outputs() const;
+  // Memory of an Execution's intermediate values, in bytes.
+  uint64_t arena_size() const;
+
+ private:
+  friend class Execution;
+  std::unique_ptr<const Plan> plan_;
+};
+
+// One caller's use of an Executable: its bound buffers and intermediate values.
+class Execution {
+ public:
+  // Allocates the intermediate values' memory; no memory left is an error.
+  static Result<std::unique_ptr<Execution>> create(std::shared_ptr<const Executable> executable);
+  ~Execution();
+
+  // Binds packed elements of exactly the declared type at any address, which must stay valid until
+  // the last run. Inputs are used in place where possible. Outputs are written at the end of a run,
+  // after the last read of any input: an output may lie over an input.
+  Status bind_input(size_t index, const void* data, const TensorType& type);
+  Status bind_output(size_t index, void* data, const TensorType& type);
+
+  // Runs the function once. Errors: an output or an input that is used is not bound, or the data
+  // ask for what does not exist (a gather index out of range); outputs are then unspecified.
+  Status run(ThreadPool& pool);
+
+  // Since creation.
+  const Overflows& overflows() const { return overflows_; }
+
+  const Executable& executable() const { return *executable_; }
+
+ private:
+  explicit Execution(std::shared_ptr<const Executable> executable);
+  void note_overflows(uint64_t count, const std::string& op, const std::string& near_weight);
+
+  std::shared_ptr<const Executable> executable_;
+  struct Memory;
+  std::unique_ptr<Memory> memory_;
+  Overflows overflows_;
+};
+
+}  // namespace diptych::engine

@@ -1,0 +1,336 @@
+#include "engine/lowering.h"
+
+#include <algorithm>
+
+#include "engine/kernels.h"
+#include "engine/vector_ops.h"
+
+namespace diptych::engine {
+namespace {
+
+std::string label(const mil::Op& op) {
+  return fmt::format("{} '{}'", op.type, op.results.empty() ? "" : op.result()->name);
+}
+
+// Rounding is cheap: only large results are worth several threads.
+constexpr int64_t kRoundingGrain = 1 << 16;
+
+// Bytes of a weight that are read at a time when it is brought into cells.
+constexpr uint64_t kReadSize = 1 << 16;
+
+void round_cells(const Frame& frame, Place place, uint64_t count) {
+  float* values = frame.floats(place);
+  frame.pool.parallel_for(
+      static_cast<int64_t>(count), kRoundingGrain, [&](int64_t begin, int64_t end) {
+        frame.overflows += round_to_halves(values + begin, static_cast<size_t>(end - begin));
+      });
+}
+
+// For each operation, the next constant tensor that an elementwise operation at or after it reads.
+std::map<const mil::Op*, std::string> find_near_weights(const mil::Function& function) {
+  std::map<const mil::Op*, std::string> near;
+  std::string next;
+  for (auto at = function.ops.rbegin(); at != function.ops.rend(); ++at) {
+    const mil::Op& op = **at;
+    if (op.type == "mul" || op.type == "add" || op.type == "sub" || op.type == "real_div") {
+      for (const std::string_view param : {"x", "y"}) {
+        const mil::Value* value = op.operand(param);
+        if (value->is_constant() && !value->type.shape.empty()) next = value->name;
+      }
+    }
+    near.emplace(&op, next);
+  }
+  return near;
+}
+
+}  // namespace
+
+void Source::read(const Frame& frame, uint64_t first, uint64_t count, std::byte* cells) const {
+  const std::byte* from = frame.bytes(place);
+  if (packed) {
+    widen(dtype, from + first * element_size(dtype), count, cells);
+  } else {
+    std::memcpy(cells, from + first * kCellSize, count * kCellSize);
+  }
+}
+
+Result<Plan> Lowering::lower(const mil::Function& function, const ExecutableOptions& options) {
+  Lowering lowering(function, options);
+  lowering.plan_.function = function.name;
+  TRY(within(function.name, lowering.lower_all()));
+  TRY(within(function.name, lowering.place_arena()));
+  return std::move(lowering.plan_);
+}
+
+Status Lowering::lower_all() {
+  std::vector<std::string> problems;
+  for (const mil::Value* input : function_.inputs) {
+    input_index_.emplace(input, plan_.inputs.size());
+    plan_.inputs.push_back({input->name, input->type});
+    plan_.input_places.emplace_back();
+    if (!has_cells(input->type.dtype)) {
+      problems.push_back(fmt::format("input '{}': type {}", input->name, to_string(input->type)));
+    }
+  }
+  near_weights_ = find_near_weights(function_);
+  for (const auto& op : function_.ops) {
+    const Kernel* kernel = find_kernel(op->type);
+    if (kernel != nullptr && kernel->on_demand) continue;
+    const Status status = lower_op(*op);
+    if (status) continue;
+    if (status.error().code != ErrorCode::Unsupported) return status;
+    problems.push_back(status.error().to_string());
+    // Give the results a place all the same, so that their users are not reported too.
+    touched_.clear();
+    for (const mil::Value* value : op->results) {
+      cells_.emplace(value, add_place({}));
+    }
+  }
+  for (const mil::Value* output : function_.outputs) {
+    plan_.outputs.push_back({output->name, output->type});
+    const auto place = output_cells(*output);
+    if (place) {
+      plan_.output_places.push_back(*place);
+    } else {
+      problems.push_back(fmt::format("output '{}': {}", output->name, place.error().to_string()));
+    }
+  }
+  if (problems.empty()) return {};
+  return tl::unexpected(
+      Error{ErrorCode::Unsupported,
+            {},
+            fmt::format("{} operations or types are not supported by the engine", problems.size()),
+            std::move(problems)});
+}
+
+Status Lowering::lower_op(const mil::Op& op) {
+  const Kernel* kernel = find_kernel(op.type);
+  if (kernel == nullptr) return within(label(op), Status(unsupported("unknown operation")));
+  // An operation lowered on demand must not take over what its user has touched so far.
+  std::vector<Place> outer = std::move(touched_);
+  touched_.clear();
+  Status status = kernel->lower(op, *this);
+  touched_ = std::move(outer);
+  return within(label(op), std::move(status));
+}
+
+const mil::Value& Lowering::resolve(const mil::Value& value) const {
+  const mil::Value* at = &value;
+  for (auto next = aliases_.find(at); next != aliases_.end(); next = aliases_.find(at)) {
+    at = next->second;
+  }
+  return *at;
+}
+
+Place Lowering::add_place(PlaceInfo info) {
+  plan_.places.push_back(info);
+  return static_cast<Place>(plan_.places.size() - 1);
+}
+
+Result<uint64_t> Lowering::cell_bytes(const TensorType& type) {
+  if (!has_cells(type.dtype)) return unsupported("type {}", to_string(type));
+  uint64_t bytes = 0;
+  if (!checked_mul(TRY(element_count(type.shape)), kCellSize, &bytes) ||
+      bytes > options_.memory_limit) {
+    return unsupported("{} is beyond the memory limit of {} bytes", to_string(type),
+                       options_.memory_limit);
+  }
+  return bytes;
+}
+
+Result<Place> Lowering::cells(const mil::Value& unresolved) {
+  const mil::Value& value = resolve(unresolved);
+  if (const auto known = cells_.find(&value); known != cells_.end()) {
+    touch(known->second);
+    return known->second;
+  }
+  if (value.is_constant()) return constant_cells(value);
+  if (value.kind == mil::Value::Kind::Input) return input_cells(value);
+  TRY(lower_op(*value.producer));
+  const Place place = cells_.at(&value);
+  touch(place);
+  return place;
+}
+
+Result<Source> Lowering::source(const mil::Value& unresolved) {
+  const mil::Value& value = resolve(unresolved);
+  const DType dtype = value.type.dtype;
+  if (has_cells(dtype) && cells_.count(&value) == 0) {
+    if (value.kind == mil::Value::Kind::Input) return Source{input_place(value), dtype, true};
+    if (value.is_constant() && value.weight->bytes()) {
+      auto known = packed_.find(&value);
+      if (known == packed_.end()) {
+        PlaceInfo info;
+        info.kind = PlaceInfo::Kind::Constant;
+        info.constant = value.weight->bytes()->data();
+        plan_.owners.push_back(value.weight);
+        known = packed_.emplace(&value, add_place(info)).first;
+      }
+      return Source{known->second, dtype, true};
+    }
+  }
+  return Source{TRY(cells(value)), dtype, false};
+}
+
+std::optional<WeightRows> Lowering::weight_rows(const mil::Value& unresolved) const {
+  const mil::Value& value = resolve(unresolved);
+  if (!options_.weights_by_rows && !value.is_constant()) return std::nullopt;
+  return WeightRows::open(value, options_.numerics);
+}
+
+Result<Place> Lowering::constant_cells(const mil::Value& value) {
+  const uint64_t bytes = TRY(cell_bytes(value.type));
+  const WeightRef& weight = value.weight;
+  if (const auto known = constants_.find(weight.get()); known != constants_.end()) {
+    return known->second;
+  }
+  constant_bytes_ += bytes;  // both are at most the limit
+  if (constant_bytes_ > options_.memory_limit) {
+    return unsupported("constants are beyond the memory limit of {} bytes", options_.memory_limit);
+  }
+  auto made = std::make_shared<std::vector<uint32_t>>(bytes / kCellSize);
+  auto* out = reinterpret_cast<std::byte*>(made->data());
+  const uint64_t row_bytes = std::max<uint64_t>(weight->row_bytes(), 1);
+  const auto some_rows = static_cast<int64_t>(std::max<uint64_t>(kReadSize / row_bytes, 1));
+  std::vector<std::byte> buffer;
+  for (int64_t row = 0; row < weight->rows(); row += some_rows) {
+    const int64_t count = std::min(some_rows, weight->rows() - row);
+    buffer.resize(static_cast<uint64_t>(count) * weight->row_bytes());
+    TRY(within(value.name, weight->read_rows(row, count, buffer)));
+    const uint64_t elements = static_cast<uint64_t>(count) * weight->row_elements();
+    widen(value.type.dtype, buffer.data(), elements, out);
+    out += elements * kCellSize;
+  }
+  PlaceInfo info;
+  info.kind = PlaceInfo::Kind::Constant;
+  info.constant = reinterpret_cast<const std::byte*>(made->data());
+  plan_.owners.push_back(std::move(made));
+  plan_.owners.push_back(weight);  // so that its address stays its own
+  return constants_.emplace(weight.get(), add_place(info)).first->second;
+}
+
+Place Lowering::input_place(const mil::Value& value) {
+  if (const auto known = packed_.find(&value); known != packed_.end()) return known->second;
+  PlaceInfo info;
+  info.kind = PlaceInfo::Kind::Input;
+  const Place place = packed_.emplace(&value, add_place(info)).first->second;
+  plan_.input_places[input_index_.at(&value)].push_back(place);
+  return place;
+}
+
+Result<Place> Lowering::input_cells(const mil::Value& value) {
+  PlaceInfo info;
+  info.kind = PlaceInfo::Kind::InputCells;
+  info.size = TRY(cell_bytes(value.type));
+  const Place packed = input_place(value);
+  const Place cells = cells_.emplace(&value, add_place(info)).first->second;
+  plan_.input_places[input_index_.at(&value)].push_back(cells);
+
+  const DType dtype = value.type.dtype;
+  const uint64_t count = info.size / kCellSize;
+  std::vector<Place> outer = std::move(touched_);
+  touched_ = {cells};
+  append({fmt::format("input '{}'", value.name), {}, [=](const Frame& frame) -> Status {
+            // Both are the caller's memory when it holds aligned cells.
+            if (frame.bytes(cells) != frame.bytes(packed)) {
+              widen(dtype, frame.bytes(packed), count, frame.bytes(cells));
+            }
+            return {};
+          }});
+  touched_ = std::move(outer);
+  touch(cells);
+  return cells;
+}
+
+Result<Place> Lowering::output_cells(const mil::Value& value) {
+  touched_.clear();
+  const Source source = TRY(this->source(value));
+  Place place = source.place;
+  if (source.packed ||
+      plan_.places[static_cast<size_t>(place)].kind == PlaceInfo::Kind::InputCells) {
+    // Outputs may lie over inputs, so an input that is passed through needs a copy.
+    const uint64_t count = TRY(cell_bytes(value.type)) / kCellSize;
+    place = TRY(scratch(count));
+    append({fmt::format("output '{}'", value.name), {}, [=](const Frame& frame) -> Status {
+              source.read(frame, 0, count, frame.bytes(place));
+              return {};
+            }});
+  }
+  // Outputs are read after the last step.
+  if (const auto lifetime = lifetimes_.find(place); lifetime != lifetimes_.end()) {
+    lifetime->second.last = SIZE_MAX;
+  }
+  return place;
+}
+
+Result<Place> Lowering::result(const mil::Value& value) {
+  PlaceInfo info;
+  info.size = TRY(cell_bytes(value.type));
+  const Place place = add_place(info);
+  cells_.insert_or_assign(&value, place);
+  touch(place);
+  return place;
+}
+
+Result<Place> Lowering::scratch(uint64_t count) {
+  PlaceInfo info;
+  info.size = count * kCellSize;
+  const Place place = add_place(info);
+  touch(place);
+  return place;
+}
+
+void Lowering::alias(const mil::Value& result, const mil::Value& of) {
+  aliases_.emplace(&result, &resolve(of));
+}
+
+void Lowering::emit(const mil::Op& op, Run run) {
+  const mil::Value& result = *op.result();
+  if (find_kernel(op.type)->computes && options_.numerics == Numerics::Typed &&
+      result.type.dtype == DType::F16) {
+    const Place place = cells_.at(&result);
+    const uint64_t count = plan_.places[static_cast<size_t>(place)].size / kCellSize;
+    run = [compute = std::move(run), place, count](const Frame& frame) -> Status {
+      TRY(compute(frame));
+      round_cells(frame, place, count);
+      return {};
+    };
+  }
+  append({label(op), near_weights_[&op], std::move(run)});
+}
+
+void Lowering::append(Step step) {
+  const size_t index = plan_.steps.size();
+  plan_.steps.push_back(std::move(step));
+  for (const Place place : touched_) {
+    lifetimes_.try_emplace(place, Lifetime{index, index}).first->second.last = index;
+  }
+  touched_.clear();
+}
+
+// Walks the steps, giving places memory when they are first used and taking it back after the last
+// use.
+Status Lowering::place_arena() {
+  std::vector<std::vector<Place>> starting(plan_.steps.size()), ending(plan_.steps.size());
+  for (const auto& [place, lifetime] : lifetimes_) {
+    const PlaceInfo::Kind kind = plan_.places[static_cast<size_t>(place)].kind;
+    if (kind != PlaceInfo::Kind::Arena && kind != PlaceInfo::Kind::InputCells) continue;
+    starting[lifetime.first].push_back(place);
+    if (lifetime.last < ending.size()) ending[lifetime.last].push_back(place);
+  }
+  ArenaPlanner arena(options_.memory_limit);
+  for (size_t step = 0; step < plan_.steps.size(); ++step) {
+    for (const Place place : starting[step]) {
+      PlaceInfo& info = plan_.places[static_cast<size_t>(place)];
+      info.offset = TRY(within(plan_.steps[step].label, arena.allocate(info.size)));
+    }
+    for (const Place place : ending[step]) {
+      const PlaceInfo& info = plan_.places[static_cast<size_t>(place)];
+      arena.release(info.offset, info.size);
+    }
+  }
+  plan_.arena_size = arena.block_size();
+  return {};
+}
+
+}  // namespace diptych::engine

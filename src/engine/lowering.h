@@ -1,0 +1,91 @@
+// From a mil function to a plan. Kernels (kernels.h) lower one operation each and use this class to
+// say what they read, what they write and what to run.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/arena.h"
+#include "engine/executable.h"
+#include "engine/plan.h"
+#include "engine/weight_rows.h"
+#include "mil/ir.h"
+
+namespace diptych::engine {
+
+// Elements that a kernel takes from where they lie: cells, or packed at any address.
+struct Source {
+  Place place;
+  DType dtype;  // of the packed elements
+  bool packed;
+
+  // Elements [first, first+count) as cells.
+  void read(const Frame& frame, uint64_t first, uint64_t count, std::byte* cells) const;
+};
+
+class Lowering {
+ public:
+  // Makes the plan of a function that has passed the verifier. All operations and types that are
+  // not supported are listed in one error.
+  static Result<Plan> lower(const mil::Function& function, const ExecutableOptions& options);
+
+  // --- For kernels, while they lower one operation ---
+
+  // Where a value's cells will be when the step runs that is emitted next. Constants, inputs and
+  // weights are brought into cells on the first such request.
+  Result<Place> cells(const mil::Value& value);
+  // As cells(), but packed bytes are left as they are.
+  Result<Source> source(const mil::Value& value);
+  // The rows of a weight, if they can be computed from the stored bytes.
+  std::optional<WeightRows> weight_rows(const mil::Value& value) const;
+  // New cells for a result of the operation that is being lowered.
+  Result<Place> result(const mil::Value& value);
+  // Cells that only the next emitted step uses.
+  Result<Place> scratch(uint64_t count);
+  // The result has the elements of `of`, in the same order, without a copy.
+  void alias(const mil::Value& result, const mil::Value& of);
+  // Appends the step of `op`. In typed numerics an fp16 result is rounded when the kernel table
+  // says that the operation computes.
+  void emit(const mil::Op& op, Run run);
+
+  Numerics numerics() const { return options_.numerics; }
+
+ private:
+  Lowering(const mil::Function& function, const ExecutableOptions& options)
+      : function_(function), options_(options) {}
+
+  Status lower_all();
+  Status lower_op(const mil::Op& op);
+  Status place_arena();
+  const mil::Value& resolve(const mil::Value& value) const;
+  Place add_place(PlaceInfo info);
+  void touch(Place place) { touched_.push_back(place); }
+  void append(Step step);
+  Result<uint64_t> cell_bytes(const TensorType& type);
+  Result<Place> constant_cells(const mil::Value& value);
+  Result<Place> input_cells(const mil::Value& value);
+  Place input_place(const mil::Value& value);
+  Result<Place> output_cells(const mil::Value& value);
+
+  // The steps between which an arena place is in use; both inclusive.
+  struct Lifetime {
+    size_t first, last;
+  };
+
+  const mil::Function& function_;
+  ExecutableOptions options_;
+  Plan plan_;
+  std::map<const mil::Value*, Place> cells_, packed_;
+  std::map<const Weight*, Place> constants_;
+  std::map<const mil::Value*, const mil::Value*> aliases_;
+  std::map<const mil::Value*, size_t> input_index_;
+  std::map<const mil::Op*, std::string> near_weights_;
+  std::vector<Place> touched_;  // since the last emitted step
+  std::map<Place, Lifetime> lifetimes_;
+  uint64_t constant_bytes_ = 0;
+};
+
+}  // namespace diptych::engine

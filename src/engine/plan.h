@@ -1,0 +1,74 @@
+// What a compiled function is: a list of steps over numbered places of memory. Produced by lowering
+// (lowering.h), run by an Execution (executable.h).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "engine/cells.h"
+#include "engine/executable.h"
+
+namespace diptych::engine {
+
+// A number for where elements are during a run: an index into Plan::places.
+enum class Place : uint32_t {};
+
+// What a step sees while it runs.
+struct Frame {
+  std::vector<std::byte*>& addresses;  // by Place
+  ThreadPool& pool;
+  std::atomic<uint64_t>& overflows;  // finite values that were rounded to infinity so far
+
+  std::byte* bytes(Place place) const { return addresses[static_cast<size_t>(place)]; }
+  float* floats(Place place) const { return reinterpret_cast<float*>(bytes(place)); }
+  int32_t* ints(Place place) const { return reinterpret_cast<int32_t*>(bytes(place)); }
+};
+
+// One step's work. Called from one thread at a time per Frame, from many at once with others.
+using Run = std::function<Status(const Frame&)>;
+
+struct Step {
+  std::string label;        // "mul 'aten_mul_tensor'", for errors and overflows
+  std::string near_weight;  // Overflows::near_weight
+  Run run;
+};
+
+// Where a place's address comes from.
+struct PlaceInfo {
+  enum class Kind : uint8_t {
+    Arena,     // cells in the execution's own memory
+    Constant,  // fixed: cells made at compile time, or packed bytes of a weight
+    Input,     // packed elements in the caller's memory
+    // Cells of an input: the caller's own memory where its elements are aligned cells, else a
+    // buffer of the arena.
+    InputCells,
+  };
+  Kind kind = Kind::Arena;
+  uint64_t size = 0;                    // bytes, of Arena and InputCells
+  uint64_t offset = 0;                  // in the arena, of Arena and InputCells
+  const std::byte* constant = nullptr;  // of Constant
+};
+
+struct Plan {
+  std::string function;
+  std::vector<Port> inputs, outputs;
+  std::vector<std::vector<Place>> input_places;  // by input: those of kind Input and InputCells
+  std::vector<Place> output_places;              // cells; never InputCells
+  std::vector<PlaceInfo> places;
+  std::vector<Step> steps;
+  uint64_t arena_size = 0;
+  std::vector<std::shared_ptr<const void>> owners;  // of what constant places point into
+};
+
+// Calls body(begin, end) -> Status over [0, count) in parallel; the first error by index wins.
+Status parallel_status(ThreadPool& pool, int64_t count, int64_t grain,
+                       const std::function<Status(int64_t begin, int64_t end)>& body);
+
+}  // namespace diptych::engine

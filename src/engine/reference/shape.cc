@@ -1,0 +1,164 @@
+// Operations that only move elements. They work on cells of any type.
+#include <algorithm>
+#include <numeric>
+
+#include "engine/kernels.h"
+#include "engine/strided.h"
+#include "mil/params.h"
+
+namespace diptych::engine {
+namespace {
+
+constexpr int64_t kGrain = 1 << 15;  // elements worth a thread of their own
+
+int64_t product(const Shape& shape, size_t first, size_t last) {
+  return std::accumulate(shape.begin() + static_cast<int64_t>(first),
+                         shape.begin() + static_cast<int64_t>(last), int64_t{1},
+                         std::multiplies<>());
+}
+
+// out[i] = from[i * step], in cells.
+void copy_run(const std::byte* from, int64_t step, int64_t n, std::byte* out) {
+  if (step == 1) {
+    std::memcpy(out, from, static_cast<size_t>(n * kCellSize));
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    std::memcpy(out + i * kCellSize, from + i * step * kCellSize, kCellSize);
+  }
+}
+
+// Emits the step that fills a dense result from x: its element at (i, j, ...) is that of x at
+// base + i * strides[0] + j * strides[1] + ...
+Status emit_strided_copy(const mil::Op& op, const mil::Value& result_value, Lowering& lowering,
+                         int64_t base, const Shape& dims, Shape strides) {
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place result = TRY(lowering.result(result_value));
+  const StridedLoop<1> loop(dims, {std::move(strides)});
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const std::byte* from = frame.bytes(x) + base * kCellSize;
+    std::byte* to = frame.bytes(result);
+    const int64_t length = loop.run_length();
+    frame.pool.parallel_for(
+        loop.runs(), std::max<int64_t>(kGrain / length, 1), [&](int64_t first, int64_t last) {
+          loop.walk(first, last, [&](int64_t run, const StridedLoop<1>::Offsets& at) {
+            copy_run(from + at[0] * kCellSize, loop.steps()[0], length,
+                     to + run * length * kCellSize);
+          });
+        });
+    return {};
+  });
+  return {};
+}
+
+// Emits the step that lays blocks of the values side by side: for each i < outer, pieces[k]
+// elements of values[k] from i * pieces[k] on, for each k in turn.
+Status emit_interleave(const mil::Op& op, Lowering& lowering, int64_t outer,
+                       std::vector<int64_t> pieces) {
+  std::vector<Source> sources;
+  for (const mil::Value* value : op.operand_list("values")) {
+    sources.push_back(TRY(lowering.source(*value)));
+  }
+  const Place result = TRY(lowering.result(*op.result()));
+  const int64_t row = std::accumulate(pieces.begin(), pieces.end(), int64_t{0});
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    frame.pool.parallel_for(outer, std::max<int64_t>(kGrain / row, 1),
+                            [&](int64_t begin, int64_t end) {
+                              std::byte* out = frame.bytes(result) + begin * row * kCellSize;
+                              for (int64_t i = begin; i < end; ++i) {
+                                for (size_t k = 0; k < sources.size(); ++k) {
+                                  sources[k].read(frame, static_cast<uint64_t>(i * pieces[k]),
+                                                  static_cast<uint64_t>(pieces[k]), out);
+                                  out += pieces[k] * kCellSize;
+                                }
+                              }
+                            });
+    return {};
+  });
+  return {};
+}
+
+}  // namespace
+
+Status lower_reshape(const mil::Op& op, Lowering& lowering) {
+  lowering.alias(*op.result(), *op.operand("x"));
+  return {};
+}
+
+Status lower_graph_break(const mil::Op& op, Lowering& lowering) {
+  const auto& values = op.operand_list("values");
+  for (size_t i = 0; i < values.size(); ++i) lowering.alias(*op.results[i], *values[i]);
+  return {};
+}
+
+Status lower_concat(const mil::Op& op, Lowering& lowering) {
+  const auto& values = op.operand_list("values");
+  if (values.size() == 1) {
+    lowering.alias(*op.result(), *values[0]);
+    return {};
+  }
+  const Shape& shape = op.result()->type.shape;
+  auto axis = static_cast<size_t>(
+      TRY(mil::resolve_axis(TRY(mil::int_param(op, "axis")), static_cast<int64_t>(shape.size()))));
+  // Interleaved, the values take turns along the axis: they are laid side by side behind it.
+  if (TRY(mil::bool_param(op, "interleave", false))) {
+    const int64_t piece = product(shape, axis + 1, shape.size());
+    return emit_interleave(op, lowering, product(values[0]->type.shape, 0, axis + 1),
+                           std::vector<int64_t>(values.size(), piece));
+  }
+  std::vector<int64_t> pieces;
+  for (const mil::Value* value : values) {
+    pieces.push_back(product(value->type.shape, axis, shape.size()));
+  }
+  return emit_interleave(op, lowering, product(shape, 0, axis), std::move(pieces));
+}
+
+Status lower_stack(const mil::Op& op, Lowering& lowering) {
+  const auto& values = op.operand_list("values");
+  const Shape& shape = op.result()->type.shape;
+  const auto axis = static_cast<size_t>(
+      TRY(mil::resolve_axis(TRY(mil::int_param(op, "axis")), static_cast<int64_t>(shape.size()))));
+  const int64_t piece = product(shape, axis + 1, shape.size());
+  return emit_interleave(op, lowering, product(shape, 0, axis),
+                         std::vector<int64_t>(values.size(), piece));
+}
+
+Status lower_transpose(const mil::Op& op, Lowering& lowering) {
+  const Shape& from = op.operand("x")->type.shape;
+  const Shape dense = row_major_strides(from);
+  Shape strides;
+  for (const int64_t given : TRY(mil::ints_param(op, "perm"))) {
+    const int64_t axis = TRY(mil::resolve_axis(given, static_cast<int64_t>(from.size())));
+    strides.push_back(dense[static_cast<size_t>(axis)]);
+  }
+  return emit_strided_copy(op, *op.result(), lowering, 0, op.result()->type.shape,
+                           std::move(strides));
+}
+
+Status lower_slice_by_index(const mil::Op& op, Lowering& lowering) {
+  const Shape dense = row_major_strides(op.operand("x")->type.shape);
+  const std::vector<mil::SliceAxis> axes = TRY(mil::resolve_slice(op));
+  int64_t base = 0;
+  Shape dims, strides;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    base += axes[i].begin * dense[i];
+    dims.push_back(axes[i].count);
+    strides.push_back(axes[i].stride * dense[i]);
+  }
+  return emit_strided_copy(op, *op.result(), lowering, base, dims, std::move(strides));
+}
+
+Status lower_split(const mil::Op& op, Lowering& lowering) {
+  const Shape& from = op.operand("x")->type.shape;
+  const auto axis = static_cast<size_t>(
+      TRY(mil::resolve_axis(TRY(mil::int_param(op, "axis")), static_cast<int64_t>(from.size()))));
+  const Shape dense = row_major_strides(from);
+  int64_t begin = 0;
+  for (const mil::Value* result : op.results) {
+    TRY(emit_strided_copy(op, *result, lowering, begin * dense[axis], result->type.shape, dense));
+    begin += result->type.shape[axis];
+  }
+  return {};
+}
+
+}  // namespace diptych::engine

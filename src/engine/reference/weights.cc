@@ -1,0 +1,103 @@
+// Operations over stored tables: dequantisation of a whole weight, and gather, which computes only
+// the rows that it is asked for.
+#include <numeric>
+
+#include "base/half.h"
+#include "engine/kernels.h"
+#include "engine/strided.h"
+#include "mil/params.h"
+
+namespace diptych::engine {
+namespace {
+
+// Brings a constant of any element type that inference admits into floats.
+Result<std::shared_ptr<const std::vector<float>>> floats(const mil::Value& value) {
+  return std::make_shared<const std::vector<float>>(TRY(read_floats(*value.weight)));
+}
+
+}  // namespace
+
+// The reference form: result = scale * (data - offset), a block of data per element of scale. It is
+// lowered only for weights that linear and gather cannot read by rows (WeightRows).
+Status lower_constexpr_blockwise_shift_scale(const mil::Op& op, Lowering& lowering) {
+  const mil::Value& data_value = *op.operand("data");
+  const mil::Value* offset_value = op.operand("offset");
+  const Shape shape = data_value.type.shape;
+  const Shape scale_shape = op.operand("scale")->type.shape;
+  const Place result = TRY(lowering.result(*op.result()));
+  const WeightRef data = data_value.weight;
+  const auto scale = TRY(floats(*op.operand("scale")));
+  const auto offset = offset_value == nullptr ? nullptr : TRY(floats(*offset_value));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    float* out = frame.floats(result);
+    const Shape scale_strides = row_major_strides(scale_shape);
+    const auto row_size = static_cast<int64_t>(data->row_elements());
+    for (int64_t row = 0; row < data->rows(); ++row) {
+      const std::vector<float> q = TRY(read_floats(*data, row, 1));
+      for (int64_t i = 0; i < row_size; ++i) {
+        int64_t block = row / (shape[0] / scale_shape[0]) * scale_strides[0];
+        int64_t rest = i;
+        for (size_t axis = shape.size(); axis-- > 1;) {
+          block += rest % shape[axis] / (shape[axis] / scale_shape[axis]) * scale_strides[axis];
+          rest /= shape[axis];
+        }
+        const auto b = static_cast<size_t>(block);
+        const float shifted = q[static_cast<size_t>(i)] - (offset ? (*offset)[b] : 0.0f);
+        out[row * row_size + i] = (*scale)[b] * shifted;
+      }
+    }
+    return {};
+  });
+  return {};
+}
+
+Status lower_gather(const mil::Op& op, Lowering& lowering) {
+  const mil::Value& x_value = *op.operand("x");
+  const mil::Value& indices_value = *op.operand("indices");
+  if (TRY(mil::int_param(op, "batch_dims", 0)) != 0) return unsupported("batch_dims other than 0");
+  const Shape& shape = x_value.type.shape;
+  const auto axis = static_cast<size_t>(
+      TRY(mil::resolve_axis(TRY(mil::int_param(op, "axis", 0)), x_value.type.rank())));
+  int64_t outer = 1, inner = 1;
+  for (size_t i = 0; i < axis; ++i) outer *= shape[i];
+  for (size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+  const int64_t limit = shape[axis];
+  const auto count = static_cast<int64_t>(TRY(element_count(indices_value.type.shape)));
+
+  const Place indices = TRY(lowering.cells(indices_value));
+  const std::optional<WeightRows> rows =
+      axis == 0 ? lowering.weight_rows(x_value) : std::optional<WeightRows>();
+  const Source x = rows ? Source{} : TRY(lowering.source(x_value));
+  const Place result = TRY(lowering.result(*op.result()));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const int32_t* at = frame.ints(indices);
+    for (int64_t i = 0; i < count; ++i) {
+      if (at[i] < 0 || at[i] >= limit) {
+        return invalid_argument("index {} at position {} is outside [0, {})", at[i], i, limit);
+      }
+    }
+    if (rows) {
+      return parallel_status(frame.pool, count, 1, [&](int64_t begin, int64_t end) -> Status {
+        WeightRows::Scratch scratch;
+        uint64_t overflows = 0;
+        for (int64_t i = begin; i < end; ++i) {
+          TRY(rows->read(at[i], frame.floats(result) + i * inner, scratch, &overflows));
+        }
+        frame.overflows += overflows;
+        return {};
+      });
+    }
+    std::byte* out = frame.bytes(result);
+    for (int64_t o = 0; o < outer; ++o) {
+      for (int64_t i = 0; i < count; ++i) {
+        x.read(frame, static_cast<uint64_t>((o * limit + at[i]) * inner),
+               static_cast<uint64_t>(inner), out);
+        out += inner * kCellSize;
+      }
+    }
+    return {};
+  });
+  return {};
+}
+
+}  // namespace diptych::engine

@@ -1,0 +1,323 @@
+#include "engine/vector_ops.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "base/half.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/vector_ops.cc"
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace diptych::engine::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// At most 16 lanes, so that small stack buffers and whole bytes of nibbles suffice.
+using F32 = hn::CappedTag<float, 16>;
+using V32 = hn::Vec<F32>;
+constexpr size_t kMaxLanes = 16;
+
+// A vector of fewer elements than lanes, zeros behind them. (MaskedLoad may touch what it masks.)
+V32 load_partial(F32 d, const float* from, size_t n) {
+  alignas(64) float lanes[kMaxLanes] = {};
+  std::memcpy(lanes, from, n * sizeof(float));
+  return hn::Load(d, lanes);
+}
+
+// `Rows` dot products with the same w. Each has four accumulators of its own, fed in the same order
+// whatever Rows is, so that its bits do not depend on its neighbours.
+template <size_t Rows>
+void dot_some(const float* w, const float* x, size_t x_stride, size_t n, float* out,
+              size_t out_stride) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  V32 a0[Rows], a1[Rows], a2[Rows], a3[Rows];
+  for (size_t r = 0; r < Rows; ++r) a0[r] = a1[r] = a2[r] = a3[r] = hn::Zero(d);
+  size_t k = 0;
+  for (; k + 4 * lanes <= n; k += 4 * lanes) {
+    const V32 w0 = hn::LoadU(d, w + k);
+    const V32 w1 = hn::LoadU(d, w + k + lanes);
+    const V32 w2 = hn::LoadU(d, w + k + 2 * lanes);
+    const V32 w3 = hn::LoadU(d, w + k + 3 * lanes);
+    for (size_t r = 0; r < Rows; ++r) {
+      const float* row = x + r * x_stride + k;
+      a0[r] = hn::MulAdd(w0, hn::LoadU(d, row), a0[r]);
+      a1[r] = hn::MulAdd(w1, hn::LoadU(d, row + lanes), a1[r]);
+      a2[r] = hn::MulAdd(w2, hn::LoadU(d, row + 2 * lanes), a2[r]);
+      a3[r] = hn::MulAdd(w3, hn::LoadU(d, row + 3 * lanes), a3[r]);
+    }
+  }
+  for (; k < n; k += lanes) {
+    const size_t left = std::min(lanes, n - k);
+    const V32 some_w = left == lanes ? hn::LoadU(d, w + k) : load_partial(d, w + k, left);
+    for (size_t r = 0; r < Rows; ++r) {
+      const float* row = x + r * x_stride + k;
+      const V32 some_x = left == lanes ? hn::LoadU(d, row) : load_partial(d, row, left);
+      a0[r] = hn::MulAdd(some_w, some_x, a0[r]);
+    }
+  }
+  for (size_t r = 0; r < Rows; ++r) {
+    const V32 all = hn::Add(hn::Add(a0[r], a1[r]), hn::Add(a2[r], a3[r]));
+    out[r * out_stride] = hn::GetLane(hn::SumOfLanes(d, all));
+  }
+}
+
+void dot_rows(const float* w, const float* x, size_t x_stride, size_t rows, size_t n, float* out,
+              size_t out_stride) {
+  size_t i = 0;
+  for (; i + 2 <= rows; i += 2) {
+    dot_some<2>(w, x + i * x_stride, x_stride, n, out + i * out_stride, out_stride);
+  }
+  if (i < rows) dot_some<1>(w, x + i * x_stride, x_stride, n, out + i * out_stride, out_stride);
+}
+
+void weighted_sum(const float* p, const float* v, size_t v_stride, size_t rows, size_t n,
+                  float* out) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  size_t j = 0;
+  for (; j + 4 * lanes <= n; j += 4 * lanes) {
+    V32 a0 = hn::Zero(d), a1 = a0, a2 = a0, a3 = a0;
+    for (size_t i = 0; i < rows; ++i) {
+      const V32 weight = hn::Set(d, p[i]);
+      const float* row = v + i * v_stride + j;
+      a0 = hn::MulAdd(weight, hn::LoadU(d, row), a0);
+      a1 = hn::MulAdd(weight, hn::LoadU(d, row + lanes), a1);
+      a2 = hn::MulAdd(weight, hn::LoadU(d, row + 2 * lanes), a2);
+      a3 = hn::MulAdd(weight, hn::LoadU(d, row + 3 * lanes), a3);
+    }
+    hn::StoreU(a0, d, out + j);
+    hn::StoreU(a1, d, out + j + lanes);
+    hn::StoreU(a2, d, out + j + 2 * lanes);
+    hn::StoreU(a3, d, out + j + 3 * lanes);
+  }
+  for (; j < n; j += lanes) {
+    const size_t left = std::min(lanes, n - j);
+    V32 sum = hn::Zero(d);
+    for (size_t i = 0; i < rows; ++i) {
+      const float* row = v + i * v_stride + j;
+      const V32 some = left == lanes ? hn::LoadU(d, row) : load_partial(d, row, left);
+      sum = hn::MulAdd(hn::Set(d, p[i]), some, sum);
+    }
+    alignas(64) float result[kMaxLanes];
+    hn::Store(sum, d, result);
+    std::memcpy(out + j, result, left * sizeof(float));
+  }
+}
+
+float sum(const float* x, size_t n) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  V32 total = hn::Zero(d);
+  size_t k = 0;
+  for (; k + lanes <= n; k += lanes) total = hn::Add(total, hn::LoadU(d, x + k));
+  if (k < n) total = hn::Add(total, load_partial(d, x + k, n - k));
+  return hn::GetLane(hn::SumOfLanes(d, total));
+}
+
+void halves_to_floats(const std::byte* halves, size_t n, float* out) {
+  const F32 d;
+  const hn::RebindToUnsigned<F32> du;
+  const hn::Rebind<uint16_t, F32> du16;
+  const size_t lanes = hn::Lanes(d);
+  const auto* source = reinterpret_cast<const uint8_t*>(halves);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    alignas(64) uint16_t raw[kMaxLanes];
+    std::memcpy(raw, source + 2 * i, 2 * lanes);
+    const auto bits = hn::PromoteTo(du, hn::Load(du16, raw));
+    const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000u)));
+    // Exponent and mantissa moved into place are the value times 2^-112, subnormals included.
+    const auto moved = hn::ShiftLeft<13>(hn::And(bits, hn::Set(du, 0x7FFFu)));
+    const auto scaled = hn::BitCast(du, hn::Mul(hn::BitCast(d, moved), hn::Set(d, 0x1p112f)));
+    // Infinities and NaNs keep their mantissa and get the largest exponent.
+    const auto special = hn::Gt(moved, hn::Set(du, 0x0F7FFFFFu));
+    const auto full = hn::Or(scaled, hn::IfThenElseZero(special, hn::Set(du, 0x7F800000u)));
+    hn::StoreU(hn::BitCast(d, hn::Or(full, sign)), d, out + i);
+  }
+  for (; i < n; ++i) out[i] = half_to_float(load<uint16_t>(source + 2 * i));
+}
+
+// The nearest fp16 values (base/half.h's round_to_half() without branches), and how many finite
+// ones among the first `live` lanes became infinite.
+V32 round_vector(F32 d, V32 v, size_t live, uint64_t* overflows) {
+  const hn::RebindToUnsigned<F32> du;
+  const auto bits = hn::BitCast(du, v);
+  const auto sign = hn::And(bits, hn::Set(du, 0x80000000u));
+  const auto magnitude = hn::Xor(bits, sign);
+  const V32 size = hn::BitCast(d, magnitude);
+  const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(du, 1u));
+  const auto carried = hn::Add(hn::Add(magnitude, hn::Set(du, 0xFFFu)), odd);
+  const V32 normal = hn::BitCast(d, hn::And(carried, hn::Set(du, 0xFFFFE000u)));
+  // Below the smallest normal the step is 2^-24, which is that of floats between 0.5 and 1.
+  const V32 half = hn::Set(d, 0.5f);
+  const V32 subnormal = hn::Sub(hn::Add(size, half), half);
+  const V32 infinity = hn::BitCast(d, hn::Set(du, 0x7F800000u));
+  const auto large = hn::Ge(size, hn::Set(d, 65520.0f));
+  V32 rounded = hn::IfThenElse(hn::Lt(size, hn::Set(d, 0x1p-14f)), subnormal, normal);
+  rounded = hn::IfThenElse(large, infinity, rounded);
+  const auto overflown = hn::And(large, hn::Lt(size, infinity));
+  *overflows += hn::CountTrue(d, hn::And(overflown, hn::FirstN(d, live)));
+  rounded = hn::BitCast(d, hn::Or(hn::BitCast(du, rounded), sign));
+  return hn::IfThenElse(hn::Eq(v, v), rounded, v);
+}
+
+uint64_t round_to_halves(float* x, size_t n) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  uint64_t overflows = 0;
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    hn::StoreU(round_vector(d, hn::LoadU(d, x + i), lanes, &overflows), d, x + i);
+  }
+  if (i < n) {
+    alignas(64) float result[kMaxLanes];
+    hn::Store(round_vector(d, load_partial(d, x + i, n - i), n - i, &overflows), d, result);
+    std::memcpy(x + i, result, (n - i) * sizeof(float));
+  }
+  return overflows;
+}
+
+// Elements are dequantised in chunks of this many bytes, zeros behind a short one.
+constexpr size_t kChunk = 32;
+
+template <class Byte>
+uint64_t scale_chunk(const Byte* q, size_t n, float scale, float offset, bool round, float* out) {
+  const F32 d;
+  const hn::Rebind<int32_t, F32> di32;
+  const hn::Rebind<Byte, F32> d8;
+  const size_t lanes = hn::Lanes(d);
+  const V32 all_scale = hn::Set(d, scale), all_offset = hn::Set(d, offset);
+  uint64_t overflows = 0;
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t live = std::min(lanes, n - i);
+    const V32 value = hn::ConvertTo(d, hn::PromoteTo(di32, hn::LoadU(d8, q + i)));
+    V32 product = hn::Mul(hn::Sub(value, all_offset), all_scale);
+    if (round) product = round_vector(d, product, live, &overflows);
+    if (live == lanes) {
+      hn::StoreU(product, d, out + i);
+    } else {
+      alignas(64) float result[kMaxLanes];
+      hn::Store(product, d, result);
+      std::memcpy(out + i, result, live * sizeof(float));
+    }
+  }
+  return overflows;
+}
+
+// 4-bit elements [at, at+n), n <= kChunk, as bytes.
+template <class Byte>
+void unpack_nibbles(const uint8_t* packed, uint64_t at, size_t n, Byte* out) {
+  const auto extend = [](int nibble) {
+    return static_cast<Byte>(std::is_signed_v<Byte> ? (nibble ^ 8) - 8 : nibble);
+  };
+#if HWY_TARGET != HWY_SCALAR
+  if (n == kChunk && at % 2 == 0) {
+    const hn::FixedTag<uint8_t, 16> d;
+    const auto bytes = hn::LoadU(d, packed + at / 2);
+    const auto bias = hn::Set(d, std::is_signed_v<Byte> ? 8 : 0);
+    const auto low = hn::Sub(hn::Xor(hn::And(bytes, hn::Set(d, 15)), bias), bias);
+    const auto high = hn::Sub(hn::Xor(hn::ShiftRight<4>(bytes), bias), bias);
+    auto* to = reinterpret_cast<uint8_t*>(out);
+    hn::StoreU(hn::InterleaveLower(d, low, high), d, to);
+    hn::StoreU(hn::InterleaveUpper(d, low, high), d, to + 16);
+    return;
+  }
+#endif
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t e = at + i;
+    out[i] = extend((packed[e / 2] >> (e % 2 * 4)) & 15);
+  }
+}
+
+template <class Byte, bool kNibbles>
+uint64_t dequantize(const std::byte* q, uint64_t first, size_t n, const BlockScales& row,
+                    float* out) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(q);
+  uint64_t overflows = 0;
+  for (size_t begin = 0, block = 0; begin < n; begin += row.block, ++block) {
+    const float scale = row.scales[block];
+    const float offset = row.offsets == nullptr ? 0.0f : row.offsets[block];
+    const size_t end = std::min(n, begin + row.block);
+    for (size_t i = begin; i < end; i += kChunk) {
+      const size_t some = std::min(kChunk, end - i);
+      alignas(16) Byte chunk[kChunk] = {};
+      if constexpr (kNibbles) {
+        unpack_nibbles(bytes, first + i, some, chunk);
+      } else {
+        std::memcpy(chunk, bytes + first + i, some);
+      }
+      overflows += scale_chunk(chunk, some, scale, offset, row.round_to_half, out + i);
+    }
+  }
+  return overflows;
+}
+
+uint64_t dequantize_int4(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                         float* out) {
+  return dequantize<int8_t, true>(q, first, n, scales, out);
+}
+uint64_t dequantize_uint4(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                          float* out) {
+  return dequantize<uint8_t, true>(q, first, n, scales, out);
+}
+uint64_t dequantize_int8(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                         float* out) {
+  return dequantize<int8_t, false>(q, first, n, scales, out);
+}
+uint64_t dequantize_uint8(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                          float* out) {
+  return dequantize<uint8_t, false>(q, first, n, scales, out);
+}
+
+}  // namespace diptych::engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace diptych::engine {
+
+HWY_EXPORT(dot_rows);
+HWY_EXPORT(weighted_sum);
+HWY_EXPORT(sum);
+HWY_EXPORT(halves_to_floats);
+HWY_EXPORT(round_to_halves);
+HWY_EXPORT(dequantize_int4);
+HWY_EXPORT(dequantize_uint4);
+HWY_EXPORT(dequantize_int8);
+HWY_EXPORT(dequantize_uint8);
+
+void dot_rows(const float* w, const float* x, size_t x_stride, size_t rows, size_t n, float* out,
+              size_t out_stride) {
+  HWY_DYNAMIC_DISPATCH(dot_rows)(w, x, x_stride, rows, n, out, out_stride);
+}
+void weighted_sum(const float* p, const float* v, size_t v_stride, size_t rows, size_t n,
+                  float* out) {
+  HWY_DYNAMIC_DISPATCH(weighted_sum)(p, v, v_stride, rows, n, out);
+}
+float sum(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(sum)(x, n); }
+void halves_to_floats(const std::byte* halves, size_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(halves_to_floats)(halves, n, out);
+}
+uint64_t round_to_halves(float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(round_to_halves)(x, n); }
+uint64_t dequantize_int4(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                         float* out) {
+  return HWY_DYNAMIC_DISPATCH(dequantize_int4)(q, first, n, scales, out);
+}
+uint64_t dequantize_uint4(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                          float* out) {
+  return HWY_DYNAMIC_DISPATCH(dequantize_uint4)(q, first, n, scales, out);
+}
+uint64_t dequantize_int8(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                         float* out) {
+  return HWY_DYNAMIC_DISPATCH(dequantize_int8)(q, first, n, scales, out);
+}
+uint64_t dequantize_uint8(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
+                          float* out) {
+  return HWY_DYNAMIC_DISPATCH(dequantize_uint8)(q, first, n, scales, out);
+}
+
+}  // namespace diptych::engine
+#endif  // HWY_ONCE

@@ -1,0 +1,61 @@
+// The rows of a linear's or gather's weight, computed as floats from the stored bytes whenever
+// somebody asks for them, so that no weight is ever unpacked as a whole.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/numerics.h"
+#include "mil/ir.h"
+#include "tensor/weight.h"
+
+namespace diptych::engine {
+
+class WeightRows {
+ public:
+  // Buffers that read() needs, reused from call to call; one per thread.
+  struct Scratch {
+    std::vector<std::byte> elements, parameters;
+    std::vector<float> scales, offsets;
+  };
+
+  // The rows of a value that is a constant of fp16 or fp32, or the result of a
+  // constexpr_blockwise_shift_scale of rank 2 over 4- or 8-bit integers; nothing for any other
+  // value. The value's operation must have passed the verifier.
+  static std::optional<WeightRows> open(const mil::Value& value, Numerics numerics);
+
+  // A row is a slice along the first axis.
+  int64_t rows() const { return data_.weight->rows(); }
+  size_t row_size() const { return data_.weight->row_elements(); }
+
+  // Writes row `row` to out[0, row_size()). In typed numerics quantised elements are rounded to
+  // the declared type; the number of overflows that gave is added to *overflows.
+  Status read(int64_t row, float* out, Scratch& scratch, uint64_t* overflows) const;
+
+ private:
+  // A weight and, where it lies in memory, its packed bytes.
+  struct Stored {
+    explicit Stored(WeightRef w) : weight(std::move(w)), bytes(weight->bytes()) {}
+    WeightRef weight;
+    std::optional<Bytes> bytes;
+  };
+  // Elements of a row: packed, or unpacked to a byte each by Weight::read_rows.
+  struct Elements {
+    const std::byte* data;
+    uint64_t first;  // index of the row's first element
+    DType dtype;
+  };
+
+  explicit WeightRows(Stored data) : data_(std::move(data)) {}
+  static Result<Elements> fetch(const Stored& stored, int64_t row, std::vector<std::byte>& buffer);
+  static Status fetch_floats(const Stored& stored, int64_t row, Scratch& scratch,
+                             std::vector<float>& out);
+
+  Stored data_;
+  std::optional<Stored> scale_, offset_;  // no scale: a plain constant
+  int64_t rows_per_scale_ = 1;
+  bool round_to_half_ = false;
+};
+
+}  // namespace diptych::engine
