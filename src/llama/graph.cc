@@ -1,0 +1,314 @@
+#include "llama/graph.h"
+
+#include <cmath>
+#include <unordered_map>
+
+#include "mil/builder.h"
+
+namespace diptych::llama {
+namespace {
+
+using mil::Value;
+
+// Emits one method. Names of dimensions as in MethodShape and Params: T tokens, C cache length,
+// S = C + T, D dim, H heads, K kv heads, G = H / K, d head_dim, F hidden_dim, V vocabulary.
+class GraphBuilder {
+ public:
+  GraphBuilder(const Params& params, const PreparedWeights& weights, const GraphOptions& options,
+               std::string method_name)
+      : params_(params),
+        weights_(weights),
+        graph_breaks_(options.graph_breaks),
+        tokens_(options.shape.tokens),
+        total_(options.shape.cache_len + options.shape.tokens),
+        b_(std::make_unique<mil::Function>(std::move(method_name))) {}
+
+  Result<std::unique_ptr<mil::Function>> build(const MethodInterface& method) {
+    add_inputs(method);
+    Value* x = embed();
+    if (graph_breaks_) x = break_graph(x, kFirstBreakInput);
+    // Upstream's partitioner moves what depends on inputs alone to the front of a partition.
+    if (graph_breaks_ && params_.use_hf_rope) widen_rope_inputs();
+    for (size_t i = 0; i < weights_.tensors.layers.size(); ++i) {
+      const size_t first_op = b_.function().ops.size();
+      x = layer(i, x);
+      name_results(i, first_op);
+    }
+    if (graph_breaks_) x = break_graph(x, kSecondBreakInput);
+    return finish(method, head(x));
+  }
+
+ private:
+  // --- Interface ---
+
+  void add_inputs(const MethodInterface& method) {
+    std::vector<Value*> inputs;
+    for (const NamedType& input : method.inputs) {
+      TensorType type = input.type;
+      if (type.dtype == DType::Int64) type.dtype = DType::Int32;  // Core ML has no int64
+      inputs.push_back(b_.input(input.name, std::move(type)));
+    }
+    const size_t layers = weights_.tensors.layers.size();
+    const auto caches = inputs.begin() + kFirstCacheIndex;
+    token_ids_ = inputs[0];
+    mask_ = inputs[kMaskIndex];
+    cos_ = inputs[kCosIndex];
+    sin_ = inputs[kSinIndex];
+    const auto layer_count = static_cast<std::ptrdiff_t>(layers);
+    k_caches_.assign(caches, caches + layer_count);
+    v_caches_.assign(caches + layer_count, caches + 2 * layer_count);
+    const size_t last = kFirstCacheIndex + 2 * layers;
+    if (inputs.size() > last) position_ = inputs[last];
+  }
+
+  Result<std::unique_ptr<mil::Function>> finish(const MethodInterface& method, Value* logits) {
+    std::vector<Value*> outputs = {logits};
+    outputs.insert(outputs.end(), new_k_.begin(), new_k_.end());
+    outputs.insert(outputs.end(), new_v_.begin(), new_v_.end());
+    for (size_t i = 0; i < outputs.size(); ++i) rename(outputs[i], method.outputs[i].name);
+    return b_.finish(std::move(outputs));
+  }
+
+  Value* break_graph(Value* x, std::string_view name) {
+    Value* result = b_.graph_break({x}).front();
+    rename(result, name);
+    return result;
+  }
+
+  // --- The model, top down ---
+
+  Value* embed() {  // -> [1,T,D]
+    Value* table = b_.constant("tok_embeddings_weight", weights_.tensors.tok_embeddings);
+    return b_.gather(table, guarded_index(token_ids_, params_.vocab_size), 0);
+  }
+
+  Value* layer(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
+    const LayerWeights& w = weights_.tensors.layers[i];
+    Value* h = b_.add(x, attention(i, norm(x, norm_weight(i, "attention_norm", w.attention_norm))));
+    return b_.add(h, feed_forward(i, norm(h, norm_weight(i, "ffn_norm", w.ffn_norm))));
+  }
+
+  Value* attention(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
+    const LayerWeights& w = weights_.tensors.layers[i];
+    const int64_t heads = params_.n_heads, kv_heads = params_.n_kv_heads, d = params_.head_dim;
+    const int64_t group = params_.heads_per_group();
+
+    Value* q = linear(x, layer_name(i, "attention_wq"), w.wq, w.bq);
+    Value* k = linear(x, layer_name(i, "attention_wk"), w.wk, w.bk);
+    Value* v = linear(x, layer_name(i, "attention_wv"), w.wv, w.bv);
+    q = split_heads(q, heads);     // [1,H,T,d]
+    k = split_heads(k, kv_heads);  // [1,K,T,d]
+    v = split_heads(v, kv_heads);  // [1,K,T,d]
+    new_v_.push_back(v);
+    // Where the V cache is first used decides its place among the partition's inputs.
+    Value* all_v = graph_breaks_ ? b_.concat({v_caches_[i], v}, -2) : nullptr;
+
+    if (params_.use_qk_norm && params_.qk_norm_before_rope) normalise(i, q, k);
+    rotate(q, k);
+    if (params_.use_qk_norm && !params_.qk_norm_before_rope) {
+      q = reshape(q, {1, heads, tokens_, d});
+      normalise(i, q, k);
+    }
+    new_k_.push_back(k);
+    Value* all_k = b_.concat({k_caches_[i], k}, -2);  // [1,K,S,d]
+    if (!graph_breaks_) all_v = b_.concat({v_caches_[i], v}, -2);
+
+    // The heads that share keys and values become a batch of their own.
+    q = reshape(q, {kv_heads, group, tokens_, d});
+    all_k = reshape(all_k, {kv_heads, 1, total_, d});
+    all_v = reshape(all_v, {kv_heads, 1, total_, d});
+    Value* p = b_.matmul(q, all_k, false, true);  // [K,G,T,S]
+    p = b_.mul(p, scalar(1.0 / std::sqrt(static_cast<double>(d))));
+    p = b_.add(reshape(p, {1, heads, tokens_, total_}), mask_);
+    p = reshape(b_.softmax(p, -1), {kv_heads, group, tokens_, total_});
+    Value* o = reshape(b_.matmul(p, all_v, false, false), {1, heads, tokens_, d});
+    o = reshape(b_.transpose(o, {0, 2, 1, 3}), {1, tokens_, -1});
+    return linear(o, layer_name(i, "attention_wo"), w.wo);
+  }
+
+  Value* feed_forward(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
+    const LayerWeights& w = weights_.tensors.layers[i];
+    Value* gate = linear(x, layer_name(i, "feed_forward_w1"), w.w1);
+    Value* up = linear(x, layer_name(i, "feed_forward_w3"), w.w3);
+    return linear(b_.mul(b_.silu(gate), up), layer_name(i, "feed_forward_w2"), w.w2);
+  }
+
+  Value* head(Value* x) {  // [1,T,D] -> [1,T,V], or [1,1,V] with a position
+    if (position_ != nullptr) x = b_.gather(x, position_index(), 1);
+    x = norm(x, b_.constant("norm_weight", weights_.tensors.norm));
+    return linear(x, "output", weights_.tensors.output);
+  }
+
+  // --- Parts ---
+
+  // RMSNorm over the last axis; `scale` null for one without weights.
+  Value* norm(Value* x, Value* scale) {
+    Value* mean = b_.reduce_mean(b_.mul(x, x), {-1}, true);
+    Value* inverse = b_.rsqrt(b_.add(mean, scalar(params_.norm_eps)), 1e-12);
+    Value* normalised = b_.mul(x, inverse);
+    return scale == nullptr ? normalised : b_.mul(normalised, scale);
+  }
+
+  // RMSNorm as coremltools lowers torch's own: rows are divided by their largest magnitude first,
+  // so that no square exceeds 1. Upstream gets this far in fp32 only; in fp16 it is the form to
+  // have, since the plain one overflows from |x| = 256 on.
+  Value* scaled_norm(Value* x, Value* scale) {
+    Value* largest = b_.reduce_max(b_.unary("abs", x), {-1}, true);
+    Value* square = b_.unary("square", b_.real_div(x, largest));
+    Value* mean = b_.reduce_mean(square, {-1}, true);
+    Value* root = b_.unary("sqrt", b_.add(mean, scalar(params_.norm_eps)));
+    return b_.mul(b_.real_div(x, b_.mul(root, largest)), scale);
+  }
+
+  // Normalises each head of q and k.
+  void normalise(size_t i, Value*& q, Value*& k) {
+    const LayerWeights& w = weights_.tensors.layers[i];
+    if (params_.qk_norm_affine) {
+      q = scaled_norm(q, norm_weight(i, "attention_q_norm", w.q_norm));
+      k = scaled_norm(k, norm_weight(i, "attention_k_norm", w.k_norm));
+    } else {
+      q = norm(q, nullptr);
+      k = norm(k, nullptr);
+    }
+  }
+
+  // RoPE: k [1,K,T,d] -> [1,K,T,d]; q [1,H,T,d] -> the same elements as [1,H,T,d], in a shape that
+  // the caller chooses by a reshape.
+  void rotate(Value*& q, Value*& k) {
+    if (params_.use_hf_rope) {
+      if (!rope_widened_) widen_rope_inputs();
+      q = rotate_halves(q, params_.n_heads);
+      k = rotate_halves(k, params_.n_kv_heads);
+    } else {
+      q = rotate_pairs(q, params_.n_heads);
+      k = rotate_pairs(k, params_.n_kv_heads);
+      k = reshape(k, {1, params_.n_kv_heads, tokens_, params_.head_dim});
+    }
+  }
+
+  Value* rotate_pairs(Value* x, int64_t heads) {  // [1,h,T,d] -> [1,h,T,d/2,2]
+    const Shape end = {1, heads, tokens_, params_.head_dim};
+    Value* even = b_.slice_by_index(x, {0, 0, 0, 0}, end, {1, 1, 1, 2}, {1, 1, 1, 1});
+    Value* odd = b_.slice_by_index(x, {0, 0, 0, 1}, end, {1, 1, 1, 2}, {1, 1, 1, 1});
+    Value* even_cos = b_.mul(even, cos_);
+    Value* even_sin = b_.mul(even, sin_);
+    Value* odd_sin = b_.mul(odd, sin_);
+    Value* odd_cos = b_.mul(odd, cos_);
+    Value* real = b_.sub(even_cos, odd_sin);
+    Value* imaginary = b_.add(even_sin, odd_cos);
+    return b_.stack({real, imaginary}, -1);
+  }
+
+  Value* rotate_halves(Value* x, int64_t heads) {  // [1,h,T,d] -> [1,h,T,d]
+    const int64_t d = params_.head_dim;
+    Value* low = b_.slice_by_index(x, {0, 0, 0, 0}, {1, heads, tokens_, d / 2}, {}, {1, 1, 1, 0});
+    Value* high = b_.slice_by_index(x, {0, 0, 0, d / 2}, {1, heads, tokens_, d}, {}, {1, 1, 1, 1});
+    Value* turned = b_.concat({b_.mul(high, scalar(-1)), low}, -1);
+    Value* along = b_.mul(x, cos_);
+    Value* across = b_.mul(turned, sin_);
+    return b_.add(along, across);
+  }
+
+  void widen_rope_inputs() {  // [T,d] -> [1,T,d]
+    cos_ = b_.expand_dims(cos_, {0});
+    sin_ = b_.expand_dims(sin_, {0});
+    rope_widened_ = true;
+  }
+
+  Value* split_heads(Value* x, int64_t heads) {  // [1,T,h*d] -> [1,h,T,d]
+    return b_.transpose(reshape(x, {1, tokens_, heads, params_.head_dim}), {0, 2, 1, 3});
+  }
+
+  // A linear without a bias gets one of zeros, as coremltools gives it.
+  Value* linear(Value* x, std::string_view name, const WeightRef& weight,
+                const WeightRef& bias = nullptr) {
+    Value* weights = b_.constant(fmt::format("{}_weight", name), weight);
+    Value* biases =
+        bias ? b_.constant(fmt::format("{}_bias", name), bias) : zero_bias(weight->rows());
+    return b_.linear(x, weights, biases);
+  }
+
+  // --- Indices ---
+
+  // fp16 programs pass the indices of small tables as 16-bit integers.
+  bool narrow_index(int64_t size) const {
+    return weights_.dtype == DType::F16 && size <= INT16_MAX;
+  }
+
+  // An index into `size` rows, negative ones counted from the end (gather takes none).
+  Value* guarded_index(Value* index, int64_t size) {
+    const bool narrow = narrow_index(size);
+    if (narrow) index = b_.cast(b_.cast(index, DType::Int16), DType::Int32);
+    Value* in_range = b_.greater_equal(index, b_.int_scalar(0));
+    Value* from_end = b_.add(index, b_.int_scalar(size));
+    Value* guarded = b_.select(in_range, index, from_end);
+    return narrow ? b_.cast(guarded, DType::Int16) : guarded;
+  }
+
+  Value* position_index() {
+    // As upstream: coremltools chooses the unsigned type for every gather after a program's first,
+    // and an unsigned index needs no guard.
+    if (!graph_breaks_ && narrow_index(tokens_)) return b_.cast(position_, DType::UInt16);
+    return guarded_index(position_, tokens_);
+  }
+
+  // --- Values and names ---
+
+  Value* norm_weight(size_t i, std::string_view name, const WeightRef& weight) {
+    return b_.constant(layer_name(i, fmt::format("{}_weight", name)), weight);
+  }
+
+  std::string layer_name(size_t i, std::string_view part) const {
+    return fmt::format("layers_{}_{}", i, part);
+  }
+
+  Value* zero_bias(int64_t width) {
+    Value*& value = zero_biases_[width];
+    if (value == nullptr) {
+      value = b_.constant(fmt::format("zero_bias_{}", width), weights_.zero_biases.at(width));
+    }
+    return value;
+  }
+
+  Value* scalar(double value) { return b_.float_scalar(weights_.dtype, value); }
+
+  // A reshape that would change nothing is left out, as coremltools does.
+  Value* reshape(Value* x, Shape shape) {
+    return x->type.shape == shape ? x : b_.reshape(x, std::move(shape));
+  }
+
+  void rename(Value* value, std::string_view name) {
+    if (b_.ok()) b_.function().rename(value, name);
+  }
+
+  // Puts the layer into the names of the results from `first_op` on, for messages and listings.
+  void name_results(size_t i, size_t first_op) {
+    const auto& ops = b_.function().ops;
+    for (size_t at = first_op; at < ops.size(); ++at) {
+      rename(ops[at]->result(), layer_name(i, ops[at]->type));
+    }
+  }
+
+  const Params& params_;
+  const PreparedWeights& weights_;
+  const bool graph_breaks_;
+  const int64_t tokens_;  // T
+  const int64_t total_;   // S
+  mil::Builder b_;
+
+  Value *token_ids_ = nullptr, *mask_ = nullptr, *cos_ = nullptr, *sin_ = nullptr;
+  Value* position_ = nullptr;  // null when the logits of all rows are asked for
+  bool rope_widened_ = false;
+  std::vector<Value*> k_caches_, v_caches_, new_k_, new_v_;  // by layer
+  std::unordered_map<int64_t, Value*> zero_biases_;          // by width
+};
+
+}  // namespace
+
+Result<std::unique_ptr<mil::Function>> build(const Params& params, const PreparedWeights& weights,
+                                             const GraphOptions& options, std::string method_name) {
+  const auto method = TRY(method_interface(params, options.shape, weights.dtype));
+  return GraphBuilder(params, weights, options, std::move(method_name)).build(method);
+}
+
+}  // namespace diptych::llama

@@ -1,0 +1,44 @@
+// The static-attention Llama as an ML Program, operation for operation what upstream's exporter
+// emits (docs/formats/mil_ops.md), before quantising, splitting and cutting, which are passes.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "llama/interface.h"
+#include "llama/params.h"
+#include "llama/weights.h"
+#include "mil/ir.h"
+
+namespace diptych::llama {
+
+struct GraphOptions {
+  MethodShape shape;
+  // Cut points before the first layer and after the last: embedding | layers | norm and head.
+  bool graph_breaks = true;
+};
+
+// The names that the hidden state has as an input of the partitions after the graph breaks.
+inline constexpr std::string_view kFirstBreakInput = "executorch_utils_graph_break_tensor";
+inline constexpr std::string_view kSecondBreakInput = "executorch_utils_graph_break_tensor_1";
+
+// One method. Inputs and outputs are those of method_interface(), in its order (the position as
+// int32). Linears are whole: `linear(weight=<constant>)`; the embedding is `gather(x=<constant>)`.
+// Both breaks are `diptych.graph_break` operations over the hidden state alone, whose results carry
+// the names above.
+//
+// Interfaces of partitions follow from the order of operations, and operations are emitted so that
+// these rules give upstream's order:
+//   - the inputs of a partition are the method's inputs and earlier partitions' results, in order
+//   of
+//     first use, operations in order and operands from left to right;
+//   - its outputs are, in order of production, the results used outside of it.
+// With graph breaks: x, V0, cos, sin, K0, mask, V1, K1, ... (with use_hf_rope: cos, sin, x, V0, K0,
+// mask, ...) giving V0, K0, V1, K1, ..., hidden; then hidden, position giving logits. Without:
+// tokens, cos, sin, K0, V0, mask, K1, V1, ..., position giving V0, K0, ..., logits. (Upstream's
+// partitioner re-sorts the nodes of a partition breadth first, unless it is the whole graph.)
+Result<std::unique_ptr<mil::Function>> build(const Params& params, const PreparedWeights& weights,
+                                             const GraphOptions& options, std::string method_name);
+
+}  // namespace diptych::llama

@@ -1,0 +1,47 @@
+// The shape of a Llama: what Meta's params.json says, with ExecuTorch's defaults.
+// Source: executorch/examples/models/llama/model_args.py. Page: docs/formats/llama_static.md.
+#pragma once
+
+#include <cstdint>
+
+#include "base/error.h"
+#include "base/json.h"
+
+namespace diptych::llama {
+
+// Every field is set and checked: sizes are positive, n_kv_heads divides n_heads, head_dim is even,
+// and the bytes of the whole model fit 64 bits whatever the element type.
+struct Params {
+  int64_t dim = 4096;          // D, width of the residual stream
+  int64_t n_layers = 1;        // L
+  int64_t n_heads = 32;        // H, query heads
+  int64_t n_kv_heads = 32;     // K, key and value heads
+  int64_t head_dim = 128;      // d, need not be D / H
+  int64_t hidden_dim = 11008;  // F, width of the feed-forward layer
+  int64_t vocab_size = 512;    // V
+  double norm_eps = 1e-5;
+
+  double rope_theta = 10000.0;
+  bool use_hf_rope = false;  // rotate halves (x[j], x[j+d/2]) instead of pairs (x[2j], x[2j+1])
+  bool use_scaled_rope = false;
+  double rope_scale_factor = 8;  // the following two matter with use_scaled_rope only
+  double high_freq_factor = 4;
+
+  bool attention_qkv_bias = false;
+  bool use_qk_norm = false;
+  bool qk_norm_before_rope = false;
+  bool qk_norm_affine = true;  // q/k norms have weights
+
+  int64_t heads_per_group() const { return n_heads / n_kv_heads; }  // G
+  int64_t q_dim() const { return n_heads * head_dim; }
+  int64_t kv_dim() const { return n_kv_heads * head_dim; }
+  // Columns of the RoPE tables: one per pair, or (use_hf_rope) one per channel.
+  int64_t rope_dim() const { return use_hf_rope ? head_dim : head_dim / 2; }
+};
+
+// Reads a params.json. One error lists everything that is wrong: keys that upstream does not know,
+// keys that are known but not implemented and not at their neutral value, values of the wrong kind
+// or out of range, and values that contradict one another.
+Result<Params> params_from_meta(const Json& json);
+
+}  // namespace diptych::llama

@@ -1,0 +1,87 @@
+#include "llama/rope.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "base/half.h"
+
+namespace diptych::llama {
+namespace {
+
+// Llama 3 was trained on this many positions before its context was stretched; upstream has it
+// hard-coded.
+constexpr float kTrainedContext = 8192;
+constexpr int64_t kMaxContext = int64_t{1} << 24;  // beyond, fp32 cannot count positions
+constexpr uint64_t kMaxTableBytes = uint64_t{1} << 31;
+
+// Slows down the frequencies whose wavelength exceeds the trained context, leaves the fast ones
+// alone, and blends in between. All arithmetic in fp32, one rounding per step.
+float scaled(float frequency, const Params& params) {
+  const auto factor = static_cast<float>(params.rope_scale_factor);
+  const auto high = static_cast<float>(params.high_freq_factor);
+  // A number over a tensor is the tensor's reciprocal times the number: two roundings.
+  const float wavelength = (1.0f / frequency) * static_cast<float>(2 * std::numbers::pi);
+  if (wavelength < kTrainedContext / high) return frequency;
+  if (wavelength > kTrainedContext) return frequency / factor;
+  const float smooth = (kTrainedContext / wavelength - 1.0f) / (high - 1.0f);
+  const float slow = (1.0f - smooth) * frequency / factor;
+  const float fast = smooth * frequency;
+  return slow + fast;
+}
+
+void store_as(DType dtype, double value, std::byte* to) {
+  const auto single = static_cast<float>(value);
+  if (dtype == DType::F16) {
+    store(to, float_to_half(single));
+  } else {
+    store(to, single);
+  }
+}
+
+}  // namespace
+
+std::vector<float> rope_frequencies(const Params& params) {
+  const auto theta = static_cast<double>(static_cast<float>(params.rope_theta));
+  std::vector<float> frequencies;
+  for (int64_t channel = 0; channel < params.head_dim; channel += 2) {
+    const float exponent = static_cast<float>(channel) / static_cast<float>(params.head_dim);
+    const auto power = static_cast<float>(std::pow(theta, static_cast<double>(exponent)));
+    const float frequency = 1.0f / power;
+    frequencies.push_back(params.use_scaled_rope ? scaled(frequency, params) : frequency);
+  }
+  return frequencies;
+}
+
+Result<RopeTables> rope_tables(const Params& params, int64_t max_context_len, DType dtype) {
+  if (dtype != DType::F16 && dtype != DType::F32) {
+    return invalid_argument("RoPE tables are fp16 or fp32, not {}", name(dtype));
+  }
+  if (max_context_len < 1 || max_context_len > kMaxContext) {
+    return invalid_argument("max_context_len: expected 1 to {}, found {}", kMaxContext,
+                            max_context_len);
+  }
+  const TensorType type{dtype, {max_context_len, params.rope_dim()}};
+  const uint64_t size = TRY(packed_size(type));
+  if (size > kMaxTableBytes) {
+    return invalid_argument(
+        "max_context_len: {} makes RoPE tables of {} bytes, expected at most {}", max_context_len,
+        size, kMaxTableBytes);
+  }
+  const std::vector<float> frequencies = rope_frequencies(params);
+  const size_t width = static_cast<size_t>(bit_width(dtype)) / 8;
+  std::vector<std::byte> cos(size), sin(size);
+  size_t at = 0;
+  for (int64_t position = 0; position < max_context_len; ++position) {
+    for (int64_t column = 0; column < params.rope_dim(); ++column, at += width) {
+      // Half-split rotation uses each frequency twice, for channels j and j + d/2.
+      const float frequency = frequencies[static_cast<size_t>(column) % frequencies.size()];
+      const float angle = static_cast<float>(position) * frequency;
+      store_as(dtype, std::cos(static_cast<double>(angle)), &cos[at]);
+      store_as(dtype, std::sin(static_cast<double>(angle)), &sin[at]);
+    }
+  }
+  return RopeTables{TRY(memory_weight(type, std::move(cos))),
+                    TRY(memory_weight(type, std::move(sin)))};
+}
+
+}  // namespace diptych::llama

@@ -1,0 +1,29 @@
+// Rotary position embedding: the tables of cosines and sines that the runner slices per step.
+// Source: executorch/examples/models/llama/rope.py.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/error.h"
+#include "llama/params.h"
+#include "tensor/weight.h"
+
+namespace diptych::llama {
+
+// The d/2 angular frequencies, theta^(-2j/d), with Llama 3's scaling when the parameters ask for
+// it.
+std::vector<float> rope_frequencies(const Params& params);
+
+// cos and sin of position * frequency: [max_context_len, rope_dim] in `dtype` (F16 or F32).
+//
+// Angles are fp32 products of fp32 factors, as upstream's. Their cosine and sine are computed in
+// double and rounded to fp32, then to `dtype`. Upstream takes them from MKL in fp32, whose result
+// is up to 0.6 units in the last place off and depends on the processor: fp16 tables are equal bit
+// for bit, fp32 ones differ by one unit in about one entry of twenty.
+struct RopeTables {
+  WeightRef cos, sin;
+};
+Result<RopeTables> rope_tables(const Params& params, int64_t max_context_len, DType dtype);
+
+}  // namespace diptych::llama

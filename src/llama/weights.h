@@ -1,0 +1,68 @@
+// The tensors of a Llama: their names, their shapes, and who is who.
+// Source: executorch/examples/models/llama (llama_transformer.py, static_attention.py) and the
+// renaming in examples/apple/coreml/llama/export_static_llm_coreml.py.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "llama/params.h"
+#include "tensor/weight.h"
+
+namespace diptych::llama {
+
+// Dimensions as in Params: D dim, H heads, K kv heads, d head_dim, F hidden_dim, V vocab_size.
+struct LayerWeights {
+  WeightRef attention_norm;  // [D]
+  WeightRef wq;              // [H*d, D]
+  WeightRef wk;              // [K*d, D]
+  WeightRef wv;              // [K*d, D]
+  WeightRef wo;              // [D, H*d]
+  WeightRef bq, bk, bv;      // [H*d], [K*d], [K*d]; null without attention_qkv_bias
+  WeightRef q_norm, k_norm;  // [d]; null without use_qk_norm or without qk_norm_affine
+  WeightRef ffn_norm;        // [D]
+  WeightRef w1;              // [F, D], gate
+  WeightRef w2;              // [D, F], down
+  WeightRef w3;              // [F, D], up
+};
+
+struct LlamaWeights {
+  WeightRef tok_embeddings;  // [V, D]
+  std::vector<LayerWeights> layers;
+  WeightRef norm;    // [D]
+  WeightRef output;  // [V, D]; the same object as tok_embeddings when the two are tied
+
+  bool tied() const { return output == tok_embeddings; }
+};
+
+// One tensor that a checkpoint of these parameters holds.
+struct ExpectedTensor {
+  std::vector<std::string> names;  // Meta's first, then others that upstream's loader takes
+  Shape shape;
+  bool optional = false;  // output.weight: absent when tied to the embedding
+};
+std::vector<ExpectedTensor> expected_tensors(const Params& params);
+
+// Assigns a checkpoint's tensors to their places. One error lists all that are missing, surplus,
+// given twice, of the wrong shape or not of a float type. `rope.freqs` and its like, which can be
+// computed, are ignored. An output.weight that is absent, or holds what tok_embeddings.weight
+// holds, becomes the same object.
+Result<LlamaWeights> collect(const Params& params,
+                             std::span<const std::pair<std::string, WeightRef>> tensors);
+
+// Weights in the dtype that a model computes in, together with the zero biases of its linears.
+// Every method of a model is built from one of these and so shares its weights by construction.
+struct PreparedWeights {
+  DType dtype = DType::F16;
+  LlamaWeights tensors;
+  std::map<int64_t, WeightRef> zero_biases;  // by width
+};
+
+// Casts all weights (lazily: nothing is read) to F16 or F32.
+Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DType dtype);
+
+}  // namespace diptych::llama
