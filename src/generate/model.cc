@@ -144,8 +144,8 @@ Status read_rope_tables(const runtime::Program& program, ModelDescription& model
                         model.rope_width);
   }
   model.max_context = cos.type.shape[0];
-  model.cos_table = cos.data;
-  model.sin_table = sin.data;
+  model.cos_table = cos.bytes;
+  model.sin_table = sin.bytes;
   return {};
 }
 

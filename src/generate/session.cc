@@ -209,8 +209,9 @@ engine::Overflows Session::overflows() const {
   engine::Overflows total;
   for (const Loaded& loaded : loaded_) {
     const engine::Overflows part = loaded.method->overflows();
-    if (total.count == 0) total.first_op = part.first_op;
-    total.count += part.count;
+    const uint64_t sum = total.count + part.count;
+    if (total.count == 0) total = part;
+    total.count = sum;
   }
   return total;
 }

@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "engine/executable.h"
+#include "engine/numerics.h"
 #include "tensor/type.h"
 
 namespace diptych::runtime {

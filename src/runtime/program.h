@@ -12,7 +12,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/thread_pool.h"
-#include "engine/executable.h"
+#include "engine/numerics.h"
+#include "pte/constant_method.h"
 #include "pte/program.h"
 #include "tensor/type.h"
 
@@ -35,31 +36,29 @@ class Program : public std::enable_shared_from_this<Program> {
                                                      const Options& options);
   ~Program();
 
-  const pte::Program& container() const;
   const std::string& name() const;  // the file's path
+  const pte::Program& container() const;
   ThreadPool& threads();
 
   // Names of the methods that compute something, in file order.
   std::vector<std::string> method_names() const;
-  bool has_method(const std::string& name) const;
-  // Types of a method's inputs and outputs, in its order, without loading it.
+  bool has_method(std::string_view name) const;
+
+  // Types of a method's inputs and outputs, in its order, without loading it. Inputs and outputs
+  // that are no static tensors are Unsupported.
   struct Signature {
     std::vector<TensorType> inputs, outputs;
   };
-  Result<Signature> signature(const std::string& method) const;
+  Result<Signature> signature(std::string_view method) const;
 
-  // Constant ("metadata") methods: the value that an instruction-free method returns. A method that
-  // does not exist, computes, or returns another kind is an error naming it.
-  bool has_constant(const std::string& name) const;
-  Result<int64_t> constant_int(const std::string& name) const;
-  struct ConstantTensor {
-    TensorType type;
-    Bytes data;  // in the file, at any alignment; valid as long as the Program
-  };
-  Result<ConstantTensor> constant_tensor(const std::string& name) const;
+  // Constant ("metadata") methods. The tensor's bytes lie in the file, at any address.
+  bool has_constant(std::string_view name) const;
+  Result<int64_t> constant_int(std::string_view name) const;
+  Result<pte::ConstantTensor> constant_tensor(std::string_view name) const;
 
-  // Loads a method: compiles the functions it needs, once per Program. Callable from any thread.
-  Result<std::unique_ptr<Method>> load_method(const std::string& name);
+  // Loads a method: compiles the functions it calls, once per Program. Callable from any thread.
+  // Everything that is not supported is listed.
+  Result<std::unique_ptr<Method>> load_method(std::string_view name);
 
  private:
   friend class Method;

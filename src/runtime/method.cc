@@ -1,0 +1,286 @@
+#include "runtime/method.h"
+
+#include <algorithm>
+
+#include "engine/plan.h"
+#include "runtime/convert.h"
+#include "runtime/method_impl.h"
+
+namespace diptych::runtime {
+
+Result<Program::Signature> method_signature(const pte::Method& method) {
+  const auto types_of = [&](const std::vector<int32_t>& indices,
+                            std::string_view side) -> Result<std::vector<TensorType>> {
+    std::vector<TensorType> types;
+    for (const int32_t index : indices) {
+      const auto* tensor = std::get_if<pte::Tensor>(&method.values[static_cast<size_t>(index)]);
+      const std::string where = fmt::format("{} {}", side, types.size());
+      if (tensor == nullptr) {
+        return within<std::vector<TensorType>>(where, unsupported("expected a tensor"));
+      }
+      types.push_back(TRY(within(where, pte::tensor_type(*tensor))));
+    }
+    return types;
+  };
+  return Program::Signature{TRY(types_of(method.inputs, "input")),
+                            TRY(types_of(method.outputs, "output"))};
+}
+
+Result<ArenaMemory> ArenaMemory::allocate(uint64_t size) {
+  ArenaMemory arena;
+  arena.data_.reset(static_cast<std::byte*>(std::calloc(std::max<uint64_t>(size, 1), 1)));
+  if (!arena.data_) return fail(ErrorCode::Io, "no memory for a planned arena of {} bytes", size);
+  return arena;
+}
+
+Result<std::unique_ptr<Method::Impl>> Method::Impl::load(std::shared_ptr<Program> program,
+                                                         const pte::Method& method,
+                                                         const Program::Signature& types,
+                                                         DelegateCache& delegates) {
+  auto impl = std::make_unique<Impl>();
+  impl->program = std::move(program);
+  impl->name = method.name;
+  impl->signature = types;
+  impl->input_values = method.inputs;
+  impl->output_values = method.outputs;
+  TRY(impl->place_values(impl->program->container(), method));
+
+  std::vector<bool> ready(method.values.size());
+  for (size_t i = 0; i < ready.size(); ++i)
+    ready[i] = impl->slots[i].data != nullptr && impl->slots[i].mutable_data == nullptr;
+  for (const int32_t input : method.inputs) ready[static_cast<size_t>(input)] = true;
+  const std::vector<bool> given = ready;
+
+  Error problems{ErrorCode::Unsupported, {}, "the method cannot run here:", {}};
+  for (const pte::Instruction& instruction : method.instructions) {
+    const auto* call = std::get_if<pte::DelegateCall>(&instruction);
+    if (call == nullptr) {
+      std::string what = "an instruction that is no delegate call";
+      if (const auto* kernel = std::get_if<pte::KernelCall>(&instruction)) {
+        const pte::Operator& op = method.operators[static_cast<size_t>(kernel->op)];
+        what =
+            fmt::format("kernel call {}{}{}", op.name, op.overload.empty() ? "" : ".", op.overload);
+      }
+      problems.items.push_back(what + ": diptych runs Core ML delegates only");
+      continue;
+    }
+    const std::string where = fmt::format("partition {}", call->delegate);
+    if (Status status = impl->add_call(method, *call, delegates, ready); !status) {
+      Error error = std::move(status.error()).within(where);
+      if (error.code != ErrorCode::Unsupported) return tl::unexpected(std::move(error));
+      problems.items.push_back(error.context + ": " + error.message);
+      for (std::string& item : error.items) problems.items.push_back("  " + std::move(item));
+    }
+  }
+  if (!problems.items.empty()) return tl::unexpected(std::move(problems));
+
+  for (size_t i = 0; i < method.outputs.size(); ++i) {
+    const auto value = static_cast<size_t>(method.outputs[i]);
+    if (!ready[value]) return invalid_data("output {} (value {}) is never written", i, value);
+    if (given[value]) impl->pass_throughs.push_back({value, i, nullptr});
+  }
+  return impl;
+}
+
+Status Method::Impl::place_values(const pte::Program& container, const pte::Method& method) {
+  for (const int64_t size : method.arena_sizes) {
+    arenas.push_back(TRY(ArenaMemory::allocate(static_cast<uint64_t>(std::max<int64_t>(size, 0)))));
+  }
+  slots.resize(method.values.size());
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const auto* tensor = std::get_if<pte::Tensor>(&method.values[i]);
+    if (tensor == nullptr) continue;
+    const std::string where = fmt::format("value {}", i);
+    if (tensor->is_external()) {
+      return within<void>(where, unsupported("tensor data outside the .pte file (\"{}\")",
+                                             tensor->extra->qualified_name));
+    }
+    Slot& slot = slots[i];
+    slot.is_tensor = true;
+    slot.type = TRY(within(where, pte::tensor_type(*tensor)));
+    slot.size = TRY(within(where, pte::byte_size(*tensor)));
+    if (tensor->data > 0 && tensor->allocation) {
+      return within<void>(where, unsupported("mutable tensors with an initial state"));
+    }
+    if (tensor->is_constant()) {
+      const Bytes bytes = container.constants[tensor->data].bytes();
+      if (bytes.size() < slot.size) {
+        return within<void>(
+            where, invalid_data("a constant of {} bytes needs {}", bytes.size(), slot.size));
+      }
+      slot.data = bytes.data();
+    } else if (tensor->allocation) {
+      const auto [memory_id, offset] = *tensor->allocation;
+      if (memory_id >= arenas.size() ||
+          !range_fits(offset, slot.size, static_cast<uint64_t>(method.arena_sizes[memory_id]))) {
+        return within<void>(where, invalid_data("planned memory {}+{} is outside arena {}", offset,
+                                                slot.size, memory_id));
+      }
+      slot.mutable_data = arenas[memory_id].data() + offset;
+      slot.data = slot.mutable_data;
+    }
+  }
+  return {};
+}
+
+Result<Method::Impl::Argument> Method::Impl::match(int32_t value, size_t port,
+                                                   const TensorType& type, bool is_input) const {
+  const Slot& slot = slots[static_cast<size_t>(value)];
+  if (!slot.is_tensor) return invalid_data("value {} is no tensor", value);
+  const TensorType& from = is_input ? slot.type : type;
+  const TensorType& to = is_input ? type : slot.type;
+  if (!can_pass(from, to)) {
+    return invalid_data("value {} is {} in the program, {} in the model", value,
+                        to_string(slot.type), to_string(type));
+  }
+  Argument argument{static_cast<size_t>(value), port, type, {}};
+  if (slot.type.dtype != type.dtype) argument.converted.resize(TRY(packed_size(type)));
+  return argument;
+}
+
+Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall& call,
+                              DelegateCache& delegates, std::vector<bool>& ready) {
+  const pte::Delegate& delegate = method.delegates[static_cast<size_t>(call.delegate)];
+  const CompiledDelegate compiled = TRY(delegates.compile(delegate, name));
+  const size_t inputs = compiled.inputs.size(), outputs = compiled.outputs.size();
+  if (call.args.size() != inputs + outputs) {
+    return invalid_data("the call has {} arguments, the model {} inputs and {} outputs",
+                        call.args.size(), inputs, outputs);
+  }
+  Call added;
+  for (size_t i = 0; i < inputs; ++i) {
+    const int32_t value = call.args[i];
+    const engine::Port& port = compiled.executable->inputs()[compiled.inputs[i]];
+    if (!ready[static_cast<size_t>(value)]) {
+      return invalid_data("input {} (value {}) is read before it is written", port.name, value);
+    }
+    added.inputs.push_back(
+        TRY(within("input " + port.name, match(value, compiled.inputs[i], port.type, true))));
+  }
+  for (size_t i = 0; i < outputs; ++i) {
+    const int32_t value = call.args[inputs + i];
+    const engine::Port& port = compiled.executable->outputs()[compiled.outputs[i]];
+    const Slot& slot = slots[static_cast<size_t>(value)];
+    if (slot.data != nullptr && slot.mutable_data == nullptr) {
+      return invalid_data("output {} would overwrite constant value {}", port.name, value);
+    }
+    if (std::find(input_values.begin(), input_values.end(), value) != input_values.end()) {
+      return invalid_data("output {} would overwrite method input {}", port.name, value);
+    }
+    added.outputs.push_back(
+        TRY(within("output " + port.name, match(value, compiled.outputs[i], port.type, false))));
+    ready[static_cast<size_t>(value)] = true;
+  }
+  added.execution = TRY(engine::Execution::create(compiled.executable));
+  calls.push_back(std::move(added));
+  return {};
+}
+
+Status Method::Impl::bind_call(Call& call) {
+  for (Argument& argument : call.inputs) {
+    const void* data =
+        argument.converted.empty() ? slots[argument.value].data : argument.converted.data();
+    TRY(call.execution->bind_input(argument.port, data, argument.type));
+  }
+  for (Argument& argument : call.outputs) {
+    void* data =
+        argument.converted.empty() ? slots[argument.value].mutable_data : argument.converted.data();
+    TRY(call.execution->bind_output(argument.port, data, argument.type));
+  }
+  call.bound = true;
+  return {};
+}
+
+Status Method::Impl::check_bound() const {
+  for (size_t i = 0; i < input_values.size(); ++i) {
+    if (slots[static_cast<size_t>(input_values[i])].data == nullptr) {
+      return invalid_argument("input {} is not bound", i);
+    }
+  }
+  for (size_t i = 0; i < output_values.size(); ++i) {
+    const auto passed = std::find_if(pass_throughs.begin(), pass_throughs.end(),
+                                     [i](const PassThrough& p) { return p.output == i; });
+    const bool bound = passed != pass_throughs.end()
+                           ? passed->to != nullptr
+                           : slots[static_cast<size_t>(output_values[i])].mutable_data != nullptr;
+    if (!bound) return invalid_argument("output {} is not bound", i);
+  }
+  return {};
+}
+
+Method::Method(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Method::~Method() = default;
+
+const std::string& Method::name() const { return impl_->name; }
+const std::vector<TensorType>& Method::inputs() const { return impl_->signature.inputs; }
+const std::vector<TensorType>& Method::outputs() const { return impl_->signature.outputs; }
+
+Status Method::bind_input(size_t index, Bytes data) {
+  if (index >= impl_->input_values.size()) return invalid_argument("there is no input {}", index);
+  Impl::Slot& slot = impl_->slots[static_cast<size_t>(impl_->input_values[index])];
+  if (data.size() != slot.size) {
+    return invalid_argument("input {} is {}: expected {} bytes, found {}", index,
+                            to_string(slot.type), slot.size, data.size());
+  }
+  slot.data = data.data();
+  for (Impl::Call& call : impl_->calls) call.bound = false;
+  return {};
+}
+
+Status Method::bind_output(size_t index, MutableBytes data) {
+  if (index >= impl_->output_values.size()) return invalid_argument("there is no output {}", index);
+  Impl::Slot& slot = impl_->slots[static_cast<size_t>(impl_->output_values[index])];
+  if (data.size() != slot.size) {
+    return invalid_argument("output {} is {}: expected {} bytes, found {}", index,
+                            to_string(slot.type), slot.size, data.size());
+  }
+  for (Impl::PassThrough& passed : impl_->pass_throughs) {
+    if (passed.output == index) {
+      passed.to = data.data();
+      return {};
+    }
+  }
+  slot.data = slot.mutable_data = data.data();
+  for (Impl::Call& call : impl_->calls) call.bound = false;
+  return {};
+}
+
+Status Method::execute() {
+  TRY(impl_->check_bound());
+  size_t number = 0;
+  for (Impl::Call& call : impl_->calls) {
+    const std::string where = fmt::format("method {}, partition {}", impl_->name, number++);
+    if (!call.bound) TRY(within(where, impl_->bind_call(call)));
+    for (Impl::Argument& argument : call.inputs) {
+      if (argument.converted.empty()) continue;
+      const Impl::Slot& slot = impl_->slots[argument.value];
+      TRY(within(where, convert({slot.data, slot.size}, slot.type.dtype, argument.converted,
+                                argument.type.dtype)));
+    }
+    TRY(within(where, call.execution->run(impl_->program->threads())));
+    for (Impl::Argument& argument : call.outputs) {
+      if (argument.converted.empty()) continue;
+      const Impl::Slot& slot = impl_->slots[argument.value];
+      TRY(within(where, convert(argument.converted, argument.type.dtype,
+                                {slot.mutable_data, slot.size}, slot.type.dtype)));
+    }
+  }
+  for (const Impl::PassThrough& passed : impl_->pass_throughs) {
+    const Impl::Slot& slot = impl_->slots[passed.value];
+    std::memmove(passed.to, slot.data, slot.size);
+  }
+  return {};
+}
+
+engine::Overflows Method::overflows() const {
+  engine::Overflows total;
+  for (const Impl::Call& call : impl_->calls) {
+    const engine::Overflows& part = call.execution->overflows();
+    const uint64_t sum = total.count + part.count;
+    if (total.count == 0) total = part;
+    total.count = sum;
+  }
+  return total;
+}
+
+}  // namespace diptych::runtime

@@ -1,0 +1,80 @@
+// The inside of a Method, shared by program.cc (which loads it) and method.cc.
+#pragma once
+
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "engine/executable.h"
+#include "runtime/delegate_cache.h"
+#include "runtime/method.h"
+#include "runtime/program.h"
+
+namespace diptych::runtime {
+
+Result<Program::Signature> method_signature(const pte::Method& method);
+
+// Zeroed memory of a planned arena. Pages are only taken when touched.
+class ArenaMemory {
+ public:
+  static Result<ArenaMemory> allocate(uint64_t size);
+  std::byte* data() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+};
+
+struct Method::Impl {
+  // One argument of a delegate call: which value it is and which port of the function it meets.
+  // `converted` holds the function's elements when its type differs from the value's.
+  struct Argument {
+    size_t value = 0;
+    size_t port = 0;
+    TensorType type;  // the function's
+    std::vector<std::byte> converted;
+  };
+  struct Call {
+    std::unique_ptr<engine::Execution> execution;
+    std::vector<Argument> inputs, outputs;
+    bool bound = false;  // the execution's buffers are those of the values
+  };
+  // A tensor value and where its elements are now; null until the caller binds it.
+  struct Slot {
+    bool is_tensor = false;
+    TensorType type;
+    uint64_t size = 0;
+    const std::byte* data = nullptr;
+    std::byte* mutable_data = nullptr;
+  };
+
+  static Result<std::unique_ptr<Impl>> load(std::shared_ptr<Program> program,
+                                            const pte::Method& method,
+                                            const Program::Signature& types,
+                                            DelegateCache& delegates);
+  Status place_values(const pte::Program& container, const pte::Method& method);
+  Status add_call(const pte::Method& method, const pte::DelegateCall& call,
+                  DelegateCache& delegates, std::vector<bool>& ready);
+  Result<Argument> match(int32_t value, size_t port, const TensorType& type, bool is_input) const;
+  Status bind_call(Call& call);
+  Status check_bound() const;
+
+  std::shared_ptr<Program> program;
+  std::string name;
+  Program::Signature signature;
+  std::vector<int32_t> input_values, output_values;
+  std::vector<Slot> slots;
+  std::vector<ArenaMemory> arenas;
+  std::vector<Call> calls;
+  // Outputs that no call writes: an input or a constant handed straight through, copied at the end
+  // from the first value's memory to where the caller wants the second output.
+  struct PassThrough {
+    size_t value = 0, output = 0;
+    std::byte* to = nullptr;
+  };
+  std::vector<PassThrough> pass_throughs;
+};
+
+}  // namespace diptych::runtime
