@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "testing/shared_data.h"
@@ -123,12 +123,12 @@ TEST_P(RealTokenizer, EncodesAMegabyteQuickly) {
                                sentences,
                                random_bytes(random, 1 << 20)};
   for (const std::string& text : texts) {
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     const Ids ids = encode(*tokenizer_, text);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     EXPECT_FALSE(ids.empty());
-    // A quadratic encoder needs hours; the allowance is for sanitizers on a busy machine.
-    EXPECT_LT(took.count(), 30) << text.substr(0, 20);
+    // A quadratic encoder needs hours; the allowance is for sanitizers.
+    EXPECT_LT(seconds, 20) << text.substr(0, 20);
   }
 }
 
