@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "llama/interface.h"
@@ -33,12 +35,19 @@ inline constexpr std::string_view kSecondBreakInput = "executorch_utils_graph_br
 //   - the inputs of a partition are the method's inputs and earlier partitions' results, in order
 //   of
 //     first use, operations in order and operands from left to right;
-//   - its outputs are, in order of production, the results used outside of it.
+//   - its outputs are, in order of production, the results used outside of it;
+//   - leading_partition_inputs() come first where a partition has them: the head computes with the
+//     position before it uses the hidden state.
 // With graph breaks: x, V0, cos, sin, K0, mask, V1, K1, ... (with use_hf_rope: cos, sin, x, V0, K0,
 // mask, ...) giving V0, K0, V1, K1, ..., hidden; then hidden, position giving logits. Without:
 // tokens, cos, sin, K0, V0, mask, K1, V1, ..., position giving V0, K0, ..., logits. (Upstream's
 // partitioner re-sorts the nodes of a partition breadth first, unless it is the whole graph.)
 Result<std::unique_ptr<mil::Function>> build(const Params& params, const PreparedWeights& weights,
                                              const GraphOptions& options, std::string method_name);
+
+// What passes::CutOrder::inputs has to hold for the order described above.
+inline std::vector<std::string> leading_partition_inputs() {
+  return {std::string(kSecondBreakInput)};
+}
 
 }  // namespace diptych::llama
