@@ -16,7 +16,8 @@
 // like the inline ones, `zeros`, `random(seed)`, `iota`, or `blob("name")` for contents that the
 // text does not hold. print() names a blob by the first 8 bytes of its contents' digest in hex.
 //
-// Grammar (print() writes it canonically: one line per statement, two spaces of indent):
+// Grammar (print() writes it canonically: one line per statement, two spaces of indent, operands in
+// the order of the op table):
 //   program   = { function }
 //   function  = "func" @name "(" [ decl { "," decl } ] ")" "opset" string
 //               "{" { statement } "return" [ %name { "," %name } ] "}"

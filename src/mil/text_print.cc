@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <unordered_set>
 
 #include "mil/op_table.h"
@@ -87,16 +88,23 @@ class Printer {
     std::vector<std::string> results, operands;
     for (const Value* result : op.results) results.push_back(declaration(*result));
     const OpSpec* spec = find_op(op.type);
-    for (const Operand& operand : op.operands) operands.push_back(print_operand(spec, operand));
+    const auto params = spec ? spec->params : std::span<const ParamSpec>{};
+    for (const ParamSpec& param : params) {
+      for (const Operand& operand : op.operands) {
+        if (operand.param == param.name) operands.push_back(print_operand(operand, param.variadic));
+      }
+    }
+    for (const Operand& operand : op.operands) {
+      const bool known = std::any_of(params.begin(), params.end(), [&](const ParamSpec& param) {
+        return param.name == operand.param;
+      });
+      if (!known) operands.push_back(print_operand(operand, operand.values.size() != 1));
+    }
     text_ += fmt::format("  {}{}{}({})\n", join(results), results.empty() ? "" : " = ",
                          word(op.type), join(operands));
   }
 
-  std::string print_operand(const OpSpec* spec, const Operand& operand) {
-    bool list = operand.values.size() != 1;
-    for (size_t i = 0; spec != nullptr && i < spec->params.size(); ++i) {
-      list |= spec->params[i].variadic && spec->params[i].name == operand.param;
-    }
+  std::string print_operand(const Operand& operand, bool list) {
     std::vector<std::string> values;
     for (const Value* value : operand.values) values.push_back(print_use(*value));
     return fmt::format("{}={}{}{}", word(operand.param), list ? "[" : "", join(values),
