@@ -55,6 +55,17 @@ Tensor random_floats(Shape shape, uint32_t seed, DType dtype, float scale) {
   return floats(std::move(shape), random_values(count, seed, scale), dtype);
 }
 
+Tensor part_of(const Tensor& tensor, int64_t first, Shape shape) {
+  const int64_t size = bit_width(tensor.type.dtype) / 8;
+  const auto count = static_cast<int64_t>(element_count(shape).value());
+  Tensor part;
+  part.type.dtype = tensor.type.dtype;
+  part.type.shape = std::move(shape);
+  part.data.assign(tensor.data.begin() + first * size,
+                   tensor.data.begin() + (first + count) * size);
+  return part;
+}
+
 WeightRef shifted_weight(const Tensor& tensor, size_t shift) {
   // 64-aligned memory, so that the shift is the misalignment; no byte follows the last element.
   const size_t size = shift + tensor.data.size();

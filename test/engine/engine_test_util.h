@@ -29,6 +29,9 @@ Tensor ints(Shape shape, const std::vector<int64_t>& values, DType dtype = DType
 Tensor random_floats(Shape shape, uint32_t seed, DType dtype = DType::F32, float scale = 1);
 std::vector<float> random_values(size_t count, uint32_t seed, float scale = 1);
 
+// Elements [first, first + count of `shape`) of an fp16 or fp32 tensor, as a tensor of that shape.
+Tensor part_of(const Tensor& tensor, int64_t first, Shape shape);
+
 // A weight whose packed bytes begin `shift` bytes into a larger buffer.
 WeightRef shifted_weight(const Tensor& tensor, size_t shift);
 // A weight that has no bytes() and can only be read by rows.
