@@ -94,7 +94,8 @@ struct DelegateBlob {
 };
 // Packs a partition: one function, or the functions of several methods, named after them. In the
 // blob the weight file comes first, so that weights lie at multiples of 64 when the blob does.
-// `cache` remembers digests across partitions.
+// `cache` remembers digests across partitions, by address: it must not outlive the weights it has
+// seen.
 Result<DelegateBlob> write_delegate(const mil::Program& program, std::string_view root_name,
                                     DigestCache& cache);
 

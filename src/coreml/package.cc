@@ -38,7 +38,8 @@ std::string manifest_text(const Digest& identity) {
   return dump_json({{"fileFormatVersion", "1.0.0"},
                     {"itemInfoEntries", std::move(entries)},
                     {"rootModelIdentifier", model}},
-                   4);
+                   4) +
+         "\n";
 }
 
 // The path of the model under Data/.
