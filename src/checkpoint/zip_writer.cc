@@ -38,6 +38,7 @@ class CheckedSink : public Sink {
  public:
   explicit CheckedSink(Sink& sink) : sink_(sink) {}
   Status write(Bytes bytes) override {
+    if (bytes.empty()) return {};  // zlib takes a null pointer for a request to start anew
     crc_ = crc32_z(crc_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
     count_ += bytes.size();
     return sink_.write(bytes);

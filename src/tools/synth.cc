@@ -1,0 +1,341 @@
+#include "tools/synth.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "base/file.h"
+#include "base/half.h"
+#include "checkpoint/torch_writer.h"
+
+namespace diptych::tools {
+
+namespace {
+
+constexpr int64_t kLargest = 1 << 24;  // of any dimension: keeps all products within 64 bits
+constexpr int64_t kMostLayers = 4096;
+
+struct NamedShape {
+  std::string_view name, members;
+};
+constexpr NamedShape kNamedShapes[] = {
+    {"260k", "dim=64,layers=5,heads=8,kv_heads=4,hidden=172,vocab=512"},
+    {"110m", "dim=768,layers=12,heads=12,hidden=2048,vocab=32000"},
+    {"1b",
+     "dim=2048,layers=16,heads=32,kv_heads=8,hidden=8192,vocab=128256,rope_theta=500000,"
+     "rope_scale_factor=32"},
+    {"3b",
+     "dim=3072,layers=28,heads=24,kv_heads=8,hidden=8192,vocab=128256,rope_theta=500000,"
+     "rope_scale_factor=32"},
+    {"8b",
+     "dim=4096,layers=32,heads=32,kv_heads=8,hidden=14336,vocab=128256,rope_theta=500000,"
+     "rope_scale_factor=8,tied=0"},
+};
+
+// A member of SynthShape that a list can set; exactly one pointer is set.
+struct Member {
+  std::string_view name;
+  int64_t SynthShape::*integer = nullptr;
+  int64_t largest = kLargest;
+  bool SynthShape::*flag = nullptr;
+  double SynthShape::*number = nullptr;
+};
+constexpr Member integer(std::string_view name, int64_t SynthShape::*member,
+                         int64_t largest = kLargest) {
+  return {name, member, largest, nullptr, nullptr};
+}
+constexpr Member flag(std::string_view name, bool SynthShape::*member) {
+  return {name, nullptr, 0, member, nullptr};
+}
+constexpr Member number(std::string_view name, double SynthShape::*member) {
+  return {name, nullptr, 0, nullptr, member};
+}
+constexpr std::array kMembers = {
+    integer("dim", &SynthShape::dim),
+    integer("layers", &SynthShape::layers, kMostLayers),
+    integer("heads", &SynthShape::heads),
+    integer("kv_heads", &SynthShape::kv_heads),
+    integer("hidden", &SynthShape::hidden),
+    integer("vocab", &SynthShape::vocab),
+    integer("head_dim", &SynthShape::head_dim),
+    integer("rope_scale_factor", &SynthShape::rope_scale_factor),
+    flag("qk_norm", &SynthShape::qk_norm),
+    flag("qk_norm_before_rope", &SynthShape::qk_norm_before_rope),
+    flag("qkv_bias", &SynthShape::qkv_bias),
+    flag("tied", &SynthShape::tied),
+    number("norm_eps", &SynthShape::norm_eps),
+    number("rope_theta", &SynthShape::rope_theta),
+};
+
+template <class T>
+bool parse_number(std::string_view text, T* value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+Status set_member(const Member& member, std::string_view text, SynthShape* shape) {
+  if (member.integer) {
+    int64_t value = 0;
+    if (!parse_number(text, &value) || value < 1 || value > member.largest) {
+      return invalid_argument("{}: expected a number from 1 to {}, found \"{}\"", member.name,
+                              member.largest, text);
+    }
+    shape->*member.integer = value;
+  } else if (member.flag) {
+    const bool on = text == "1" || text == "true";
+    if (!on && text != "0" && text != "false") {
+      return invalid_argument("{}: expected 0 or 1, found \"{}\"", member.name, text);
+    }
+    shape->*member.flag = on;
+  } else {
+    double value = 0;
+    if (!parse_number(text, &value) || !(value > 0) || !std::isfinite(value)) {
+      return invalid_argument("{}: expected a positive number, found \"{}\"", member.name, text);
+    }
+    shape->*member.number = value;
+  }
+  return {};
+}
+
+std::string known_members() {
+  std::string text;
+  for (const Member& member : kMembers)
+    text += (text.empty() ? "" : ", ") + std::string(member.name);
+  return text;
+}
+
+// Sets one "name=value".
+Status set_item(std::string_view item, SynthShape* shape) {
+  const size_t equals = item.find('=');
+  if (equals == std::string_view::npos) {
+    return invalid_argument(
+        "expected 260k, 110m, 1b, 3b, 8b or a list like dim=64,layers=2,heads=4; found \"{}\"",
+        item);
+  }
+  for (const Member& member : kMembers) {
+    if (member.name == item.substr(0, equals)) {
+      return set_member(member, item.substr(equals + 1), shape);
+    }
+  }
+  return invalid_argument("unknown member \"{}\", expected one of {}", item.substr(0, equals),
+                          known_members());
+}
+
+// Fills in defaults and checks what must hold between the members.
+Status complete(SynthShape* shape) {
+  if (shape->dim == 0 || shape->layers == 0 || shape->heads == 0) {
+    return invalid_argument("dim, layers and heads are needed, as in dim=64,layers=2,heads=4");
+  }
+  if (shape->kv_heads == 0) shape->kv_heads = shape->heads;
+  if (shape->heads % shape->kv_heads != 0) {
+    return invalid_argument("heads={} is not a multiple of kv_heads={}", shape->heads,
+                            shape->kv_heads);
+  }
+  if (shape->head_dim == 0) {
+    if (shape->dim % shape->heads != 0) {
+      return invalid_argument("dim={} is not a multiple of heads={}; give head_dim", shape->dim,
+                              shape->heads);
+    }
+    shape->head_dim = shape->dim / shape->heads;
+  }
+  if (shape->head_dim % 2 != 0) {
+    return invalid_argument("head_dim={} is odd, but RoPE turns pairs; {} would do",
+                            shape->head_dim, shape->head_dim + 1);
+  }
+  if (shape->heads * shape->head_dim > kLargest) {
+    return invalid_argument("heads={} of head_dim={} exceed {}", shape->heads, shape->head_dim,
+                            kLargest);
+  }
+  if (shape->hidden == 0) {
+    shape->hidden = static_cast<int64_t>(align_up(static_cast<uint64_t>(8 * shape->dim / 3), 256));
+  }
+  return {};
+}
+
+// The finaliser of splitmix64: all 64 bits of the result depend on all of the argument.
+uint64_t mix(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
+  return z ^ (z >> 31);
+}
+
+// Roughly normal values: the sum of four uniform 16-bit numbers, cut by nature at 3.46 deviations.
+class RandomWeight : public Weight {
+ public:
+  RandomWeight(TensorType type, uint64_t seed, double mean, double deviation, ThreadPool& pool)
+      : Weight(std::move(type)),
+        seed_(seed),
+        mean_(static_cast<float>(mean)),
+        // Four uniform numbers from 0 to 65535 have a variance of 4 (2^32 - 1) / 12.
+        scale_(static_cast<float>(deviation / std::sqrt((0x1p32 - 1) / 3))),
+        pool_(pool) {}
+
+ protected:
+  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
+    const uint64_t begin = static_cast<uint64_t>(first) * row_elements();
+    const auto elements = count * static_cast<int64_t>(row_elements());
+    constexpr int64_t kGrain = 1 << 16;
+    pool_.parallel_for(elements, kGrain, [&](int64_t from, int64_t to) {
+      const auto start = static_cast<uint64_t>(from);
+      const uint64_t n = static_cast<uint64_t>(to) - start;
+      std::byte* at = out.data() + start * static_cast<uint64_t>(bit_width(dtype())) / 8;
+      if (dtype() == DType::BF16) {
+        fill<uint16_t>(begin + start, n, at, [](float value) { return float_to_bfloat16(value); });
+      } else if (dtype() == DType::F16) {
+        fill<uint16_t>(begin + start, n, at, [](float value) { return float_to_half(value); });
+      } else {
+        fill<float>(begin + start, n, at, [](float value) { return value; });
+      }
+    });
+    return {};
+  }
+  Status identify(Hasher& hasher, DigestCache&) const override {
+    hasher.add(fmt::format("synth {} {} {}", seed_, mean_, scale_));
+    return {};
+  }
+
+ private:
+  template <class T, class Round>
+  void fill(uint64_t first, uint64_t count, std::byte* out, Round round) const {
+    const uint64_t seed = seed_;
+    const float mean = mean_, scale = scale_;
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t bits = mix(seed + (first + i + 1) * 0x9E3779B97F4A7C15ull);
+      const auto sum = static_cast<int32_t>((bits & 0xFFFF) + (bits >> 16 & 0xFFFF) +
+                                            (bits >> 32 & 0xFFFF) + (bits >> 48));
+      // 2 * 65535 is the mean of the sum. In double precision the product is exact, so that a
+      // machine with a fused multiply-add rounds the same.
+      const double value = static_cast<double>(sum - 2 * 65535) * scale + mean;
+      store<T>(out + i * sizeof(T), round(static_cast<float>(value)));
+    }
+  }
+
+  uint64_t seed_;
+  float mean_, scale_;
+  ThreadPool& pool_;
+};
+
+// Adds tensors one after another, each with a seed of its own.
+class TensorMaker {
+ public:
+  TensorMaker(DType dtype, uint64_t seed, ThreadPool& pool)
+      : dtype_(dtype), seed_(mix(seed + 1)), pool_(pool) {}
+
+  void linear(const std::string& name, int64_t out, int64_t in) {
+    add(name, {out, in}, 0, 1 / std::sqrt(static_cast<double>(in)));
+  }
+  void norm(const std::string& name, int64_t size) { add(name, {size}, 1, 0.1); }
+  void bias(const std::string& name, int64_t size) { add(name, {size}, 0, 0.1); }
+  void alias(const std::string& name, const std::string& of) {
+    for (const auto& tensor : tensors) {
+      if (tensor.first == of) return void(tensors.emplace_back(name, WeightRef(tensor.second)));
+    }
+  }
+
+  std::vector<checkpoint::NamedWeight> tensors;
+
+ private:
+  void add(const std::string& name, Shape shape, double mean, double deviation) {
+    const uint64_t seed = mix(seed_ + tensors.size());
+    tensors.emplace_back(name, std::make_shared<RandomWeight>(TensorType{dtype_, std::move(shape)},
+                                                              seed, mean, deviation, pool_));
+  }
+
+  DType dtype_;
+  uint64_t seed_;
+  ThreadPool& pool_;
+};
+
+}  // namespace
+
+Result<SynthShape> synth_shape(std::string_view text) {
+  for (const NamedShape& named : kNamedShapes) {
+    if (named.name == text) text = named.members;
+  }
+  SynthShape shape;
+  for (std::string_view rest = text;;) {
+    const size_t comma = rest.find(',');
+    TRY(within("shape", set_item(rest.substr(0, comma), &shape)));
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  TRY(within("shape", complete(&shape)));
+  return shape;
+}
+
+Result<std::vector<checkpoint::NamedWeight>> synth_tensors(const SynthShape& shape, DType dtype,
+                                                           uint64_t seed, ThreadPool& pool) {
+  if (dtype != DType::F32 && dtype != DType::F16 && dtype != DType::BF16) {
+    return invalid_argument("expected an element type fp32, fp16 or bf16, found {}", name(dtype));
+  }
+  const int64_t q = shape.heads * shape.head_dim, kv = shape.kv_heads * shape.head_dim;
+  TensorMaker make(dtype, seed, pool);
+  make.linear("tok_embeddings.weight", shape.vocab, shape.dim);
+  for (int64_t i = 0; i < shape.layers; ++i) {
+    const std::string layer = fmt::format("layers.{}.", i);
+    make.linear(layer + "attention.wq.weight", q, shape.dim);
+    make.linear(layer + "attention.wk.weight", kv, shape.dim);
+    make.linear(layer + "attention.wv.weight", kv, shape.dim);
+    make.linear(layer + "attention.wo.weight", shape.dim, q);
+    if (shape.qkv_bias) {
+      make.bias(layer + "attention.wqs.0.bias", q);
+      make.bias(layer + "attention.wks.0.bias", kv);
+      make.bias(layer + "attention.wvs.0.bias", kv);
+    }
+    if (shape.qk_norm) {
+      make.norm(layer + "attention.q_norm.weight", shape.head_dim);
+      make.norm(layer + "attention.k_norm.weight", shape.head_dim);
+    }
+    make.linear(layer + "feed_forward.w1.weight", shape.hidden, shape.dim);
+    make.linear(layer + "feed_forward.w2.weight", shape.dim, shape.hidden);
+    make.linear(layer + "feed_forward.w3.weight", shape.hidden, shape.dim);
+    make.norm(layer + "attention_norm.weight", shape.dim);
+    make.norm(layer + "ffn_norm.weight", shape.dim);
+  }
+  make.norm("norm.weight", shape.dim);
+  if (shape.tied) {
+    make.alias("output.weight", "tok_embeddings.weight");
+  } else {
+    make.linear("output.weight", shape.vocab, shape.dim);
+  }
+  return std::move(make.tensors);
+}
+
+Json synth_params(const SynthShape& shape) {
+  Json params = {{"dim", shape.dim},           {"n_layers", shape.layers},
+                 {"n_heads", shape.heads},     {"n_kv_heads", shape.kv_heads},
+                 {"vocab_size", shape.vocab},  {"hidden_dim", shape.hidden},
+                 {"norm_eps", shape.norm_eps}, {"rope_theta", shape.rope_theta}};
+  if (shape.head_dim * shape.heads != shape.dim) params["head_dim"] = shape.head_dim;
+  if (shape.rope_scale_factor > 0) {
+    params["use_scaled_rope"] = true;
+    params["rope_scale_factor"] = shape.rope_scale_factor;
+  }
+  if (shape.qk_norm) {
+    params["use_qk_norm"] = true;
+    params["qk_norm_before_rope"] = shape.qk_norm_before_rope;
+  }
+  if (shape.qkv_bias) params["attention_qkv_bias"] = true;
+  return params;
+}
+
+Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progress& progress) {
+  const SynthShape shape = TRY(synth_shape(options.shape));
+  const auto tensors = TRY(synth_tensors(shape, options.dtype, options.seed, pool));
+  SynthReport report;
+  for (const auto& [name, weight] : tensors) {
+    if (shape.tied && name == "output.weight") continue;
+    report.parameters += weight->elements();
+    report.bytes += TRY(packed_size(weight->type()));
+  }
+  TRY(make_directories(options.directory));
+  report.checkpoint = options.directory + "/model.pth";
+  report.params = options.directory + "/params.json";
+  auto file = TRY(AtomicFile::create(report.checkpoint));
+  TRY(checkpoint::write_torch(*file, tensors, progress));
+  TRY(file->commit());
+  TRY(write_file(report.params, as_bytes(dump_json(synth_params(shape), 2) + "\n")));
+  return report;
+}
+
+}  // namespace diptych::tools
