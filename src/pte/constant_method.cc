@@ -104,7 +104,7 @@ Result<std::vector<int64_t>> constant_ints(const Program& program, std::string_v
   if (const auto* tensor = std::get_if<ConstantTensor>(&value)) {
     return within(fmt::format("constant method '{}'", name), to_ints(*tensor));
   }
-  return invalid_data("constant method '{}': expected integers, found {}", name, describe(value));
+  return invalid_data("constant method '{}': expected integers, found {}", name, to_string(value));
 }
 
 Result<std::vector<int64_t>> to_ints(const ConstantTensor& tensor) {
@@ -125,7 +125,7 @@ Result<std::vector<int64_t>> to_ints(const ConstantTensor& tensor) {
   }
 }
 
-std::string describe(const ConstantValue& value) {
+std::string to_string(const ConstantValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) return fmt::format("{}", *integer);
   if (const auto* boolean = std::get_if<bool>(&value)) return fmt::format("{}", *boolean);
   if (const auto* number = std::get_if<double>(&value)) return fmt::format("{}", *number);

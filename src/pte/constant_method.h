@@ -41,6 +41,6 @@ Result<std::vector<int64_t>> constant_ints(const Program& program, std::string_v
 Result<std::vector<int64_t>> to_ints(const ConstantTensor& tensor);
 
 // "512", "true", "\"text\"", "fp16[512,4]": a value for people; a tensor without its elements.
-std::string describe(const ConstantValue& value);
+std::string to_string(const ConstantValue& value);
 
 }  // namespace diptych::pte

@@ -42,7 +42,7 @@ std::string value_name(int64_t index) { return fmt::format("%{}", index); }
 
 std::string text_of(const Tensor& tensor) {
   std::string text(name(tensor.scalar_type));
-  if (!tensor.sizes.empty()) text += to_string(tensor.sizes);
+  if (!tensor.sizes.empty()) text += diptych::to_string(tensor.sizes);
   if (tensor.dynamism != ShapeDynamism::Static) text += " dynamic";
   if (!std::is_sorted(tensor.dim_order.begin(), tensor.dim_order.end())) {
     text += fmt::format(" order({})", fmt::join(tensor.dim_order, ","));
@@ -152,7 +152,7 @@ void dump_constant(std::string& out, const Program& program, const Method& metho
   const auto values = constant_values(program, method);
   if (!values) return line(out, "constant {}: {}", method.name, values.error().to_string());
   line(out, "constant {} = {}", method.name, join(*values, [&](const ConstantValue& value) {
-         std::string text = describe(value);
+         std::string text = to_string(value);
          const auto* tensor = std::get_if<ConstantTensor>(&value);
          if (tensor == nullptr) return text;
          if (const auto ints = to_ints(*tensor)) {

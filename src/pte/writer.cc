@@ -315,7 +315,7 @@ class FileSource : public Source {
                     piece.blob.size(), piece.blob.size() + out.written() - end);
       }
     }
-    return {};
+    return out.write_zeros(size() - out.written());  // up to an empty last segment
   }
 
  private:
