@@ -141,7 +141,7 @@ Status check_charsmap(Bytes map) {
   const auto unit_at = [&](uint64_t at) { return load<uint32_t>(trie.data() + 4 * at); };
   for (uint64_t at = 0; at < units; ++at) {
     const uint32_t unit = unit_at(at);
-    if ((unit >> 31) != 0) continue;
+    if ((unit >> 31) != 0 && at != 0) continue;  // the root is followed whatever it is
     const uint64_t children = at ^ (static_cast<uint64_t>(unit >> 10) << ((unit & 0x200) >> 6));
     if ((children | 0xFF) < units &&
         ((unit & 0x100) == 0 || (unit_at(children) & 0x7FFFFFFF) < strings.size())) {

@@ -70,6 +70,7 @@ TEST(SentencePiece, RefusesNormalizerTablesThatPointOutside) {
   EXPECT_THAT(refusal(damaged_map(0, 2050)), HasSubstr("whole units"));
   EXPECT_THAT(refusal(damaged_map(1, 512u << 10)), HasSubstr("unit 0 of 512"));
   EXPECT_THAT(refusal(damaged_map(1, 2u << 10 | 0x200)), HasSubstr("unit 0 of 512"));
+  EXPECT_THAT(refusal(damaged_map(1, 1u << 31 | 256u << 10)), HasSubstr("unit 0 of 512"));
   EXPECT_THAT(refusal(damaged_map(1 + 2, 1u << 31 | 5)), HasSubstr("unit 321 of 512"));
 }
 
