@@ -112,7 +112,7 @@ Status check_piece(Bytes message, PieceCounts& counts) {
     return invalid_data("{} is of type {}, expected 1 to 6", what, type);
   }
   if (type == kByte && !is_byte_name(name)) {
-    return invalid_data("{} stands for a byte but is named \"{}\", expected <0xNN>", what, name);
+    return invalid_data("{} stands for a byte but is not named <0xNN>", what);
   }
   ++counts.all;
   counts.unknown += type == kUnknown;

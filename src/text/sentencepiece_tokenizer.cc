@@ -13,14 +13,22 @@ namespace {
 
 constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581, a space within pieces
 
+// The library quotes pieces in its messages; ours are one printable line.
+tl::unexpected<Error> library_error(ErrorCode code, std::string_view action, std::string message) {
+  for (char& c : message) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return fail(code, "SentencePiece cannot {}: {}", action, message);
+}
+
 // A call of the library, which reports by status and, from its trie builder, by exception.
 template <class Call>
 Status guarded(ErrorCode code, std::string_view action, Call call) {
   try {
     const sentencepiece::util::Status status = call();
-    if (!status.ok()) return fail(code, "SentencePiece cannot {}: {}", action, status.ToString());
+    if (!status.ok()) return library_error(code, action, status.ToString());
   } catch (const std::exception& exception) {
-    return fail(code, "SentencePiece cannot {}: {}", action, exception.what());
+    return library_error(code, action, exception.what());
   }
   return {};
 }
