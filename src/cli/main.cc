@@ -41,6 +41,7 @@ constexpr std::array kCommands = {
 
 constexpr int kFailure = 1;
 constexpr int kWrongUsage = 2;
+constexpr int kInterrupted = 130;  // as shells report SIGINT
 constexpr std::string_view kUsageMark = "usage: ";
 
 // "--max-context-len=5" -> "--max_context_len=5": dashes and underscores mean the same.
@@ -88,6 +89,7 @@ int main(int argc, char** argv) {
     if (!parsers[i]->parsed()) continue;
     const Status status = actions[i]();
     if (status) return 0;
+    if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
     fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, status.error().to_string());
     return is_usage_error(status.error()) ? kWrongUsage : kFailure;
   }

@@ -24,6 +24,9 @@ struct Port {
 
 struct ExecutableOptions {
   Numerics numerics = Numerics::Precise;
+  // Pass fp16 inputs and outputs as fp32, so that values which travel from function to function
+  // (hidden states, caches, logits) are not rounded on the way. Only with Numerics::Precise.
+  bool wide_ports = false;
   // Bound on the memory of intermediate values and of constants made at compile time, in bytes;
   // a function that needs more is refused.
   uint64_t memory_limit = uint64_t{16} << 30;

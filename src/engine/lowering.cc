@@ -66,7 +66,7 @@ Status Lowering::lower_all() {
   std::vector<std::string> problems;
   for (const mil::Value* input : function_.inputs) {
     input_index_.emplace(input, plan_.inputs.size());
-    plan_.inputs.push_back({input->name, input->type});
+    plan_.inputs.push_back({input->name, port_type(*input)});
     plan_.input_places.emplace_back();
     if (!has_cells(input->type.dtype)) {
       problems.push_back(fmt::format("input '{}': type {}", input->name, to_string(input->type)));
@@ -87,7 +87,7 @@ Status Lowering::lower_all() {
     }
   }
   for (const mil::Value* output : function_.outputs) {
-    plan_.outputs.push_back({output->name, output->type});
+    plan_.outputs.push_back({output->name, port_type(*output)});
     const auto place = output_cells(*output);
     if (place) {
       plan_.output_places.push_back(*place);
@@ -127,6 +127,12 @@ Place Lowering::add_place(PlaceInfo info) {
   return static_cast<Place>(plan_.places.size() - 1);
 }
 
+TensorType Lowering::port_type(const mil::Value& value) const {
+  const bool widened = options_.wide_ports && options_.numerics == Numerics::Precise &&
+                       value.type.dtype == DType::F16;
+  return widened ? TensorType{DType::F32, value.type.shape} : value.type;
+}
+
 Result<uint64_t> Lowering::cell_bytes(const TensorType& type) {
   if (!has_cells(type.dtype)) return unsupported("type {}", to_string(type));
   uint64_t bytes = 0;
@@ -156,7 +162,9 @@ Result<Source> Lowering::source(const mil::Value& unresolved) {
   const mil::Value& value = resolve(unresolved);
   const DType dtype = value.type.dtype;
   if (has_cells(dtype) && cells_.count(&value) == 0) {
-    if (value.kind == mil::Value::Kind::Input) return Source{input_place(value), dtype, true};
+    if (value.kind == mil::Value::Kind::Input) {
+      return Source{input_place(value), port_type(value).dtype, true};
+    }
     if (value.is_constant() && value.weight->bytes()) {
       auto known = packed_.find(&value);
       if (known == packed_.end()) {
@@ -226,7 +234,7 @@ Result<Place> Lowering::input_cells(const mil::Value& value) {
   const Place cells = cells_.emplace(&value, add_place(info)).first->second;
   plan_.input_places[input_index_.at(&value)].push_back(cells);
 
-  const DType dtype = value.type.dtype;
+  const DType dtype = port_type(value).dtype;
   const uint64_t count = info.size / kCellSize;
   std::vector<Place> outer = std::move(touched_);
   touched_ = {cells};

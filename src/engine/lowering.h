@@ -64,6 +64,8 @@ class Lowering {
   Place add_place(PlaceInfo info);
   void touch(Place place) { touched_.push_back(place); }
   void append(Step step);
+  // The type under which an input or output is bound (ExecutableOptions::wide_ports).
+  TensorType port_type(const mil::Value& value) const;
   Result<uint64_t> cell_bytes(const TensorType& type);
   Result<Place> constant_cells(const mil::Value& value);
   Result<Place> input_cells(const mil::Value& value);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tensor/weight.h"
+
 namespace diptych::generate {
 
 namespace {
@@ -137,15 +139,18 @@ class SignatureReader {
 Status read_rope_tables(const runtime::Program& program, ModelDescription& model) {
   const auto cos = TRY(program.constant_tensor("freqs_cos"));
   const auto sin = TRY(program.constant_tensor("freqs_sin"));
-  if (cos.type != sin.type || cos.type.dtype != model.dtype || cos.type.rank() != 2 ||
+  if (cos.type != sin.type || !is_float(cos.type.dtype) || cos.type.rank() != 2 ||
       cos.type.shape[1] != model.rope_width || cos.type.shape[0] < 1) {
-    return invalid_data("freqs_cos {} and freqs_sin {}: expected two tables {}[max_context,{}]",
-                        to_string(cos.type), to_string(sin.type), name(model.dtype),
-                        model.rope_width);
+    return invalid_data("freqs_cos {} and freqs_sin {}: expected two tables [max_context,{}]",
+                        to_string(cos.type), to_string(sin.type), model.rope_width);
   }
   model.max_context = cos.type.shape[0];
-  model.cos_table = cos.bytes;
-  model.sin_table = sin.bytes;
+  const auto read_table = [&](const pte::ConstantTensor& table) -> Result<std::vector<std::byte>> {
+    const WeightRef weight = TRY(mapped_weight(table.type, table.bytes, nullptr));
+    return read_all(*packed_source(cast(weight, model.dtype)));
+  };
+  model.cos_table = TRY(read_table(cos));
+  model.sin_table = TRY(read_table(sin));
   return {};
 }
 

@@ -52,7 +52,7 @@ Result<CompiledDelegate> DelegateCache::compile(const pte::Delegate& delegate,
   auto& executable = executables_[function.function];
   if (!executable) {
     executable = TRY(within("function " + function.function->name,
-                            engine::Executable::compile(*function.function, {numerics_})));
+                            engine::Executable::compile(*function.function, options_)));
   }
   compiled.executable = executable;
   return compiled;

@@ -25,8 +25,8 @@ class DelegateCache {
  public:
   // `container` and `owner` (of the bytes its blobs view) must outlive the cache.
   DelegateCache(const pte::Program& container, std::shared_ptr<const void> owner,
-                engine::Numerics numerics)
-      : container_(container), owner_(std::move(owner)), numerics_(numerics) {}
+                const engine::ExecutableOptions& options)
+      : container_(container), owner_(std::move(owner)), options_(options) {}
 
   // Callable from any thread.
   Result<CompiledDelegate> compile(const pte::Delegate& delegate, std::string_view method);
@@ -36,7 +36,7 @@ class DelegateCache {
 
   const pte::Program& container_;
   std::shared_ptr<const void> owner_;
-  engine::Numerics numerics_;
+  engine::ExecutableOptions options_;
   std::mutex mutex_;
   std::map<const std::byte*, std::unique_ptr<const coreml::DelegateModel>> models_;  // by address
   std::map<const mil::Function*, std::shared_ptr<const engine::Executable>> executables_;

@@ -8,7 +8,13 @@
 
 namespace diptych::runtime {
 
-Result<Program::Signature> method_signature(const pte::Method& method) {
+Result<TensorType> value_type(const pte::Tensor& tensor, bool wide) {
+  TensorType type = TRY(pte::tensor_type(tensor));
+  if (wide && type.dtype == DType::F16) type.dtype = DType::F32;
+  return type;
+}
+
+Result<Program::Signature> method_signature(const pte::Method& method, bool wide) {
   const auto types_of = [&](const std::vector<int32_t>& indices,
                             std::string_view side) -> Result<std::vector<TensorType>> {
     std::vector<TensorType> types;
@@ -18,7 +24,7 @@ Result<Program::Signature> method_signature(const pte::Method& method) {
       if (tensor == nullptr) {
         return within<std::vector<TensorType>>(where, unsupported("expected a tensor"));
       }
-      types.push_back(TRY(within(where, pte::tensor_type(*tensor))));
+      types.push_back(TRY(within(where, value_type(*tensor, wide))));
     }
     return types;
   };
@@ -36,14 +42,14 @@ Result<ArenaMemory> ArenaMemory::allocate(uint64_t size) {
 Result<std::unique_ptr<Method::Impl>> Method::Impl::load(std::shared_ptr<Program> program,
                                                          const pte::Method& method,
                                                          const Program::Signature& types,
-                                                         DelegateCache& delegates) {
+                                                         DelegateCache& delegates, bool wide) {
   auto impl = std::make_unique<Impl>();
   impl->program = std::move(program);
   impl->name = method.name;
   impl->signature = types;
   impl->input_values = method.inputs;
   impl->output_values = method.outputs;
-  TRY(impl->place_values(impl->program->container(), method));
+  TRY(impl->place_values(impl->program->container(), method, wide));
 
   std::vector<bool> ready(method.values.size());
   for (size_t i = 0; i < ready.size(); ++i)
@@ -82,7 +88,8 @@ Result<std::unique_ptr<Method::Impl>> Method::Impl::load(std::shared_ptr<Program
   return impl;
 }
 
-Status Method::Impl::place_values(const pte::Program& container, const pte::Method& method) {
+Status Method::Impl::place_values(const pte::Program& container, const pte::Method& method,
+                                  bool wide) {
   for (const int64_t size : method.arena_sizes) {
     arenas.push_back(TRY(ArenaMemory::allocate(static_cast<uint64_t>(std::max<int64_t>(size, 0)))));
   }
@@ -95,13 +102,13 @@ Status Method::Impl::place_values(const pte::Program& container, const pte::Meth
       return within<void>(where, unsupported("tensor data outside the .pte file (\"{}\")",
                                              tensor->extra->qualified_name));
     }
-    Slot& slot = slots[i];
-    slot.is_tensor = true;
-    slot.type = TRY(within(where, pte::tensor_type(*tensor)));
-    slot.size = TRY(within(where, pte::byte_size(*tensor)));
     if (tensor->data > 0 && tensor->allocation) {
       return within<void>(where, unsupported("mutable tensors with an initial state"));
     }
+    Slot& slot = slots[i];
+    slot.is_tensor = true;
+    slot.type = TRY(within(where, value_type(*tensor, wide && !tensor->is_constant())));
+    slot.size = TRY(within(where, packed_size(slot.type)));
     if (tensor->is_constant()) {
       const Bytes bytes = container.constants[tensor->data].bytes();
       if (bytes.size() < slot.size) {
@@ -110,16 +117,26 @@ Status Method::Impl::place_values(const pte::Program& container, const pte::Meth
       }
       slot.data = bytes.data();
     } else if (tensor->allocation) {
-      const auto [memory_id, offset] = *tensor->allocation;
-      if (memory_id >= arenas.size() ||
-          !range_fits(offset, slot.size, static_cast<uint64_t>(method.arena_sizes[memory_id]))) {
-        return within<void>(where, invalid_data("planned memory {}+{} is outside arena {}", offset,
-                                                slot.size, memory_id));
-      }
-      slot.mutable_data = arenas[memory_id].data() + offset;
-      slot.data = slot.mutable_data;
+      TRY(within(where, place_intermediate(method, *tensor, slot)));
     }
   }
+  return {};
+}
+
+Status Method::Impl::place_intermediate(const pte::Method& method, const pte::Tensor& tensor,
+                                        Slot& slot) {
+  const auto [memory_id, offset] = *tensor.allocation;
+  const uint64_t planned = TRY(pte::byte_size(tensor));
+  if (memory_id >= arenas.size() ||
+      !range_fits(offset, planned, static_cast<uint64_t>(method.arena_sizes[memory_id]))) {
+    return invalid_data("planned memory {}+{} is outside arena {}", offset, planned, memory_id);
+  }
+  slot.mutable_data = arenas[memory_id].data() + offset;
+  if (planned != slot.size) {
+    wide_buffers.push_back(TRY(ArenaMemory::allocate(slot.size)));
+    slot.mutable_data = wide_buffers.back().data();
+  }
+  slot.data = slot.mutable_data;
   return {};
 }
 

@@ -12,9 +12,11 @@
 
 namespace diptych::runtime {
 
-Result<Program::Signature> method_signature(const pte::Method& method);
+// `wide`: fp16 counts as fp32 (Options::wide_floats).
+Result<TensorType> value_type(const pte::Tensor& tensor, bool wide);
+Result<Program::Signature> method_signature(const pte::Method& method, bool wide);
 
-// Zeroed memory of a planned arena. Pages are only taken when touched.
+// Zeroed memory. Pages are only taken when touched.
 class ArenaMemory {
  public:
   static Result<ArenaMemory> allocate(uint64_t size);
@@ -53,8 +55,9 @@ struct Method::Impl {
   static Result<std::unique_ptr<Impl>> load(std::shared_ptr<Program> program,
                                             const pte::Method& method,
                                             const Program::Signature& types,
-                                            DelegateCache& delegates);
-  Status place_values(const pte::Program& container, const pte::Method& method);
+                                            DelegateCache& delegates, bool wide);
+  Status place_values(const pte::Program& container, const pte::Method& method, bool wide);
+  Status place_intermediate(const pte::Method& method, const pte::Tensor& tensor, Slot& slot);
   Status add_call(const pte::Method& method, const pte::DelegateCall& call,
                   DelegateCache& delegates, std::vector<bool>& ready);
   Result<Argument> match(int32_t value, size_t port, const TensorType& type, bool is_input) const;
@@ -66,7 +69,8 @@ struct Method::Impl {
   Program::Signature signature;
   std::vector<int32_t> input_values, output_values;
   std::vector<Slot> slots;
-  std::vector<ArenaMemory> arenas;
+  std::vector<ArenaMemory> arenas;        // as planned by the file
+  std::vector<ArenaMemory> wide_buffers;  // of tensors that are wider than planned
   std::vector<Call> calls;
   // Outputs that no call writes: an input or a constant handed straight through, copied at the end
   // from the first value's memory to where the caller wants the second output.

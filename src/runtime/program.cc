@@ -13,12 +13,21 @@ struct Program::Impl {
         owner(std::move(bytes_owner)),
         container(std::move(program)),
         pool(options.threads),
-        delegates(container, owner, options.numerics) {}
+        wide_floats(options.wide_floats && options.numerics == engine::Numerics::Precise),
+        delegates(container, owner, executable_options(options.numerics, wide_floats)) {}
+
+  static engine::ExecutableOptions executable_options(engine::Numerics numerics, bool wide) {
+    engine::ExecutableOptions options;
+    options.numerics = numerics;
+    options.wide_ports = wide;
+    return options;
+  }
 
   std::string name;
   std::shared_ptr<const void> owner;  // of the bytes that `container` views
   pte::Program container;
   ThreadPool pool;
+  bool wide_floats;
   DelegateCache delegates;
 };
 
@@ -79,14 +88,16 @@ Result<Program::Signature> Program::signature(std::string_view name) const {
                 fmt::format("no method \"{}\"; the file has", name), method_names()};
     return tl::unexpected(std::move(error));
   }
-  return within(fmt::format("{}: method {}", impl_->name, name), method_signature(*method));
+  return within(fmt::format("{}: method {}", impl_->name, name),
+                method_signature(*method, impl_->wide_floats));
 }
 
 Result<std::unique_ptr<Method>> Program::load_method(std::string_view name) {
   const Signature types = TRY(signature(name));
   const pte::Method& method = *pte::find_method(impl_->container, name);
-  auto impl = within(fmt::format("{}: method {}", impl_->name, name),
-                     Method::Impl::load(shared_from_this(), method, types, impl_->delegates));
+  auto impl = within(
+      fmt::format("{}: method {}", impl_->name, name),
+      Method::Impl::load(shared_from_this(), method, types, impl_->delegates, impl_->wide_floats));
   return std::unique_ptr<Method>(new Method(TRY(std::move(impl))));
 }
 

@@ -24,6 +24,9 @@ class Method;
 struct Options {
   engine::Numerics numerics = engine::Numerics::Precise;
   int threads = 0;  // 0: ThreadPool::default_threads()
+  // With Precise, methods take and give fp32 where the file says fp16, and hand fp32 from partition
+  // to partition: nothing is rounded on the way. Without, types are the file's.
+  bool wide_floats = true;
 };
 
 class Program : public std::enable_shared_from_this<Program> {
@@ -44,8 +47,8 @@ class Program : public std::enable_shared_from_this<Program> {
   std::vector<std::string> method_names() const;
   bool has_method(std::string_view name) const;
 
-  // Types of a method's inputs and outputs, in its order, without loading it. Inputs and outputs
-  // that are no static tensors are Unsupported.
+  // Types of a method's inputs and outputs, in its order, without loading it (see
+  // Options::wide_floats). Inputs and outputs that are no static tensors are Unsupported.
   struct Signature {
     std::vector<TensorType> inputs, outputs;
   };

@@ -29,6 +29,30 @@ TEST(Error, TryReturnsEarly) {
             "a: b: expected an even number, found 3");
 }
 
+// An assigned TRY once gave a value whose memory was already freed.
+Result<std::vector<int>> sevens(size_t count) { return std::vector<int>(count, 7); }
+struct Holder {
+  std::vector<int> values;
+};
+Status refill(Holder& holder) {
+  const auto make = [&](size_t count) -> Result<std::vector<int>> {
+    const auto checked = TRY(sevens(count));
+    return sevens(checked.size());
+  };
+  holder.values = TRY(make(1000));
+  holder.values = TRY(make(2000));
+  return {};
+}
+TEST(Error, TryGivesAValueThatLives) {
+  Holder holder;
+  ASSERT_OK(refill(holder));
+  EXPECT_EQ(holder.values, std::vector<int>(2000, 7));
+  const auto move_only = []() -> Result<std::unique_ptr<int>> {
+    return TRY([]() -> Result<std::unique_ptr<int>> { return std::make_unique<int>(5); }());
+  };
+  EXPECT_EQ(**move_only(), 5);
+}
+
 TEST(Error, ListsAtMostTwentyItems) {
   Error error{ErrorCode::InvalidData, "f", "m", std::vector<std::string>(23, "item")};
   const std::string text = error.to_string();

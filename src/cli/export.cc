@@ -1,0 +1,117 @@
+// diptych export: checkpoint in, .pte out.
+
+#include "exporter/export.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "cli/command.h"
+#include "cli/terminal.h"
+
+namespace diptych::cli {
+
+namespace {
+
+struct ExportArguments {
+  std::string checkpoint, params, output = "model.pte";
+  std::string dtype = "fp16", embedding = "8,0", linear = "c4w", sharing = "positional";
+  exporter::Options options;
+  bool no_graph_breaks = false;
+};
+
+Result<exporter::Options> options_from(const ExportArguments& arguments) {
+  exporter::Options options = arguments.options;
+  options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
+  options.embedding = TRY(exporter::embedding_from_text(arguments.embedding));
+  options.linear = TRY(exporter::linear_from_text(arguments.linear));
+  options.graph_breaks = !arguments.no_graph_breaks;
+  options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
+                                                    : passes::WeightSharing::Positional;
+  return options;
+}
+
+void print_report(const exporter::Report& report, double seconds) {
+  Table partitions({"method", "partition", "inputs", "outputs", "operations"});
+  std::string method;
+  int index = 0;
+  for (const auto& partition : report.partitions) {
+    index = partition.method == method ? index + 1 : 0;
+    method = partition.method;
+    partitions.add({method, std::to_string(index), std::to_string(partition.inputs),
+                    std::to_string(partition.outputs), std::to_string(partition.operations)});
+  }
+  fmt::print(stderr, "{}\n", partitions.text());
+  Table totals({"quantity", "value"});
+  totals.add(
+      {"parameters", fmt::format("{:.1f} M in {} tensors",
+                                 static_cast<double>(report.parameters) / 1e6, report.tensors)});
+  totals.add({"constants of all functions", human_bytes(report.constant_bytes)});
+  totals.add({"  shared between functions", human_bytes(report.shared_bytes())});
+  totals.add({"  unique, stored once", human_bytes(report.unique_bytes)});
+  totals.add({"file", human_bytes(report.file_bytes)});
+  totals.add({"time", human_seconds(seconds)});
+  totals.add({"peak memory", human_bytes(peak_memory_bytes())});
+  fmt::print(stderr, "{}", totals.text());
+}
+
+Status run_export(const ExportArguments& arguments) {
+  const auto start = std::chrono::steady_clock::now();
+  const exporter::Options options = TRY(options_from(arguments));
+  ProgressBar progress;
+  const exporter::Report report = TRY(exporter::export_files(arguments.checkpoint, arguments.params,
+                                                             arguments.output, options, progress));
+  progress.finish();
+  print_report(report,
+               std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  fmt::print("{}\n", arguments.output);
+  return {};
+}
+
+}  // namespace
+
+Action setup_export(CLI::App& parser) {
+  auto arguments = std::make_shared<ExportArguments>();
+  ExportArguments& a = *arguments;
+  parser.add_option("-c,--checkpoint", a.checkpoint, "Model checkpoint (Meta .pth)")->required();
+  parser.add_option("-p,--params", a.params, "The checkpoint's params.json")->required();
+  parser.add_option("-o,--output", a.output, "The .pte to write")->capture_default_str();
+  parser
+      .add_option("--max_context_len", a.options.max_context_len,
+                  "Positions of prompt and answer together")
+      ->capture_default_str();
+  parser
+      .add_option("--input_len", a.options.input_len,
+                  "Tokens per call (of prefill when multifunction)")
+      ->capture_default_str();
+  parser.add_option("--dtype", a.dtype, "Element type; the Neural Engine wants fp16")
+      ->check(CLI::IsMember({"fp16", "fp32"}))
+      ->capture_default_str();
+  parser
+      .add_option("-E,--embedding_quantize", a.embedding,
+                  "Embedding: bits,group (group 0: one scale per row), or none")
+      ->capture_default_str();
+  parser
+      .add_option("--linear_quantize", a.linear,
+                  "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), or none")
+      ->check(CLI::IsMember({"c4w", "b4w", "none"}))
+      ->capture_default_str();
+  parser
+      .add_option("--target_split_size", a.options.split.target_size,
+                  "Split linears into pieces of about this many outputs; 0 does not split")
+      ->capture_default_str();
+  parser
+      .add_option("--max_splits", a.options.split.max_splits, "At most so many pieces per linear")
+      ->capture_default_str();
+  parser.add_flag("--no_graph_breaks", a.no_graph_breaks,
+                  "One partition instead of embedding, layers and head");
+  parser.add_flag("--multifunction", a.options.multifunction,
+                  "Methods prefill (input_len tokens) and forward (one token) that share weights,\n"
+                  "with logits of the last token; else one method with all logits, for lookahead");
+  parser.add_option("--weight_sharing", a.sharing, "How methods share weights")
+      ->check(CLI::IsMember({"positional", "disabled"}))
+      ->capture_default_str();
+  return [arguments] { return run_export(*arguments); };
+}
+
+}  // namespace diptych::cli

@@ -1,0 +1,294 @@
+// diptych run: prompt in, text out.
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+
+#include "base/json.h"
+#include "cli/command.h"
+#include "cli/terminal.h"
+#include "generate/generator.h"
+#include "generate/session.h"
+#include "text/stream_decoder.h"
+#include "text/tokenizer.h"
+
+namespace diptych::cli {
+
+namespace {
+
+struct RunArguments {
+  std::string model, tokenizer, prompt, ids, numerics, stats = "text";
+  generate::GenerateOptions options;
+  generate::LookaheadOptions lookahead;
+  bool use_lookahead = false, ignore_eos = false, print_ids = false;
+  int threads = 0;
+  bool has_prompt = false, has_ids = false;
+};
+
+std::atomic<bool> interrupted{false};
+
+// The first Ctrl-C ends generation, a second one the process.
+void stop_on_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+Result<std::vector<int64_t>> parse_ids(std::string_view text) {
+  std::vector<int64_t> ids;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (true) {
+    while (at != end && *at == ' ') ++at;
+    int64_t id = 0;
+    const auto [next, error] = std::from_chars(at, end, id);
+    if (error != std::errc()) break;
+    ids.push_back(id);
+    at = next;
+    if (at == end) return ids;
+    if (*at++ != ',') break;
+  }
+  return usage_error(
+      fmt::format("--ids: expected token ids separated by commas, found \"{}\"", text));
+}
+
+Status check_arguments(const RunArguments& a) {
+  if (a.has_prompt == a.has_ids)
+    return usage_error("give either a prompt (-p) or token ids (--ids)");
+  if (a.has_prompt && a.tokenizer.empty()) return usage_error("a prompt needs a tokenizer (-t)");
+  if (!a.print_ids && a.tokenizer.empty()) {
+    return usage_error("without a tokenizer (-t) only ids can be printed (--print-ids)");
+  }
+  return {};
+}
+
+Result<engine::Numerics> numerics_from(const RunArguments& a) {
+  const char* variable = std::getenv("DIPTYCH_NUMERICS");
+  if (!a.numerics.empty()) return within("--numerics", engine::numerics_from_name(a.numerics));
+  if (variable != nullptr && *variable != '\0') {
+    return within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable));
+  }
+  return engine::Numerics::Precise;
+}
+
+Result<std::unique_ptr<text::Tokenizer>> open_fitting_tokenizer(const std::string& path,
+                                                                int64_t vocab_size) {
+  auto tokenizer = TRY(text::open_tokenizer(path));
+  if (tokenizer->vocab_size() > vocab_size) {
+    return within<std::unique_ptr<text::Tokenizer>>(
+        path, invalid_argument("the tokenizer has {} tokens, the model's vocabulary {}; give the "
+                               "tokenizer the model was trained with",
+                               tokenizer->vocab_size(), vocab_size));
+  }
+  return tokenizer;
+}
+
+// Prints text as it becomes complete, or ids.
+class Printer {
+ public:
+  Printer(const text::Tokenizer* tokenizer, bool ids) : ids_(ids) {
+    if (!ids) decoder_.emplace(*tokenizer);
+  }
+
+  void begin(const RunArguments& a, const std::vector<int64_t>& prompt) {
+    if (ids_) return;
+    std::string text;
+    for (const int64_t id : prompt) text += decoder_->add(static_cast<text::TokenId>(id));
+    show(a.has_prompt ? a.prompt : text);
+  }
+  void add(int64_t id) {
+    if (ids_) {
+      show(fmt::format("{}{}", first_ ? "" : ",", id));
+    } else {
+      show(decoder_->add(static_cast<text::TokenId>(id)));
+    }
+    first_ = false;
+  }
+  void finish() {
+    if (decoder_) show(decoder_->finish());
+    show("\n");
+  }
+
+ private:
+  void show(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+  bool ids_, first_ = true;
+  std::optional<text::StreamDecoder> decoder_;
+};
+
+double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
+
+struct RunStatistics {
+  double load_seconds = 0;
+  size_t prompt_tokens = 0;
+  generate::Generation generation;
+
+  // Tokens that decoding gave after the first, which belongs to the prompt's evaluation.
+  double decoded() const {
+    return generation.tokens.empty() ? 0 : static_cast<double>(generation.tokens.size() - 1);
+  }
+};
+
+void print_text_statistics(const RunStatistics& s, const generate::Session& session) {
+  const generate::Generation& g = s.generation;
+  fmt::print(stderr, "load     {:>10}\n", human_seconds(s.load_seconds));
+  fmt::print(stderr, "prefill  {:>10}  {} tokens, {:.1f} tok/s\n", human_seconds(g.prefill_seconds),
+             s.prompt_tokens, rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds));
+  fmt::print(stderr, "decode   {:>10}  {} tokens, {:.1f} tok/s, {} steps, stopped by {}\n",
+             human_seconds(g.decode_seconds), s.decoded(), rate(s.decoded(), g.decode_seconds),
+             g.decode_steps, generate::name(g.reason));
+  for (const auto& [method, statistics] : session.statistics()) {
+    fmt::print(stderr, "method {:<10} {:>6} calls, {} each, {} in all\n", method, statistics.calls,
+               human_seconds(statistics.seconds / static_cast<double>(statistics.calls)),
+               human_seconds(statistics.seconds));
+  }
+}
+
+void print_json_statistics(const RunStatistics& s, const generate::Session& session) {
+  const generate::Generation& g = s.generation;
+  Json methods = Json::object();
+  for (const auto& [method, statistics] : session.statistics()) {
+    methods[method] = {{"calls", statistics.calls}, {"seconds", statistics.seconds}};
+  }
+  const Json json = {
+      {"load_seconds", s.load_seconds},
+      {"prefill",
+       {{"tokens", s.prompt_tokens},
+        {"seconds", g.prefill_seconds},
+        {"tokens_per_second", rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds)}}},
+      {"decode",
+       {{"tokens", static_cast<int64_t>(s.decoded())},
+        {"seconds", g.decode_seconds},
+        {"tokens_per_second", rate(s.decoded(), g.decode_seconds)},
+        {"steps", g.decode_steps}}},
+      {"methods", methods},
+      {"generated_tokens", g.tokens.size()},
+      {"stop_reason", generate::name(g.reason)},
+      {"position", session.position()},
+      {"max_context", session.model().max_context},
+      {"peak_memory_bytes", peak_memory_bytes()}};
+  fmt::print(stderr, "{}\n", dump_json(json));
+}
+
+void warn(const RunStatistics& s, const generate::Session& session) {
+  if (s.generation.reason == generate::StopReason::ContextFull) {
+    fmt::print(
+        stderr,
+        "diptych run: stopped: all {} positions of the context are used; export with a larger "
+        "--max_context_len for more\n",
+        session.model().max_context);
+  }
+  const engine::Overflows overflows = session.overflows();
+  if (overflows.count > 0) {
+    fmt::print(stderr,
+               "diptych run: warning: {} fp16 results overflowed to infinity, the first in {}{}; "
+               "--numerics precise computes them in fp32\n",
+               overflows.count, overflows.first_op,
+               overflows.near_weight.empty() ? "" : " before " + overflows.near_weight);
+  }
+}
+
+Status run_model(const RunArguments& a) {
+  TRY(check_arguments(a));
+  const auto start = std::chrono::steady_clock::now();
+  auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a)), a.threads}));
+  auto session = TRY(within(a.model, generate::Session::create(program)));
+  const int64_t vocab_size = session->model().vocab_size;
+
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  if (!a.tokenizer.empty()) tokenizer = TRY(open_fitting_tokenizer(a.tokenizer, vocab_size));
+  std::vector<int64_t> prompt;
+  if (a.has_ids) {
+    prompt = TRY(parse_ids(a.ids));
+  } else {
+    const auto ids = TRY(tokenizer->encode(a.prompt, true));
+    prompt.assign(ids.begin(), ids.end());
+  }
+  generate::GenerateOptions options = a.options;
+  if (a.use_lookahead) options.lookahead = a.lookahead;
+  if (tokenizer && !a.ignore_eos) {
+    options.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
+  }
+
+  RunStatistics statistics;
+  statistics.prompt_tokens = prompt.size();
+  statistics.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  stop_on_interrupt();
+  Printer printer(tokenizer.get(), a.print_ids);
+  bool begun = false;
+  auto generation = generate::generate(*session, prompt, options, [&](int64_t token) {
+    if (!begun) printer.begin(a, prompt);
+    begun = true;
+    printer.add(token);
+    return !interrupted;
+  });
+  if (begun) printer.finish();
+  statistics.generation = TRY(std::move(generation));
+  if (a.stats == "text") print_text_statistics(statistics, *session);
+  if (a.stats == "json") print_json_statistics(statistics, *session);
+  warn(statistics, *session);
+  if (interrupted) return fail(ErrorCode::Cancelled, "interrupted");
+  return {};
+}
+
+}  // namespace
+
+Action setup_run(CLI::App& parser) {
+  auto arguments = std::make_shared<RunArguments>();
+  RunArguments& a = *arguments;
+  parser.add_option("model", a.model, "The .pte to run")->required();
+  parser.add_option("-t,--tokenizer", a.tokenizer,
+                    "Tokenizer: SentencePiece .model or tiktoken-style file");
+  auto* prompt = parser.add_option("-p,--prompt", a.prompt, "Text to continue");
+  auto* ids = parser.add_option("--ids", a.ids, "Token ids to continue instead of a prompt: 1,2,3");
+  parser.add_option("-n,--max_new_tokens", a.options.max_tokens, "Tokens to generate at most")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  auto& sampler = a.options.sampler;
+  parser.add_option("--temperature", sampler.temperature, "0 is greedy; higher is more varied")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  parser.add_option("--top_p", sampler.top_p, "Keep the likeliest tokens up to this probability")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  parser.add_option("--top_k", sampler.top_k, "Keep the k likeliest tokens; 0 keeps all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  parser.add_option("--seed", sampler.seed, "Same seed, same text")->capture_default_str();
+  parser.add_flag("--ignore_eos", a.ignore_eos, "Go on after an end-of-text token");
+  parser.add_flag("--lookahead", a.use_lookahead,
+                  "Lookahead decoding (single-method files, greedy)");
+  parser.add_option("--ngram_size", a.lookahead.ngram_size, "Lookahead: n-gram size")
+      ->capture_default_str();
+  parser.add_option("--window_size", a.lookahead.window, "Lookahead: window columns")
+      ->capture_default_str();
+  parser
+      .add_option("--n_verifications", a.lookahead.verifications,
+                  "Lookahead: branches verified per step")
+      ->capture_default_str();
+  parser.add_flag("--print_ids", a.print_ids,
+                  "Print the generated ids, comma-separated, instead of text");
+  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  parser.add_option("--numerics", a.numerics,
+                    "typed: fp16 as declared; precise: fp32 inside (default; DIPTYCH_NUMERICS)");
+  parser.add_option("--stats", a.stats, "Statistics on stderr: text, json or none")
+      ->check(CLI::IsMember({"text", "json", "none"}))
+      ->capture_default_str();
+  return [arguments, prompt, ids] {
+    arguments->has_prompt = prompt->count() > 0;
+    arguments->has_ids = ids->count() > 0;
+    return run_model(*arguments);
+  };
+}
+
+}  // namespace diptych::cli
