@@ -181,36 +181,38 @@ uint64_t round_to_halves(float* x, size_t n) {
   return overflows;
 }
 
-// Elements are dequantised in chunks of this many bytes, zeros behind a short one.
+// Elements are dequantised in chunks of this many bytes.
 constexpr size_t kChunk = 32;
 
-template <class Byte>
-uint64_t scale_chunk(const Byte* q, size_t n, float scale, float offset, bool round, float* out) {
+// out[i] = (q[i] - offset) * scale for i < n <= kChunk. Reads kChunk bytes.
+template <bool kRound, class Byte>
+HWY_INLINE void scale_chunk(const Byte* q, size_t n, V32 scale, V32 offset, float* out,
+                            uint64_t* overflows) {
   const F32 d;
   const hn::Rebind<int32_t, F32> di32;
   const hn::Rebind<Byte, F32> d8;
   const size_t lanes = hn::Lanes(d);
-  const V32 all_scale = hn::Set(d, scale), all_offset = hn::Set(d, offset);
-  uint64_t overflows = 0;
+  const auto compute = [&](size_t i, size_t live) HWY_ATTR {
+    const V32 value = hn::ConvertTo(d, hn::PromoteTo(di32, hn::LoadU(d8, q + i)));
+    const V32 product = hn::Mul(hn::Sub(value, offset), scale);
+    if constexpr (kRound) return round_vector(d, product, live, overflows);
+    return product;
+  };
+  if (n == kChunk) {
+    for (size_t i = 0; i < kChunk; i += lanes) hn::StoreU(compute(i, lanes), d, out + i);
+    return;
+  }
   for (size_t i = 0; i < n; i += lanes) {
     const size_t live = std::min(lanes, n - i);
-    const V32 value = hn::ConvertTo(d, hn::PromoteTo(di32, hn::LoadU(d8, q + i)));
-    V32 product = hn::Mul(hn::Sub(value, all_offset), all_scale);
-    if (round) product = round_vector(d, product, live, &overflows);
-    if (live == lanes) {
-      hn::StoreU(product, d, out + i);
-    } else {
-      alignas(64) float result[kMaxLanes];
-      hn::Store(product, d, result);
-      std::memcpy(out + i, result, live * sizeof(float));
-    }
+    alignas(64) float result[kMaxLanes];
+    hn::Store(compute(i, live), d, result);
+    std::memcpy(out + i, result, live * sizeof(float));
   }
-  return overflows;
 }
 
 // 4-bit elements [at, at+n), n <= kChunk, as bytes.
 template <class Byte>
-void unpack_nibbles(const uint8_t* packed, uint64_t at, size_t n, Byte* out) {
+HWY_INLINE void unpack_nibbles(const uint8_t* packed, uint64_t at, size_t n, Byte* out) {
   const auto extend = [](int nibble) {
     return static_cast<Byte>(std::is_signed_v<Byte> ? (nibble ^ 8) - 8 : nibble);
   };
@@ -233,27 +235,35 @@ void unpack_nibbles(const uint8_t* packed, uint64_t at, size_t n, Byte* out) {
   }
 }
 
-template <class Byte, bool kNibbles>
-uint64_t dequantize(const std::byte* q, uint64_t first, size_t n, const BlockScales& row,
-                    float* out) {
+template <class Byte, bool kNibbles, bool kRound>
+uint64_t dequantize_row(const std::byte* q, uint64_t first, size_t n, const BlockScales& row,
+                        float* out) {
+  const F32 d;
   const auto* bytes = reinterpret_cast<const uint8_t*>(q);
   uint64_t overflows = 0;
+  alignas(16) Byte chunk[kChunk] = {};
   for (size_t begin = 0, block = 0; begin < n; begin += row.block, ++block) {
-    const float scale = row.scales[block];
-    const float offset = row.offsets == nullptr ? 0.0f : row.offsets[block];
+    const V32 scale = hn::Set(d, row.scales[block]);
+    const V32 offset = row.offsets == nullptr ? hn::Zero(d) : hn::Set(d, row.offsets[block]);
     const size_t end = std::min(n, begin + row.block);
     for (size_t i = begin; i < end; i += kChunk) {
       const size_t some = std::min(kChunk, end - i);
-      alignas(16) Byte chunk[kChunk] = {};
       if constexpr (kNibbles) {
         unpack_nibbles(bytes, first + i, some, chunk);
       } else {
         std::memcpy(chunk, bytes + first + i, some);
       }
-      overflows += scale_chunk(chunk, some, scale, offset, row.round_to_half, out + i);
+      scale_chunk<kRound>(chunk, some, scale, offset, out + i, &overflows);
     }
   }
   return overflows;
+}
+
+template <class Byte, bool kNibbles>
+uint64_t dequantize(const std::byte* q, uint64_t first, size_t n, const BlockScales& row,
+                    float* out) {
+  return row.round_to_half ? dequantize_row<Byte, kNibbles, true>(q, first, n, row, out)
+                           : dequantize_row<Byte, kNibbles, false>(q, first, n, row, out);
 }
 
 uint64_t dequantize_int4(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
