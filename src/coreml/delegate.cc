@@ -1,6 +1,7 @@
 #include "coreml/delegate.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "base/json.h"
 #include "coreml/memory_fs.h"
@@ -47,18 +48,19 @@ Json names_json(const ArgumentNames& names) {
   return {{"inputNames", names.inputs}, {"outputNames", names.outputs}};
 }
 
-// The values called `names`, each of `candidates` exactly once when `all` is set.
+// The values called `names`; every one of `candidates` when `all` is set.
 Result<std::vector<const mil::Value*>> select_values(const std::vector<std::string>& names,
                                                      const std::vector<mil::Value*>& candidates,
                                                      std::string_view side, bool all) {
+  std::unordered_map<std::string_view, const mil::Value*> by_name;
+  for (const mil::Value* candidate : candidates) by_name.emplace(candidate->name, candidate);
   std::vector<const mil::Value*> values;
   for (const std::string& name : names) {
-    const auto found = std::find_if(candidates.begin(), candidates.end(),
-                                    [&](const mil::Value* v) { return v->name == name; });
-    if (found == candidates.end()) {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) {
       return invalid_data("metadata.json: \"{}\" is not an {} of the model", name, side);
     }
-    values.push_back(*found);
+    values.push_back(found->second);
   }
   if (all && values.size() != candidates.size()) {
     return invalid_data("metadata.json names {} {}s, the model has {}", values.size(), side,

@@ -30,9 +30,10 @@ struct Model {
 // Reads the contents of a .mlmodel file; constants that are not in it come from `weights`.
 //
 // Constants may be immediate or in the weight file at any size; `const` operations and immediate
-// operands both become constant values, the latter named "<result>_<parameter>". Operands are in
-// the order of the op table. Unsupported features are listed in one error (model_support.h);
-// operations outside the op table are kept. The program has passed mil::verify.
+// operands both become constant values, the latter named "<result>_<parameter>" (and "_<index>"
+// when there are several). Operands are in the order of the op table. Unsupported features are
+// listed in one error (model_support.h); operations outside the op table are kept. The program has
+// passed mil::verify.
 Result<Model> read_model(Bytes mlmodel, WeightFile& weights);
 
 // A model ready to be written: the bytes of the .mlmodel, and the weight file that goes with it.

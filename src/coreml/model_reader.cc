@@ -15,6 +15,18 @@ namespace diptych::coreml {
 namespace {
 
 constexpr std::string_view kConst = "const";
+// Far longer than any real name. Names are repeated in derived names, so their length bounds
+// memory.
+constexpr size_t kMaxNameBytes = 1024;
+
+Status check_name(std::string_view name, std::string_view whose) {
+  if (name.empty()) return invalid_data("{} without a name", whose);
+  if (name.size() > kMaxNameBytes) {
+    return invalid_data("{} with a name of {} bytes, at most {} are allowed", whose, name.size(),
+                        kMaxNameBytes);
+  }
+  return {};
+}
 
 // The parameters of an operation in an order of ours: the op table's, then alphabetical. The order
 // in the file is that of a hash map.
@@ -77,7 +89,7 @@ class FunctionReader {
     return {};
   }
   Status reserve(const std::string& name) {
-    if (name.empty()) return invalid_data("a value without a name");
+    TRY(check_name(name, "a value"));
     if (!names_.insert(name).second) return invalid_data("two values are called \"{}\"", name);
     return {};
   }
@@ -116,6 +128,7 @@ class FunctionReader {
 
   Result<mil::Operand> read_operand(const proto::Operation& op, const std::string& param,
                                     const proto::Argument& argument) {
+    TRY(check_name(param, "a parameter"));
     mil::Operand operand{param, {}};
     for (const proto::Binding& binding : argument.arguments()) {
       if (binding.has_name()) {
@@ -125,8 +138,9 @@ class FunctionReader {
         }
         operand.values.push_back(value);
       } else if (binding.has_value()) {
-        const std::string name = derived_name(op.outputs(0).name() + "_" + param);
-        operand.values.push_back(TRY(add_constant(name, binding.value())));
+        std::string name = op.outputs(0).name() + "_" + param;
+        if (argument.arguments_size() > 1) name += fmt::format("_{}", operand.values.size());
+        operand.values.push_back(TRY(add_constant(free_name(name), binding.value())));
       } else {
         return invalid_data("bound to neither a name nor a value");
       }
@@ -135,7 +149,7 @@ class FunctionReader {
     return operand;
   }
 
-  std::string derived_name(const std::string& wanted) {
+  std::string free_name(const std::string& wanted) {
     std::string name = wanted;
     for (int suffix = 1; !names_.insert(name).second; ++suffix) {
       name = fmt::format("{}_{}", wanted, suffix);
@@ -197,7 +211,6 @@ Status add_function(const std::string& name, const Description& description,
     return invalid_data("the description lists the function \"{}\", the program lacks it", name);
   }
   const std::string where = "function \"" + name + "\"";
-  if (model.program.find(name) != nullptr) return invalid_data("{} is described twice", where);
   auto function = TRY(within(where, FunctionReader(name, found->second, weights).read()));
   TRY(within(where, check_features(description.input(), function->inputs, "input")));
   TRY(within(where, check_features(description.output(), function->outputs, "output")));
@@ -230,7 +243,12 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights) {
                         program.functions().size());
   }
   if (model.multifunction) {
+    std::unordered_set<std::string_view> names;
     for (const auto& function : description.functions()) {
+      TRY(check_name(function.name(), "a function"));
+      if (!names.insert(function.name()).second) {
+        return invalid_data("the function \"{}\" is described twice", function.name());
+      }
       TRY(add_function(function.name(), function, program, weights, model));
     }
     model.default_function = description.default_function_name();
@@ -239,6 +257,7 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights) {
     }
   } else {
     model.default_function = program.functions().begin()->first;
+    TRY(check_name(model.default_function, "a function"));
     TRY(add_function(model.default_function, description, program, weights, model));
   }
   for (const auto& entry : description.metadata().user_defined()) {

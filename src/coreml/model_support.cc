@@ -16,6 +16,9 @@ constexpr int32_t kMaxSpecification = 10;
 constexpr int64_t kProgramVersion = 1;
 constexpr std::string_view kOpset = "CoreML8";
 
+// Enough for anybody; bounds the list a hostile file can make us build.
+constexpr size_t kMaxItems = 1000;
+
 constexpr std::array<std::string_view, 3> kStateOps = {"coreml_update_state", "read_state",
                                                        "write_state"};
 
@@ -127,6 +130,9 @@ std::string_view feature_kind(const proto::FeatureType& type) {
   return "a feature of unknown kind";
 }
 
+// A name as findings show it. They repeat names, so a hostile one must not be long.
+std::string_view shown(std::string_view name) { return name.substr(0, 100); }
+
 // Walks a model and collects what is found, prefixed with where it is.
 class Finder {
  public:
@@ -140,7 +146,7 @@ class Finder {
     const proto::ModelDescription& description = model.description();
     features(description, "the model");
     for (const auto& function : description.functions()) {
-      features(function, fmt::format("function \"{}\"", function.name()));
+      features(function, fmt::format("function \"{}\"", shown(function.name())));
     }
     if (model.ml_program().version() != kProgramVersion) {
       add("program version {} (supported: {})", model.ml_program().version(), kProgramVersion);
@@ -150,7 +156,8 @@ class Finder {
     for (const auto& entry : model.ml_program().functions()) names.push_back(entry.first);
     std::sort(names.begin(), names.end());
     for (const std::string& name : names) {
-      function(model.ml_program().functions().at(name), fmt::format("function \"{}\"", name));
+      function(model.ml_program().functions().at(name),
+               fmt::format("function \"{}\"", shown(name)));
     }
   }
 
@@ -159,7 +166,9 @@ class Finder {
  private:
   template <class... Args>
   void add(fmt::format_string<Args...> format, Args&&... args) {
-    items.push_back(fmt::format(format, std::forward<Args>(args)...));
+    if (items.size() < kMaxItems) {
+      items.push_back(fmt::format(format, std::forward<Args>(args)...));
+    }
   }
 
   // A ModelDescription or FunctionDescription.
@@ -168,22 +177,24 @@ class Finder {
     for (const auto& feature : description.input()) this->feature(feature, where + ", input");
     for (const auto& feature : description.output()) this->feature(feature, where + ", output");
     for (const auto& feature : description.state()) {
-      add("{}: state \"{}\"", where, feature.name());
+      add("{}: state \"{}\"", where, shown(feature.name()));
     }
   }
 
   void feature(const proto::FeatureDescription& feature, const std::string& where) {
     const std::string_view kind = feature_kind(feature.type());
     const proto::ArrayFeatureType& array = feature.type().multi_array();
-    if (!kind.empty()) add("{} \"{}\": {}", where, feature.name(), kind);
-    if (array.has_enumerated_shapes()) add("{} \"{}\": enumerated shapes", where, feature.name());
-    if (array.has_shape_range()) add("{} \"{}\": a range of shapes", where, feature.name());
-    if (feature.type().is_optional()) add("{} \"{}\": an optional feature", where, feature.name());
+    if (!kind.empty()) add("{} \"{}\": {}", where, shown(feature.name()), kind);
+    if (array.has_enumerated_shapes())
+      add("{} \"{}\": enumerated shapes", where, shown(feature.name()));
+    if (array.has_shape_range()) add("{} \"{}\": a range of shapes", where, shown(feature.name()));
+    if (feature.type().is_optional())
+      add("{} \"{}\": an optional feature", where, shown(feature.name()));
   }
 
   void function(const proto::Function& function, const std::string& where) {
     if (function.opset() != kOpset) {
-      add("{}: opset \"{}\" (supported: {})", where, function.opset(), kOpset);
+      add("{}: opset \"{}\" (supported: {})", where, shown(function.opset()), kOpset);
     }
     for (const auto& input : function.inputs()) value_type(input, where + ", input");
     const auto block = function.block_specializations().find(function.opset());
@@ -193,8 +204,8 @@ class Finder {
 
   void operation(const proto::Operation& op, const std::string& function) {
     const std::string where =
-        fmt::format("{}, operation {} \"{}\"", function, op.type(),
-                    op.outputs().empty() ? std::string() : op.outputs(0).name());
+        fmt::format("{}, operation {} \"{}\"", function, shown(op.type()),
+                    op.outputs().empty() ? std::string_view() : shown(op.outputs(0).name()));
     if (!op.blocks().empty()) add("{}: nested blocks", where);
     if (std::find(kStateOps.begin(), kStateOps.end(), op.type()) != kStateOps.end()) {
       add("{}: state", where);
@@ -208,16 +219,16 @@ class Finder {
 
   void value_type(const proto::NamedValueType& value, const std::string& where) {
     const std::string_view kind = non_tensor_kind(value.type());
-    if (!kind.empty()) add("{} \"{}\": type {}", where, value.name(), kind);
+    if (!kind.empty()) add("{} \"{}\": type {}", where, shown(value.name()), kind);
     if (has_unknown_dimension(value.type())) {
-      add("{} \"{}\": a dimension that is not fixed", where, value.name());
+      add("{} \"{}\": a dimension that is not fixed", where, shown(value.name()));
     }
   }
 
   void value(const proto::Value& value, const std::string& where) {
     if (value.has_blob_file() && value.blob_file().file_name() != kWeightFileName) {
-      add("{}: constant in the file \"{}\" (supported: {})", where, value.blob_file().file_name(),
-          kWeightFileName);
+      add("{}: constant in the file \"{}\" (supported: {})", where,
+          shown(value.blob_file().file_name()), kWeightFileName);
     }
   }
 };

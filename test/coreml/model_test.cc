@@ -157,20 +157,38 @@ TEST(Model, StoresConstantsWhereCoreMlExpectsThem) {
 }
 
 TEST(Model, ReadsImmediateOperandsOfAnyOperation) {
-  EXPECT_EQ(read_edited([](proto::Model& model) {
-              const proto::Value value = [&] {
-                for (const auto& op : main_block(model).operations()) {
-                  if (op.type() == "const" && op.outputs(0).name() == "concat_axis_0") {
-                    return op.attributes().at("val");
-                  }
-                }
-                ADD_FAILURE() << "no axis";
-                return proto::Value();
-              }();
-              auto& argument = (*find_op(model, "concat").mutable_inputs())["axis"];
-              *argument.mutable_arguments(0)->mutable_value() = value;
-            }),
-            "no error");
+  Files files = write(sample({{"main", 1}}));
+  proto::Model source;
+  ASSERT_TRUE(source.ParseFromString(files.mlmodel));
+  // concat: its axis and two more values, in place of names.
+  auto& concat_inputs = *find_op(source, "concat").mutable_inputs();
+  for (const auto& op : main_block(source).operations()) {
+    if (op.type() == "const" && op.outputs(0).name() == "concat_axis_0") {
+      *concat_inputs["axis"].mutable_arguments(0)->mutable_value() = op.attributes().at("val");
+    }
+  }
+  const auto scale = find_op(source, "constexpr_blockwise_shift_scale").inputs().at("scale");
+  for (int i = 0; i < 2; ++i) {
+    auto* value = concat_inputs["values"].add_arguments()->mutable_value();
+    *value = scale.arguments(0).value();
+    value->mutable_type()->mutable_tensor()->mutable_dimensions(0)->mutable_constant()->set_size(3);
+    value->clear_blob_file();
+    value->mutable_immediate()->mutable_tensor()->mutable_raw()->set_values(std::string(6, '\0'));
+  }
+  auto set_width = [](proto::ValueType* type, int64_t width) {
+    type->mutable_tensor()->mutable_dimensions(1)->mutable_constant()->set_size(
+        static_cast<uint64_t>(width));
+  };
+  set_width(find_op(source, "concat").mutable_outputs(0)->mutable_type(), 7);
+  source.mutable_description()->mutable_output(1)->mutable_type()->mutable_multi_array()->set_shape(
+      1, 7);
+  files.mlmodel = source.SerializeAsString();
+  const auto model = read(files);
+  ASSERT_OK(model);
+  const mil::Op& concat = *model->program.functions[0]->ops.back();
+  ASSERT_EQ(concat.operand_list("values").size(), 3u);
+  EXPECT_EQ(concat.operand_list("values")[2]->name, "concat_values_2");
+  EXPECT_EQ(concat.operand("axis")->name, "concat_axis");
 }
 
 TEST(Model, KeepsUnknownOperations) {
