@@ -7,11 +7,9 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -77,42 +75,11 @@ Result<T> within(std::string_view where, Result<T> result) {
 }
 
 namespace detail {
-
-// How a value leaves the statement expression of TRY. GCC 12 may copy a class value out of one bit
-// by bit and destroy the original all the same, so only trivially copyable things pass: the value
-// itself when it is one, else a pointer to a value on the heap.
-struct Nothing {};
 template <class T>
-struct InPlace {
-  T value;
-};
-template <class T>
-struct OnHeap {
-  T* value;
-};
-
-template <class T>
-auto give(Result<T>&& result) {
-  if constexpr (std::is_void_v<T>) {
-    return Nothing{};
-  } else if constexpr (std::is_trivially_copyable_v<T>) {
-    return InPlace<T>{*result};
-  } else {
-    return OnHeap<T>{new T(std::move(*result))};
-  }
+T take(Result<T>&& result) {
+  return std::move(*result);
 }
-
-inline void take(Nothing) {}
-template <class T>
-T take(InPlace<T> given) {
-  return given.value;
-}
-template <class T>
-T take(OnHeap<T> given) {
-  const std::unique_ptr<T> owned(given.value);
-  return std::move(*owned);
-}
-
+inline void take(Status&&) {}
 }  // namespace detail
 
 // The value of a Result<T> expression, or an early return of its error from the enclosing function:
@@ -121,11 +88,11 @@ T take(OnHeap<T> given) {
 #define TRY(...) DIPTYCH_TRY_IMPL(__COUNTER__, __VA_ARGS__)
 #define DIPTYCH_TRY_IMPL(id, ...) DIPTYCH_TRY_NAMED(id, __VA_ARGS__)
 #define DIPTYCH_TRY_NAMED(id, ...)                                     \
-  ::diptych::detail::take(__extension__({                              \
+  __extension__({                                                      \
     auto diptych_result_##id = (__VA_ARGS__);                          \
     if (!diptych_result_##id) [[unlikely]]                             \
       return ::tl::unexpected(std::move(diptych_result_##id).error()); \
-    ::diptych::detail::give(std::move(diptych_result_##id));           \
-  }))
+    ::diptych::detail::take(std::move(diptych_result_##id));           \
+  })
 
 }  // namespace diptych

@@ -38,11 +38,11 @@ struct ModelDescription {
   int64_t layers = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
-  int64_t max_context = 0;                     // positions that have a RoPE row
-  int64_t rope_width = 0;                      // columns of the RoPE tables
-  DType dtype = DType::F16;                    // of masks, RoPE rows, caches and logits
-  Bytes cos_table, sin_table;                  // [max_context, rope_width] of dtype, in the file
-  std::vector<FunctionDescription> functions;  // by falling T
+  int64_t max_context = 0;   // positions that have a RoPE row
+  int64_t rope_width = 0;    // columns of the RoPE tables
+  DType dtype = DType::F16;  // of masks, RoPE rows, caches and logits as they are bound
+  std::vector<std::byte> cos_table, sin_table;  // [max_context, rope_width] of dtype
+  std::vector<FunctionDescription> functions;   // by falling T
 
   // The function for prompts (largest T) and the one for single tokens (smallest T); the same one
   // in a single-method file.

@@ -29,7 +29,6 @@ TEST(Error, TryReturnsEarly) {
             "a: b: expected an even number, found 3");
 }
 
-// An assigned TRY once gave a value whose memory was already freed.
 Result<std::vector<int>> sevens(size_t count) { return std::vector<int>(count, 7); }
 struct Holder {
   std::vector<int> values;

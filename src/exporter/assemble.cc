@@ -1,0 +1,160 @@
+#include "exporter/assemble.h"
+
+#include <algorithm>
+#include <set>
+
+#include "coreml/delegate.h"
+#include "pte/constant_method.h"
+#include "pte/tree_spec.h"
+
+namespace diptych::exporter {
+
+namespace {
+
+constexpr uint64_t kArenaAlignment = 16;
+
+// The payload of each partition of each method.
+using Payloads = std::map<std::pair<size_t, size_t>, pte::Blob>;
+
+Result<Payloads> pack(const std::vector<AssembledMethod>& methods,
+                      const std::vector<passes::CutMethod>& cuts,
+                      std::vector<passes::Package> packages, pte::Program& program) {
+  Payloads payloads;
+  DigestCache digests;
+  for (const passes::Package& package : packages) {
+    const auto [method, partition] = package.members.front();
+    const std::string root = cuts[method].partitions.size() == 1
+                                 ? "lowered_module"
+                                 : fmt::format("lowered_module_partition_{}", partition);
+    const coreml::DelegateBlob blob =
+        TRY(within(fmt::format("partition {}", partition),
+                   coreml::write_delegate(package.program, root, digests)));
+    if (blob.key.empty()) {
+      payloads[{method, partition}] = pte::Blob::produced(blob.blob);
+      continue;
+    }
+    program.named_data.push_back({blob.key, pte::Blob::produced(blob.blob)});
+    for (const auto& member : package.members) {
+      payloads[{member.method, member.partition}] =
+          pte::Blob::own(coreml::format_reference({blob.key, methods[member.method].spec.name}));
+    }
+  }
+  return payloads;
+}
+
+std::vector<pte::CompileSpec> compile_specs(const Options& options) {
+  namespace spec = coreml::compile_spec;
+  const auto entry = [](std::string_view key, std::string_view value) {
+    return pte::CompileSpec{std::string(key), std::string(value)};
+  };
+  std::vector<pte::CompileSpec> specs = {
+      entry(spec::kComputeUnits, spec::kCpuAndNeuralEngine),
+      entry(spec::kDeploymentTarget, spec::kIos18),
+      entry(spec::kComputePrecision, options.dtype == DType::F16 ? spec::kFloat16 : spec::kFloat32),
+      entry(spec::kModelType, spec::kModelPackage)};
+  if (options.multifunction) {
+    specs.push_back(entry(spec::kWeightSharing, options.sharing == passes::WeightSharing::Positional
+                                                    ? spec::kPositional
+                                                    : spec::kDisabled));
+  }
+  return specs;
+}
+
+// The nesting of arguments and results that upstream's Python model has.
+struct Trees {
+  pte::TreeSpec inputs, outputs;
+};
+Trees tree_specs(const llama::MethodSpec& spec, int64_t layers) {
+  using pte::TreeSpec;
+  const auto caches = [&] {
+    std::vector<std::pair<TreeSpec::Key, TreeSpec>> members;
+    for (int64_t layer = 0; layer < layers; ++layer) {
+      members.emplace_back(fmt::format("l{},h0", layer), TreeSpec::leaf());
+    }
+    return TreeSpec::dict(std::move(members));
+  };
+  const auto key_and_value_caches = [&] { return TreeSpec::tuple({caches(), caches()}); };
+  std::vector<std::pair<TreeSpec::Key, TreeSpec>> options = {
+      {"masks", TreeSpec::dict({{spec.shape.cache_len, TreeSpec::leaf()}})},
+      {"freqs_cos_override", TreeSpec::leaf()},
+      {"freqs_sin_override", TreeSpec::leaf()},
+      {"in_cache_state", key_and_value_caches()}};
+  if (spec.shape.last_logits_only) options.emplace_back("last_valid_token_pos", TreeSpec::leaf());
+  return {TreeSpec::arguments({TreeSpec::leaf(), TreeSpec::dict(std::move(options))}),
+          TreeSpec::tuple(
+              {TreeSpec::leaf(), TreeSpec::dict({{"out_cache_state", key_and_value_caches()}})})};
+}
+
+// Values, memory and calls of one method.
+Result<pte::Method> assemble_method(const AssembledMethod& described, const passes::CutMethod& cut,
+                                    const Options& options) {
+  pte::Method method;
+  method.name = described.spec.name;
+  const auto layers = (static_cast<int64_t>(described.interface.outputs.size()) - 1) / 2;
+  const Trees trees = tree_specs(described.spec, layers);
+  method.input_spec = pte::to_json(trees.inputs);
+  method.output_spec = pte::to_json(trees.outputs);
+
+  const std::set<size_t> outputs(cut.outputs.begin(), cut.outputs.end());
+  uint64_t arena = 0;
+  for (size_t i = 0; i < cut.values.size(); ++i) {
+    const bool is_input = i < cut.input_count;
+    // The method's own type: its last position is int64, the Core ML function's int32.
+    const TensorType& type = is_input ? described.interface.inputs[i].type : cut.values[i].type;
+    pte::Tensor tensor = TRY(pte::make_tensor(type));
+    if (is_input) {
+      method.inputs.push_back(static_cast<int32_t>(i));
+    } else if (!outputs.contains(i)) {
+      tensor.allocation = pte::Allocation{1, arena};
+      arena = align_up(arena + TRY(pte::byte_size(tensor)), kArenaAlignment);
+    }
+    method.values.emplace_back(std::move(tensor));
+  }
+  for (const size_t output : cut.outputs) method.outputs.push_back(static_cast<int32_t>(output));
+  method.arena_sizes = {0, static_cast<int64_t>(arena)};
+
+  for (size_t p = 0; p < cut.partitions.size(); ++p) {
+    pte::Delegate delegate;
+    delegate.backend = coreml::kBackendId;
+    delegate.compile_specs = compile_specs(options);
+    method.delegates.push_back(std::move(delegate));
+    pte::DelegateCall call;
+    call.delegate = static_cast<int32_t>(p);
+    for (const size_t value : cut.partitions[p].inputs)
+      call.args.push_back(static_cast<int32_t>(value));
+    for (const size_t value : cut.partitions[p].outputs)
+      call.args.push_back(static_cast<int32_t>(value));
+    method.instructions.emplace_back(std::move(call));
+  }
+  return method;
+}
+
+}  // namespace
+
+Result<pte::Program> assemble(const std::vector<AssembledMethod>& methods,
+                              const std::vector<passes::CutMethod>& cuts,
+                              std::vector<passes::Package> packages,
+                              const std::vector<llama::ConstantMethod>& metadata,
+                              const Options& options) {
+  pte::Program program;
+  Payloads payloads = TRY(pack(methods, cuts, std::move(packages), program));
+  for (size_t m = 0; m < methods.size(); ++m) {
+    pte::Method method = TRY(assemble_method(methods[m], cuts[m], options));
+    for (size_t p = 0; p < method.delegates.size(); ++p) {
+      method.delegates[p].processed = payloads.at({m, p});
+    }
+    program.methods.push_back(std::move(method));
+  }
+  for (const llama::ConstantMethod& constant : metadata) {
+    if (const auto* number = std::get_if<int64_t>(&constant.value)) {
+      program.methods.push_back(pte::constant_method(constant.name, *number));
+      continue;
+    }
+    const WeightRef& weight = std::get<WeightRef>(constant.value);
+    program.methods.push_back(TRY(pte::constant_tensor_method(
+        program, constant.name, weight->type(), TRY(read_all(*packed_source(weight))))));
+  }
+  return program;
+}
+
+}  // namespace diptych::exporter

@@ -1,0 +1,135 @@
+#include "exporter/export.h"
+
+#include <map>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "checkpoint/checkpoint.h"
+#include "exporter/assemble.h"
+#include "llama/graph.h"
+#include "llama/metadata.h"
+#include "llama/rope.h"
+#include "passes/pass.h"
+#include "pte/writer.h"
+
+namespace diptych::exporter {
+
+namespace {
+
+std::vector<llama::MethodSpec> method_specs(const Options& options) {
+  if (!options.multifunction) {
+    return {{"forward", {options.input_len, options.max_context_len - options.input_len, false}}};
+  }
+  // Both share one cache, so both have the size that decoding needs.
+  const int64_t cache_len = options.max_context_len - 1;
+  return {{"forward", {1, cache_len, true}}, {"prefill", {options.input_len, cache_len, true}}};
+}
+
+Status run_export_passes(mil::Program& program, const Options& options) {
+  passes::PassOptions pass_options;
+  pass_options.split = options.split;
+  std::vector<std::string_view> names = {"split-linears"};
+  if (options.linear) {
+    pass_options.linear = *options.linear;
+    names.push_back("quantize-linears");
+  }
+  if (options.embedding) {
+    pass_options.embedding = *options.embedding;
+    names.push_back("quantize-embeddings");
+  }
+  names.push_back("share-constants");
+  return passes::run_passes(program, names, pass_options);
+}
+
+// Reports what passes through to a Progress.
+class ProgressSink : public Sink {
+ public:
+  ProgressSink(Sink& sink, Progress& progress) : sink_(sink), progress_(progress) {}
+  Status write(Bytes bytes) override {
+    TRY(sink_.write(bytes));
+    progress_.advance(bytes.size());
+    return {};
+  }
+
+ private:
+  Sink& sink_;
+  Progress& progress_;
+};
+
+uint64_t parameter_count(const llama::Params& params) {
+  uint64_t count = 0;
+  for (const llama::ExpectedTensor& tensor : llama::expected_tensors(params)) {
+    if (!tensor.optional) count += element_count(tensor.shape).value_or(0);
+  }
+  return count;
+}
+
+}  // namespace
+
+Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
+                    const Options& options, Progress& progress) {
+  TRY(check(options));
+  const llama::PreparedWeights prepared =
+      TRY(llama::prepare(params, std::move(weights), options.dtype));
+  const std::vector<llama::MethodSpec> specs = method_specs(options);
+
+  mil::Program program;
+  std::vector<AssembledMethod> methods;
+  for (const llama::MethodSpec& spec : specs) {
+    methods.push_back({spec, TRY(llama::method_interface(params, spec.shape, options.dtype))});
+    program.functions.push_back(
+        TRY(llama::build(params, prepared, {spec.shape, options.graph_breaks}, spec.name)));
+  }
+  TRY(run_export_passes(program, options));
+
+  Export result;
+  Report& report = result.report;
+  std::vector<passes::CutMethod> cuts;
+  for (const auto& function : program.functions) {
+    cuts.push_back(TRY(passes::cut_at_breaks(*function, {llama::leading_partition_inputs(), {}})));
+    report.methods.push_back(function->name);
+    for (const passes::Partition& partition : cuts.back().partitions) {
+      report.partitions.push_back({function->name, partition.inputs.size(),
+                                   partition.outputs.size(), partition.function->ops.size()});
+    }
+  }
+  std::vector<passes::Package> packages = TRY(passes::merge_functions(cuts, options.sharing));
+  for (const passes::Package& package : packages) {
+    const passes::ConstantBytes bytes = passes::count_constant_bytes(package.program);
+    report.constant_bytes += bytes.total;
+    report.unique_bytes += bytes.unique;
+  }
+  report.parameters = parameter_count(params);
+
+  const llama::RopeTables tables =
+      TRY(llama::rope_tables(params, options.max_context_len, options.dtype));
+  progress.begin("reading weights", 0);
+  pte::Program container = TRY(assemble(methods, cuts, std::move(packages),
+                                        llama::constant_methods(params, tables, specs), options));
+  result.file = TRY(pte::write(std::move(container)));
+  report.file_bytes = result.file->size();
+  return result;
+}
+
+Result<Report> export_files(const std::string& checkpoint_path, const std::string& params_path,
+                            const std::string& output, const Options& options, Progress& progress) {
+  TRY(check(options));
+  const Json json = TRY(within(params_path, parse_json(TRY(read_text_file(params_path)))));
+  const llama::Params params = TRY(within(params_path, llama::params_from_meta(json)));
+  const checkpoint::Checkpoint checkpoint = TRY(checkpoint::open(checkpoint_path));
+  llama::LlamaWeights weights =
+      TRY(within(checkpoint_path, llama::collect(params, checkpoint.tensors)));
+
+  // Created first, so that an impossible path is refused before the work.
+  auto file = TRY(AtomicFile::create(output));
+  Export planned = TRY(plan(params, std::move(weights), options, progress));
+  planned.report.tensors = checkpoint.tensors.size();
+  progress.begin("writing", planned.file->size());
+  ProgressSink sink(*file, progress);
+  TRY(planned.file->write_to(sink));
+  TRY(file->commit());
+  progress.finish();
+  return std::move(planned.report);
+}
+
+}  // namespace diptych::exporter

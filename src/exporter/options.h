@@ -1,0 +1,41 @@
+// What an export is asked to do, in upstream's terms.
+// Source: examples/apple/coreml/llama/export_static_llm_coreml.py, whose names and defaults these
+// are.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "passes/merge_functions.h"
+#include "passes/quantize.h"
+#include "passes/quantize_linears.h"
+#include "passes/split_linears.h"
+#include "tensor/type.h"
+
+namespace diptych::exporter {
+
+struct Options {
+  int64_t max_context_len = 1024;
+  int64_t input_len = 32;
+  DType dtype = DType::F16;                                                    // F16 or F32
+  std::optional<passes::Quantization> embedding = passes::Quantization{8, 0};  // none: unquantised
+  std::optional<passes::Quantization> linear = passes::kC4w;
+  passes::SplitOptions split;  // target_size 0: no split
+  bool graph_breaks = true;
+  bool multifunction = false;
+  passes::WeightSharing sharing = passes::WeightSharing::Positional;
+};
+
+// "8,0" and the like: bits, comma, group size (0: one scale per row); "" or "none": no
+// quantisation.
+Result<std::optional<passes::Quantization>> embedding_from_text(std::string_view text);
+// "c4w", "b4w" or "none".
+Result<std::optional<passes::Quantization>> linear_from_text(std::string_view text);
+
+// Combinations that are impossible whatever the model; names the nearest valid value.
+Status check(const Options& options);
+
+}  // namespace diptych::exporter
