@@ -330,6 +330,27 @@ TEST(Precise, OverflowsAtOutputsAreCounted) {
   EXPECT_EQ(outcome.overflows.first_op, "output 'squared'");
 }
 
+TEST(Precise, WidePortsPassHalvesAsFloats) {
+  RunOptions wide;
+  wide.executable.wide_ports = true;
+  const auto function =
+      build({{DType::F16, {2}}, {DType::Int32, {1}}}, [](Builder& b, const Values& in) {
+        Value* both = b.concat({in[0], in[0]}, 0);
+        return Values{both, b.mul(in[0], in[0]), in[1]};
+      });
+  const Tensor x = floats({2}, {1000.1f, 0.1f});
+  for (const bool misaligned : {false, true}) {
+    const auto outcome = run(*function, {x, ints({1}, {7})}, wide, misaligned);
+    EXPECT_THAT(outcome.outputs[0].floats(), ElementsAre(1000.1f, 0.1f, 1000.1f, 0.1f));
+    EXPECT_THAT(outcome.outputs[1].floats(), ElementsAre(1000.1f * 1000.1f, 0.1f * 0.1f));
+    EXPECT_THAT(outcome.outputs[2].ints(), ElementsAre(7));
+    EXPECT_EQ(outcome.overflows.count, 0u);
+  }
+  wide.executable.numerics = Numerics::Typed;  // has no effect there
+  EXPECT_EQ(Executable::compile(*function, wide.executable).value()->inputs()[0].type.dtype,
+            DType::F16);
+}
+
 // An attention layer's arithmetic, with T rows of queries over S columns of keys.
 Body attention(int64_t t, int64_t s) {
   return [t, s](Builder& b, const Values& in) {
