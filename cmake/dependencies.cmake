@@ -5,6 +5,15 @@ find_package(nlohmann_json REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Protobuf REQUIRED)
+# Protobuf is linked statically and its symbols stay inside our executables: libsentencepiece.so
+# exports an older protobuf of its own, which would otherwise be mixed with ours at run time.
+find_library(PROTOBUF_LITE_ARCHIVE libprotobuf-lite.a REQUIRED)
+add_library(protobuf_lite INTERFACE)
+target_include_directories(protobuf_lite SYSTEM INTERFACE ${Protobuf_INCLUDE_DIRS})
+target_link_libraries(protobuf_lite INTERFACE Threads::Threads)
+target_link_options(protobuf_lite INTERFACE
+  "LINKER:--whole-archive,${PROTOBUF_LITE_ARCHIVE},--no-whole-archive"
+  LINKER:--exclude-libs,libprotobuf-lite.a)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)

@@ -199,7 +199,7 @@ Status run_model(const RunArguments& a) {
   TRY(check_arguments(a));
   const auto start = std::chrono::steady_clock::now();
   auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a)), a.threads}));
-  auto session = TRY(within(a.model, generate::Session::create(program)));
+  auto session = TRY(generate::Session::create(program));
   const int64_t vocab_size = session->model().vocab_size;
 
   std::unique_ptr<text::Tokenizer> tokenizer;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 
 namespace diptych::cli {
 
@@ -14,9 +15,7 @@ constexpr int kBarWidth = 30;
 constexpr std::chrono::milliseconds kRedrawInterval{80};
 
 bool is_number(const std::string& cell) {
-  return !cell.empty() &&
-         cell.find_first_not_of("0123456789.,%-+ kMGTiBmsµx×") == std::string::npos &&
-         cell.find_first_of("0123456789") != std::string::npos;
+  return !cell.empty() && cell.find_first_not_of("0123456789.-") == std::string::npos;
 }
 }  // namespace
 
@@ -56,25 +55,27 @@ void ProgressBar::draw() {
 }
 
 std::string Table::text() const {
-  std::vector<size_t> widths;
-  for (const auto& row : rows_) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  const size_t columns = rows_.front().size();
+  std::vector<size_t> widths(columns, 0);
+  std::vector<bool> numeric(columns, rows_.size() > 1);
+  for (size_t r = 0; r < rows_.size(); ++r) {
+    for (size_t i = 0; i < rows_[r].size(); ++i) {
+      widths[i] = std::max(widths[i], rows_[r][i].size());
+      if (r > 0 && !is_number(rows_[r][i])) numeric[i] = false;
+    }
   }
   std::string out;
   for (size_t r = 0; r < rows_.size(); ++r) {
     std::string line;
     for (size_t i = 0; i < rows_[r].size(); ++i) {
-      const std::string& cell = rows_[r][i];
-      line += is_number(cell) ? fmt::format("{:>{}}  ", cell, widths[i])
-                              : fmt::format("{:<{}}  ", cell, widths[i]);
+      line += numeric[i] ? fmt::format("{:>{}}  ", rows_[r][i], widths[i])
+                         : fmt::format("{:<{}}  ", rows_[r][i], widths[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";
     if (r == 0) {
-      size_t total = 0;
-      for (const size_t width : widths) total += width + 2;
-      out += std::string(total >= 2 ? total - 2 : 0, '-') + "\n";
+      const size_t total = std::accumulate(widths.begin(), widths.end(), 2 * (columns - 1));
+      out += std::string(total, '-') + "\n";
     }
   }
   return out;

@@ -28,7 +28,8 @@ class ProgressBar : public Progress {
   std::chrono::steady_clock::time_point drawn_;
 };
 
-// Rows of cells with aligned columns; the first row is the heading. Numeric cells align right.
+// Rows of cells with aligned columns, as many in each row as in the first, which is the heading.
+// Columns of plain numbers align right.
 class Table {
  public:
   explicit Table(std::vector<std::string> heading) { rows_.push_back(std::move(heading)); }
