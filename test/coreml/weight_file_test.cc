@@ -72,7 +72,10 @@ TEST(WeightFile, ReadsBackEveryStorableType) {
       EXPECT_FALSE(dtype != DType::String && builder.add(zeros({dtype, {1}})));
       continue;
     }
-    const WeightRef weight = random_weight({dtype, {11}}, static_cast<uint64_t>(i));
+    const TensorType type{dtype, {11}};
+    std::vector<std::byte> packed(*packed_size(type));
+    for (size_t k = 0; k < packed.size(); ++k) packed[k] = std::byte(37 * k + 11);
+    const WeightRef weight = *memory_weight(type, packed);
     added.emplace_back(*builder.add(weight), weight);
   }
   EXPECT_EQ(added.size(), 17u);
