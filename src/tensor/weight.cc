@@ -128,6 +128,9 @@ class GeneratedWeight : public Weight {
           return store(out, float_to_bfloat16(static_cast<float>(value)));
         case DType::F64:
           return store(out, value);
+        case DType::F8E4M3FN:
+        case DType::F8E5M2:  // any bit pattern will do
+          return store(out, static_cast<uint8_t>(bits));
         default:
           return store(out, static_cast<float>(value));
       }
