@@ -94,7 +94,10 @@ class Converter {
     if (vector == nullptr) return items;
     TRY(spend(uint64_t{vector->size()} * sizeof(From)));
     items.reserve(vector->size());
-    for (const From item : *vector) items.push_back(static_cast<To>(item));
+    // The verifier aligns a vector's length, not its 8-byte elements.
+    for (uint32_t i = 0; i < vector->size(); ++i) {
+      items.push_back(static_cast<To>(load<From>(vector->Data() + size_t{i} * sizeof(From))));
+    }
     return items;
   }
 
@@ -215,8 +218,10 @@ class Converter {
   }
 
   Result<NamedData> named_data(const fb::NamedData& table) {
-    std::string key = TRY(text(table.key()));
-    return NamedData{std::move(key), Blob::view(TRY(segment(table.segment_index())))};
+    NamedData entry;
+    entry.key = TRY(text(table.key()));
+    entry.data = Blob::view(TRY(segment(table.segment_index())));
+    return entry;
   }
 
   // --- methods ---
@@ -234,8 +239,10 @@ class Converter {
     method.outputs = TRY(numbers<int32_t>(table.outputs()));
     method.operators =
         TRY(each(table.operators(), "operator", [&](const auto& entry) -> Result<Operator> {
-          std::string name = TRY(text(entry.name()));
-          return Operator{std::move(name), TRY(text(entry.overload()))};
+          Operator op;
+          op.name = TRY(text(entry.name()));
+          op.overload = TRY(text(entry.overload()));
+          return op;
         }));
     method.delegates = TRY(
         each(table.delegates(), "delegate", [&](const auto& entry) { return delegate(entry); }));

@@ -172,6 +172,26 @@ TEST(ReaderTest, BoundsSharedVectors) {
   EXPECT_THAT(error_of(file), HasSubstr("unfold to more than 16 times"));
 }
 
+// Writers align vectors of 8-byte numbers; damaged files need not.
+TEST(ReaderTest, ReadsMisalignedVectors) {
+  Program program;
+  program.methods.push_back(constant_method("answer", int64_t{42}));
+  program.methods[0].arena_sizes = {1, 2, 3, 4, 5, 6, 7, 8};
+  File file = file_of(program);
+  const uint64_t at = find_pair(file, 1, 2);
+  ASSERT_LT(at, file.size());
+  // The vector's length, and the one place that refers to it, move four bytes on.
+  for (uint64_t slot = 0; slot < at; slot += 4) {
+    if (slot + load<uint32_t>(&file[slot]) == at - 4) {
+      store(&file[slot], static_cast<uint32_t>(at - slot));
+    }
+  }
+  store(&file[at], uint32_t{1});
+  const auto read_back = read(file);
+  ASSERT_OK(read_back);
+  EXPECT_EQ(read_back->methods[0].arena_sizes, (std::vector<int64_t>{int64_t{2} << 32}));
+}
+
 TEST(ReaderTest, DumpNamesEverything) {
   const File file = file_of(sample_program());
   const std::string text = dump(*read(file));
