@@ -1,11 +1,35 @@
-// diptych extract: the packages of a .pte.
+// diptych extract: the Core ML packages of a .pte.
+
+#include "tools/extract.h"
+
+#include <fmt/format.h>
 
 #include "cli/command.h"
+#include "cli/terminal.h"
 
 namespace diptych::cli {
 
-Action setup_extract(CLI::App&) {
-  return []() -> Status { return {}; };
+Action setup_extract(CLI::App& parser) {
+  struct Arguments {
+    std::string model, directory = "extracted_coreml_models";
+  };
+  auto arguments = std::make_shared<Arguments>();
+  Arguments& a = *arguments;
+  parser.add_option("model", a.model, "The .pte to take packages from")->required();
+  parser
+      .add_option("-o,--output", a.directory,
+                  "Directory for the packages; those of the same names are replaced")
+      ->capture_default_str();
+  return [arguments]() -> Status {
+    const auto packages = TRY(tools::extract(arguments->model, arguments->directory));
+    uint64_t bytes = 0;
+    for (const tools::ExtractedPackage& package : packages) {
+      bytes += package.bytes;
+      fmt::print("{}\n", package.path);
+    }
+    fmt::print(stderr, "{} packages, {}\n", packages.size(), human_bytes(bytes));
+    return {};
+  };
 }
 
 }  // namespace diptych::cli

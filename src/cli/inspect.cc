@@ -1,11 +1,253 @@
-// diptych inspect: what a .pte holds.
+// diptych inspect: what a .pte holds, as tables, as JSON, or the text of its functions.
+
+#include "tools/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
 
 #include "cli/command.h"
+#include "cli/terminal.h"
+#include "mil/text.h"
+#include "tools/inspect_json.h"
 
 namespace diptych::cli {
 
-Action setup_inspect(CLI::App&) {
-  return []() -> Status { return {}; };
+namespace {
+
+struct InspectArguments {
+  std::string model, method, function;
+  std::optional<size_t> partition;
+  bool json = false, mil = false;
+};
+
+// --- Tables ---
+
+// Names come from the file: what would move the cursor becomes a question mark.
+std::string clean(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  }
+  return result;
+}
+
+std::string number(uint64_t value) { return fmt::format("{}", value); }
+
+// A heading and a table, or nothing when the table has no rows.
+void add_section(std::string& out, std::string_view heading, const Table& table) {
+  if (!table.empty()) out += fmt::format("\n{}\n{}", clean(heading), table.text());
+}
+
+void add_file(std::string& out, const std::string& path, const tools::Inspection& inspection) {
+  const pte::Layout& layout = inspection.layout;
+  out += fmt::format(
+      "{}: {} ({} bytes), program {} bytes, {} segments, {} methods, {} metadata values\n", path,
+      human_bytes(layout.file_size), layout.file_size, layout.program_size, layout.segments.size(),
+      inspection.methods.size(), inspection.metadata.size());
+  Table segments({"segment", "offset", "bytes"});
+  for (size_t i = 0; i < layout.segments.size(); ++i) {
+    segments.add({number(i), number(layout.segments[i].offset), number(layout.segments[i].size)});
+  }
+  add_section(out, "Segments", segments);
+  Table named_data({"key", "bytes"});
+  for (const auto& entry : inspection.named_data) {
+    named_data.add({clean(entry.key), number(entry.bytes)});
+  }
+  add_section(out, "Named data", named_data);
+}
+
+void add_methods(std::string& out, const tools::Inspection& inspection) {
+  Table methods({"method", "inputs", "outputs", "partitions", "delegate calls", "kernel calls"});
+  for (const tools::MethodSummary& method : inspection.methods) {
+    methods.add({clean(method.name), number(method.inputs.size()), number(method.outputs.size()),
+                 number(method.partitions.size()), number(method.instructions.delegate_calls),
+                 number(method.instructions.kernel_calls)});
+  }
+  add_section(out, "Methods", methods);
+}
+
+void add_ports(std::string& out, const tools::MethodSummary& method) {
+  Table ports({"", "index", "type", "name"});
+  const auto add = [&](const char* side, const std::vector<tools::Port>& list) {
+    for (size_t i = 0; i < list.size(); ++i) {
+      ports.add({side, number(i), list[i].type.text(), clean(list[i].name)});
+    }
+  };
+  add("in", method.inputs);
+  add("out", method.outputs);
+  add_section(out, fmt::format("Inputs and outputs of {}", method.name), ports);
+  Table operators({"operator", "calls"});
+  for (const auto& op : method.operators) operators.add({clean(op.name), number(op.calls)});
+  add_section(out, fmt::format("Operators of {}", method.name), operators);
+}
+
+void add_partitions(std::string& out, const tools::Inspection& inspection) {
+  Table partitions({"method", "partition", "backend", "payload", "bytes", "package", "function",
+                    "inputs", "outputs"});
+  Table specs({"partitions", "key", "value"});
+  // Specs are mostly the same everywhere: those of each list are shown once.
+  std::vector<std::pair<const std::vector<pte::CompileSpec>*, std::string>> lists;
+  for (const tools::MethodSummary& method : inspection.methods) {
+    for (const tools::Partition& p : method.partitions) {
+      const bool known = p.function != nullptr;
+      partitions.add({clean(method.name), number(p.index), clean(p.backend),
+                      std::string(name(p.payload)), number(p.payload_bytes),
+                      p.package ? number(*p.package) : "-", known ? clean(p.function->name) : "-",
+                      known ? number(p.inputs.size()) : "-",
+                      known ? number(p.outputs.size()) : "-"});
+      const std::string where = fmt::format("{} {}", method.name, p.index);
+      const auto same = std::find_if(lists.begin(), lists.end(), [&](const auto& list) {
+        return *list.first == p.compile_specs;
+      });
+      if (same == lists.end()) {
+        lists.emplace_back(&p.compile_specs, where);
+      } else {
+        same->second += ", " + where;
+      }
+    }
+  }
+  add_section(out, "Partitions", partitions);
+  for (const auto& [list, where] : lists) {
+    for (const pte::CompileSpec& spec : *list) {
+      specs.add({lists.size() == 1 ? "all" : clean(where), clean(spec.key), clean(spec.value)});
+    }
+  }
+  add_section(out, "Compile specs", specs);
+}
+
+void add_histogram(std::string& out, const tools::Package& package, size_t index) {
+  std::vector<std::string> heading = {"op"};
+  std::set<std::string> types;
+  for (const tools::FunctionSummary& function : package.functions) {
+    heading.push_back(clean(function.function->name));
+    for (const auto& entry : function.ops) types.insert(entry.first);
+  }
+  Table ops(heading);
+  for (const std::string& type : types) {
+    std::vector<std::string> row = {clean(type)};
+    for (const tools::FunctionSummary& function : package.functions) {
+      const auto found = function.ops.find(type);
+      row.push_back(number(found == function.ops.end() ? 0 : found->second));
+    }
+    ops.add(std::move(row));
+  }
+  add_section(out, fmt::format("Operations of package {}", index), ops);
+}
+
+void add_packages(std::string& out, const tools::Inspection& inspection) {
+  Table packages({"package", "bytes", "identifier"});
+  Table functions({"package", "function", "opset", "ops", "weights", "weight bytes"});
+  Table weights({"package", "weights", "count", "bytes"});
+  for (size_t i = 0; i < inspection.packages.size(); ++i) {
+    const tools::Package& package = inspection.packages[i];
+    const bool known = package.model != nullptr;
+    packages.add({number(i), number(package.bytes),
+                  known ? clean(package.model->metadata.identifier) : "-"});
+    if (!known) continue;
+    for (const tools::FunctionSummary& f : package.functions) {
+      functions.add({number(i), clean(f.function->name), clean(f.function->opset),
+                     number(f.op_count), number(f.weights.count), number(f.weights.bytes)});
+    }
+    const auto add_weights = [&](const std::string& what, const tools::Count& count) {
+      weights.add({number(i), what, number(count.count), number(count.bytes)});
+    };
+    for (const auto& [dtype, count] : package.weights_by_dtype) add_weights(dtype, count);
+    add_weights("all, each once", package.weights);
+    if (package.functions.size() > 1) add_weights("of these shared", package.shared);
+  }
+  add_section(out, "Packages", packages);
+  for (size_t i = 0; i < inspection.packages.size(); ++i) {
+    const std::string& reason = inspection.packages[i].unreadable;
+    if (!reason.empty()) out += fmt::format("package {} cannot be read: {}\n", i, reason);
+  }
+  add_section(out, "Functions", functions);
+  for (size_t i = 0; i < inspection.packages.size(); ++i) {
+    add_histogram(out, inspection.packages[i], i);
+  }
+  add_section(out, "Weights", weights);
+}
+
+void add_metadata(std::string& out, const tools::Inspection& inspection) {
+  Table metadata({"metadata", "type", "value"});
+  for (const tools::Metadata& entry : inspection.metadata) {
+    metadata.add(
+        {clean(entry.name), entry.type.text(), entry.value ? dump_json(*entry.value) : ""});
+  }
+  add_section(out, "Metadata", metadata);
+}
+
+std::string tables(const std::string& path, const tools::Inspection& inspection) {
+  std::string out;
+  add_file(out, path, inspection);
+  add_methods(out, inspection);
+  for (const tools::MethodSummary& method : inspection.methods) add_ports(out, method);
+  add_partitions(out, inspection);
+  add_packages(out, inspection);
+  add_metadata(out, inspection);
+  return out;
+}
+
+// --- Text of functions ---
+
+// The functions that the chosen partitions run, each once.
+Result<std::string> functions(const InspectArguments& a, const tools::Inspection& inspection) {
+  std::string out;
+  std::set<const mil::Function*> printed;
+  std::vector<std::string> available;
+  for (const tools::MethodSummary& method : inspection.methods) {
+    for (const tools::Partition& partition : method.partitions) {
+      if (partition.function == nullptr) continue;
+      const std::string& function = partition.function->name;
+      const std::string where = fmt::format("method {}, partition {}, function {}",
+                                            clean(method.name), partition.index, clean(function));
+      available.push_back(where);
+      if ((a.partition && *a.partition != partition.index) ||
+          (!a.method.empty() && a.method != method.name) ||
+          (!a.function.empty() && a.function != function) ||
+          !printed.insert(partition.function).second) {
+        continue;
+      }
+      out += fmt::format("{}// {}\n{}", out.empty() ? "" : "\n", where,
+                         mil::print(*partition.function));
+    }
+  }
+  if (!out.empty()) return out;
+  return tl::unexpected(Error{ErrorCode::NotFound, a.model,
+                              available.empty() ? "holds no Core ML function that can be shown"
+                                                : "no such function; the file has",
+                              available});
+}
+
+Status print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
+    return {};
+  }
+  return fail(ErrorCode::Io, "cannot write to standard output");
+}
+
+}  // namespace
+
+Action setup_inspect(CLI::App& parser) {
+  auto arguments = std::make_shared<InspectArguments>();
+  InspectArguments& a = *arguments;
+  parser.add_option("model", a.model, "The .pte to look into")->required();
+  auto* json = parser.add_flag("--json", a.json, "One JSON object instead of tables");
+  auto* mil = parser.add_flag("--mil", a.mil, "The text of the functions instead of tables");
+  mil->excludes(json);
+  parser.add_option("--partition", a.partition, "With --mil: only this partition, from 0")
+      ->needs(mil);
+  parser.add_option("--method", a.method, "With --mil: only what this method runs")->needs(mil);
+  parser.add_option("--function", a.function, "With --mil: only functions of this name")
+      ->needs(mil);
+  return [arguments]() -> Status {
+    const tools::Inspection inspection = TRY(tools::inspect(arguments->model));
+    if (arguments->mil) return print(TRY(functions(*arguments, inspection)));
+    if (arguments->json) return print(dump_json(tools::to_json(inspection), 2) + "\n");
+    return print(tables(arguments->model, inspection));
+  };
 }
 
 }  // namespace diptych::cli

@@ -1,0 +1,22 @@
+#include "tools/coreml_payload.h"
+
+namespace diptych::tools {
+
+Result<CoremlPayload> coreml_payload(const pte::Program& program, const pte::Delegate& delegate) {
+  CoremlPayload payload{{}, delegate.processed.bytes()};
+  if (!coreml::is_reference(payload.blob)) return payload;
+  payload.reference = TRY(coreml::parse_reference(payload.blob));
+  const pte::Blob* blob = pte::find_named_data(program, payload.reference->key);
+  if (blob == nullptr) {
+    return not_found("the delegate refers to named data \"{}\", which the file does not hold",
+                     payload.reference->key);
+  }
+  payload.blob = blob->bytes();
+  return payload;
+}
+
+std::string partition_place(const pte::Method& method, size_t index) {
+  return fmt::format("method {}, partition {}", method.name, index);
+}
+
+}  // namespace diptych::tools
