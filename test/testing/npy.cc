@@ -2,7 +2,7 @@
 
 #include <zlib.h>
 
-#include <regex>
+#include <sstream>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -12,6 +12,15 @@ namespace diptych::testing {
 
 namespace {
 
+// The text between `before` and `after` in the header, a Python dict literal.
+Result<std::string> between(const std::string& header, std::string_view before,
+                            std::string_view after) {
+  const size_t begin = header.find(before);
+  if (begin == std::string::npos) return invalid_data("npy header without {}: {}", before, header);
+  const size_t start = begin + before.size();
+  return header.substr(start, header.find(after, start) - start);
+}
+
 Result<Array> parse_npy(Bytes bytes) {
   ByteReader reader(bytes);
   const Bytes magic = TRY(reader.take(8, "npy magic"));
@@ -19,25 +28,22 @@ Result<Array> parse_npy(Bytes bytes) {
   const uint32_t header_size = major == 1 ? TRY(reader.read<uint16_t>("npy header size"))
                                           : TRY(reader.read<uint32_t>("npy header size"));
   const std::string header(as_text(TRY(reader.take(header_size, "npy header"))));
-  std::smatch match;
-  if (!std::regex_search(header, match, std::regex("'descr': '[<|]([a-z][0-9])'"))) {
-    return unsupported("npy element type in {}", header);
-  }
   static const std::map<std::string, DType> kTypes = {
-      {"f2", DType::F16},   {"f4", DType::F32},   {"f8", DType::F64},
-      {"i1", DType::Int8},  {"i2", DType::Int16}, {"i4", DType::Int32},
-      {"i8", DType::Int64}, {"u1", DType::UInt8}, {"b1", DType::Bool}};
-  Array array;
-  array.type.dtype = kTypes.at(match[1]);
-  if (header.find("'fortran_order': True") != std::string::npos) {
-    return unsupported("npy in Fortran order");
+      {"<f2", DType::F16},   {"<f4", DType::F32},   {"<f8", DType::F64},
+      {"|i1", DType::Int8},  {"<i2", DType::Int16}, {"<i4", DType::Int32},
+      {"<i8", DType::Int64}, {"|u1", DType::UInt8}, {"|b1", DType::Bool}};
+  const std::string type = TRY(between(header, "'descr': '", "'"));
+  const auto known = kTypes.find(type);
+  if (known == kTypes.end() || header.find("'fortran_order': True") != std::string::npos) {
+    return unsupported("npy of type {} or in Fortran order", type);
   }
-  std::regex_search(header, match, std::regex("'shape': \\(([^)]*)\\)"));
-  const std::string dimensions = match[1];
-  const std::regex number("[0-9]+");
-  for (auto it = std::sregex_iterator(dimensions.begin(), dimensions.end(), number);
-       it != std::sregex_iterator(); ++it) {
-    array.type.shape.push_back(std::stoll(it->str()));
+  Array array;
+  array.type.dtype = known->second;
+  std::istringstream dimensions(TRY(between(header, "'shape': (", ")")));
+  for (std::string dimension; std::getline(dimensions, dimension, ',');) {
+    if (dimension.find_first_of("0123456789") != std::string::npos) {
+      array.type.shape.push_back(std::stoll(dimension));
+    }
   }
   const Bytes data = TRY(reader.take(TRY(packed_size(array.type)), "npy data"));
   array.data.assign(data.begin(), data.end());
