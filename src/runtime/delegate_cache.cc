@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/coreml_payload.h"
+
 namespace diptych::runtime {
 
 namespace {
@@ -26,22 +28,12 @@ Result<CompiledDelegate> DelegateCache::compile(const pte::Delegate& delegate,
     return unsupported("delegate is for backend {}, diptych runs {} only", delegate.backend,
                        coreml::kBackendId);
   }
-  Bytes blob = delegate.processed.bytes();
-  std::optional<coreml::Reference> reference;
-  if (coreml::is_reference(blob)) {
-    reference = TRY(coreml::parse_reference(blob));
-    const pte::Blob* shared = pte::find_named_data(container_, reference->key);
-    if (shared == nullptr) {
-      return not_found("the delegate refers to named data \"{}\", which the file does not hold",
-                       reference->key);
-    }
-    blob = shared->bytes();
-  }
+  const CoremlPayload payload = TRY(coreml_payload(container_, delegate));
 
   std::lock_guard lock(mutex_);
-  const coreml::DelegateModel* model = TRY(model_at(blob));
-  const coreml::DelegateFunction function =
-      TRY(coreml::resolve_function(*model, method, reference ? &*reference : nullptr));
+  const coreml::DelegateModel* model = TRY(model_at(payload.blob));
+  const coreml::DelegateFunction function = TRY(
+      coreml::resolve_function(*model, method, payload.reference ? &*payload.reference : nullptr));
   CompiledDelegate compiled;
   for (const mil::Value* value : function.inputs) {
     compiled.inputs.push_back(index_of(function.function->inputs, value));

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "coreml/memory_fs.h"
 #include "pte/reader.h"
-#include "tools/coreml_payload.h"
+#include "runtime/coreml_payload.h"
 
 namespace diptych::tools {
 
@@ -66,8 +66,9 @@ Result<std::vector<Extract>> collect(const pte::Program& program,
       const pte::Delegate& delegate = method.delegates[i];
       backends.insert(delegate.backend);
       if (delegate.backend != coreml::kBackendId) continue;
-      const std::string where = partition_place(method, i);
-      const CoremlPayload payload = TRY(within(where, coreml_payload(program, delegate)));
+      const std::string where = runtime::partition_place(method, i);
+      const runtime::CoremlPayload payload =
+          TRY(within(where, runtime::coreml_payload(program, delegate)));
       std::string name = fmt::format("model_{}", extracts.size() + 1);
       if (payload.reference) {
         name = payload.reference->key;

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "pte/constant_method.h"
 #include "pte/reader.h"
-#include "tools/coreml_payload.h"
+#include "runtime/coreml_payload.h"
 
 namespace diptych::tools {
 
@@ -107,7 +107,7 @@ void summarise_functions(Bytes blob, Package& package) {
   }
 }
 
-Result<Package> read_package(const CoremlPayload& payload, std::shared_ptr<const void> owner) {
+Result<Package> read_package(const runtime::CoremlPayload& payload, std::shared_ptr<const void> owner) {
   Package package;
   if (payload.reference) package.key = payload.reference->key;
   package.bytes = payload.blob.size();
@@ -158,7 +158,7 @@ class Inspector {
     const std::vector<const pte::DelegateCall*> calls = count_instructions(method, summary);
     for (size_t i = 0; i < method.delegates.size(); ++i) {
       summary.partitions.push_back(
-          TRY(within(partition_place(method, i), partition(method, i, calls[i]))));
+          TRY(within(runtime::partition_place(method, i), partition(method, i, calls[i]))));
     }
     name_ports(summary);
     result_.methods.push_back(std::move(summary));
@@ -202,7 +202,7 @@ class Inspector {
     }
     if (delegate.backend != coreml::kBackendId) return result;
 
-    const CoremlPayload payload = TRY(coreml_payload(program_, delegate));
+    const runtime::CoremlPayload payload = TRY(runtime::coreml_payload(program_, delegate));
     result.payload = payload.reference ? Partition::Payload::Reference : Partition::Payload::Legacy;
     result.package = TRY(package_at(payload));
     const Package& package = result_.packages[*result.package];
@@ -232,7 +232,7 @@ class Inspector {
   }
 
   // The index of the package in a blob.
-  Result<size_t> package_at(const CoremlPayload& payload) {
+  Result<size_t> package_at(const runtime::CoremlPayload& payload) {
     const auto known = package_of_.find(payload.blob.data());
     if (known != package_of_.end()) return known->second;
     result_.packages.push_back(TRY(read_package(payload, owner_)));

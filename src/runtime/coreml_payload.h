@@ -7,7 +7,7 @@
 #include "coreml/delegate.h"
 #include "pte/program.h"
 
-namespace diptych::tools {
+namespace diptych::runtime {
 
 // A Core ML delegate's payload, a reference in it already followed.
 struct CoremlPayload {
@@ -22,4 +22,4 @@ Result<CoremlPayload> coreml_payload(const pte::Program& program, const pte::Del
 // "method forward, partition 2": the context of errors.
 std::string partition_place(const pte::Method& method, size_t index);
 
-}  // namespace diptych::tools
+}  // namespace diptych::runtime

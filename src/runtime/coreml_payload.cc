@@ -1,6 +1,6 @@
-#include "tools/coreml_payload.h"
+#include "runtime/coreml_payload.h"
 
-namespace diptych::tools {
+namespace diptych::runtime {
 
 Result<CoremlPayload> coreml_payload(const pte::Program& program, const pte::Delegate& delegate) {
   CoremlPayload payload{{}, delegate.processed.bytes()};
@@ -19,4 +19,4 @@ std::string partition_place(const pte::Method& method, size_t index) {
   return fmt::format("method {}, partition {}", method.name, index);
 }
 
-}  // namespace diptych::tools
+}  // namespace diptych::runtime
