@@ -88,6 +88,7 @@ AtomicFile::AtomicFile(std::string path, std::string temporary, int fd)
     : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
 
 Result<std::unique_ptr<AtomicFile>> AtomicFile::create(const std::string& path) {
+  if (path.empty()) return invalid_argument("expected the name of a file to write, found \"\"");
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     return within<std::unique_ptr<AtomicFile>>(

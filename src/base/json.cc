@@ -37,8 +37,11 @@ class Builder {
     key_ = std::move(value);
     return true;
   }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) {
-    error = fmt::format("malformed JSON at offset {}", position);
+  // `position` counts the bytes read, the offending one or the end included.
+  bool parse_error(std::size_t position, const std::string& last_token,
+                   const nlohmann::detail::exception&) {
+    error = fmt::format("malformed JSON at offset {}, near {}", position - (position > 0),
+                        dump_json(Json(last_token.substr(0, 20))));
     return false;
   }
 
@@ -97,6 +100,7 @@ tl::unexpected<Error> wrong_kind(std::string_view key, std::string_view expected
 }  // namespace
 
 Result<Json> parse_json(std::string_view text) {
+  if (text.empty()) return invalid_data("expected JSON, found an empty text");
   Builder builder;
   if (!Json::sax_parse(text, &builder)) {
     return invalid_data("{}", builder.error.empty() ? "malformed JSON" : builder.error);

@@ -31,6 +31,12 @@ Action setup_synth(CLI::App& parser);
 
 // An error of wrong usage found after parsing (options that exclude each other).
 tl::unexpected<Error> usage_error(std::string message);
+// The same result; its error, if any, is one of wrong usage.
+template <class T>
+Result<T> as_usage(Result<T> result) {
+  if (!result) return usage_error(result.error().to_string());
+  return result;
+}
 bool is_usage_error(const Error& error);
 
 }  // namespace diptych::cli

@@ -23,11 +23,12 @@ struct ExportArguments {
 Result<exporter::Options> options_from(const ExportArguments& arguments) {
   exporter::Options options = arguments.options;
   options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
-  options.embedding = TRY(exporter::embedding_from_text(arguments.embedding));
-  options.linear = TRY(exporter::linear_from_text(arguments.linear));
+  options.embedding = TRY(as_usage(exporter::embedding_from_text(arguments.embedding)));
+  options.linear = TRY(as_usage(exporter::linear_from_text(arguments.linear)));
   options.graph_breaks = !arguments.no_graph_breaks;
   options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
                                                     : passes::WeightSharing::Positional;
+  TRY(as_usage(exporter::check(options)));
   return options;
 }
 
@@ -64,8 +65,7 @@ Status run_export(const ExportArguments& arguments) {
   progress.finish();
   print_report(report,
                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  fmt::print("{}\n", arguments.output);
-  return {};
+  return write_results(arguments.output + "\n");
 }
 
 }  // namespace

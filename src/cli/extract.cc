@@ -23,12 +23,13 @@ Action setup_extract(CLI::App& parser) {
   return [arguments]() -> Status {
     const auto packages = TRY(tools::extract(arguments->model, arguments->directory));
     uint64_t bytes = 0;
+    std::string paths;
     for (const tools::ExtractedPackage& package : packages) {
       bytes += package.bytes;
-      fmt::print("{}\n", package.path);
+      paths += package.path + "\n";
     }
     fmt::print(stderr, "{} packages, {}\n", packages.size(), human_bytes(bytes));
-    return {};
+    return write_results(paths);
   };
 }
 

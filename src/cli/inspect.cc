@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <set>
 
 #include "cli/command.h"
@@ -221,13 +220,6 @@ Result<std::string> functions(const InspectArguments& a, const tools::Inspection
                               available});
 }
 
-Status print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
-    return {};
-  }
-  return fail(ErrorCode::Io, "cannot write to standard output");
-}
-
 }  // namespace
 
 Action setup_inspect(CLI::App& parser) {
@@ -244,9 +236,9 @@ Action setup_inspect(CLI::App& parser) {
       ->needs(mil);
   return [arguments]() -> Status {
     const tools::Inspection inspection = TRY(tools::inspect(arguments->model));
-    if (arguments->mil) return print(TRY(functions(*arguments, inspection)));
-    if (arguments->json) return print(dump_json(tools::to_json(inspection), 2) + "\n");
-    return print(tables(arguments->model, inspection));
+    if (arguments->mil) return write_results(TRY(functions(*arguments, inspection)));
+    if (arguments->json) return write_results(dump_json(tools::to_json(inspection), 2) + "\n");
+    return write_results(tables(arguments->model, inspection));
   };
 }
 

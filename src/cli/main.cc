@@ -1,6 +1,10 @@
 // diptych: the command line. Subcommands are listed in one table; each has its own file.
 
+#include <algorithm>
 #include <array>
+#include <cstdio>
+#include <exception>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -44,14 +48,33 @@ constexpr int kWrongUsage = 2;
 constexpr int kInterrupted = 130;  // as shells report SIGINT
 constexpr std::string_view kUsageMark = "usage: ";
 
-// "--max-context-len=5" -> "--max_context_len=5": dashes and underscores mean the same.
-std::string normalise(std::string argument) {
-  if (argument.rfind("--", 0) != 0) return argument;
-  const size_t end = std::min(argument.find('='), argument.size());
-  for (size_t i = 2; i < end; ++i) {
-    if (argument[i] == '-') argument[i] = '_';
+// The arguments as CLI11 wants them: dashes in names are underscores ("--max-context-len" means
+// "--max_context_len"), and "-E=8,0" and "--name=" are two arguments each, since CLI11 takes "=8,0"
+// for the value of the one and the next argument for that of the other.
+std::vector<std::string> normalise(int argc, char** argv) {
+  std::vector<std::string> result;
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    const bool is_long = argument.rfind("--", 0) == 0;
+    const bool is_short = !is_long && argument.size() > 2 && argument[0] == '-';
+    const size_t equals = argument.find('=');
+    const size_t end = std::min(equals, argument.size());
+    if (is_long) std::replace(argument.begin() + 2, argument.begin() + end, '-', '_');
+    if ((is_long && end + 1 == argument.size()) || (is_short && equals == 2)) {
+      result.push_back(argument.substr(0, end));
+      result.push_back(argument.substr(end + 1));
+    } else {
+      result.push_back(std::move(argument));
+    }
   }
-  return argument;
+  return result;
+}
+
+std::string command_names() {
+  std::string names;
+  for (const Command& command : kCommands)
+    names += (names.empty() ? "" : ", ") + std::string(command.name);
+  return names;
 }
 
 int main(int argc, char** argv) {
@@ -72,12 +95,25 @@ int main(int argc, char** argv) {
     parsers.push_back(parser);
   }
 
-  std::vector<std::string> arguments;
-  for (int i = argc - 1; i > 0; --i) arguments.push_back(normalise(argv[i]));
+  std::vector<std::string> arguments = normalise(argc, argv);
+  const std::string first = arguments.empty() ? "" : arguments[0];
+  constexpr std::array kGlobalOptions = {"-h", "--help", "--version"};
+  const auto is_first = [&](const char* name) { return first == name; };
+  if (std::none_of(kCommands.begin(), kCommands.end(),
+                   [&](const Command& command) { return first == command.name; }) &&
+      std::none_of(kGlobalOptions.begin(), kGlobalOptions.end(), is_first)) {
+    fmt::print(stderr, "diptych: expected a command ({}), found \"{}\"; see diptych --help\n",
+               command_names(), first);
+    return kWrongUsage;
+  }
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
     app.parse(arguments);
   } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
+    app.exit(success);
+    if (std::cout.flush()) return 0;
+    fmt::print(stderr, "diptych: cannot write to standard output\n");
+    return kFailure;
   } catch (const CLI::Error& error) {
     std::string prefix = "diptych";
     for (CLI::App* parser : app.get_subcommands()) prefix += " " + parser->get_name();
@@ -90,8 +126,13 @@ int main(int argc, char** argv) {
     const Status status = actions[i]();
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
+    if (is_usage_error(status.error())) {
+      fmt::print(stderr, "diptych {0}: {1}; see diptych {0} --help\n", kCommands[i].name,
+                 status.error().message.substr(kUsageMark.size()));
+      return kWrongUsage;
+    }
     fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, status.error().to_string());
-    return is_usage_error(status.error()) ? kWrongUsage : kFailure;
+    return kFailure;
   }
   return kWrongUsage;
 }
@@ -107,4 +148,13 @@ bool is_usage_error(const Error& error) { return error.message.rfind(kUsageMark,
 
 }  // namespace diptych::cli
 
-int main(int argc, char** argv) { return diptych::cli::main(argc, argv); }
+// Our code throws nothing, but the standard library does when memory ends, and fmt::print when
+// stderr is closed or full: neither is a reason to abort.
+int main(int argc, char** argv) {
+  try {
+    return diptych::cli::main(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "diptych: %s\n", error.what());
+    return diptych::cli::kFailure;
+  }
+}

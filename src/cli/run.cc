@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 #include "base/json.h"
 #include "cli/command.h"
@@ -29,6 +30,9 @@ struct RunArguments {
   bool has_prompt = false, has_ids = false;
 };
 
+constexpr double kMostTokens = 1e9;
+constexpr double kHighestTemperature = 1e6;
+
 std::atomic<bool> interrupted{false};
 
 // The first Ctrl-C ends generation, a second one the process.
@@ -37,6 +41,18 @@ void stop_on_interrupt() {
   action.sa_handler = [](int) { interrupted = true; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);
+}
+
+// Unlike CLI::Range, refuses "nan" and prints short limits.
+CLI::Validator number_between(double low, double high) {
+  const std::string range = fmt::format("{} to {}", low, high);
+  return {[low, high, range](const std::string& text) {
+            double value = 0;
+            const bool fits =
+                CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+            return fits ? std::string() : fmt::format("expected {}, found {}", range, text);
+          },
+          range};
 }
 
 Result<std::vector<int64_t>> parse_ids(std::string_view text) {
@@ -69,9 +85,10 @@ Status check_arguments(const RunArguments& a) {
 
 Result<engine::Numerics> numerics_from(const RunArguments& a) {
   const char* variable = std::getenv("DIPTYCH_NUMERICS");
-  if (!a.numerics.empty()) return within("--numerics", engine::numerics_from_name(a.numerics));
+  if (!a.numerics.empty())
+    return as_usage(within("--numerics", engine::numerics_from_name(a.numerics)));
   if (variable != nullptr && *variable != '\0') {
-    return within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable));
+    return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
   }
   return engine::Numerics::Precise;
 }
@@ -95,30 +112,20 @@ class Printer {
     if (!ids) decoder_.emplace(*tokenizer);
   }
 
-  void begin(const RunArguments& a, const std::vector<int64_t>& prompt) {
-    if (ids_) return;
+  Status begin(const RunArguments& a, const std::vector<int64_t>& prompt) {
+    if (ids_) return {};
     std::string text;
     for (const int64_t id : prompt) text += decoder_->add(static_cast<text::TokenId>(id));
-    show(a.has_prompt ? a.prompt : text);
+    return write_results(a.has_prompt ? a.prompt : text);
   }
-  void add(int64_t id) {
-    if (ids_) {
-      show(fmt::format("{}{}", first_ ? "" : ",", id));
-    } else {
-      show(decoder_->add(static_cast<text::TokenId>(id)));
-    }
-    first_ = false;
+  Status add(int64_t id) {
+    if (!ids_) return write_results(decoder_->add(static_cast<text::TokenId>(id)));
+    const bool first = std::exchange(first_, false);
+    return write_results(fmt::format("{}{}", first ? "" : ",", id));
   }
-  void finish() {
-    if (decoder_) show(decoder_->finish());
-    show("\n");
-  }
+  Status finish() { return write_results(decoder_ ? decoder_->finish() + "\n" : "\n"); }
 
  private:
-  void show(std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  }
   bool ids_, first_ = true;
   std::optional<text::StreamDecoder> decoder_;
 };
@@ -199,7 +206,7 @@ Status run_model(const RunArguments& a) {
   TRY(check_arguments(a));
   const auto start = std::chrono::steady_clock::now();
   auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a)), a.threads}));
-  auto session = TRY(generate::Session::create(program));
+  auto session = TRY(within(a.model, generate::Session::create(program)));
   const int64_t vocab_size = session->model().vocab_size;
 
   std::unique_ptr<text::Tokenizer> tokenizer;
@@ -224,14 +231,16 @@ Status run_model(const RunArguments& a) {
   stop_on_interrupt();
   Printer printer(tokenizer.get(), a.print_ids);
   bool begun = false;
+  Status printed;
   auto generation = generate::generate(*session, prompt, options, [&](int64_t token) {
-    if (!begun) printer.begin(a, prompt);
+    if (!begun) printed = printer.begin(a, prompt);
     begun = true;
-    printer.add(token);
-    return !interrupted;
+    if (printed) printed = printer.add(token);
+    return printed && !interrupted;
   });
-  if (begun) printer.finish();
-  statistics.generation = TRY(std::move(generation));
+  if (begun && printed) printed = printer.finish();
+  TRY(std::move(printed));
+  statistics.generation = TRY(within(a.model, std::move(generation)));
   if (a.stats == "text") print_text_statistics(statistics, *session);
   if (a.stats == "json") print_json_statistics(statistics, *session);
   warn(statistics, *session);
@@ -250,17 +259,17 @@ Action setup_run(CLI::App& parser) {
   auto* prompt = parser.add_option("-p,--prompt", a.prompt, "Text to continue");
   auto* ids = parser.add_option("--ids", a.ids, "Token ids to continue instead of a prompt: 1,2,3");
   parser.add_option("-n,--max_new_tokens", a.options.max_tokens, "Tokens to generate at most")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_between(0, kMostTokens))
       ->capture_default_str();
   auto& sampler = a.options.sampler;
   parser.add_option("--temperature", sampler.temperature, "0 is greedy; higher is more varied")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_between(0, kHighestTemperature))
       ->capture_default_str();
   parser.add_option("--top_p", sampler.top_p, "Keep the likeliest tokens up to this probability")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_between(0, 1))
       ->capture_default_str();
   parser.add_option("--top_k", sampler.top_k, "Keep the k likeliest tokens; 0 keeps all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_between(0, kMostTokens))
       ->capture_default_str();
   parser.add_option("--seed", sampler.seed, "Same seed, same text")->capture_default_str();
   parser.add_flag("--ignore_eos", a.ignore_eos, "Go on after an end-of-text token");
@@ -277,7 +286,7 @@ Action setup_run(CLI::App& parser) {
   parser.add_flag("--print_ids", a.print_ids,
                   "Print the generated ids, comma-separated, instead of text");
   parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(CLI::Range(0, 1024))
+      ->check(number_between(0, 1024))
       ->capture_default_str();
   parser.add_option("--numerics", a.numerics,
                     "typed: fp16 as declared; precise: fp32 inside (default; DIPTYCH_NUMERICS)");

@@ -40,8 +40,7 @@ Action setup_synth(CLI::App& parser) {
     progress.finish();
     fmt::print(stderr, "{:.1f} M parameters, {}\n", static_cast<double>(report.parameters) / 1e6,
                human_bytes(report.bytes));
-    fmt::print("{}\n{}\n", report.checkpoint, report.params);
-    return {};
+    return write_results(fmt::format("{}\n{}\n", report.checkpoint, report.params));
   };
 }
 

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <numeric>
+#include <system_error>
 
 namespace diptych::cli {
 
@@ -79,6 +81,14 @@ std::string Table::text() const {
     }
   }
   return out;
+}
+
+Status write_results(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
+    return {};
+  }
+  return fail(ErrorCode::Io, "cannot write to standard output: {}",
+              std::generic_category().message(errno));
 }
 
 std::string human_bytes(uint64_t bytes) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/progress.h"
 
 namespace diptych::cli {
@@ -40,6 +41,9 @@ class Table {
  private:
   std::vector<std::vector<std::string>> rows_;
 };
+
+// Writes results to stdout at once; a closed or full stdout is an error.
+Status write_results(std::string_view text);
 
 std::string human_bytes(uint64_t bytes);    // "1.2 GiB"
 std::string human_seconds(double seconds);  // "12.3 ms", "4.5 s"

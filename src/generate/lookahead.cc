@@ -25,8 +25,8 @@ Result<Lookahead> Lookahead::create(const LookaheadOptions& options,
   if (needed > function.tokens) {
     return invalid_argument(
         "lookahead with n-gram size {}, window {} and {} verifications needs {} "
-        "rows, method {} has {}",
-        n, w, g, needed, function.method, function.tokens);
+        "rows, method {} has {}; give smaller sizes or export with --input_len {}",
+        n, w, g, needed, function.method, function.tokens, needed);
   }
   return Lookahead(options, function.tokens, first);
 }

@@ -138,12 +138,15 @@ std::span<const float> Session::logits_of(const Loaded& loaded, int64_t first_ro
 Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens) {
   if (tokens.empty()) return invalid_argument("no tokens to evaluate");
   if (static_cast<int64_t>(tokens.size()) > remaining()) {
-    return invalid_argument("{} tokens do not fit: {} of {} positions are left", tokens.size(),
-                            remaining(), model_.max_context);
+    return invalid_argument(
+        "{} tokens do not fit: {} of {} positions are left; give fewer tokens or export with a "
+        "larger --max_context_len",
+        tokens.size(), remaining(), model_.max_context);
   }
   for (const int64_t token : tokens) {
     if (token < 0 || token >= model_.vocab_size) {
-      return invalid_argument("token {} is outside the vocabulary of {}", token, model_.vocab_size);
+      return invalid_argument("token {} is outside the vocabulary, expected 0 to {}", token,
+                              model_.vocab_size - 1);
     }
   }
   std::span<const float> logits;
