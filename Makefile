@@ -4,7 +4,7 @@ DIPTYCH := build/release/bin/diptych
 PROMPT ?= Once upon a time
 JOBS ?= $(shell nproc)
 
-.PHONY: help packages build demo test test-asan fuzz bench lint format clean
+.PHONY: help packages configure build demo test test-asan fuzz bench lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -18,10 +18,12 @@ help:
 packages:
 	@scripts/install-packages.sh
 
-build: packages
-	@cmake --preset release >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
-	@rm -f build-configure.log
-	@cmake --build --preset release -j $(JOBS)
+configure: packages
+	@mkdir -p build
+	@cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+
+build: configure
+	@cmake --build --preset release -j $(JOBS) --target diptych
 
 demo: build
 	@mkdir -p build/demo
@@ -29,7 +31,8 @@ demo: build
 	  --max_context_len 512 --input_len 32 -E 8,0 --linear_quantize c4w --multifunction
 	$(DIPTYCH) run build/demo/demo.pte -t demo/tokenizer.model -p "$(PROMPT)" -n 200 --seed 1
 
-test: build
+test: configure
+	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release -j $(JOBS)
 
 test-asan: packages
