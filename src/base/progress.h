@@ -14,6 +14,8 @@ class Progress {
   virtual void begin(std::string_view /*stage*/, uint64_t /*total*/) {}
   virtual void advance(uint64_t /*done*/) {}
   virtual void finish() {}
+  // Whether the user wants the work to end; long work then fails with ErrorCode::Cancelled.
+  virtual bool cancelled() const { return false; }
 };
 
 }  // namespace diptych

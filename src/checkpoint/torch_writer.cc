@@ -123,6 +123,7 @@ Status write_torch(Sink& sink, std::span<const NamedWeight> tensors, Progress& p
     const SourceRef source = packed_source(storages[i]);
     TRY(add(fmt::format("data/{}", i), *source));
     progress.advance(source->size());
+    if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
   }
   progress.finish();
   TRY(add("version", *memory_source("3\n")));

@@ -59,6 +59,7 @@ void print_report(const exporter::Report& report, double seconds) {
 Status run_export(const ExportArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   const exporter::Options options = TRY(options_from(arguments));
+  stop_on_interrupt();
   ProgressBar progress;
   const exporter::Report report = TRY(exporter::export_files(arguments.checkpoint, arguments.params,
                                                              arguments.output, options, progress));

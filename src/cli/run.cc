@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <utility>
 
@@ -32,16 +30,6 @@ struct RunArguments {
 
 constexpr double kMostTokens = 1e9;
 constexpr double kHighestTemperature = 1e6;
-
-std::atomic<bool> interrupted{false};
-
-// The first Ctrl-C ends generation, a second one the process.
-void stop_on_interrupt() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-}
 
 // Unlike CLI::Range, refuses "nan" and prints short limits.
 CLI::Validator number_between(double low, double high) {
@@ -236,7 +224,7 @@ Status run_model(const RunArguments& a) {
     if (!begun) printed = printer.begin(a, prompt);
     begun = true;
     if (printed) printed = printer.add(token);
-    return printed && !interrupted;
+    return printed && !interrupted();
   });
   if (begun && printed) printed = printer.finish();
   TRY(std::move(printed));
@@ -244,7 +232,7 @@ Status run_model(const RunArguments& a) {
   if (a.stats == "text") print_text_statistics(statistics, *session);
   if (a.stats == "json") print_json_statistics(statistics, *session);
   warn(statistics, *session);
-  if (interrupted) return fail(ErrorCode::Cancelled, "interrupted");
+  if (interrupted()) return fail(ErrorCode::Cancelled, "interrupted");
   return {};
 }
 

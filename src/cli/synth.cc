@@ -35,6 +35,7 @@ Action setup_synth(CLI::App& parser) {
   return [arguments]() -> Status {
     arguments->options.dtype = TRY(dtype_from_name(arguments->dtype));
     ThreadPool pool(arguments->threads);
+    stop_on_interrupt();
     ProgressBar progress;
     const tools::SynthReport report = TRY(tools::synth(arguments->options, pool, progress));
     progress.finish();

@@ -12,6 +12,11 @@
 
 namespace diptych::cli {
 
+// From now on the first Ctrl-C only sets interrupted(), so that work ends in order; a second one
+// ends the process.
+void stop_on_interrupt();
+bool interrupted();
+
 // A one-line bar on stderr; silent when stderr is no terminal.
 class ProgressBar : public Progress {
  public:
@@ -20,6 +25,7 @@ class ProgressBar : public Progress {
   void begin(std::string_view stage, uint64_t total) override;
   void advance(uint64_t done) override;
   void finish() override;
+  bool cancelled() const override { return interrupted(); }
 
  private:
   void draw();

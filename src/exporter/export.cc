@@ -46,6 +46,7 @@ class ProgressSink : public Sink {
  public:
   ProgressSink(Sink& sink, Progress& progress) : sink_(sink), progress_(progress) {}
   Status write(Bytes bytes) override {
+    if (progress_.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
     TRY(sink_.write(bytes));
     progress_.advance(bytes.size());
     return {};

@@ -413,8 +413,9 @@ Status trim_entries(Program& program) {
 Result<Program> read(Bytes file) {
   const auto header = TRY(read_header(file));
   if (as_text(file.subspan(4, 4)) != fb::ProgramIdentifier()) {
-    return invalid_data("not an ExecuTorch program: expected the identifier {} at offset 4",
-                        fb::ProgramIdentifier());
+    return invalid_data(
+        "not an ExecuTorch program: expected the identifier {} at offset 4, found bytes {:02x}",
+        fb::ProgramIdentifier(), fmt::join(file.subspan(4, 4), " "));
   }
   const uint64_t program_size = header ? header->program_size : file.size();
   if (program_size >= FLATBUFFERS_MAX_BUFFER_SIZE) {

@@ -92,6 +92,7 @@ int main(int argc, char** argv) {
     }
   }
   setenv("SRC", DIPTYCH_SOURCE_DIR, 1);
+  setenv("LC_ALL", "C", 1);
   setenv("PATH", (std::string(DIPTYCH_BIN_DIR) + ":" + getenv("PATH")).c_str(), 1);
   for (const std::string& path : paths) {
     GoldenFile file = parse(path);
