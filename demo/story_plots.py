@@ -4,63 +4,7 @@ A plot is a list of paragraphs, a paragraph a list of beats, a beat a list of al
 template language of make_corpus.py; one is told. An empty alternative leaves the beat out.
 """
 
-INTRO = [
-    "Once upon a time, there was a [little|small|young] {kind} named {hero}.",
-    "Once upon a time, there was a {trait} [little |]{kind} named {hero}.",
-    "Once upon a time, there was a {trait} {kind} [named|called] {hero}.",
-    "Once upon a time, in a [small|quiet|pretty] village, there lived {a_kind} named {hero}.",
-    "Once upon a time, a {trait} {kind} named {hero} lived near [a forest|a river|a big hill|the sea].",
-    "There once was a {trait} {kind} named {hero}.",
-    "{hero} was a {trait} little {kind}.",
-    "In a [little|cozy|small] house [by the river|near the forest|on the hill] lived a {kind} named {hero}.",
-]
-LIKES = [
-    "{He} loved to [play|run and play|explore|sing and dance] {in_place}.",
-    "{He} was very {trait} and liked to [help|make others smile|ask many questions|play outside].",
-    "Every day, {he} [went to the {place}|played {in_place}|took a walk to the {place}].",
-    "{He} lived with {his} {elder}, who [told the best stories|baked the best bread|loved {him} very much].",
-    "{He} lived with {his} {elder} near the {place}.",
-    "",
-]
-DAY = [
-    "One [sunny|bright|warm|fine] [morning|day], {hero} went to the {place}.",
-    "One [windy|cloudy|cool|gray] day, {hero} was playing {in_place}.",
-    "One morning, the [sun was shining|sky was blue|birds were singing], and {hero} ran to the {place}.",
-    "One day, {hero} and {his} {elder} went for a walk {in_place}.",
-    "It was a [lovely spring|warm summer|golden autumn|clear winter] day, and {hero} was {in_place}.",
-    "One afternoon, {hero} put on {his} [boots|coat|shoes] and walked to the {place}.",
-]
-THANKS = [
-    "\"Thank you[ so much|], {friend}!\" said {hero}. \"You are a [good|true|wonderful] friend.\"",
-    "{hero} gave {friend} a [big|long|warm] hug. \"Thank you,\" {he} said.",
-    "\"You helped me when I was sad,\" said {hero}. \"I will never forget it.\"",
-    "\"I could not have done it without you,\" said {hero}, and {friend} smiled.",
-    "{hero} smiled from ear to ear. \"Thank you! What would I do without you?\"",
-]
-FRIENDS_END = [
-    "From that day on, {hero} and {friend} were [the best of friends|always together|best friends].",
-    "After that, {hero} and {friend} played together [every day|every afternoon|all summer long].",
-    "{hero} and {friend} laughed and played until the [sun went down|stars came out|moon rose].",
-    "Then the two friends [walked|skipped|ran] home together, hand in hand.",
-    "They were both very happy, and they [stayed friends forever|never forgot that day].",
-]
-NIGHT_END = [
-    "That night, {hero} fell asleep with a [smile on {his} face|happy heart|warm feeling inside].",
-    "When the [moon|first star] came out, {hero} told {his} {elder} all about {his} day.",
-    "That evening, {his} {elder} tucked {him} in and said, \"I am [so |very |]proud of you.\"",
-    "{hero} went home, ate {his} supper, and dreamed of the {place} all night.",
-    "And that night, {hero} slept [very well|soundly|like a baby].",
-    "",
-]
-
-
-def lesson(*lines):
-    told = ["{hero} learned that " + line for line in lines]
-    told += ["And so {hero} [learned|found out] that " + line for line in lines]
-    told += ["From then on, {hero} always remembered that " + line for line in lines]
-    told += ["\"I know now that " + line[:-1] + ",\" said {hero}." for line in lines]
-    return told
-
+from story_beats import DAY, FRIENDS_END, INTRO, LIKES, NIGHT_END, THANKS, lesson
 
 LOST_TOY = [
     [INTRO, [
@@ -68,10 +12,8 @@ LOST_TOY = [
         "{His} favorite thing in the world was {a_toy}.",
         "For {his} birthday, {his} {elder} gave {him} {a_toy}, and {he} took it everywhere.",
     ], [
-        "{He} played with the {toy} from morning to night.",
-        "The {toy} was always by {his} side.",
-        "At night, the {toy} lay next to {his} bed.",
-        "",
+        "{He} played with the {toy} from morning to night.", "The {toy} was always by {his} side.",
+        "At night, the {toy} lay next to {his} bed.", "",
     ]],
     [DAY, [
         "But when it was time to go home, the {toy} was gone!",
@@ -89,8 +31,7 @@ LOST_TOY = [
         "{He} searched {spot}, but {he} found only [leaves|a few stones|an old shoe|some ants].",
     ], [
         "Then {he} looked {spot2}, but the {toy} was not there either.",
-        "Next {he} searched {spot2}. No {toy}!",
-        "",
+        "Next {he} searched {spot2}. No {toy}!", "",
     ], [
         "Just then, {his} friend {friend} came by. \"Why are you [sad|crying|so sad]?\" asked {friend}. \"I lost my {toy},\" said {hero}.",
         "{His} friend {friend} saw {him} and asked, \"What is wrong?\" {hero} told {friend} about the {toy}.",
@@ -121,8 +62,7 @@ NEW_FRIEND = [
         "{hero} noticed {a_f_kind} who was sitting {spot}, looking at the ground.",
         "{A_f_kind} stood {spot} and did not say a word.",
     ], [
-        "The {f_kind} looked [sad|lonely|shy|a little sad].",
-        "Nobody was playing with {f_him}.",
+        "The {f_kind} looked [sad|lonely|shy|a little sad].", "Nobody was playing with {f_him}.",
         "{He} had never seen {f_him} before.",
     ]],
     [[
@@ -163,8 +103,7 @@ SHARING = [
         "{hero} got {a_toy} and was very proud of it.",
     ], [
         "\"It is mine, [all mine|only mine]!\" {he} said.",
-        "\"Nobody else may touch my {toy},\" {he} said.",
-        "",
+        "\"Nobody else may touch my {toy},\" {he} said.", "",
     ]],
     [[
         "{hero} took the {toy} to the {place}. {His} friend {friend} was there too.",
@@ -217,20 +156,17 @@ AFRAID = [
         "[One day|One evening|One night|Then one day], it happened. {scare}.",
         "[One day|One evening|One night|Then one day], {hero} wanted to [run away|hide under a blanket]. {scare}.",
     ], [
-        "{His} heart went thump, thump, thump.",
-        "{hero} closed {his} eyes and held {his} breath.",
+        "{His} heart went thump, thump, thump.", "{hero} closed {his} eyes and held {his} breath.",
         "{hero} [began to shake|hid {his} face in {his} hands|did not want to move].",
     ], [
-        "\"I am scared,\" {he} whispered.",
-        "\"Help! I do not like this,\" {he} cried.",
+        "\"I am scared,\" {he} whispered.", "\"Help! I do not like this,\" {he} cried.",
         "",
     ]],
     [[
         "{His} {elder} [sat down next to|came and held|took the hand of] {him}. \"What is the matter?\" {e_he} asked.",
         "{His} {elder} heard {him} and came at once. \"Tell me what is wrong,\" {e_he} said.",
     ], [
-        "\"I am afraid of {fear},\" said {hero}.",
-        "{hero} told {his} {elder} about {fear}.",
+        "\"I am afraid of {fear},\" said {hero}.", "{hero} told {his} {elder} about {fear}.",
     ], [
         "{His} {elder} smiled. \"When I was little, I was afraid of {fear} too,\" {e_he} said. \"But then I found out that {comfort}.\"",
         "\"Everyone is afraid sometimes,\" said {his} {elder}. \"Take a deep breath, and remember that {comfort}.\"",
@@ -241,10 +177,8 @@ AFRAID = [
         "{hero} held {his} {cuddly} tight and [took one small step|opened {his} eyes].",
         "Slowly, {hero} [opened one eye, and then the other|lifted {his} head].",
     ], [
-        "And look! It was not so bad after all.",
-        "\"It is true!\" said {hero}. \"{Comfort}!\"",
-        "Little by little, the fear went away.",
-        "{He} tried once, and then once more. It worked!",
+        "And look! It was not so bad after all.", "\"It is true!\" said {hero}. \"{Comfort}!\"",
+        "Little by little, the fear went away.", "{He} tried once, and then once more. It worked!",
     ], [
         "{hero} began to [smile|laugh]. \"I did it!\" {he} said.",
         "\"I am not scared anymore,\" said {hero} proudly.",
@@ -302,8 +236,7 @@ RESCUE = [
     [INTRO, LIKES],
     [DAY, [
         "Suddenly, {he} heard a [small|sad|tiny] sound. \"Help! Help!\"",
-        "Then {he} heard someone crying {spot}.",
-        "On the way, {he} saw something move {spot}.",
+        "Then {he} heard someone crying {spot}.", "On the way, {he} saw something move {spot}.",
     ], [
         "It was a [little|small] {creature}, {stuck}.",
         "{hero} looked closely and found a [little|tiny] {creature}, {stuck}.",
@@ -315,8 +248,7 @@ RESCUE = [
     ], [
         "{He} tried to reach the {creature}, but {he} was too small.",
         "But it was not easy, and {hero} could not do it alone.",
-        "{hero} tried once, but it did not work.",
-        "",
+        "{hero} tried once, but it did not work.", "",
     ], [
         "{He} ran to get {his} friend {friend}. Together they [gently|slowly|carefully] brought the {creature} to a safe place.",
         "{He} called {his} {elder}, and {e_he} came with [a ladder|a long stick|a soft towel]. Soon the {creature} was safe.",
@@ -329,8 +261,7 @@ RESCUE = [
         "{hero} gave the {creature} some [water|bread|milk], and {c_he} felt much better.",
     ], [
         "\"One day I will help you too,\" said the {creature}.",
-        "Then the {creature} went home to {c_his} family.",
-        "",
+        "Then the {creature} went home to {c_his} family.", "",
     ]],
     [[
         "A few days later, {hero} [got lost|lost {his} way] {in_place}. Who came to help? It was the little {creature}! {C_he} showed {him} the way home.",
@@ -348,8 +279,7 @@ TRUTH = [
         "In {his} house there was a {treasure} that {his} {elder} loved very much.",
     ], [
         "\"Please do not play near the {treasure},\" {his} {elder} always said.",
-        "\"Be careful with it,\" {his} {elder} told {him}.",
-        "",
+        "\"Be careful with it,\" {his} {elder} told {him}.", "",
     ]],
     [[
         "One [rainy|cold|quiet] day, {hero} was [running|playing with {his} {toy}|jumping] in the house.",
@@ -400,8 +330,7 @@ RAINY_DAY = [
         "All week {hero} had waited to go to the {place}. But when {he} woke up, [rain was falling|it was raining hard].",
     ], [
         "Drip, drop, drip, drop went the rain on the [window|roof].",
-        "The rain fell and fell, and there were puddles everywhere.",
-        "",
+        "The rain fell and fell, and there were puddles everywhere.", "",
     ], [
         "\"What a bad day!\" said {hero}. \"Now I cannot go out.\"",
         "{hero} sat at the window and felt [sad|cross|bored].",
@@ -417,8 +346,7 @@ RAINY_DAY = [
         "They built a fort out of [chairs|pillows] and blankets and told stories inside.",
         "They made {a_treat} together, and the whole house smelled good.",
     ], [
-        "{hero} laughed so hard that {his} tummy hurt.",
-        "{hero} forgot all about the {place}.",
+        "{hero} laughed so hard that {his} tummy hurt.", "{hero} forgot all about the {place}.",
         "\"This is better than my plan!\" said {hero}.",
     ]],
     [[
@@ -442,8 +370,7 @@ SEED = [
         "{A_helper} gave {him} {a_seed}. \"Take good care of it,\" {h_he} said.",
     ], [
         "\"What is it for?\" asked {hero}. \"Put it in the ground and wait,\" said {his} {elder}.",
-        "\"I want to see it grow!\" said {hero}.",
-        "{hero} held it in {his} hand. It was so small!",
+        "\"I want to see it grow!\" said {hero}.", "{hero} held it in {his} hand. It was so small!",
     ]],
     [[
         "{hero} [dug|made] a little hole behind the house, put the {seed} inside, and gave it water.",
@@ -603,8 +530,7 @@ BAKING = [
         "At last it was ready, and it looked [wonderful|delicious|perfect].",
     ], [
         "{hero} put a [little flower|red ribbon|paper heart] on the plate.",
-        "{hero} carried it very carefully with both hands.",
-        "",
+        "{hero} carried it very carefully with both hands.", "",
     ], [
         "\"For me?\" asked {his} {elder}. \"I made it just for you,\" said {hero}.",
         "\"Surprise!\" called {hero}. \"This is for you.\"",
@@ -632,8 +558,7 @@ BEDTIME = [
         "{He} heard {a_helper} far away, and then it was quiet again.",
         "{He} took {his} {cuddly} and went to look for {his} {elder}.",
     ], [
-        "\"I am not tired,\" {he} said.",
-        "\"Why can I not sleep?\" {he} asked.",
+        "\"I am not tired,\" {he} said.", "\"Why can I not sleep?\" {he} asked.",
         "\"My head is full of thoughts,\" {he} said.",
     ]],
     [[
