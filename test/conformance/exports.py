@@ -43,6 +43,7 @@ RECORDINGS = {
 
 
 def cases():
+    yield "stories", "fp16", "c4w", "8,0", "multi", "unshared"
     grid = itertools.product(MODELS, ("fp16", "fp32"), ("c4w", "b4w", "none"), ("8,0", "4,32", "none"),
                              ("multi", "single"), ("breaks", "nobreaks"))
     for model, dtype, linear, embedding, mode, breaks in grid:
@@ -54,6 +55,14 @@ def cases():
         if not plain and model != "gqa_untied":
             continue
         yield model, dtype, linear, embedding, mode, breaks
+
+
+def attempt(check, *arguments):
+    """-> (accepted?, reason, result) of a checker's function."""
+    try:
+        return True, "", check(*arguments)
+    except Exception as e:  # noqa: BLE001 -- whatever a checker raises is a rejection
+        return False, f"{type(e).__name__}: {e}", None
 
 
 def run(command):
@@ -72,6 +81,9 @@ def main():
     tools = os.path.join(a.shared, "tools")
     if not os.path.isdir(golden):
         sys.exit(f"exports.py: reference data not found: {golden}")
+    sys.path.insert(0, tools)
+    import check_mlpackage
+    import check_pte
     bad = 0
     for case in cases():
         model, dtype, linear, embedding, mode, breaks = case
@@ -87,17 +99,17 @@ def main():
                        "--linear_quantize", linear, "-E", embedding, *split]
             command += ["--multifunction"] if mode == "multi" else []
             command += ["--no_graph_breaks"] if breaks == "nobreaks" else []
+            command += ["--weight_sharing", "disabled"] if breaks == "unshared" else []
             ok, why, _ = run(command)
             results = [("export", ok, why)]
             if ok:
-                ok, why, report = run([sys.executable, f"{tools}/check_pte.py", "--strict", "--extract", f"{tmp}/x", pte])
+                ok, why, report = attempt(check_pte.check, pte, 64, os.path.join(tmp, "x"), True)
                 results.append(("check_pte", ok, why))
                 packages = set()
-                if ok:
-                    for method in json.loads(report)["methods"].values():
-                        packages |= {os.path.join(tmp, "x", p["package"]) for p in method["partitions"]}
+                for method in (report or {"methods": {}})["methods"].values():
+                    packages |= {os.path.join(tmp, "x", p["package"]) for p in method["partitions"]}
                 for package in sorted(packages):
-                    ok, why, _ = run([sys.executable, f"{tools}/check_mlpackage.py", package])
+                    ok, why, _ = attempt(check_mlpackage.check, package)
                     results.append(("check_mlpackage", ok, why))
                 recording = RECORDINGS.get((model, dtype, linear, embedding)) if mode == "multi" else None
                 if recording:

@@ -2,6 +2,7 @@
 // end-to-end tests walk through.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct GoldenModel {
 };
 
 const std::vector<GoldenModel>& golden_models();
+
+// How GoogleTest names a parameter.
+inline void PrintTo(const GoldenModel& golden, std::ostream* out) { *out << golden.pte; }
 
 // How a program's logits differ from the eager model's over the golden sequences.
 struct Agreement {
