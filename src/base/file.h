@@ -19,6 +19,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   Bytes bytes() const { return bytes_; }
+  // Takes whole pages inside `range`, a part of bytes(), out of this process's resident memory;
+  // they stay in the page cache and come back when touched. For streaming through large files.
+  void release(Bytes range) const;
   const std::string& path() const { return path_; }
 
  private:

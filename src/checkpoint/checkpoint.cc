@@ -1,6 +1,7 @@
 #include "checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/file.h"
 #include "checkpoint/torch_reader.h"
@@ -58,7 +59,15 @@ Result<Checkpoint> open(Bytes bytes, std::shared_ptr<const void> owner, std::str
 
 Result<Checkpoint> open(const std::string& path) {
   const auto file = TRY(MappedFile::open(path));
-  return open(file->bytes(), file, path);
+  Checkpoint checkpoint = TRY(open(file->bytes(), file, path));
+  // Tensors are read once, in passes over the file. A tensor with two names stays one weight.
+  std::map<const Weight*, WeightRef> streamed;
+  for (auto& [name, weight] : checkpoint.tensors) {
+    WeightRef& wrapped = streamed[weight.get()];
+    if (!wrapped) wrapped = streamed_weight(weight, file);
+    weight = wrapped;
+  }
+  return checkpoint;
 }
 
 }  // namespace diptych::checkpoint

@@ -234,6 +234,33 @@ class CastWeight : public Weight {
   WeightRef source_;
 };
 
+class StreamedWeight : public Weight {
+ public:
+  StreamedWeight(WeightRef source, std::shared_ptr<const MappedFile> file)
+      : Weight(source->type()), source_(std::move(source)), file_(std::move(file)) {}
+
+  std::optional<Bytes> bytes() const override { return source_->bytes(); }
+
+ protected:
+  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
+    TRY(source_->read_rows(first, count, out));
+    const auto all = source_->bytes();
+    if (all && !is_sub_byte(dtype())) {
+      file_->release(all->subspan(static_cast<uint64_t>(first) * row_bytes(), out.size()));
+    }
+    return {};
+  }
+  Status identify(Hasher& hasher, DigestCache& cache) const override {
+    hasher.add(source_->digest(cache));
+    if (const auto all = source_->bytes()) file_->release(*all);
+    return {};
+  }
+
+ private:
+  WeightRef source_;
+  std::shared_ptr<const MappedFile> file_;
+};
+
 class RowSliceWeight : public Weight {
  public:
   RowSliceWeight(WeightRef source, int64_t first, Shape shape)
@@ -481,6 +508,10 @@ WeightRef iota_weight(TensorType type) {
 std::string generator_text(const Weight& weight) {
   const auto* generated = dynamic_cast<const GeneratedWeight*>(&weight);
   return generated ? generated->text() : "";
+}
+
+WeightRef streamed_weight(WeightRef source, std::shared_ptr<const MappedFile> file) {
+  return std::make_shared<StreamedWeight>(std::move(source), std::move(file));
 }
 
 WeightRef cast(WeightRef source, DType dtype) {

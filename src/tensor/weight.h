@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/stream.h"
 #include "tensor/type.h"
@@ -79,6 +80,9 @@ SourceRef packed_source(WeightRef weight);
 Result<WeightRef> memory_weight(TensorType type, std::vector<std::byte> packed);
 // Packed bytes inside something that `owner` keeps alive (a mapped file).
 Result<WeightRef> mapped_weight(TensorType type, Bytes packed, std::shared_ptr<const void> owner);
+// `source`, which lies in `file`, for one pass over it: pages that were read are released, so that
+// streaming through a checkpoint does not keep it resident.
+WeightRef streamed_weight(WeightRef source, std::shared_ptr<const MappedFile> file);
 // Small constants from numbers, rounded to the dtype (round to nearest even).
 WeightRef constant_ints(DType dtype, Shape shape, const std::vector<int64_t>& values);
 WeightRef constant_floats(DType dtype, Shape shape, const std::vector<double>& values);

@@ -76,6 +76,22 @@ TEST(Weight, GeneratorsAreReproducible) {
   EXPECT_EQ(generator_text(*random_weight({DType::Int8, {3}}, 7)), "random(7)");
 }
 
+TEST(Weight, StreamedWeightsReadTheSameAgain) {
+  const WeightRef random = random_weight({DType::F32, {1000, 64}}, 5);
+  const std::string path = testing::temporary_directory() + "/weight";
+  ASSERT_OK(write_file(path, *packed_source(random)));
+  const auto file = MappedFile::open(path);
+  ASSERT_OK(file);
+  const WeightRef mapped = mapped_weight(random->type(), (*file)->bytes(), *file).value();
+  const WeightRef streamed = streamed_weight(mapped, *file);
+  for (int pass = 0; pass < 2; ++pass) {
+    EXPECT_EQ(read_floats(*streamed).value(), read_floats(*random).value());
+    EXPECT_EQ(read_floats(*streamed, 333, 5).value(), read_floats(*random, 333, 5).value());
+  }
+  DigestCache cache;
+  EXPECT_EQ(streamed->digest(cache), streamed_weight(mapped, *file)->digest(cache));
+}
+
 TEST(Weight, PackedSizeMustAgree) {
   EXPECT_FALSE(memory_weight({DType::F32, {3}}, std::vector<std::byte>(11)));
 }
