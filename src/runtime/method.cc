@@ -88,11 +88,38 @@ Result<std::unique_ptr<Method::Impl>> Method::Impl::load(std::shared_ptr<Program
   return impl;
 }
 
+// Arenas are as large as their tensors reach. No planner leaves more room than the tensors take
+// when each is rounded up to a page, so a damaged file cannot ask for memory it has no use for.
+Status Method::Impl::allocate_arenas(const pte::Method& method) {
+  constexpr uint64_t kPage = 4096, kLimit = uint64_t{16} << 30;
+  std::vector<uint64_t> reach(method.arena_sizes.size()), room(method.arena_sizes.size());
+  for (const pte::EValue& value : method.values) {
+    const auto* tensor = std::get_if<pte::Tensor>(&value);
+    if (tensor == nullptr || !tensor->allocation) continue;
+    const auto [memory_id, offset] = *tensor->allocation;
+    const uint64_t size = TRY(pte::byte_size(*tensor));
+    if (memory_id >= reach.size() || size > kLimit || offset > kLimit) {
+      return invalid_data("planned memory {}+{} of arena {} does not exist", offset, size,
+                          memory_id);
+    }
+    reach[memory_id] = std::max(reach[memory_id], offset + size);
+    room[memory_id] += align_up(size, kPage) + kPage;
+    if (room[memory_id] > kLimit) {
+      return unsupported("arena {} is beyond the memory limit of {} bytes", memory_id, kLimit);
+    }
+  }
+  for (size_t i = 0; i < reach.size(); ++i) {
+    if (reach[i] > room[i]) {
+      return invalid_data("arena {} of {} bytes is larger than its tensors need", i, reach[i]);
+    }
+    arenas.push_back(TRY(ArenaMemory::allocate(reach[i])));
+  }
+  return {};
+}
+
 Status Method::Impl::place_values(const pte::Program& container, const pte::Method& method,
                                   bool wide) {
-  for (const int64_t size : method.arena_sizes) {
-    arenas.push_back(TRY(ArenaMemory::allocate(static_cast<uint64_t>(std::max<int64_t>(size, 0)))));
-  }
+  TRY(allocate_arenas(method));
   slots.resize(method.values.size());
   for (size_t i = 0; i < slots.size(); ++i) {
     const auto* tensor = std::get_if<pte::Tensor>(&method.values[i]);

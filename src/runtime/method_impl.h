@@ -56,6 +56,7 @@ struct Method::Impl {
                                             const pte::Method& method,
                                             const Program::Signature& types,
                                             DelegateCache& delegates, bool wide);
+  Status allocate_arenas(const pte::Method& method);
   Status place_values(const pte::Program& container, const pte::Method& method, bool wide);
   Status place_intermediate(const pte::Method& method, const pte::Tensor& tensor, Slot& slot);
   Status add_call(const pte::Method& method, const pte::DelegateCall& call,

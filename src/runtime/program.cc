@@ -98,7 +98,8 @@ Result<std::unique_ptr<Method>> Program::load_method(std::string_view name) {
   auto impl = within(
       fmt::format("{}: method {}", impl_->name, name),
       Method::Impl::load(shared_from_this(), method, types, impl_->delegates, impl_->wide_floats));
-  return std::unique_ptr<Method>(new Method(TRY(std::move(impl))));
+  if (!impl) return tl::unexpected(std::move(impl.error()));
+  return std::unique_ptr<Method>(new Method(std::move(*impl)));
 }
 
 }  // namespace diptych::runtime
