@@ -28,8 +28,11 @@ Result<Program::Signature> method_signature(const pte::Method& method, bool wide
     }
     return types;
   };
-  return Program::Signature{TRY(types_of(method.inputs, "input")),
-                            TRY(types_of(method.outputs, "output"))};
+  // One after the other: an early return from inside a braced list would lose what is built of it.
+  Program::Signature signature;
+  signature.inputs = TRY(types_of(method.inputs, "input"));
+  signature.outputs = TRY(types_of(method.outputs, "output"));
+  return signature;
 }
 
 Result<ArenaMemory> ArenaMemory::allocate(uint64_t size) {
