@@ -77,7 +77,8 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   mil::Program program;
   std::vector<AssembledMethod> methods;
   for (const llama::MethodSpec& spec : specs) {
-    methods.push_back({spec, TRY(llama::method_interface(params, spec.shape, options.dtype))});
+    auto interface = TRY(llama::method_interface(params, spec.shape, options.dtype));
+    methods.push_back({spec, std::move(interface)});
     program.functions.push_back(
         TRY(llama::build(params, prepared, {spec.shape, options.graph_breaks}, spec.name)));
   }

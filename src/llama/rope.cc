@@ -80,8 +80,10 @@ Result<RopeTables> rope_tables(const Params& params, int64_t max_context_len, DT
       store_as(dtype, std::sin(static_cast<double>(angle)), &sin[at]);
     }
   }
-  return RopeTables{TRY(memory_weight(type, std::move(cos))),
-                    TRY(memory_weight(type, std::move(sin)))};
+  RopeTables tables;
+  tables.cos = TRY(memory_weight(type, std::move(cos)));
+  tables.sin = TRY(memory_weight(type, std::move(sin)));
+  return tables;
 }
 
 }  // namespace diptych::llama
