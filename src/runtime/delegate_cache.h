@@ -1,25 +1,16 @@
-// The Core ML models of one program, read once, and their functions, compiled once: methods that
-// share a package share both.
+// The Core ML models of one program, each read and compiled once.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <string_view>
 #include <utility>
 
-#include "coreml/delegate.h"
-#include "engine/executable.h"
 #include "pte/program.h"
+#include "runtime/compiled_model.h"
 
 namespace diptych::runtime {
-
-// A delegate call ready to run: the compiled function, and where the call's arguments go in it.
-struct CompiledDelegate {
-  std::shared_ptr<const engine::Executable> executable;
-  // For each argument of the call, the index among the executable's inputs (outputs).
-  std::vector<size_t> inputs, outputs;
-};
 
 class DelegateCache {
  public:
@@ -28,18 +19,17 @@ class DelegateCache {
                 const engine::ExecutableOptions& options)
       : container_(container), owner_(std::move(owner)), options_(options) {}
 
-  // Callable from any thread.
-  Result<CompiledDelegate> compile(const pte::Delegate& delegate, std::string_view method);
+  // What a delegate of `method` runs. Callable from any thread.
+  Result<CompiledFunction> compile(const pte::Delegate& delegate, std::string_view method);
 
  private:
-  Result<const coreml::DelegateModel*> model_at(Bytes blob);
+  Result<std::shared_ptr<CompiledModel>> model_at(Bytes blob);
 
   const pte::Program& container_;
   std::shared_ptr<const void> owner_;
   engine::ExecutableOptions options_;
   std::mutex mutex_;
-  std::map<const std::byte*, std::unique_ptr<const coreml::DelegateModel>> models_;  // by address
-  std::map<const mil::Function*, std::shared_ptr<const engine::Executable>> executables_;
+  std::map<const std::byte*, std::shared_ptr<CompiledModel>> models_;  // by their blob's address
 };
 
 }  // namespace diptych::runtime

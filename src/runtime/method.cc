@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/plan.h"
 #include "runtime/convert.h"
 #include "runtime/method_impl.h"
 
@@ -170,43 +169,39 @@ Status Method::Impl::place_intermediate(const pte::Method& method, const pte::Te
   return {};
 }
 
-Result<Method::Impl::Argument> Method::Impl::match(int32_t value, size_t port,
-                                                   const TensorType& type, bool is_input) const {
+Status Method::Impl::match(int32_t value, const TensorType& type, bool is_input) const {
   const Slot& slot = slots[static_cast<size_t>(value)];
   if (!slot.is_tensor) return invalid_data("value {} is no tensor", value);
-  const TensorType& from = is_input ? slot.type : type;
-  const TensorType& to = is_input ? type : slot.type;
-  if (!can_pass(from, to)) {
+  if (!can_pass(is_input ? slot.type : type, is_input ? type : slot.type)) {
     return invalid_data("value {} is {} in the program, {} in the model", value,
                         to_string(slot.type), to_string(type));
   }
-  Argument argument{static_cast<size_t>(value), port, type, {}};
-  if (slot.type.dtype != type.dtype) argument.converted.resize(TRY(packed_size(type)));
-  return argument;
+  return {};
 }
 
 Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall& call,
                               DelegateCache& delegates, std::vector<bool>& ready) {
   const pte::Delegate& delegate = method.delegates[static_cast<size_t>(call.delegate)];
-  const CompiledDelegate compiled = TRY(delegates.compile(delegate, name));
-  const size_t inputs = compiled.inputs.size(), outputs = compiled.outputs.size();
+  const CompiledFunction function = TRY(delegates.compile(delegate, name));
+  DelegateCall created = TRY(DelegateCall::create(function));
+  Call added{std::move(created), {}, {}, false};
+  const size_t inputs = added.delegate.input_count(), outputs = added.delegate.output_count();
   if (call.args.size() != inputs + outputs) {
     return invalid_data("the call has {} arguments, the model {} inputs and {} outputs",
                         call.args.size(), inputs, outputs);
   }
-  Call added;
   for (size_t i = 0; i < inputs; ++i) {
     const int32_t value = call.args[i];
-    const engine::Port& port = compiled.executable->inputs()[compiled.inputs[i]];
+    const engine::Port& port = added.delegate.input(i);
     if (!ready[static_cast<size_t>(value)]) {
       return invalid_data("input {} (value {}) is read before it is written", port.name, value);
     }
-    added.inputs.push_back(
-        TRY(within("input " + port.name, match(value, compiled.inputs[i], port.type, true))));
+    TRY(within("input " + port.name, match(value, port.type, true)));
+    added.inputs.push_back(static_cast<size_t>(value));
   }
   for (size_t i = 0; i < outputs; ++i) {
     const int32_t value = call.args[inputs + i];
-    const engine::Port& port = compiled.executable->outputs()[compiled.outputs[i]];
+    const engine::Port& port = added.delegate.output(i);
     const Slot& slot = slots[static_cast<size_t>(value)];
     if (slot.data != nullptr && slot.mutable_data == nullptr) {
       return invalid_data("output {} would overwrite constant value {}", port.name, value);
@@ -214,25 +209,22 @@ Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall
     if (std::find(input_values.begin(), input_values.end(), value) != input_values.end()) {
       return invalid_data("output {} would overwrite method input {}", port.name, value);
     }
-    added.outputs.push_back(
-        TRY(within("output " + port.name, match(value, compiled.outputs[i], port.type, false))));
+    TRY(within("output " + port.name, match(value, port.type, false)));
+    added.outputs.push_back(static_cast<size_t>(value));
     ready[static_cast<size_t>(value)] = true;
   }
-  added.execution = TRY(engine::Execution::create(compiled.executable));
   calls.push_back(std::move(added));
   return {};
 }
 
 Status Method::Impl::bind_call(Call& call) {
-  for (Argument& argument : call.inputs) {
-    const void* data =
-        argument.converted.empty() ? slots[argument.value].data : argument.converted.data();
-    TRY(call.execution->bind_input(argument.port, data, argument.type));
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    const Slot& slot = slots[call.inputs[i]];
+    TRY(call.delegate.bind_input(i, slot.type, {slot.data, slot.size}));
   }
-  for (Argument& argument : call.outputs) {
-    void* data =
-        argument.converted.empty() ? slots[argument.value].mutable_data : argument.converted.data();
-    TRY(call.execution->bind_output(argument.port, data, argument.type));
+  for (size_t i = 0; i < call.outputs.size(); ++i) {
+    const Slot& slot = slots[call.outputs[i]];
+    TRY(call.delegate.bind_output(i, slot.type, {slot.mutable_data, slot.size}));
   }
   call.bound = true;
   return {};
@@ -298,19 +290,7 @@ Status Method::execute() {
   for (Impl::Call& call : impl_->calls) {
     const std::string where = fmt::format("method {}, partition {}", impl_->name, number++);
     if (!call.bound) TRY(within(where, impl_->bind_call(call)));
-    for (Impl::Argument& argument : call.inputs) {
-      if (argument.converted.empty()) continue;
-      const Impl::Slot& slot = impl_->slots[argument.value];
-      TRY(within(where, convert({slot.data, slot.size}, slot.type.dtype, argument.converted,
-                                argument.type.dtype)));
-    }
-    TRY(within(where, call.execution->run(impl_->program->threads())));
-    for (Impl::Argument& argument : call.outputs) {
-      if (argument.converted.empty()) continue;
-      const Impl::Slot& slot = impl_->slots[argument.value];
-      TRY(within(where, convert(argument.converted, argument.type.dtype,
-                                {slot.mutable_data, slot.size}, slot.type.dtype)));
-    }
+    TRY(within(where, call.delegate.run(impl_->program->threads())));
   }
   for (const Impl::PassThrough& passed : impl_->pass_throughs) {
     const Impl::Slot& slot = impl_->slots[passed.value];
@@ -322,7 +302,7 @@ Status Method::execute() {
 engine::Overflows Method::overflows() const {
   engine::Overflows total;
   for (const Impl::Call& call : impl_->calls) {
-    const engine::Overflows& part = call.execution->overflows();
+    const engine::Overflows& part = call.delegate.overflows();
     const uint64_t sum = total.count + part.count;
     if (total.count == 0) total = part;
     total.count = sum;

@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/executable.h"
 #include "runtime/delegate_cache.h"
+#include "runtime/delegate_call.h"
 #include "runtime/method.h"
 #include "runtime/program.h"
 
@@ -30,18 +30,11 @@ class ArenaMemory {
 };
 
 struct Method::Impl {
-  // One argument of a delegate call: which value it is and which port of the function it meets.
-  // `converted` holds the function's elements when its type differs from the value's.
-  struct Argument {
-    size_t value = 0;
-    size_t port = 0;
-    TensorType type;  // the function's
-    std::vector<std::byte> converted;
-  };
+  // A delegate call and the values that are its arguments.
   struct Call {
-    std::unique_ptr<engine::Execution> execution;
-    std::vector<Argument> inputs, outputs;
-    bool bound = false;  // the execution's buffers are those of the values
+    DelegateCall delegate;
+    std::vector<size_t> inputs, outputs;
+    bool bound = false;  // the delegate's buffers are those of the values
   };
   // A tensor value and where its elements are now; null until the caller binds it.
   struct Slot {
@@ -61,7 +54,8 @@ struct Method::Impl {
   Status place_intermediate(const pte::Method& method, const pte::Tensor& tensor, Slot& slot);
   Status add_call(const pte::Method& method, const pte::DelegateCall& call,
                   DelegateCache& delegates, std::vector<bool>& ready);
-  Result<Argument> match(int32_t value, size_t port, const TensorType& type, bool is_input) const;
+  // Checks that a value can be an argument of the given type.
+  Status match(int32_t value, const TensorType& type, bool is_input) const;
   Status bind_call(Call& call);
   Status check_bound() const;
 

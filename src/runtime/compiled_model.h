@@ -1,0 +1,44 @@
+// A Core ML model read from a delegate's blob, and its functions, each compiled once: the methods
+// that share a package share both.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "coreml/delegate.h"
+#include "engine/executable.h"
+
+namespace diptych::runtime {
+
+// A function ready to be called: compiled, and where a delegate call's arguments go in it.
+struct CompiledFunction {
+  std::shared_ptr<const engine::Executable> executable;
+  // For each argument of the call, the index among the executable's inputs (outputs).
+  std::vector<size_t> inputs, outputs;
+};
+
+class CompiledModel {
+ public:
+  // Reads `blob`, which `owner` keeps alive. The model and all that is compiled from it hold
+  // `owner`; weights are used where they lie.
+  static Result<std::shared_ptr<CompiledModel>> read(Bytes blob, std::shared_ptr<const void> owner,
+                                                     const engine::ExecutableOptions& options);
+
+  // The function that `method` calls, compiled unless that was done before. `reference` is that of
+  // the delegate's payload, null when the payload is the blob itself. Callable from any thread.
+  Result<CompiledFunction> function(std::string_view method, const coreml::Reference* reference);
+
+ private:
+  CompiledModel(coreml::DelegateModel model, const engine::ExecutableOptions& options)
+      : model_(std::move(model)), options_(options) {}
+
+  const coreml::DelegateModel model_;
+  const engine::ExecutableOptions options_;
+  std::mutex mutex_;
+  std::map<const mil::Function*, std::shared_ptr<const engine::Executable>> executables_;
+};
+
+}  // namespace diptych::runtime

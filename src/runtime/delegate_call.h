@@ -1,0 +1,57 @@
+// A call of a Core ML function by an ExecuTorch program: arguments in the program's order and
+// types, which may be wider than Core ML's (convert.h).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "engine/executable.h"
+#include "runtime/compiled_model.h"
+
+namespace diptych::runtime {
+
+// Mutable; one thread at a time.
+class DelegateCall {
+ public:
+  // Allocates the function's intermediate values.
+  static Result<DelegateCall> create(const CompiledFunction& function);
+
+  // The function's names and types, in the order of the call's arguments.
+  size_t input_count() const { return inputs_.size(); }
+  size_t output_count() const { return outputs_.size(); }
+  const engine::Port& input(size_t index) const;
+  const engine::Port& output(size_t index) const;
+
+  // Binds the caller's packed elements of `type`, at any address, which stay valid for the runs
+  // that follow. Used in place when the type is the function's, converted at each run otherwise;
+  // InvalidArgument when the types cannot be converted or the size is not that of the type.
+  Status bind_input(size_t index, const TensorType& type, Bytes data);
+  Status bind_output(size_t index, const TensorType& type, MutableBytes data);
+
+  // Runs the function. All arguments must be bound; values that do not fit the type they are
+  // converted to are an error.
+  Status run(ThreadPool& pool);
+
+  const engine::Overflows& overflows() const { return execution_->overflows(); }
+
+ private:
+  struct Argument {
+    size_t port = 0;                   // among the function's inputs or outputs
+    DType dtype{};                     // the caller's
+    const std::byte* data = nullptr;   // the caller's; of outputs, see `out`
+    std::byte* out = nullptr;          // the caller's, of outputs
+    uint64_t size = 0;                 // of the caller's elements, in bytes
+    std::vector<std::byte> converted;  // the function's elements, when the types differ
+  };
+
+  explicit DelegateCall(std::unique_ptr<engine::Execution> execution)
+      : execution_(std::move(execution)) {}
+
+  std::unique_ptr<engine::Execution> execution_;
+  std::vector<Argument> inputs_, outputs_;
+};
+
+}  // namespace diptych::runtime
