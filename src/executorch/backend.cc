@@ -38,6 +38,7 @@ using Code = executorch::runtime::Error;
 // which the interface does not forbid.
 struct Delegate {
   std::string method;
+  std::shared_ptr<runtime::CompiledModel> model;  // keeps it in the store
   std::mutex mutex;
   runtime::DelegateCall call;
   std::vector<ScalarStorage> scalars;  // one per input
@@ -68,7 +69,8 @@ Result<std::unique_ptr<Delegate>> load(BackendInitContext& context, FreeableBuff
   const auto function = TRY(model->function(method, reference ? &*reference : nullptr));
   auto call = TRY(runtime::DelegateCall::create(function));
   std::vector<ScalarStorage> scalars(call.input_count());
-  return std::unique_ptr<Delegate>(new Delegate{method, {}, std::move(call), std::move(scalars)});
+  return std::unique_ptr<Delegate>(
+      new Delegate{method, std::move(model), {}, std::move(call), std::move(scalars)});
 }
 
 Status run(Delegate& delegate, Span<EValue*> args) {
