@@ -4,13 +4,23 @@ DIPTYCH := build/release/bin/diptych
 PROMPT ?= Once upon a time
 JOBS ?= $(shell nproc)
 
-.PHONY: help packages configure build demo test test-asan fuzz bench lint format clean
+# Where stock ExecuTorch is: a virtual environment or a directory of packages. Empty: $VIRTUAL_ENV,
+# then the running Python.
+DIPTYCH_EXECUTORCH ?=
+# The virtual environment of the reference: stock ExecuTorch and coremltools.
+REFERENCE ?= build/reference
+
+.PHONY: help packages configure build demo test test-asan test-tsan plugin conformance \
+        conformance-smoke conformance-setup fuzz bench lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
 	@echo "make test       install packages, build, run all tests"
 	@echo "make build      $(DIPTYCH)"
 	@echo "make test-asan  the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make plugin     the backend for stock ExecuTorch; DIPTYCH_EXECUTORCH=<venv or packages>"
+	@echo "make conformance  everything against stock ExecuTorch and coremltools (sets up a venv)"
+	@echo "make test-tsan  the plug-in in four threads under ThreadSanitizer"
 	@echo "make fuzz       libFuzzer executables in build/fuzz (needs clang)"
 	@echo "make bench      micro-benchmarks"
 	@echo "make lint       clang-tidy; make format: clang-format"
@@ -38,6 +48,30 @@ test: configure
 test-asan: packages
 	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
 	@ctest --preset asan -j $(JOBS)
+
+plugin: packages
+	@mkdir -p build
+	@cmake --preset release -DDIPTYCH_PLUGIN=ON \
+	  -DDIPTYCH_EXECUTORCH=$(abspath $(DIPTYCH_EXECUTORCH)) >build/configure.log 2>&1 || \
+	  { cat build/configure.log; exit 1; }
+	@cmake --build --preset release -j $(JOBS) --target executorch_backend_coreml
+
+conformance-setup: packages
+	@scripts/setup-reference.sh $(REFERENCE)
+	@$(MAKE) --no-print-directory plugin DIPTYCH_EXECUTORCH=$(REFERENCE)
+	@cmake --build --preset release -j $(JOBS) --target diptych test_executorch
+	@ctest --preset release -R '^executorch\.'
+
+conformance: conformance-setup
+	@$(REFERENCE)/bin/python test/conformance/run.py
+
+conformance-smoke: conformance-setup
+	@$(REFERENCE)/bin/python test/conformance/run.py --smoke
+
+test-tsan: packages
+	@cmake --preset tsan -DDIPTYCH_EXECUTORCH=$(abspath $(DIPTYCH_EXECUTORCH))
+	@cmake --build --preset tsan -j $(JOBS)
+	@build/tsan/bin/test_executorch
 
 fuzz:
 	@scripts/install-packages.sh --dev

@@ -7,9 +7,9 @@ target_compile_options(diptych_flags INTERFACE
   $<IF:$<CXX_COMPILER_ID:GNU>,-Wshadow=local,-Wshadow>)
 target_include_directories(diptych_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 if(DIPTYCH_SANITIZE)
-  target_compile_options(diptych_flags INTERFACE -fsanitize=address,undefined
+  target_compile_options(diptych_flags INTERFACE -fsanitize=${DIPTYCH_SANITIZE}
                                                  -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_link_options(diptych_flags INTERFACE -fsanitize=address,undefined)
+  target_link_options(diptych_flags INTERFACE -fsanitize=${DIPTYCH_SANITIZE})
 endif()
 if(DIPTYCH_FUZZ)
   target_compile_options(diptych_flags INTERFACE -fsanitize=fuzzer-no-link)
