@@ -1,98 +1,149 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
+#include "base/cpu_count.h"
+
 namespace diptych {
 
+namespace {
+
+// How long a thread spins before it sleeps. Between two steps of a program pass some microseconds;
+// waking a sleeper takes tens of them.
+constexpr std::chrono::microseconds kSpinTime{50};
+constexpr int kSpinsPerLook = 32;
+
+// Chunks that a share is worked off in: enough that a delayed thread loses little to the others.
+constexpr int64_t kChunksPerShare = 8;
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+// Returns when value != unwanted, with the value.
+int wait_while(const std::atomic<int>& value, int unwanted) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < kSpinsPerLook; ++i) {
+      if (const int now = value.load(); now != unwanted) return now;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  int now = value.load();
+  while (now == unwanted) {
+    value.wait(now);
+    now = value.load();
+  }
+  return now;
+}
+
+}  // namespace
+
 struct ThreadPool::Impl {
-  std::mutex one_call_at_a_time;
-  std::mutex mutex;
-  std::condition_variable wake, done;
-  uint64_t generation = 0;
-  int busy = 0;
-  bool stop = false;
+  static constexpr size_t kCacheLine = 64;
+  static constexpr int kNoCall = 0, kStop = -1;
 
-  // The current call. Workers claim chunks by index.
-  const std::function<void(int64_t, int64_t)>* body = nullptr;
-  int64_t count = 0, chunk = 1;
-  std::atomic<int64_t> next{0};
+  // A thread's part of the range; others take from it when they have finished theirs.
+  struct alignas(kCacheLine) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
 
-  std::vector<std::thread> workers;
-
-  void run_chunks() {
-    for (;;) {
-      const int64_t begin = next.fetch_add(chunk, std::memory_order_relaxed);
-      if (begin >= count) return;
-      (*body)(begin, std::min(count, begin + chunk));
-    }
-  }
-
-  void worker() {
-    uint64_t seen = 0;
-    for (;;) {
-      {
-        std::unique_lock lock(mutex);
-        wake.wait(lock, [&] { return stop || generation != seen; });
-        if (stop) return;
-        seen = generation;
+  explicit Impl(int threads) : shares(static_cast<size_t>(threads)) {
+    try {
+      for (int i = 1; i < threads; ++i) {
+        workers.emplace_back([this, i] { work(static_cast<size_t>(i)); });
       }
-      run_chunks();
-      std::lock_guard lock(mutex);
-      if (--busy == 0) done.notify_one();
+    } catch (const std::system_error&) {
+      // The system gives no more threads: those there are do all shares.
     }
   }
+
+  // Works off share `own`, then what is left of the others.
+  void run_shares(size_t own) {
+    for (size_t i = 0; i < shares.size(); ++i) {
+      Share& share = shares[(own + i) % shares.size()];
+      for (;;) {
+        const int64_t begin = share.next.fetch_add(chunk, std::memory_order_relaxed);
+        if (begin >= share.end) break;
+        call.body(call.context, begin, std::min(share.end, begin + chunk));
+      }
+    }
+  }
+
+  // A worker may use the call only between entering and leaving, and only when the call is still
+  // open after it has entered: either it sees that the call was closed, or the caller sees it
+  // inside and waits.
+  void work(size_t own) {
+    int seen = kNoCall;
+    for (;;) {
+      const int number = wait_while(open, seen);
+      if (number == kStop) return;
+      seen = number;
+      if (number == kNoCall) continue;
+      inside.fetch_add(1);
+      if (open.load() == number) run_shares(own);
+      if (inside.fetch_sub(1) == 1) inside.notify_one();
+    }
+  }
+
+  std::mutex one_call_at_a_time;
+  Call call{};
+  int64_t chunk = 1;
+  std::vector<Share> shares;
+  int last_number = kNoCall;
+  alignas(kCacheLine) std::atomic<int> open{kNoCall};  // the present call's number
+  alignas(kCacheLine) std::atomic<int> inside{0};      // workers that may use the call
+  std::vector<std::thread> workers;
 };
 
-ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>()) {
-  if (threads <= 0) threads = default_threads();
-  for (int i = 1; i < threads; ++i) impl_->workers.emplace_back([this] { impl_->worker(); });
-}
+ThreadPool::ThreadPool(int threads)
+    : impl_(std::make_unique<Impl>(threads > 0 ? threads : default_threads())) {}
 
 ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard lock(impl_->mutex);
-    impl_->stop = true;
+  impl_->open.store(Impl::kStop);
+  impl_->open.notify_all();
+  for (std::thread& worker : impl_->workers) worker.join();
+}
+
+int ThreadPool::threads() const { return static_cast<int>(impl_->shares.size()); }
+
+void ThreadPool::run(const Call& call) {
+  if (call.count <= 0) return;
+  Impl& pool = *impl_;
+  const int64_t grain = std::max<int64_t>(call.grain, 1);
+  if (pool.workers.empty() || call.count <= grain) {
+    return call.body(call.context, 0, call.count);
   }
-  impl_->wake.notify_all();
-  for (auto& worker : impl_->workers) worker.join();
-}
-
-int ThreadPool::threads() const { return static_cast<int>(impl_->workers.size()) + 1; }
-
-void ThreadPool::parallel_for(int64_t count, int64_t grain,
-                              const std::function<void(int64_t, int64_t)>& body) {
-  if (count <= 0) return;
-  grain = std::max<int64_t>(grain, 1);
-  if (impl_->workers.empty() || count <= grain) return body(0, count);
-  std::lock_guard call(impl_->one_call_at_a_time);
-  {
-    std::lock_guard lock(impl_->mutex);
-    impl_->body = &body;
-    impl_->count = count;
-    // A few chunks per thread, so that a slow thread does not hold up the rest.
-    impl_->chunk = std::max(grain, (count + threads() * 4 - 1) / (threads() * 4));
-    impl_->next = 0;
-    impl_->busy = static_cast<int>(impl_->workers.size());
-    ++impl_->generation;
+  std::lock_guard lock(pool.one_call_at_a_time);
+  const int64_t chunks_wanted = threads() * kChunksPerShare;
+  pool.call = call;
+  pool.chunk = std::max(grain, (call.count + chunks_wanted - 1) / chunks_wanted);
+  // Shares are whole chunks, but for the last.
+  const int64_t chunks = (call.count + pool.chunk - 1) / pool.chunk;
+  for (int64_t i = 0; i < threads(); ++i) {
+    Impl::Share& share = pool.shares[static_cast<size_t>(i)];
+    share.next.store(chunks * i / threads() * pool.chunk, std::memory_order_relaxed);
+    share.end = std::min(call.count, chunks * (i + 1) / threads() * pool.chunk);
   }
-  impl_->wake.notify_all();
-  impl_->run_chunks();
-  std::unique_lock lock(impl_->mutex);
-  impl_->done.wait(lock, [&] { return impl_->busy == 0; });
+  pool.last_number = pool.last_number % 0x3fffffff + 1;
+  pool.open.store(pool.last_number);
+  pool.open.notify_all();
+  pool.run_shares(0);
+  pool.open.store(Impl::kNoCall);
+  for (int inside = pool.inside.load(); inside != 0;) inside = wait_while(pool.inside, inside);
 }
 
-int ThreadPool::default_threads() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
+int ThreadPool::default_threads() { return usable_cpus(); }
 
 }  // namespace diptych

@@ -1,9 +1,13 @@
 // A persistent pool that splits index ranges over threads.
+//
+// A call gives each thread a contiguous share of the range, worked off in chunks; who is done early
+// takes chunks from the others' shares. Threads that wait for the next call spin for some
+// microseconds and then sleep; a call does not wait for sleepers to wake, it does their shares.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <type_traits>
 
 namespace diptych {
 
@@ -17,16 +21,32 @@ class ThreadPool {
 
   int threads() const;
 
-  // Calls body(begin, end) on disjoint ranges that cover [0, count), at least `grain` indices each
-  // (but the last), and returns when all are done. Callable from several threads at once: calls
-  // are served one after another. Must not be called from inside a body.
-  void parallel_for(int64_t count, int64_t grain,
-                    const std::function<void(int64_t begin, int64_t end)>& body);
+  // Calls body(int64_t begin, int64_t end) on disjoint ranges that cover [0, count), at least
+  // `grain` indices each (but the last), and returns when all are done. Allocates nothing. Callable
+  // from several threads at once: calls are served one after another. Must not be called from
+  // inside a body, and a body must not throw.
+  template <class Body>
+  void parallel_for(int64_t count, int64_t grain, Body&& body) {
+    using Plain = std::remove_reference_t<Body>;
+    run({count, grain,
+         [](const void* context, int64_t begin, int64_t end) {
+           (*static_cast<Plain*>(const_cast<void*>(context)))(begin, end);
+         },
+         std::addressof(body)});
+  }
 
-  // The CPUs of this process's affinity mask.
+  // The number of CPUs to compute on: those of the affinity mask, no more than the cgroup's quota
+  // allows, and, when they are more than four, one per physical core.
   static int default_threads();
 
  private:
+  struct Call {
+    int64_t count, grain;
+    void (*body)(const void* context, int64_t begin, int64_t end);
+    const void* context;
+  };
+  void run(const Call& call);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
@@ -11,7 +10,6 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/thread_pool.h"
 #include "testing/shared_data.h"
 
 namespace diptych {
@@ -166,19 +164,6 @@ TEST(Hash, UuidHasTheFormOfVersion4) {
   other.add(std::string_view("conten"));
   other.add(std::string_view("t"));
   EXPECT_NE(uuid, uuid_from(other.digest()));
-}
-
-TEST(ThreadPool, CoversEveryIndexOnce) {
-  for (const int threads : {1, 2, 5}) {
-    ThreadPool pool(threads);
-    for (const int64_t count : {0, 1, 7, 1000}) {
-      std::vector<std::atomic<int>> hits(static_cast<size_t>(count));
-      pool.parallel_for(count, 3, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
-      });
-      for (const auto& hit : hits) ASSERT_EQ(hit.load(), 1);
-    }
-  }
 }
 
 }  // namespace
