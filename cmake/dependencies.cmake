@@ -10,10 +10,12 @@ find_package(Protobuf REQUIRED)
 find_library(PROTOBUF_LITE_ARCHIVE libprotobuf-lite.a REQUIRED)
 add_library(protobuf_lite INTERFACE)
 target_include_directories(protobuf_lite SYSTEM INTERFACE ${Protobuf_INCLUDE_DIRS})
-target_link_libraries(protobuf_lite INTERFACE Threads::Threads)
+target_link_libraries(protobuf_lite INTERFACE Threads::Threads
+  # Debian's archive is not position independent: shared libraries take the shared one.
+  $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,SHARED_LIBRARY>:protobuf-lite>)
 target_link_options(protobuf_lite INTERFACE
-  "LINKER:--whole-archive,${PROTOBUF_LITE_ARCHIVE},--no-whole-archive"
-  LINKER:--exclude-libs,libprotobuf-lite.a)
+  "$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:LINKER:--whole-archive,${PROTOBUF_LITE_ARCHIVE},--no-whole-archive>"
+  "$<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:LINKER:--exclude-libs,libprotobuf-lite.a>")
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
