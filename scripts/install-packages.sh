@@ -4,7 +4,7 @@
 #   scripts/install-packages.sh --dev      also clang, clang-format, clang-tidy (fuzz, format, lint)
 set -eu
 
-packages="g++ cmake ninja-build pkg-config protobuf-compiler libprotobuf-dev
+packages="g++ cmake ninja-build pkg-config libprotozero-dev protobuf-compiler libprotobuf-dev
   flatbuffers-compiler libflatbuffers-dev nlohmann-json3-dev libcli11-dev libfmt-dev
   libexpected-dev libsentencepiece-dev libpcre2-dev libhwy-dev libxxhash-dev zlib1g-dev
   libgtest-dev libgmock-dev libbenchmark-dev"

@@ -1,11 +1,9 @@
-#include <google/protobuf/arena.h>
-
 #include <algorithm>
 #include <unordered_set>
 
 #include "coreml/model.h"
 #include "coreml/model_support.h"
-#include "coreml/proto_types.h"
+#include "coreml/proto_reader.h"
 #include "coreml/proto_values.h"
 #include "mil/op_table.h"
 #include "mil/verify.h"
@@ -29,13 +27,12 @@ Status check_name(std::string_view name, std::string_view whose) {
 }
 
 // The parameters of an operation in an order of ours: the op table's, then alphabetical. The order
-// in the file is that of a hash map.
+// in the file means nothing.
 std::vector<std::string> parameter_order(const proto::Operation& op) {
   std::vector<std::string> rest;
-  for (const auto& input : op.inputs()) rest.push_back(input.first);
-  std::sort(rest.begin(), rest.end());
+  for (const auto& input : op.inputs) rest.emplace_back(input.first);
   std::vector<std::string> order;
-  if (const mil::OpSpec* spec = mil::find_op(op.type())) {
+  if (const mil::OpSpec* spec = mil::find_op(op.type)) {
     for (const mil::ParamSpec& param : spec->params) {
       const auto found = std::find(rest.begin(), rest.end(), param.name);
       if (found == rest.end()) continue;
@@ -53,24 +50,24 @@ class FunctionReader {
   FunctionReader(const std::string& name, const proto::Function& source, WeightFile& weights)
       : source_(source),
         weights_(weights),
-        function_(std::make_unique<mil::Function>(name, source.opset())) {}
+        function_(std::make_unique<mil::Function>(name, std::string(source.opset))) {}
 
   Result<std::unique_ptr<mil::Function>> read() {
-    const auto found = source_.block_specializations().find(source_.opset());
-    if (found == source_.block_specializations().end()) {
-      return invalid_data("no block for its opset \"{}\"", source_.opset());
+    const auto found = source_.block_specializations.find(source_.opset);
+    if (found == source_.block_specializations.end()) {
+      return invalid_data("no block for its opset \"{}\"", source_.opset);
     }
     const proto::Block& block = found->second;
     TRY(reserve_names(block));
-    for (const auto& input : source_.inputs()) {
-      TensorType type = TRY(within("input \"" + input.name() + "\"", read_type(input.type())));
-      function_->add_input(input.name(), std::move(type));
+    for (const auto& input : source_.inputs) {
+      TensorType type = TRY(within(fmt::format("input \"{}\"", input.name), read_type(input.type)));
+      function_->add_input(std::string(input.name), std::move(type));
     }
-    for (const auto& op : block.operations()) {
-      const std::string name = op.outputs().empty() ? std::string() : op.outputs(0).name();
-      TRY(within(fmt::format("operation {} \"{}\"", op.type(), name), read_operation(op)));
+    for (const auto& op : block.operations) {
+      const std::string_view name = op.outputs.empty() ? std::string_view() : op.outputs[0].name;
+      TRY(within(fmt::format("operation {} \"{}\"", op.type, name), read_operation(op)));
     }
-    for (const std::string& name : block.outputs()) {
+    for (const std::string_view name : block.outputs) {
       mil::Value* value = function_->find(name);
       if (value == nullptr) return invalid_data("output \"{}\" is not defined", name);
       function_->outputs.push_back(value);
@@ -82,47 +79,48 @@ class FunctionReader {
   // Checks that every value of the file has a name of its own, and keeps the names from being
   // given to constants that have none.
   Status reserve_names(const proto::Block& block) {
-    for (const auto& input : source_.inputs()) TRY(reserve(input.name()));
-    for (const auto& op : block.operations()) {
-      for (const auto& output : op.outputs()) TRY(reserve(output.name()));
+    for (const auto& input : source_.inputs) TRY(reserve(input.name));
+    for (const auto& op : block.operations) {
+      for (const auto& output : op.outputs) TRY(reserve(output.name));
     }
     return {};
   }
-  Status reserve(const std::string& name) {
+  Status reserve(std::string_view name) {
     TRY(check_name(name, "a value"));
-    if (!names_.insert(name).second) return invalid_data("two values are called \"{}\"", name);
+    if (!names_.emplace(name).second) return invalid_data("two values are called \"{}\"", name);
     return {};
   }
 
   Status read_operation(const proto::Operation& op) {
-    if (op.outputs().empty()) return invalid_data("it has no outputs");
-    if (op.type() == kConst) return read_const(op);
+    if (op.outputs.empty()) return invalid_data("it has no outputs");
+    if (op.type == kConst) return read_const(op);
     std::vector<mil::Operand> operands;
     for (const std::string& param : parameter_order(op)) {
-      const proto::Argument& argument = op.inputs().at(param);
+      const proto::Argument& argument = op.inputs.at(param);
       operands.push_back(TRY(within("input \"" + param + "\"", read_operand(op, param, argument))));
     }
     std::vector<std::pair<std::string, TensorType>> results;
-    for (const auto& output : op.outputs()) {
-      TensorType type = TRY(within("output \"" + output.name() + "\"", read_type(output.type())));
-      results.emplace_back(output.name(), std::move(type));
+    for (const auto& output : op.outputs) {
+      TensorType type =
+          TRY(within(fmt::format("output \"{}\"", output.name), read_type(output.type)));
+      results.emplace_back(output.name, std::move(type));
     }
-    function_->add_op(op.type(), std::move(operands), std::move(results));
+    function_->add_op(std::string(op.type), std::move(operands), std::move(results));
     return {};
   }
 
   Status read_const(const proto::Operation& op) {
-    const auto value = op.attributes().find("val");
-    if (op.outputs_size() != 1 || value == op.attributes().end()) {
+    const auto value = op.attributes.find("val");
+    if (op.outputs.size() != 1 || value == op.attributes.end()) {
       return invalid_data("expected one output and an attribute \"val\"");
     }
-    const TensorType type = TRY(read_type(op.outputs(0).type()));
-    const TensorType value_type = TRY(read_type(value->second.type()));
+    const TensorType type = TRY(read_type(op.outputs[0].type));
+    const TensorType value_type = TRY(read_type(value->second.type));
     if (type != value_type) {
       return invalid_data("declared as {}, its value is {}", to_string(type),
                           to_string(value_type));
     }
-    TRY(add_constant(op.outputs(0).name(), value->second));
+    TRY(add_constant(std::string(op.outputs[0].name), value->second));
     return {};
   }
 
@@ -130,17 +128,15 @@ class FunctionReader {
                                     const proto::Argument& argument) {
     TRY(check_name(param, "a parameter"));
     mil::Operand operand{param, {}};
-    for (const proto::Binding& binding : argument.arguments()) {
-      if (binding.has_name()) {
-        mil::Value* value = function_->find(binding.name());
-        if (value == nullptr) {
-          return invalid_data("\"{}\" is not defined before its use", binding.name());
-        }
+    for (const proto::Binding& binding : argument.arguments) {
+      if (const auto* bound = std::get_if<std::string_view>(&binding.binding)) {
+        mil::Value* value = function_->find(*bound);
+        if (value == nullptr) return invalid_data("\"{}\" is not defined before its use", *bound);
         operand.values.push_back(value);
-      } else if (binding.has_value()) {
-        std::string name = op.outputs(0).name() + "_" + param;
-        if (argument.arguments_size() > 1) name += fmt::format("_{}", operand.values.size());
-        operand.values.push_back(TRY(add_constant(free_name(name), binding.value())));
+      } else if (const auto* constant = std::get_if<proto::Value>(&binding.binding)) {
+        std::string name = fmt::format("{}_{}", op.outputs[0].name, param);
+        if (argument.arguments.size() > 1) name += fmt::format("_{}", operand.values.size());
+        operand.values.push_back(TRY(add_constant(free_name(name), *constant)));
       } else {
         return invalid_data("bound to neither a name nor a value");
       }
@@ -158,15 +154,16 @@ class FunctionReader {
   }
 
   Result<mil::Value*> add_constant(const std::string& name, const proto::Value& value) {
-    const TensorType type = TRY(read_type(value.type()));
-    if (value.has_blob_file()) {
-      return function_->add_constant(name, TRY(weights_.weight(value.blob_file().offset(), type)));
+    const TensorType type = TRY(read_type(value.type));
+    if (const auto* blob = std::get_if<proto::BlobFileValue>(&value.value)) {
+      return function_->add_constant(name, TRY(weights_.weight(blob->offset, type)));
     }
-    if (!value.has_immediate()) return invalid_data("a constant without a value");
+    const auto* immediate = std::get_if<proto::ImmediateValue>(&value.value);
+    if (immediate == nullptr) return invalid_data("a constant without a value");
     if (type.dtype == DType::String) {
-      return function_->add_string(name, TRY(read_immediate_string(value.immediate(), type)));
+      return function_->add_string(name, TRY(read_immediate_string(*immediate, type)));
     }
-    return function_->add_constant(name, TRY(read_immediate(value.immediate(), type)));
+    return function_->add_constant(name, TRY(read_immediate(*immediate, type)));
   }
 
   const proto::Function& source_;
@@ -176,26 +173,25 @@ class FunctionReader {
 };
 
 // Compares the features of a description with the values of the function, by name.
-template <class Features>
-Status check_features(const Features& features, const std::vector<mil::Value*>& values,
-                      std::string_view side) {
+Status check_features(const std::vector<proto::FeatureDescription>& features,
+                      const std::vector<mil::Value*>& values, std::string_view side) {
   std::map<std::string_view, const mil::Value*> by_name;
   for (const mil::Value* value : values) by_name.emplace(value->name, value);
-  if (static_cast<size_t>(features.size()) != values.size()) {
+  if (features.size() != values.size()) {
     return invalid_data("the description has {} {}s, the function {}", features.size(), side,
                         values.size());
   }
   for (const auto& feature : features) {
-    const auto found = by_name.find(feature.name());
+    const auto found = by_name.find(feature.name);
     if (found == by_name.end()) {
       return invalid_data("{} \"{}\" of the description is not one of the function", side,
-                          feature.name());
+                          feature.name);
     }
-    const TensorType type = TRY(within(fmt::format("{} \"{}\"", side, feature.name()),
-                                       read_feature_type(feature.type().multi_array())));
+    const TensorType type = TRY(within(fmt::format("{} \"{}\"", side, feature.name),
+                                       read_feature_type(feature.type.multi_array)));
     if (type != found->second->type) {
-      return invalid_data("{} \"{}\": the description says {}, the function {}", side,
-                          feature.name(), to_string(type), to_string(found->second->type));
+      return invalid_data("{} \"{}\": the description says {}, the function {}", side, feature.name,
+                          to_string(type), to_string(found->second->type));
     }
     by_name.erase(found);
   }
@@ -206,14 +202,14 @@ Status check_features(const Features& features, const std::vector<mil::Value*>& 
 template <class Description>
 Status add_function(const std::string& name, const Description& description,
                     const proto::Program& source, WeightFile& weights, Model& model) {
-  const auto found = source.functions().find(name);
-  if (found == source.functions().end()) {
+  const auto found = source.functions.find(name);
+  if (found == source.functions.end()) {
     return invalid_data("the description lists the function \"{}\", the program lacks it", name);
   }
   const std::string where = "function \"" + name + "\"";
   auto function = TRY(within(where, FunctionReader(name, found->second, weights).read()));
-  TRY(within(where, check_features(description.input(), function->inputs, "input")));
-  TRY(within(where, check_features(description.output(), function->outputs, "output")));
+  TRY(within(where, check_features(description.input, function->inputs, "input")));
+  TRY(within(where, check_features(description.output, function->outputs, "output")));
   model.program.functions.push_back(std::move(function));
   return {};
 }
@@ -225,42 +221,38 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights) {
     return invalid_data("a model file of {} bytes, at most {} are possible", mlmodel.size(),
                         INT32_MAX);
   }
-  google::protobuf::Arena arena;
-  auto* source = google::protobuf::Arena::CreateMessage<proto::Model>(&arena);
-  if (!source->ParseFromArray(mlmodel.data(), static_cast<int>(mlmodel.size()))) {
-    return invalid_data("not a Core ML model: malformed, cut off or nested too deeply");
-  }
-  TRY(check_supported(*source));
+  const proto::Model source = TRY(read_proto(mlmodel));
+  TRY(check_supported(source));
 
-  const proto::ModelDescription& description = source->description();
-  const proto::Program& program = source->ml_program();
+  const proto::ModelDescription& description = source.description;
+  const proto::Program& program = source.ml_program;
   Model model;
-  model.specification_version = source->specification_version();
-  model.multifunction = !description.functions().empty();
-  const int described = model.multifunction ? description.functions_size() : 1;
-  if (static_cast<size_t>(described) != program.functions().size()) {
+  model.specification_version = source.specification_version;
+  model.multifunction = !description.functions.empty();
+  const size_t described = model.multifunction ? description.functions.size() : 1;
+  if (described != program.functions.size()) {
     return invalid_data("the description is of {} functions, the program has {}", described,
-                        program.functions().size());
+                        program.functions.size());
   }
   if (model.multifunction) {
     std::unordered_set<std::string_view> names;
-    for (const auto& function : description.functions()) {
-      TRY(check_name(function.name(), "a function"));
-      if (!names.insert(function.name()).second) {
-        return invalid_data("the function \"{}\" is described twice", function.name());
+    for (const auto& function : description.functions) {
+      TRY(check_name(function.name, "a function"));
+      if (!names.insert(function.name).second) {
+        return invalid_data("the function \"{}\" is described twice", function.name);
       }
-      TRY(add_function(function.name(), function, program, weights, model));
+      TRY(add_function(std::string(function.name), function, program, weights, model));
     }
-    model.default_function = description.default_function_name();
+    model.default_function = description.default_function_name;
     if (model.program.find(model.default_function) == nullptr) {
       return invalid_data("the default function \"{}\" does not exist", model.default_function);
     }
   } else {
-    model.default_function = program.functions().begin()->first;
+    model.default_function = program.functions.begin()->first;
     TRY(check_name(model.default_function, "a function"));
     TRY(add_function(model.default_function, description, program, weights, model));
   }
-  for (const auto& entry : description.metadata().user_defined()) {
+  for (const auto& entry : description.metadata.user_defined) {
     model.metadata.emplace(entry.first, entry.second);
   }
   TRY(mil::verify(model.program, /*allow_unknown=*/true));

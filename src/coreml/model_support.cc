@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
-#include "coreml/proto_types.h"
 #include "coreml/proto_values.h"
 
 namespace diptych::coreml {
@@ -22,112 +22,68 @@ constexpr size_t kMaxItems = 1000;
 constexpr std::array<std::string_view, 3> kStateOps = {"coreml_update_state", "read_state",
                                                        "write_state"};
 
-std::string_view kind_name(proto::Model::KindCase kind) {
-  using proto::Model;
-  switch (kind) {
-    case Model::kMlProgram:
-      return "ML Program";
-    case Model::kPipelineClassifier:
-      return "pipeline classifier";
-    case Model::kPipelineRegressor:
-      return "pipeline regressor";
-    case Model::kPipeline:
-      return "pipeline";
-    case Model::kGlmRegressor:
-      return "GLM regressor";
-    case Model::kSupportVectorRegressor:
-      return "support vector regressor";
-    case Model::kTreeEnsembleRegressor:
-      return "tree ensemble regressor";
-    case Model::kNeuralNetworkRegressor:
-      return "neural network regressor";
-    case Model::kBayesianProbitRegressor:
-      return "Bayesian probit regressor";
-    case Model::kGlmClassifier:
-      return "GLM classifier";
-    case Model::kSupportVectorClassifier:
-      return "support vector classifier";
-    case Model::kTreeEnsembleClassifier:
-      return "tree ensemble classifier";
-    case Model::kNeuralNetworkClassifier:
-      return "neural network classifier";
-    case Model::kKNearestNeighborsClassifier:
-      return "k-nearest-neighbours classifier";
-    case Model::kNeuralNetwork:
-      return "neural network";
-    case Model::kItemSimilarityRecommender:
-      return "item similarity recommender";
-    case Model::kCustomModel:
-      return "custom model";
-    case Model::kLinkedModel:
-      return "linked model";
-    case Model::kClassConfidenceThresholding:
-      return "class confidence thresholding";
-    case Model::kOneHotEncoder:
-      return "one-hot encoder";
-    case Model::kImputer:
-      return "imputer";
-    case Model::kFeatureVectorizer:
-      return "feature vectorizer";
-    case Model::kDictVectorizer:
-      return "dictionary vectorizer";
-    case Model::kScaler:
-      return "scaler";
-    case Model::kCategoricalMapping:
-      return "categorical mapping";
-    case Model::kNormalizer:
-      return "normalizer";
-    case Model::kArrayFeatureExtractor:
-      return "array feature extractor";
-    case Model::kNonMaximumSuppression:
-      return "non-maximum suppression";
-    case Model::kIdentity:
-      return "identity";
-    case Model::kTextClassifier:
-      return "text classifier";
-    case Model::kWordTagger:
-      return "word tagger";
-    case Model::kVisionFeaturePrint:
-      return "vision feature print";
-    case Model::kSoundAnalysisPreprocessing:
-      return "sound analysis preprocessing";
-    case Model::kGazetteer:
-      return "gazetteer";
-    case Model::kWordEmbedding:
-      return "word embedding";
-    case Model::kAudioFeaturePrint:
-      return "audio feature print";
-    case Model::kSerializedModel:
-      return "serialized model";
-    case Model::KIND_NOT_SET:
-      break;
-  }
-  return "of unknown kind";
-}
+struct KindName {
+  uint32_t field;
+  std::string_view name;
+};
 
-std::string_view feature_kind(const proto::FeatureType& type) {
-  using proto::FeatureType;
-  switch (type.type_case()) {
-    case FeatureType::kInt64:
-      return "an int64 feature";
-    case FeatureType::kDouble:
-      return "a double feature";
-    case FeatureType::kString:
-      return "a string feature";
-    case FeatureType::kImage:
-      return "an image feature";
-    case FeatureType::kDictionary:
-      return "a dictionary feature";
-    case FeatureType::kSequence:
-      return "a sequence feature";
-    case FeatureType::kState:
-      return "a state feature";
-    case FeatureType::kMultiArray:
-      return {};
-    case FeatureType::TYPE_NOT_SET:
-      break;
+// The kinds of model but ML Program, by their field of Model.
+constexpr std::array kKindNames = {
+    KindName{200, "pipeline classifier"},
+    KindName{201, "pipeline regressor"},
+    KindName{202, "pipeline"},
+    KindName{300, "GLM regressor"},
+    KindName{301, "support vector regressor"},
+    KindName{302, "tree ensemble regressor"},
+    KindName{303, "neural network regressor"},
+    KindName{304, "Bayesian probit regressor"},
+    KindName{400, "GLM classifier"},
+    KindName{401, "support vector classifier"},
+    KindName{402, "tree ensemble classifier"},
+    KindName{403, "neural network classifier"},
+    KindName{404, "k-nearest-neighbours classifier"},
+    KindName{500, "neural network"},
+    KindName{501, "item similarity recommender"},
+    KindName{555, "custom model"},
+    KindName{556, "linked model"},
+    KindName{560, "class confidence thresholding"},
+    KindName{600, "one-hot encoder"},
+    KindName{601, "imputer"},
+    KindName{602, "feature vectorizer"},
+    KindName{603, "dictionary vectorizer"},
+    KindName{604, "scaler"},
+    KindName{606, "categorical mapping"},
+    KindName{607, "normalizer"},
+    KindName{609, "array feature extractor"},
+    KindName{610, "non-maximum suppression"},
+    KindName{900, "identity"},
+    KindName{2000, "text classifier"},
+    KindName{2001, "word tagger"},
+    KindName{2002, "vision feature print"},
+    KindName{2003, "sound analysis preprocessing"},
+    KindName{2004, "gazetteer"},
+    KindName{2005, "word embedding"},
+    KindName{2006, "audio feature print"},
+    KindName{3000, "serialized model"},
+};
+
+// The kinds of features but arrays, by their field of FeatureType.
+constexpr std::array kFeatureNames = {
+    KindName{proto::FeatureType::kInt64, "an int64 feature"},
+    KindName{proto::FeatureType::kDouble, "a double feature"},
+    KindName{proto::FeatureType::kString, "a string feature"},
+    KindName{proto::FeatureType::kImage, "an image feature"},
+    KindName{proto::FeatureType::kDictionary, "a dictionary feature"},
+    KindName{proto::FeatureType::kSequence, "a sequence feature"},
+    KindName{proto::FeatureType::kState, "a state feature"},
+};
+
+std::string_view name_of(uint32_t field, std::span<const KindName> names,
+                         std::string_view otherwise) {
+  for (const KindName& entry : names) {
+    if (entry.field == field) return entry.name;
   }
-  return "a feature of unknown kind";
+  return otherwise;
 }
 
 // A name as findings show it. They repeat names, so a hostile one must not be long.
@@ -137,27 +93,22 @@ std::string_view shown(std::string_view name) { return name.substr(0, 100); }
 class Finder {
  public:
   void model(const proto::Model& model) {
-    const int32_t specification = model.specification_version();
+    const int32_t specification = model.specification_version;
     if (specification < kMinSpecification || specification > kMaxSpecification) {
       add("specification version {} (supported: {} to {})", specification, kMinSpecification,
           kMaxSpecification);
     }
-    if (model.is_updatable()) add("an updatable model");
-    const proto::ModelDescription& description = model.description();
+    if (model.is_updatable) add("an updatable model");
+    const proto::ModelDescription& description = model.description;
     features(description, "the model");
-    for (const auto& function : description.functions()) {
-      features(function, fmt::format("function \"{}\"", shown(function.name())));
+    for (const auto& function : description.functions) {
+      features(function, fmt::format("function \"{}\"", shown(function.name)));
     }
-    if (model.ml_program().version() != kProgramVersion) {
-      add("program version {} (supported: {})", model.ml_program().version(), kProgramVersion);
+    if (model.ml_program.version != kProgramVersion) {
+      add("program version {} (supported: {})", model.ml_program.version, kProgramVersion);
     }
-    // Sorted: the order of a protobuf map is not deterministic.
-    std::vector<std::string> names;
-    for (const auto& entry : model.ml_program().functions()) names.push_back(entry.first);
-    std::sort(names.begin(), names.end());
-    for (const std::string& name : names) {
-      function(model.ml_program().functions().at(name),
-               fmt::format("function \"{}\"", shown(name)));
+    for (const auto& [name, function] : model.ml_program.functions) {
+      this->function(function, fmt::format("function \"{}\"", shown(name)));
     }
   }
 
@@ -174,61 +125,66 @@ class Finder {
   // A ModelDescription or FunctionDescription.
   template <class Description>
   void features(const Description& description, const std::string& where) {
-    for (const auto& feature : description.input()) this->feature(feature, where + ", input");
-    for (const auto& feature : description.output()) this->feature(feature, where + ", output");
-    for (const auto& feature : description.state()) {
-      add("{}: state \"{}\"", where, shown(feature.name()));
+    for (const auto& feature : description.input) this->feature(feature, where + ", input");
+    for (const auto& feature : description.output) this->feature(feature, where + ", output");
+    for (const auto& feature : description.state) {
+      add("{}: state \"{}\"", where, shown(feature.name));
     }
   }
 
   void feature(const proto::FeatureDescription& feature, const std::string& where) {
-    const std::string_view kind = feature_kind(feature.type());
-    const proto::ArrayFeatureType& array = feature.type().multi_array();
-    if (!kind.empty()) add("{} \"{}\": {}", where, shown(feature.name()), kind);
-    if (array.has_enumerated_shapes())
-      add("{} \"{}\": enumerated shapes", where, shown(feature.name()));
-    if (array.has_shape_range()) add("{} \"{}\": a range of shapes", where, shown(feature.name()));
-    if (feature.type().is_optional())
-      add("{} \"{}\": an optional feature", where, shown(feature.name()));
+    const auto found = [&](std::string_view what) {
+      add("{} \"{}\": {}", where, shown(feature.name), what);
+    };
+    if (feature.type.type != proto::FeatureType::kMultiArray) {
+      found(name_of(feature.type.type, kFeatureNames, "a feature of unknown kind"));
+    }
+    const uint32_t flexibility = feature.type.multi_array.flexibility;
+    if (flexibility == proto::ArrayFeatureType::kEnumeratedShapes) found("enumerated shapes");
+    if (flexibility == proto::ArrayFeatureType::kShapeRange) found("a range of shapes");
+    if (feature.type.is_optional) found("an optional feature");
   }
 
   void function(const proto::Function& function, const std::string& where) {
-    if (function.opset() != kOpset) {
-      add("{}: opset \"{}\" (supported: {})", where, shown(function.opset()), kOpset);
+    if (function.opset != kOpset) {
+      add("{}: opset \"{}\" (supported: {})", where, shown(function.opset), kOpset);
     }
-    for (const auto& input : function.inputs()) value_type(input, where + ", input");
-    const auto block = function.block_specializations().find(function.opset());
-    if (block == function.block_specializations().end()) return;
-    for (const auto& op : block->second.operations()) operation(op, where);
+    for (const auto& input : function.inputs) value_type(input, where + ", input");
+    const auto block = function.block_specializations.find(function.opset);
+    if (block == function.block_specializations.end()) return;
+    for (const auto& op : block->second.operations) operation(op, where);
   }
 
   void operation(const proto::Operation& op, const std::string& function) {
     const std::string where =
-        fmt::format("{}, operation {} \"{}\"", function, shown(op.type()),
-                    op.outputs().empty() ? std::string_view() : shown(op.outputs(0).name()));
-    if (!op.blocks().empty()) add("{}: nested blocks", where);
-    if (std::find(kStateOps.begin(), kStateOps.end(), op.type()) != kStateOps.end()) {
+        fmt::format("{}, operation {} \"{}\"", function, shown(op.type),
+                    op.outputs.empty() ? std::string_view() : shown(op.outputs[0].name));
+    if (op.has_blocks) add("{}: nested blocks", where);
+    if (std::find(kStateOps.begin(), kStateOps.end(), op.type) != kStateOps.end()) {
       add("{}: state", where);
     }
-    for (const auto& output : op.outputs()) value_type(output, where + ", output");
-    for (const auto& attribute : op.attributes()) value(attribute.second, where);
-    for (const auto& input : op.inputs()) {
-      for (const auto& binding : input.second.arguments()) value(binding.value(), where);
+    for (const auto& output : op.outputs) value_type(output, where + ", output");
+    for (const auto& attribute : op.attributes) value(attribute.second, where);
+    for (const auto& input : op.inputs) {
+      for (const auto& binding : input.second.arguments) {
+        if (const auto* bound = std::get_if<proto::Value>(&binding.binding)) value(*bound, where);
+      }
     }
   }
 
   void value_type(const proto::NamedValueType& value, const std::string& where) {
-    const std::string_view kind = non_tensor_kind(value.type());
-    if (!kind.empty()) add("{} \"{}\": type {}", where, shown(value.name()), kind);
-    if (has_unknown_dimension(value.type())) {
-      add("{} \"{}\": a dimension that is not fixed", where, shown(value.name()));
+    const std::string_view kind = non_tensor_kind(value.type);
+    if (!kind.empty()) add("{} \"{}\": type {}", where, shown(value.name), kind);
+    if (has_unknown_dimension(value.type)) {
+      add("{} \"{}\": a dimension that is not fixed", where, shown(value.name));
     }
   }
 
   void value(const proto::Value& value, const std::string& where) {
-    if (value.has_blob_file() && value.blob_file().file_name() != kWeightFileName) {
-      add("{}: constant in the file \"{}\" (supported: {})", where,
-          shown(value.blob_file().file_name()), kWeightFileName);
+    const auto* blob = std::get_if<proto::BlobFileValue>(&value.value);
+    if (blob != nullptr && blob->file_name != kWeightFileName) {
+      add("{}: constant in the file \"{}\" (supported: {})", where, shown(blob->file_name),
+          kWeightFileName);
     }
   }
 };
@@ -236,11 +192,10 @@ class Finder {
 }  // namespace
 
 Status check_supported(const proto::Model& model) {
-  if (!model.has_ml_program()) {
+  if (model.kind != proto::Model::kMlProgram) {
+    const std::string_view name = name_of(model.kind, kKindNames, "");
     return unsupported("a Core ML model {}, expected an ML Program",
-                       model.kind_case() == proto::Model::KIND_NOT_SET
-                           ? std::string(kind_name(model.kind_case()))
-                           : fmt::format("of kind \"{}\"", kind_name(model.kind_case())));
+                       name.empty() ? "of unknown kind" : fmt::format("of kind \"{}\"", name));
   }
   Finder finder;
   finder.model(model);

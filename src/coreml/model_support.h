@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "model.pb.h"
+#include "coreml/proto.h"
 
 namespace diptych::coreml {
 

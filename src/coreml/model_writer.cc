@@ -1,44 +1,66 @@
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
+#include <map>
+#include <protozero/pbf_writer.hpp>
 #include <unordered_set>
 
 #include "coreml/model.h"
-#include "coreml/proto_types.h"
 #include "coreml/proto_values.h"
 
 namespace diptych::coreml {
 
 namespace {
 
+using protozero::pbf_writer;
+
+// Fields are written in the order of their numbers and the entries of maps in the order of their
+// keys, so that equal models are equal bytes.
+
+void write_text(pbf_writer& out, uint32_t field, std::string_view text) {
+  out.add_string(field, text.data(), text.size());
+}
+
+void write_named_type(const mil::Value& value, pbf_writer out) {
+  write_text(out, proto::NamedValueType::kName, value.name);
+  write_type(value.type, pbf_writer(out, proto::NamedValueType::kType));
+}
+
 // Writes the values and operations of one function.
 class FunctionWriter {
  public:
-  FunctionWriter(const mil::Function& function, WeightFileBuilder& weights, proto::Function* out)
-      : function_(function), weights_(weights), out_(out) {}
+  FunctionWriter(const mil::Function& function, WeightFileBuilder& weights)
+      : function_(function), weights_(weights) {}
 
-  Status write() {
-    out_->set_opset(function_.opset);
-    block_ = &(*out_->mutable_block_specializations())[function_.opset];
-    for (const mil::Value* input : function_.inputs) declare(*input, out_->add_inputs());
+  // The fields of a Function.
+  Result<std::string> write() {
+    std::string bytes;
+    pbf_writer out(bytes);
+    for (const mil::Value* input : function_.inputs) {
+      write_named_type(*input, pbf_writer(out, proto::Function::kInputs));
+    }
+    write_text(out, proto::Function::kOpset, function_.opset);
+    {
+      pbf_writer entry(out, proto::Function::kBlockSpecializations);
+      write_text(entry, proto::kKey, function_.opset);
+      TRY(write_block(pbf_writer(entry, proto::kValue)));
+    }  // now complete
+    return bytes;
+  }
+
+ private:
+  Status write_block(pbf_writer block) {
+    for (const mil::Value* output : function_.outputs) {
+      write_text(block, proto::Block::kOutputs, output->name);
+    }
     for (const auto& op : function_.ops) {
       TRY(within(fmt::format("operation {} \"{}\"", op->type, op->result()->name),
-                 write_operation(*op)));
+                 write_operation(*op, block)));
     }
     for (const mil::Value* output : function_.outputs) {
-      if (output->is_constant()) TRY(write_const(*output));
-      block_->add_outputs(output->name);
+      if (output->is_constant()) TRY(write_const(*output, block));
     }
     return {};
   }
 
- private:
-  static void declare(const mil::Value& value, proto::NamedValueType* out) {
-    out->set_name(value.name);
-    write_type(value.type, out->mutable_type());
-  }
-
-  Status write_operation(const mil::Op& op) {
+  Status write_operation(const mil::Op& op, pbf_writer& block) {
     if (op.type.find('.') != op.type.npos) {
       return invalid_argument(
           "not an operation of Core ML; write the program before passes that "
@@ -46,85 +68,105 @@ class FunctionWriter {
     }
     // Core ML wants the constants of these in place, those of all others as operations.
     const bool in_place = op.type.starts_with("constexpr_");
+    std::map<std::string_view, const mil::Operand*> inputs;
     for (const mil::Operand& operand : op.operands) {
+      inputs.emplace(operand.param, &operand);
       for (const mil::Value* value : operand.values) {
-        if (value->is_constant() && !in_place) TRY(write_const(*value));
+        if (value->is_constant() && !in_place) TRY(write_const(*value, block));
       }
     }
-    proto::Operation* out = block_->add_operations();
-    out->set_type(op.type);
-    for (const mil::Operand& operand : op.operands) {
-      proto::Argument& argument = (*out->mutable_inputs())[operand.param];
-      for (const mil::Value* value : operand.values) {
-        proto::Binding* binding = argument.add_arguments();
+    pbf_writer out(block, proto::Block::kOperations);
+    write_text(out, proto::Operation::kType, op.type);
+    for (const auto& [param, operand] : inputs) {
+      pbf_writer entry(out, proto::Operation::kInputs);
+      write_text(entry, proto::kKey, param);
+      pbf_writer argument(entry, proto::kValue);
+      for (const mil::Value* value : operand->values) {
+        pbf_writer binding(argument, proto::Argument::kArguments);
         if (value->is_constant() && in_place) {
-          TRY(write_contents(*value, binding->mutable_value()));
+          TRY(write_contents(*value, pbf_writer(binding, proto::Binding::kValue)));
         } else {
-          binding->set_name(value->name);
+          write_text(binding, proto::Binding::kName, value->name);
         }
       }
     }
-    for (const mil::Value* result : op.results) declare(*result, out->add_outputs());
-    write_string(op.result()->name, &(*out->mutable_attributes())["name"]);
+    for (const mil::Value* result : op.results) {
+      write_named_type(*result, pbf_writer(out, proto::Operation::kOutputs));
+    }
+    write_name(op.result()->name, out);
     return {};
   }
 
   // The operation that defines a constant, unless it is there already.
-  Status write_const(const mil::Value& value) {
+  Status write_const(const mil::Value& value, pbf_writer& block) {
     if (!written_.insert(&value).second) return {};
-    proto::Operation* out = block_->add_operations();
-    out->set_type("const");
-    declare(value, out->add_outputs());
-    write_string(value.name, &(*out->mutable_attributes())["name"]);
+    pbf_writer out(block, proto::Block::kOperations);
+    write_text(out, proto::Operation::kType, "const");
+    write_named_type(value, pbf_writer(out, proto::Operation::kOutputs));
+    write_name(value.name, out);
+    pbf_writer entry(out, proto::Operation::kAttributes);
+    write_text(entry, proto::kKey, "val");
     return within("constant \"" + value.name + "\"",
-                  write_contents(value, &(*out->mutable_attributes())["val"]));
+                  write_contents(value, pbf_writer(entry, proto::kValue)));
   }
 
-  Status write_contents(const mil::Value& value, proto::Value* out) {
+  // The attribute "name" of an operation.
+  static void write_name(std::string_view name, pbf_writer& op) {
+    pbf_writer entry(op, proto::Operation::kAttributes);
+    write_text(entry, proto::kKey, "name");
+    write_string(name, pbf_writer(entry, proto::kValue));
+  }
+
+  Status write_contents(const mil::Value& value, pbf_writer out) {
     if (!value.weight) {
-      write_string(value.text, out);
+      write_string(value.text, std::move(out));
       return {};
     }
-    if (!belongs_in_weight_file(*value.weight)) return write_immediate(value.weight, out);
-    write_blob(value.type, TRY(weights_.add(value.weight)), out);
+    if (!belongs_in_weight_file(*value.weight)) {
+      return write_immediate(value.weight, std::move(out));
+    }
+    write_blob(value.type, TRY(weights_.add(value.weight)), std::move(out));
     return {};
   }
 
   const mil::Function& function_;
   WeightFileBuilder& weights_;
-  proto::Function* out_;
-  proto::Block* block_ = nullptr;
   std::unordered_set<const mil::Value*> written_;
 };
 
-Status write_feature(const mil::Value& value, proto::FeatureDescription* out) {
-  out->set_name(value.name);
+Status write_feature(const mil::Value& value, pbf_writer out) {
+  write_text(out, proto::FeatureDescription::kName, value.name);
+  pbf_writer type(out, proto::FeatureDescription::kType);
   return within("\"" + value.name + "\"",
-                write_feature_type(value.type, out->mutable_type()->mutable_multi_array()));
+                write_feature_type(value.type, pbf_writer(type, proto::FeatureType::kMultiArray)));
 }
 
-// The interface of a function, into a ModelDescription or FunctionDescription.
+// The interface of a function, into a Description: ModelDescription or FunctionDescription.
 template <class Description>
-Status write_interface(const mil::Function& function, Description* out) {
-  for (const mil::Value* input : function.inputs) TRY(write_feature(*input, out->add_input()));
-  for (const mil::Value* output : function.outputs) TRY(write_feature(*output, out->add_output()));
+Status write_interface(const mil::Function& function, pbf_writer& out) {
+  for (const mil::Value* input : function.inputs) {
+    TRY(write_feature(*input, pbf_writer(out, Description::kInput)));
+  }
+  for (const mil::Value* output : function.outputs) {
+    TRY(write_feature(*output, pbf_writer(out, Description::kOutput)));
+  }
   return {};
 }
 
-// Maps are written sorted by key, so that equal models are equal bytes.
-Result<std::string> serialize(const proto::Model& model) {
-  if (model.ByteSizeLong() > INT32_MAX) {
-    return invalid_argument("the model would take {} bytes, protobuf allows {}",
-                            model.ByteSizeLong(), INT32_MAX);
+std::string where(const mil::Function& function) { return "function \"" + function.name + "\""; }
+
+Status write_description(const mil::Program& program, pbf_writer out) {
+  if (program.functions.size() == 1) {
+    const mil::Function& only = *program.functions.front();
+    return within(where(only), write_interface<proto::ModelDescription>(only, out));
   }
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  {
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    model.SerializeWithCachedSizes(&coded);
+  for (const auto& function : program.functions) {
+    pbf_writer entry(out, proto::ModelDescription::kFunctions);
+    write_text(entry, proto::FunctionDescription::kName, function->name);
+    TRY(within(where(*function), write_interface<proto::FunctionDescription>(*function, entry)));
   }
-  return bytes;
+  write_text(out, proto::ModelDescription::kDefaultFunctionName, program.functions.front()->name);
+  return {};
 }
 
 }  // namespace
@@ -138,30 +180,32 @@ Digest SerializedModel::digest(DigestCache& cache) const {
 
 Result<SerializedModel> write_model(const mil::Program& program) {
   if (program.functions.empty()) return invalid_argument("a program without functions");
-  const bool multifunction = program.functions.size() > 1;
   SerializedModel result;
-  proto::Model model;
-  model.set_specification_version(kSpecificationVersion);
-  proto::ModelDescription* description = model.mutable_description();
-  proto::Program* out = model.mutable_ml_program();
-  out->set_version(1);
+  // In the order of the program, which is the order of the weights.
+  std::map<std::string_view, std::string> functions;
   for (const auto& function : program.functions) {
-    const std::string where = "function \"" + function->name + "\"";
-    const std::string name = multifunction ? function->name : std::string(kMainFunction);
-    if (out->functions().contains(name)) return invalid_argument("{} occurs twice", where);
-    TRY(within(
-        where,
-        FunctionWriter(*function, result.weights, &(*out->mutable_functions())[name]).write()));
-    if (multifunction) {
-      proto::FunctionDescription* entry = description->add_functions();
-      entry->set_name(name);
-      TRY(within(where, write_interface(*function, entry)));
-    } else {
-      TRY(within(where, write_interface(*function, description)));
+    const std::string_view name =
+        program.functions.size() > 1 ? std::string_view(function->name) : kMainFunction;
+    if (functions.contains(name)) return invalid_argument("{} occurs twice", where(*function));
+    functions[name] =
+        TRY(within(where(*function), FunctionWriter(*function, result.weights).write()));
+  }
+  pbf_writer model(result.mlmodel);
+  model.add_int32(proto::Model::kSpecificationVersion, kSpecificationVersion);
+  TRY(write_description(program, pbf_writer(model, proto::Model::kDescription)));
+  {
+    pbf_writer out(model, proto::Model::kMlProgram);
+    out.add_int64(proto::Program::kVersion, 1);
+    for (const auto& [name, bytes] : functions) {
+      pbf_writer entry(out, proto::Program::kFunctions);
+      write_text(entry, proto::kKey, name);
+      entry.add_message(proto::kValue, bytes);
     }
   }
-  if (multifunction) description->set_default_function_name(program.functions.front()->name);
-  result.mlmodel = TRY(serialize(model));
+  if (result.mlmodel.size() > INT32_MAX) {
+    return invalid_argument("the model would take {} bytes, protobuf allows {}",
+                            result.mlmodel.size(), INT32_MAX);
+  }
   return result;
 }
 

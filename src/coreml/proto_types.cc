@@ -7,6 +7,8 @@ namespace diptych::coreml {
 
 namespace {
 
+using protozero::pbf_writer;
+
 struct Code {
   DType dtype;
   int32_t code;
@@ -53,46 +55,49 @@ Result<TensorType> checked(TensorType type) {
 }  // namespace
 
 Result<TensorType> read_type(const proto::ValueType& type) {
-  if (!type.has_tensor()) {
+  if (type.type != proto::ValueType::kTensor) {
     const std::string_view kind = non_tensor_kind(type);
     if (kind.empty()) return invalid_data("expected a tensor type, found none");
     return unsupported("type {}, expected a tensor", kind);
   }
-  const proto::TensorType& tensor = type.tensor();
+  const proto::TensorType& tensor = type.tensor;
   TensorType result;
-  result.dtype = TRY(dtype_of(kMilTypes, tensor.data_type()));
-  for (const proto::Dimension& dimension : tensor.dimensions()) {
-    if (!dimension.has_constant()) return unsupported("a dimension that is not fixed");
-    const uint64_t size = dimension.constant().size();
-    if (size > INT64_MAX) return invalid_data("dimension {} is too large", size);
-    result.shape.push_back(static_cast<int64_t>(size));
+  result.dtype = TRY(dtype_of(kMilTypes, tensor.data_type));
+  for (const proto::Dimension& dimension : tensor.dimensions) {
+    if (!dimension.size) return unsupported("a dimension that is not fixed");
+    if (*dimension.size > INT64_MAX) {
+      return invalid_data("dimension {} is too large", *dimension.size);
+    }
+    result.shape.push_back(static_cast<int64_t>(*dimension.size));
   }
-  if (tensor.rank() != result.rank()) {
-    return invalid_data("a tensor of rank {} with {} dimensions", tensor.rank(), result.rank());
+  if (tensor.rank != result.rank()) {
+    return invalid_data("a tensor of rank {} with {} dimensions", tensor.rank, result.rank());
   }
   return checked(std::move(result));
 }
 
-void write_type(const TensorType& type, proto::ValueType* out) {
-  proto::TensorType* tensor = out->mutable_tensor();
-  tensor->set_data_type(*code_of(kMilTypes, type.dtype));
+void write_type(const TensorType& type, pbf_writer out) {
+  pbf_writer tensor(out, proto::ValueType::kTensor);
+  tensor.add_int32(proto::TensorType::kDataType, *code_of(kMilTypes, type.dtype));
   if (type.shape.empty()) return;  // a scalar is its element type alone
-  tensor->set_rank(type.rank());
-  for (const int64_t dimension : type.shape) {
-    tensor->add_dimensions()->mutable_constant()->set_size(static_cast<uint64_t>(dimension));
+  tensor.add_int64(proto::TensorType::kRank, type.rank());
+  for (const int64_t size : type.shape) {
+    pbf_writer dimension(tensor, proto::TensorType::kDimensions);
+    pbf_writer constant(dimension, proto::Dimension::kConstant);
+    constant.add_uint64(proto::Dimension::kSize, static_cast<uint64_t>(size));
   }
 }
 
 bool has_unknown_dimension(const proto::ValueType& type) {
-  if (!type.has_tensor()) return false;
-  for (const proto::Dimension& dimension : type.tensor().dimensions()) {
-    if (!dimension.has_constant()) return true;
+  if (type.type != proto::ValueType::kTensor) return false;
+  for (const proto::Dimension& dimension : type.tensor.dimensions) {
+    if (!dimension.size) return true;
   }
-  return type.tensor().rank() < 0;
+  return type.tensor.rank < 0;
 }
 
 std::string_view non_tensor_kind(const proto::ValueType& type) {
-  switch (type.type_case()) {
+  switch (type.type) {
     case proto::ValueType::kList:
       return "list";
     case proto::ValueType::kTuple:
@@ -108,12 +113,12 @@ std::string_view non_tensor_kind(const proto::ValueType& type) {
 
 Result<TensorType> read_feature_type(const proto::ArrayFeatureType& type) {
   TensorType result;
-  result.dtype = TRY(dtype_of(kFeatureTypes, type.data_type()));
-  result.shape.assign(type.shape().begin(), type.shape().end());
+  result.dtype = TRY(dtype_of(kFeatureTypes, type.data_type));
+  result.shape.assign(type.shape.begin(), type.shape.end());
   return checked(std::move(result));
 }
 
-Status write_feature_type(const TensorType& type, proto::ArrayFeatureType* out) {
+Status write_feature_type(const TensorType& type, pbf_writer out) {
   const auto code = code_of(kFeatureTypes, type.dtype);
   if (!code) {
     return invalid_argument(
@@ -123,8 +128,8 @@ Status write_feature_type(const TensorType& type, proto::ArrayFeatureType* out) 
     return invalid_argument("Core ML inputs and outputs have at least one axis, {} has none",
                             to_string(type));
   }
-  out->set_data_type(*code);
-  for (const int64_t dimension : type.shape) out->add_shape(dimension);
+  out.add_packed_int64(proto::ArrayFeatureType::kShape, type.shape.begin(), type.shape.end());
+  out.add_int32(proto::ArrayFeatureType::kDataType, *code);
   return {};
 }
 

@@ -2,17 +2,19 @@
 #pragma once
 
 #include <optional>
+#include <protozero/pbf_writer.hpp>
 #include <string_view>
 
 #include "base/error.h"
-#include "model.pb.h"
+#include "coreml/proto.h"
 #include "tensor/type.h"
 
 namespace diptych::coreml {
 
 // A tensor type with fixed dimensions whose size in bytes does not overflow.
 Result<TensorType> read_type(const proto::ValueType& type);
-void write_type(const TensorType& type, proto::ValueType* out);
+// Writes the fields of a ValueType.
+void write_type(const TensorType& type, protozero::pbf_writer out);
 
 // True when a tensor type has a dimension that is not a number.
 bool has_unknown_dimension(const proto::ValueType& type);
@@ -22,7 +24,8 @@ std::string_view non_tensor_kind(const proto::ValueType& type);
 
 // The type of a multi-array feature of a model description.
 Result<TensorType> read_feature_type(const proto::ArrayFeatureType& type);
-// Fails for element types that features cannot have (all but fp16, fp32, fp64, int32, int8).
-Status write_feature_type(const TensorType& type, proto::ArrayFeatureType* out);
+// Writes the fields of an ArrayFeatureType. Fails for element types that features cannot have (all
+// but fp16, fp32, fp64, int32, int8).
+Status write_feature_type(const TensorType& type, protozero::pbf_writer out);
 
 }  // namespace diptych::coreml

@@ -1,13 +1,16 @@
 #include "coreml/proto_values.h"
 
+#include <cstring>
 #include <limits>
+#include <protozero/pbf_writer.hpp>
 
-#include "coreml/proto_types.h"
 #include "coreml/weight_file.h"
 
 namespace diptych::coreml {
 
 namespace {
+
+using protozero::pbf_writer;
 
 // Upstream keeps smaller constants in the model (coremltools, backend/mil/load.py).
 constexpr uint64_t kMinWeightFileElements = 10;
@@ -28,12 +31,12 @@ Status pack(const List& values, std::vector<std::byte>& packed) {
   return {};
 }
 
-// Appends the elements of type T in `packed` to a list.
-template <class T, class List>
-void unpack(Bytes packed, List* list) {
-  for (size_t at = 0; at < packed.size(); at += sizeof(T)) {
-    list->add_values(load<T>(packed.data() + at));
-  }
+// The elements in `packed`, each of type T, as the numbers of a list.
+template <class T>
+std::vector<T> unpack(Bytes packed) {
+  std::vector<T> list(packed.size() / sizeof(T));
+  if (!list.empty()) std::memcpy(list.data(), packed.data(), list.size() * sizeof(T));
+  return list;
 }
 
 tl::unexpected<Error> wrong_field(const TensorType& type) {
@@ -43,46 +46,44 @@ tl::unexpected<Error> wrong_field(const TensorType& type) {
 }  // namespace
 
 Result<WeightRef> read_immediate(const proto::ImmediateValue& value, const TensorType& type) {
-  if (!value.has_tensor()) return unsupported("an immediate value that is not a tensor");
-  const proto::TensorValue& tensor = value.tensor();
+  if (value.value != proto::ImmediateValue::kTensor) {
+    return unsupported("an immediate value that is not a tensor");
+  }
+  using Elements = proto::TensorValue;
   std::vector<std::byte> packed;
+  // Packs the alternative `List` as elements of type T.
+  const auto pack_as = [&]<class T, class List>() -> Status {
+    const List* list = std::get_if<List>(&value.tensor.value);
+    if (list == nullptr) return wrong_field(type);
+    return pack<T>(*list, packed);
+  };
   switch (type.dtype) {
     case DType::String:
       return invalid_data("expected numbers, found text");
     case DType::F32:
-      if (!tensor.has_floats()) return wrong_field(type);
-      TRY(pack<float>(tensor.floats().values(), packed));
+      TRY((pack_as.operator()<float, Elements::Floats>()));
       break;
     case DType::F64:
-      if (!tensor.has_doubles()) return wrong_field(type);
-      TRY(pack<double>(tensor.doubles().values(), packed));
+      TRY((pack_as.operator()<double, Elements::Doubles>()));
       break;
     case DType::Bool:
-      if (!tensor.has_bools()) return wrong_field(type);
-      TRY(pack<uint8_t>(tensor.bools().values(), packed));
+      TRY((pack_as.operator()<uint8_t, Elements::Bools>()));
       break;
     case DType::Int32:
-      if (!tensor.has_ints()) return wrong_field(type);
-      TRY(pack<int32_t>(tensor.ints().values(), packed));
+      TRY((pack_as.operator()<int32_t, Elements::Ints>()));
       break;
     case DType::Int16:
-      if (!tensor.has_ints()) return wrong_field(type);
-      TRY(pack<int16_t>(tensor.ints().values(), packed));
+      TRY((pack_as.operator()<int16_t, Elements::Ints>()));
       break;
     case DType::UInt16:
-      if (!tensor.has_ints()) return wrong_field(type);
-      TRY(pack<uint16_t>(tensor.ints().values(), packed));
+      TRY((pack_as.operator()<uint16_t, Elements::Ints>()));
       break;
     case DType::Int64:
     case DType::UInt64:
-      if (!tensor.has_long_ints()) return wrong_field(type);
-      TRY(pack<int64_t>(tensor.long_ints().values(), packed));
+      TRY((pack_as.operator()<int64_t, Elements::LongInts>()));
       break;
-    default: {
-      if (!tensor.has_raw()) return wrong_field(type);
-      const Bytes raw = as_bytes(tensor.raw().values());
-      packed.assign(raw.begin(), raw.end());
-    }
+    default:
+      TRY((pack_as.operator()<char, Elements::Raw>()));
   }
   const uint64_t expected = TRY(packed_size(type));
   if (packed.size() != expected) {
@@ -95,54 +96,83 @@ Result<WeightRef> read_immediate(const proto::ImmediateValue& value, const Tenso
 Result<std::string> read_immediate_string(const proto::ImmediateValue& value,
                                           const TensorType& type) {
   if (!type.shape.empty()) return unsupported("a list of strings, {}", to_string(type));
-  if (!value.tensor().has_strings() || value.tensor().strings().values_size() != 1) {
-    return invalid_data("expected one string");
-  }
-  return value.tensor().strings().values(0);
+  const auto* strings = std::get_if<proto::TensorValue::Strings>(&value.tensor.value);
+  if (strings == nullptr || strings->size() != 1) return invalid_data("expected one string");
+  return std::string(strings->front());
 }
 
-Status write_immediate(const WeightRef& weight, proto::Value* out) {
+Status write_immediate(const WeightRef& weight, pbf_writer out) {
+  using Elements = proto::TensorValue;
   const auto packed = TRY(read_all(*packed_source(weight)));
-  write_type(weight->type(), out->mutable_type());
-  proto::TensorValue* tensor = out->mutable_immediate()->mutable_tensor();
+  write_type(weight->type(), pbf_writer(out, proto::Value::kType));
+  pbf_writer immediate(out, proto::Value::kImmediate);
+  pbf_writer tensor(immediate, proto::ImmediateValue::kTensor);
+  // Writes `packed` as elements of type T with the writer's function `add`.
+  const auto write_as = [&]<class T>(Elements::Field field, auto add) {
+    const std::vector<T> list = unpack<T>(packed);
+    if (list.empty()) {
+      tensor.add_message(field, "", 0);  // a nested writer would leave it out
+    } else {
+      pbf_writer elements(tensor, field);
+      add(elements, list);
+    }
+  };
+  const auto ints = [](pbf_writer& elements, const auto& list) {
+    elements.add_packed_int32(Elements::kValues, list.begin(), list.end());
+  };
+  const auto long_ints = [](pbf_writer& elements, const auto& list) {
+    elements.add_packed_int64(Elements::kValues, list.begin(), list.end());
+  };
   switch (weight->dtype()) {
     case DType::F32:
-      unpack<float>(packed, tensor->mutable_floats());
+      write_as.operator()<float>(Elements::kFloats, [](pbf_writer& elements, const auto& list) {
+        elements.add_packed_float(Elements::kValues, list.begin(), list.end());
+      });
       break;
     case DType::F64:
-      unpack<double>(packed, tensor->mutable_doubles());
+      write_as.operator()<double>(Elements::kDoubles, [](pbf_writer& elements, const auto& list) {
+        elements.add_packed_double(Elements::kValues, list.begin(), list.end());
+      });
       break;
     case DType::Bool:
-      unpack<uint8_t>(packed, tensor->mutable_bools());
+      write_as.operator()<uint8_t>(Elements::kBools, [](pbf_writer& elements, const auto& list) {
+        elements.add_packed_bool(Elements::kValues, list.begin(), list.end());
+      });
       break;
     case DType::Int32:
-      unpack<int32_t>(packed, tensor->mutable_ints());
+      write_as.operator()<int32_t>(Elements::kInts, ints);
       break;
     case DType::Int16:
-      unpack<int16_t>(packed, tensor->mutable_ints());
+      write_as.operator()<int16_t>(Elements::kInts, ints);
       break;
     case DType::UInt16:
-      unpack<uint16_t>(packed, tensor->mutable_ints());
+      write_as.operator()<uint16_t>(Elements::kInts, ints);
       break;
     case DType::Int64:
     case DType::UInt64:
-      unpack<int64_t>(packed, tensor->mutable_long_ints());
+      write_as.operator()<int64_t>(Elements::kLongInts, long_ints);
       break;
-    default:
-      tensor->mutable_raw()->set_values(packed.data(), packed.size());
+    default: {
+      pbf_writer raw(tensor, Elements::kRaw);
+      raw.add_bytes(Elements::kValues, reinterpret_cast<const char*>(packed.data()), packed.size());
+    }
   }
   return {};
 }
 
-void write_string(std::string_view text, proto::Value* out) {
-  write_type({DType::String, {}}, out->mutable_type());
-  out->mutable_immediate()->mutable_tensor()->mutable_strings()->add_values(std::string(text));
+void write_string(std::string_view text, pbf_writer out) {
+  write_type({DType::String, {}}, pbf_writer(out, proto::Value::kType));
+  pbf_writer immediate(out, proto::Value::kImmediate);
+  pbf_writer tensor(immediate, proto::ImmediateValue::kTensor);
+  pbf_writer strings(tensor, proto::TensorValue::kStrings);
+  strings.add_string(proto::TensorValue::kValues, text.data(), text.size());
 }
 
-void write_blob(const TensorType& type, uint64_t record_offset, proto::Value* out) {
-  write_type(type, out->mutable_type());
-  out->mutable_blob_file()->set_file_name(std::string(kWeightFileName));
-  out->mutable_blob_file()->set_offset(record_offset);
+void write_blob(const TensorType& type, uint64_t record_offset, pbf_writer out) {
+  write_type(type, pbf_writer(out, proto::Value::kType));
+  pbf_writer blob(out, proto::Value::kBlobFile);
+  blob.add_string(proto::BlobFileValue::kFileName, kWeightFileName.data(), kWeightFileName.size());
+  blob.add_uint64(proto::BlobFileValue::kOffset, record_offset);
 }
 
 bool belongs_in_weight_file(const Weight& weight) {

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "model.pb.h"
+#include "coreml/proto_types.h"
 #include "tensor/weight.h"
 
 namespace diptych::coreml {
@@ -18,10 +18,10 @@ Result<WeightRef> read_immediate(const proto::ImmediateValue& value, const Tenso
 Result<std::string> read_immediate_string(const proto::ImmediateValue& value,
                                           const TensorType& type);
 
-// Store type and elements in a Value.
-Status write_immediate(const WeightRef& weight, proto::Value* out);
-void write_string(std::string_view text, proto::Value* out);
-void write_blob(const TensorType& type, uint64_t record_offset, proto::Value* out);
+// Write the fields of a Value: the type, and the elements or where they are.
+Status write_immediate(const WeightRef& weight, protozero::pbf_writer out);
+void write_string(std::string_view text, protozero::pbf_writer out);
+void write_blob(const TensorType& type, uint64_t record_offset, protozero::pbf_writer out);
 
 // True for constants that go to the weight file rather than into the model: those of ten elements
 // or more whose type the file can hold.

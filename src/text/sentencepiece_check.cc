@@ -1,10 +1,7 @@
 #include "text/sentencepiece_check.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/wire_format_lite.h>
-
-#include <climits>
 #include <cmath>
+#include <protozero/pbf_reader.hpp>
 
 #include "text/utf8.h"
 
@@ -12,61 +9,59 @@ namespace diptych::text {
 
 namespace {
 
-using google::protobuf::internal::WireFormatLite;
+using Wire = protozero::pbf_wire_type;
 
 // The longest piece accepted. Trainers stop at 16 characters unless told otherwise; from some
 // 100 KB on the library overflows the stack.
 constexpr size_t kMaxPieceBytes = 1024;
 
-// One field of a message. `number` holds varints and 32-bit values, `payload` anything that has a
-// length; the payload lies within the message.
+// One field of a message. `number` holds varints and fixed-size values, `payload` anything that has
+// a length; the payload lies within the message.
 struct Field {
-  int id;
-  WireFormatLite::WireType type;
+  uint32_t id = 0;
+  Wire type = Wire::unknown;
   uint64_t number = 0;
   Bytes payload;
 
-  bool is(int wanted, WireFormatLite::WireType wanted_type) const {
-    return id == wanted && type == wanted_type;
-  }
+  bool is(uint32_t wanted, Wire wanted_type) const { return id == wanted && type == wanted_type; }
 };
+
+// The next field; throws what protozero throws.
+Field take_field(protozero::pbf_reader& in) {
+  Field field{in.tag(), in.wire_type(), 0, {}};
+  switch (field.type) {
+    case Wire::varint:
+      field.number = in.get_uint64();
+      break;
+    case Wire::fixed32:
+      field.number = in.get_fixed32();
+      break;
+    case Wire::fixed64:
+      field.number = in.get_fixed64();
+      break;
+    default: {
+      const protozero::data_view view = in.get_view();
+      field.payload = as_bytes(std::string_view(view.data(), view.size()));
+    }
+  }
+  return field;
+}
 
 // Calls `visit(field)` for every field of a message.
 template <class Visit>
 Status for_each_field(Bytes message, std::string_view what, Visit visit) {
-  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(message.data()),
-                                            static_cast<int>(message.size()));
-  while (static_cast<size_t>(in.CurrentPosition()) < message.size()) {
-    const int start = in.CurrentPosition();
-    const uint32_t tag = in.ReadTag();
-    Field field{WireFormatLite::GetTagFieldNumber(tag), WireFormatLite::GetTagWireType(tag), 0, {}};
-    bool good = field.id != 0;
-    uint32_t word = 0;
-    switch (field.type) {
-      case WireFormatLite::WIRETYPE_VARINT:
-        good = good && in.ReadVarint64(&field.number);
-        break;
-      case WireFormatLite::WIRETYPE_FIXED32:
-        good = good && in.ReadLittleEndian32(&word);
-        field.number = word;
-        break;
-      case WireFormatLite::WIRETYPE_FIXED64:
-        good = good && in.ReadLittleEndian64(&field.number);
-        break;
-      case WireFormatLite::WIRETYPE_LENGTH_DELIMITED: {
-        good = good && in.ReadVarint32(&word);
-        const auto at = static_cast<size_t>(in.CurrentPosition());
-        good = good && range_fits(at, word, message.size()) && in.Skip(static_cast<int>(word));
-        if (good) field.payload = message.subspan(at, word);
-        break;
-      }
-      default:  // groups do not occur in these messages
-        good = false;
+  protozero::pbf_reader in(reinterpret_cast<const char*>(message.data()), message.size());
+  for (;;) {
+    const size_t start = message.size() - in.length();
+    Field field;
+    try {
+      if (!in.next()) return {};
+      field = take_field(in);
+    } catch (const protozero::exception&) {
+      return invalid_data("{}: no protobuf field at byte {} of the message", what, start);
     }
-    if (!good) return invalid_data("{}: no protobuf field at byte {} of the message", what, start);
     TRY(visit(field));
   }
-  return {};
 }
 
 enum PieceType : uint64_t {
@@ -96,9 +91,9 @@ Status check_piece(Bytes message, PieceCounts& counts) {
   uint64_t type = kNormal;
   float score = 0;
   TRY(for_each_field(message, what, [&](const Field& field) -> Status {
-    if (field.is(1, WireFormatLite::WIRETYPE_LENGTH_DELIMITED)) name = as_text(field.payload);
-    if (field.is(2, WireFormatLite::WIRETYPE_FIXED32)) score = load<float>(&field.number);
-    if (field.is(3, WireFormatLite::WIRETYPE_VARINT)) type = field.number;
+    if (field.is(1, Wire::length_delimited)) name = as_text(field.payload);
+    if (field.is(2, Wire::fixed32)) score = load<float>(&field.number);
+    if (field.is(3, Wire::varint)) type = field.number;
     return {};
   }));
   if (name.empty()) return invalid_data("{} is empty", what);
@@ -154,10 +149,10 @@ Status check_charsmap(Bytes map) {
 
 Status check_normalizer(Bytes message, std::string_view what, SentencePieceTraits& traits) {
   return for_each_field(message, what, [&](const Field& field) -> Status {
-    if (field.is(2, WireFormatLite::WIRETYPE_LENGTH_DELIMITED)) {
+    if (field.is(2, Wire::length_delimited)) {
       return within(what, check_charsmap(field.payload));
     }
-    if (field.type != WireFormatLite::WIRETYPE_VARINT) return {};
+    if (field.type != Wire::varint) return {};
     if (field.id == 3) traits.add_dummy_prefix = field.number != 0;
     if (field.id == 4) traits.remove_extra_whitespaces = field.number != 0;
     return {};
@@ -166,7 +161,7 @@ Status check_normalizer(Bytes message, std::string_view what, SentencePieceTrait
 
 Status check_trainer(Bytes message, uint64_t& model_type, bool& byte_fallback) {
   return for_each_field(message, "trainer_spec", [&](const Field& field) -> Status {
-    if (field.type != WireFormatLite::WIRETYPE_VARINT) return {};
+    if (field.type != Wire::varint) return {};
     if (field.id == 3) model_type = field.number;
     if (field.id == 35) byte_fallback = field.number != 0;
     return {};
@@ -176,7 +171,7 @@ Status check_trainer(Bytes message, uint64_t& model_type, bool& byte_fallback) {
 }  // namespace
 
 Result<SentencePieceTraits> check_sentencepiece(Bytes model) {
-  if (model.size() > INT_MAX) {
+  if (model.size() > INT32_MAX) {
     return invalid_data("a SentencePiece model of {} bytes, at most 2 GiB are possible",
                         model.size());
   }
@@ -185,7 +180,7 @@ Result<SentencePieceTraits> check_sentencepiece(Bytes model) {
   uint64_t model_type = 1;
   bool byte_fallback = false;
   TRY(for_each_field(model, "SentencePiece model", [&](const Field& field) -> Status {
-    if (field.type != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) return {};
+    if (field.type != Wire::length_delimited) return {};
     switch (field.id) {
       case 1:
         return check_piece(field.payload, counts);

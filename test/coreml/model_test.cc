@@ -43,9 +43,9 @@ mil::Program sample(const std::map<std::string, int64_t>& functions) {
 }
 
 // The error of reading the sample (one function, "main") after an edit of its protobuf.
-std::string read_edited(const std::function<void(proto::Model&)>& edit) {
+std::string read_edited(const std::function<void(pb::Model&)>& edit) {
   Files files = write(sample({{"main", 1}}));
-  proto::Model model;
+  pb::Model model;
   EXPECT_TRUE(model.ParseFromString(files.mlmodel));
   edit(model);
   files.mlmodel = model.SerializeAsString();
@@ -53,13 +53,13 @@ std::string read_edited(const std::function<void(proto::Model&)>& edit) {
   return result ? "no error" : result.error().to_string();
 }
 
-proto::Block& main_block(proto::Model& model) {
+pb::Block& main_block(pb::Model& model) {
   auto& function = (*model.mutable_ml_program()->mutable_functions())["main"];
   return (*function.mutable_block_specializations())["CoreML8"];
 }
 
-proto::Operation& find_op(proto::Model& model, std::string_view type) {
-  for (proto::Operation& op : *main_block(model).mutable_operations()) {
+pb::Operation& find_op(pb::Model& model, std::string_view type) {
+  for (pb::Operation& op : *main_block(model).mutable_operations()) {
     if (op.type() == type) return op;
   }
   ADD_FAILURE() << "no operation " << type;
@@ -138,7 +138,7 @@ TEST(Model, NamesTheOnlyFunctionMain) {
 
 TEST(Model, StoresConstantsWhereCoreMlExpectsThem) {
   const Files files = write(sample({{"main", 1}}));
-  proto::Model model;
+  pb::Model model;
   ASSERT_TRUE(model.ParseFromString(files.mlmodel));
   std::vector<std::string> types;
   for (const auto& op : main_block(model).operations()) types.push_back(op.type());
@@ -158,7 +158,7 @@ TEST(Model, StoresConstantsWhereCoreMlExpectsThem) {
 
 TEST(Model, ReadsImmediateOperandsOfAnyOperation) {
   Files files = write(sample({{"main", 1}}));
-  proto::Model source;
+  pb::Model source;
   ASSERT_TRUE(source.ParseFromString(files.mlmodel));
   // concat: its axis and two more values, in place of names.
   auto& concat_inputs = *find_op(source, "concat").mutable_inputs();
@@ -175,7 +175,7 @@ TEST(Model, ReadsImmediateOperandsOfAnyOperation) {
     value->clear_blob_file();
     value->mutable_immediate()->mutable_tensor()->mutable_raw()->set_values(std::string(6, '\0'));
   }
-  auto set_width = [](proto::ValueType* type, int64_t width) {
+  auto set_width = [](pb::ValueType* type, int64_t width) {
     type->mutable_tensor()->mutable_dimensions(1)->mutable_constant()->set_size(
         static_cast<uint64_t>(width));
   };
@@ -193,7 +193,7 @@ TEST(Model, ReadsImmediateOperandsOfAnyOperation) {
 
 TEST(Model, KeepsUnknownOperations) {
   Files files = write(sample({{"main", 1}}));
-  proto::Model source;
+  pb::Model source;
   ASSERT_TRUE(source.ParseFromString(files.mlmodel));
   find_op(source, "mul").set_type("mystery");
   files.mlmodel = source.SerializeAsString();
@@ -206,14 +206,14 @@ TEST(Model, KeepsUnknownOperations) {
 }
 
 TEST(Model, NamesOtherKindsOfModel) {
-  EXPECT_THAT(read_edited([](proto::Model& m) { m.set_neural_network("x"); }),
+  EXPECT_THAT(read_edited([](pb::Model& m) { m.set_neural_network("x"); }),
               HasSubstr("of kind \"neural network\", expected an ML Program"));
-  EXPECT_THAT(read_edited([](proto::Model& m) { m.set_pipeline("x"); }), HasSubstr("\"pipeline\""));
-  EXPECT_THAT(read_edited([](proto::Model& m) { m.clear_kind(); }), HasSubstr("unknown kind"));
+  EXPECT_THAT(read_edited([](pb::Model& m) { m.set_pipeline("x"); }), HasSubstr("\"pipeline\""));
+  EXPECT_THAT(read_edited([](pb::Model& m) { m.clear_kind(); }), HasSubstr("unknown kind"));
 }
 
 TEST(Model, ListsEverythingUnsupportedAtOnce) {
-  const std::string error = read_edited([](proto::Model& m) {
+  const std::string error = read_edited([](pb::Model& m) {
     m.set_specification_version(99);
     auto* array = m.mutable_description()->mutable_input(0)->mutable_type()->mutable_multi_array();
     array->set_enumerated_shapes("");
@@ -245,59 +245,56 @@ TEST(Model, ListsEverythingUnsupportedAtOnce) {
 }
 
 TEST(Model, RefusesAnotherOpset) {
-  EXPECT_THAT(read_edited([](proto::Model& m) {
+  EXPECT_THAT(read_edited([](pb::Model& m) {
                 (*m.mutable_ml_program()->mutable_functions())["main"].set_opset("CoreML5");
               }),
               HasSubstr("opset \"CoreML5\" (supported: CoreML8)"));
 }
 
 TEST(Model, RefusesContradictions) {
-  const auto input = [](proto::Model& m) {
+  const auto input = [](pb::Model& m) {
     return m.mutable_description()->mutable_input(0)->mutable_type()->mutable_multi_array();
   };
-  EXPECT_THAT(read_edited([&](proto::Model& m) { input(m)->set_shape(1, 7); }),
+  EXPECT_THAT(read_edited([&](pb::Model& m) { input(m)->set_shape(1, 7); }),
               HasSubstr("the description says fp16[1,7,32], the function fp16[1,1,32]"));
-  EXPECT_THAT(read_edited([&](proto::Model& m) { input(m)->set_data_type(65568); }),
+  EXPECT_THAT(read_edited([&](pb::Model& m) { input(m)->set_data_type(65568); }),
               HasSubstr("the description says fp32"));
-  EXPECT_THAT(read_edited([](proto::Model& m) {
-                m.mutable_description()->mutable_input(0)->set_name("z");
-              }),
-              HasSubstr("input \"z\" of the description"));
-  EXPECT_THAT(read_edited([](proto::Model& m) {
+  EXPECT_THAT(
+      read_edited([](pb::Model& m) { m.mutable_description()->mutable_input(0)->set_name("z"); }),
+      HasSubstr("input \"z\" of the description"));
+  EXPECT_THAT(read_edited([](pb::Model& m) {
                 *m.mutable_description()->add_output() = m.description().output(0);
               }),
               HasSubstr("has 4 outputs, the function 3"));
-  EXPECT_THAT(read_edited([](proto::Model& m) { main_block(m).add_outputs("nothing"); }),
+  EXPECT_THAT(read_edited([](pb::Model& m) { main_block(m).add_outputs("nothing"); }),
               HasSubstr("output \"nothing\" is not defined"));
-  EXPECT_THAT(read_edited([](proto::Model& m) {
-                m.mutable_ml_program()->mutable_functions()->erase("main");
-              }),
-              HasSubstr("the description is of 1 functions, the program has 0"));
-  EXPECT_THAT(read_edited([](proto::Model& m) {
+  EXPECT_THAT(
+      read_edited([](pb::Model& m) { m.mutable_ml_program()->mutable_functions()->erase("main"); }),
+      HasSubstr("the description is of 1 functions, the program has 0"));
+  EXPECT_THAT(read_edited([](pb::Model& m) {
                 m.mutable_description()->add_functions()->set_name("other");
               }),
               HasSubstr("lists the function \"other\""));
 }
 
 TEST(Model, RefusesDamagedOperations) {
-  EXPECT_THAT(read_edited([](proto::Model& m) {
-                find_op(m, "mul").mutable_outputs(0)->set_name("linear");
-              }),
-              HasSubstr("two values are called \"linear\""));
-  EXPECT_THAT(read_edited([](proto::Model& m) { find_op(m, "mul").clear_outputs(); }),
+  EXPECT_THAT(
+      read_edited([](pb::Model& m) { find_op(m, "mul").mutable_outputs(0)->set_name("linear"); }),
+      HasSubstr("two values are called \"linear\""));
+  EXPECT_THAT(read_edited([](pb::Model& m) { find_op(m, "mul").clear_outputs(); }),
               HasSubstr("it has no outputs"));
-  EXPECT_THAT(read_edited([](proto::Model& m) {
+  EXPECT_THAT(read_edited([](pb::Model& m) {
                 (*find_op(m, "linear").mutable_inputs())["x"].mutable_arguments(0)->set_name("mul");
               }),
               HasSubstr("\"mul\" is not defined before its use"));
-  EXPECT_THAT(read_edited([](proto::Model& m) {
+  EXPECT_THAT(read_edited([](pb::Model& m) {
                 (*find_op(m, "linear").mutable_inputs())["x"].clear_arguments();
               }),
               HasSubstr("bound to nothing"));
   EXPECT_THAT(
-      read_edited([](proto::Model& m) { find_op(m, "const").mutable_attributes()->erase("val"); }),
+      read_edited([](pb::Model& m) { find_op(m, "const").mutable_attributes()->erase("val"); }),
       HasSubstr("attribute \"val\""));
-  EXPECT_THAT(read_edited([](proto::Model& m) {
+  EXPECT_THAT(read_edited([](pb::Model& m) {
                 auto* tensor =
                     find_op(m, "mul").mutable_outputs(0)->mutable_type()->mutable_tensor();
                 tensor->mutable_dimensions(0)->mutable_constant()->set_size(1ull << 62);
@@ -305,26 +302,26 @@ TEST(Model, RefusesDamagedOperations) {
               }),
               HasSubstr("overflows"));
   EXPECT_THAT(
-      read_edited([](proto::Model& m) {
+      read_edited([](pb::Model& m) {
         find_op(m, "mul").mutable_outputs(0)->mutable_type()->mutable_tensor()->set_data_type(77);
       }),
       HasSubstr("element type number 77"));
 }
 
 TEST(Model, ChecksTheElementsOfImmediateValues) {
-  const auto axis = [](proto::Model& m) {
-    for (proto::Operation& op : *main_block(m).mutable_operations()) {
+  const auto axis = [](pb::Model& m) {
+    for (pb::Operation& op : *main_block(m).mutable_operations()) {
       if (op.type() == "const" && op.outputs(0).name() == "concat_axis_0") {
         return (*op.mutable_attributes())["val"].mutable_immediate()->mutable_tensor();
       }
     }
-    return static_cast<proto::TensorValue*>(nullptr);
+    return static_cast<pb::TensorValue*>(nullptr);
   };
-  EXPECT_THAT(read_edited([&](proto::Model& m) { axis(m)->mutable_ints()->add_values(1); }),
+  EXPECT_THAT(read_edited([&](pb::Model& m) { axis(m)->mutable_ints()->add_values(1); }),
               HasSubstr("needs 4 bytes of elements, found 8"));
-  EXPECT_THAT(read_edited([&](proto::Model& m) { axis(m)->mutable_floats()->add_values(1); }),
+  EXPECT_THAT(read_edited([&](pb::Model& m) { axis(m)->mutable_floats()->add_values(1); }),
               HasSubstr("not in the field for their type"));
-  EXPECT_THAT(read_edited([&](proto::Model& m) { axis(m)->clear_value(); }),
+  EXPECT_THAT(read_edited([&](pb::Model& m) { axis(m)->clear_value(); }),
               HasSubstr("not in the field for their type"));
 }
 
