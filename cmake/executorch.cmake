@@ -2,7 +2,7 @@
 # environment, 1.5 or later, which brings headers, libexecutorch.so and a CMake config.
 #
 # DIPTYCH_EXECUTORCH says where: a virtual environment, a directory with packages, or the package
-# itself. Without it: $VIRTUAL_ENV, then the python3 in the path.
+# itself. Without it: $VIRTUAL_ENV, then the Python that runs the build or is in the path.
 set(DIPTYCH_EXECUTORCH "" CACHE PATH "A virtual environment or wheel directory with ExecuTorch")
 
 # The package directory within `place`, or nothing.
@@ -27,7 +27,12 @@ function(diptych_find_executorch out tried)
     if(DEFINED ENV{VIRTUAL_ENV})
       list(APPEND places $ENV{VIRTUAL_ENV})
     endif()
-    execute_process(COMMAND python3 -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+    # A build of the Python package says which Python it is for.
+    set(python python3)
+    if(Python_EXECUTABLE)
+      set(python ${Python_EXECUTABLE})
+    endif()
+    execute_process(COMMAND ${python} -c "import sysconfig; print(sysconfig.get_path('purelib'))"
                     OUTPUT_VARIABLE packages OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
     list(APPEND places ${packages})
   endif()
@@ -40,6 +45,13 @@ function(diptych_find_executorch out tried)
   endforeach()
   set(${out} "${found}" PARENT_SCOPE)
   set(${tried} "${places}" PARENT_SCOPE)
+endfunction()
+
+# The version of the package in `directory`.
+function(diptych_executorch_version directory out)
+  file(STRINGS ${directory}/version.py line REGEX "^__version__ *=")
+  string(REGEX REPLACE ".*= *[\"']([^\"']*).*" "\\1" version "${line}")
+  set(${out} "${version}" PARENT_SCOPE)
 endfunction()
 
 # Imports the package in `directory` as the target diptych_stock_executorch: headers and the

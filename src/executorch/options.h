@@ -1,11 +1,9 @@
 // The backend's options and the threads they ask for, one set per process.
 //
-//   numerics     string  "precise" (default) or "typed" for the delegates loaded from now on;
-//   before
+//   numerics     string  "precise" (default) or "typed", for delegates loaded from now on; until
 //                        it is set, the environment variable DIPTYCH_NUMERICS holds
 //   num_threads  int     threads that compute, for all delegates; 0 (default) is one per CPU;
-//   before
-//                        it is set, the environment variable DIPTYCH_THREADS holds
+//                        until it is set, the environment variable DIPTYCH_THREADS holds
 //
 // Options of Apple's Core ML backend that say where to compute are accepted and mean nothing here.
 #pragma once
