@@ -1,10 +1,8 @@
 #include "engine/cells.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "base/bytes.h"
-#include "base/half.h"
 #include "engine/vector_ops.h"
 
 namespace diptych::engine {
@@ -62,20 +60,13 @@ void widen(DType dtype, const std::byte* packed, uint64_t count, std::byte* cell
 }
 
 uint64_t narrow(DType dtype, const std::byte* cells, uint64_t count, std::byte* packed) {
-  uint64_t overflows = 0;
   switch (dtype) {
     case DType::F32:
     case DType::Int32:
       if (count > 0) std::memcpy(packed, cells, count * kCellSize);
       break;
     case DType::F16:
-      for (uint64_t i = 0; i < count; ++i) {
-        const float value = load<float>(cells + i * kCellSize);
-        const uint16_t half = float_to_half(value);
-        overflows += (half & 0x7FFF) == 0x7C00 && std::isfinite(value);
-        store(packed + i * sizeof half, half);
-      }
-      break;
+      return floats_to_halves(reinterpret_cast<const float*>(cells), count, packed);
     default: {
       const uint64_t size = element_size(dtype);
       for (uint64_t i = 0; i < count; ++i) {
@@ -84,7 +75,7 @@ uint64_t narrow(DType dtype, const std::byte* cells, uint64_t count, std::byte* 
       }
     }
   }
-  return overflows;
+  return 0;
 }
 
 int32_t wrap(DType dtype, int64_t value) {

@@ -5,6 +5,7 @@
 #include "engine/lowering.h"
 #include "engine/plan.h"
 #include "mil/verify.h"
+#include "passes/fuse.h"
 
 namespace diptych::engine {
 namespace {
@@ -20,6 +21,16 @@ struct ArenaDeleter {
 Result<std::shared_ptr<const Executable>> Executable::compile(const mil::Function& function,
                                                               const ExecutableOptions& options) {
   TRY(mil::verify(function, /*allow_unknown=*/true));
+  if (options.fuse && options.numerics != Numerics::Typed) {
+    const auto fused = mil::clone(function);
+    TRY(passes::fuse_for_cpu(*fused));
+    return compile_as_it_is(*fused, options);
+  }
+  return compile_as_it_is(function, options);
+}
+
+Result<std::shared_ptr<const Executable>> Executable::compile_as_it_is(
+    const mil::Function& function, const ExecutableOptions& options) {
   auto plan = std::make_unique<Plan>(TRY(Lowering::lower(function, options)));
   return std::make_shared<const Executable>(std::move(plan));
 }

@@ -27,6 +27,9 @@ struct ExecutableOptions {
   // Pass fp16 inputs and outputs as fp32, so that values which travel from function to function
   // (hidden states, caches, logits) are not rounded on the way. Only with Numerics::Precise.
   bool wide_ports = false;
+  // Rewrite groups of operations into the engine's own (passes/fuse.h) first. Never with
+  // Numerics::Typed, which rounds every operation's result.
+  bool fuse = true;
   // Bound on the memory of intermediate values and of constants made at compile time, in bytes;
   // a function that needs more is refused.
   uint64_t memory_limit = uint64_t{16} << 30;
@@ -55,6 +58,8 @@ class Executable {
 
  private:
   friend class Execution;
+  static Result<std::shared_ptr<const Executable>> compile_as_it_is(
+      const mil::Function& function, const ExecutableOptions& options);
   std::unique_ptr<const Plan> plan_;
 };
 

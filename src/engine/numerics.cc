@@ -1,15 +1,20 @@
 #include "engine/numerics.h"
 
+#include <array>
+
 namespace diptych::engine {
 
-std::string_view name(Numerics numerics) {
-  return numerics == Numerics::Typed ? "typed" : "precise";
+namespace {
+constexpr std::array<std::string_view, 3> kNames = {"typed", "precise", "fast"};  // by value
 }
 
+std::string_view name(Numerics numerics) { return kNames[static_cast<size_t>(numerics)]; }
+
 Result<Numerics> numerics_from_name(std::string_view name) {
-  if (name == "typed") return Numerics::Typed;
-  if (name == "precise") return Numerics::Precise;
-  return invalid_argument("unknown numerics '{}': expected typed or precise", name);
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] == name) return static_cast<Numerics>(i);
+  }
+  return invalid_argument("unknown numerics '{}': expected typed, precise or fast", name);
 }
 
 }  // namespace diptych::engine

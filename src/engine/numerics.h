@@ -12,10 +12,11 @@ namespace diptych::engine {
 enum class Numerics : uint8_t {
   Typed,    // every operation's result is rounded to its declared type, literally
   Precise,  // floats stay fp32 between operations; fp16 only at inputs, outputs and constants
+  Fast,     // as precise, but linears see their activations rounded to int8 in blocks of 32
 };
 
 std::string_view name(Numerics numerics);
-// "typed" or "precise"; anything else is an error that lists the two.
+// "typed", "precise" or "fast"; anything else is an error that lists them.
 Result<Numerics> numerics_from_name(std::string_view name);
 
 // Finite values that became infinite when they were rounded to fp16.

@@ -181,6 +181,34 @@ uint64_t round_to_halves(float* x, size_t n) {
   return overflows;
 }
 
+uint64_t floats_to_halves(const float* x, size_t n, std::byte* halves) {
+  const F32 d;
+  const hn::RebindToUnsigned<F32> du;
+  const hn::Rebind<uint16_t, F32> du16;
+  const size_t lanes = hn::Lanes(d);
+  uint64_t overflows = 0;
+  for (size_t i = 0; i < n; i += lanes) {
+    const size_t live = std::min(lanes, n - i);
+    const V32 from = live == lanes ? hn::LoadU(d, x + i) : load_partial(d, x + i, live);
+    const auto bits = hn::BitCast(du, round_vector(d, from, live, &overflows));
+    const auto sign = hn::ShiftRight<16>(hn::And(bits, hn::Set(du, 0x80000000u)));
+    const auto magnitude = hn::And(bits, hn::Set(du, 0x7FFFFFFFu));
+    // The value times 2^-112 has exponent and mantissa where those of a half are, 13 bits higher.
+    const auto scaled = hn::BitCast(du, hn::Mul(hn::BitCast(d, magnitude), hn::Set(d, 0x1p-112f)));
+    const auto infinity = hn::Set(du, 0x7F800000u);
+    const auto special =
+        hn::IfThenElse(hn::Gt(magnitude, infinity), hn::Set(du, 0x7E00u), hn::Set(du, 0x7C00u));
+    const auto half = hn::IfThenElse(hn::Gt(magnitude, hn::Set(du, 0x7F7FFFFFu)), special,
+                                     hn::ShiftRight<13>(scaled));
+    alignas(64) uint16_t raw[kMaxLanes];
+    hn::Store(
+        hn::DemoteTo(du16, hn::BitCast(hn::RebindToSigned<decltype(du)>(), hn::Or(half, sign))),
+        du16, raw);
+    std::memcpy(halves + 2 * i, raw, 2 * live);
+  }
+  return overflows;
+}
+
 // Elements are dequantised in chunks of this many bytes.
 constexpr size_t kChunk = 32;
 
@@ -294,6 +322,7 @@ HWY_EXPORT(weighted_sum);
 HWY_EXPORT(sum);
 HWY_EXPORT(halves_to_floats);
 HWY_EXPORT(round_to_halves);
+HWY_EXPORT(floats_to_halves);
 HWY_EXPORT(dequantize_int4);
 HWY_EXPORT(dequantize_uint4);
 HWY_EXPORT(dequantize_int8);
@@ -312,6 +341,9 @@ void halves_to_floats(const std::byte* halves, size_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(halves_to_floats)(halves, n, out);
 }
 uint64_t round_to_halves(float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(round_to_halves)(x, n); }
+uint64_t floats_to_halves(const float* x, size_t n, std::byte* halves) {
+  return HWY_DYNAMIC_DISPATCH(floats_to_halves)(x, n, halves);
+}
 uint64_t dequantize_int4(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
                          float* out) {
   return HWY_DYNAMIC_DISPATCH(dequantize_int4)(q, first, n, scales, out);

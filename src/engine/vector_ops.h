@@ -24,6 +24,9 @@ float sum(const float* x, size_t n);
 // Packed fp16 to floats, exactly.
 void halves_to_floats(const std::byte* halves, size_t n, float* out);
 
+// Floats to packed fp16, rounded to the nearest. Returns how many finite values became infinite.
+uint64_t floats_to_halves(const float* x, size_t n, std::byte* halves);
+
 // Replaces each float by the nearest fp16 value. Returns how many finite values became infinite.
 uint64_t round_to_halves(float* x, size_t n);
 

@@ -53,4 +53,11 @@ Result<Types> infer_squeeze(const Op& op);
 Result<Types> infer_stack(const Op& op);
 Result<Types> infer_transpose(const Op& op);
 
+// op_infer_fused.cc
+Result<Types> infer_cpu_attention(const Op& op);
+Result<Types> infer_cpu_linear(const Op& op);
+Result<Types> infer_cpu_rms_norm(const Op& op);
+Result<Types> infer_cpu_rope(const Op& op);
+Result<Types> infer_cpu_swiglu(const Op& op);
+
 }  // namespace diptych::mil

@@ -19,6 +19,16 @@ constexpr ParamSpec kXY[] = {required("x"), required("y")};
 constexpr ParamSpec kCast[] = {required("x"), fixed("dtype")};
 constexpr ParamSpec kConcat[] = {variadic("values"), fixed("axis"), optional_fixed("interleave")};
 constexpr ParamSpec kConstexpr[] = {fixed("data"), fixed("scale"), optional_fixed("offset")};
+constexpr ParamSpec kCpuAttention[] = {
+    required("q"), required("k_cache"), required("k"),          required("v_cache"),
+    required("v"), required("mask"),    optional_fixed("scale")};
+constexpr ParamSpec kCpuLinear[] = {
+    required("x"), variadic("weights"), {"biases", false, true, false}};
+constexpr ParamSpec kCpuRmsNorm[] = {required("x"), optional("weight"), fixed("epsilon"),
+                                     optional_fixed("relative_epsilon")};
+constexpr ParamSpec kCpuRope[] = {required("x"), required("cos"), required("sin"),
+                                  optional_fixed("interleaved")};
+constexpr ParamSpec kCpuSwiglu[] = {required("gate"), required("up")};
 constexpr ParamSpec kExpandDims[] = {required("x"), fixed("axes")};
 constexpr ParamSpec kGather[] = {required("x"), required("indices"), optional_fixed("axis"),
                                  optional_fixed("batch_dims"), optional_fixed("validate_indices")};
@@ -51,6 +61,11 @@ constexpr OpSpec kOps[] = {
     {"cast", kCast, infer_cast},
     {"concat", kConcat, infer_concat},
     {"constexpr_blockwise_shift_scale", kConstexpr, infer_constexpr_blockwise_shift_scale},
+    {"cpu.attention", kCpuAttention, infer_cpu_attention},
+    {"cpu.linear", kCpuLinear, infer_cpu_linear},
+    {"cpu.rms_norm", kCpuRmsNorm, infer_cpu_rms_norm},
+    {"cpu.rope", kCpuRope, infer_cpu_rope},
+    {"cpu.swiglu", kCpuSwiglu, infer_cpu_swiglu},
     {"diptych.graph_break", kGraphBreak, infer_graph_break},
     {"expand_dims", kExpandDims, infer_expand_dims},
     {"gather", kGather, infer_gather},

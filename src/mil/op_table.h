@@ -1,9 +1,10 @@
 // The table of operations: what both sides of the project know about an op stands here, once.
 // Semantics: docs/formats/mil_ops.md. Source: coremltools' MIL op definitions (iOS 18 opset).
 //
-// One operation is our own dialect's: diptych.graph_break(values=[...]) hands its n values through
-// as n results. It marks where the exporter cuts a function into partitions; the cut pass consumes
-// it, so it never reaches a file or the engine.
+// Operations with a dot in their name are our own dialect's and never reach a file.
+// diptych.graph_break(values=[...]) hands its n values through as n results; it marks where the
+// exporter cuts a function into partitions. The cpu.… operations are what fusions for the engine
+// make of groups of operations (passes/fuse.h).
 //
 // To add an operation: a line in op_table.cc (parameters, inference), its inference in one of
 // op_infer_*.cc, a case in test/mil/op_infer_test.cc.

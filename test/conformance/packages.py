@@ -19,12 +19,8 @@ def infer_types(package):
 
     spec = load_spec(str(package))
     weights = package / "Data" / "com.apple.CoreML" / "weights"
-    operations = 0
-    for function in spec.mlProgram.functions:
-        program = load(spec, spec.specificationVersion, str(weights), function)
-        main = program.functions[function if function in program.functions else "main"]
-        operations += len(list(main.operations))
-    return operations
+    program = load(spec, spec.specificationVersion, str(weights))
+    return sum(len(list(function.operations)) for function in program.functions.values())
 
 
 def files(directory):

@@ -8,15 +8,16 @@ from report import Row
 
 PROMPT = "Once upon a time"
 TOKENS = 40
+NGRAM_SIZE = 5  # of lookahead, in the scripts
 
 
-def expected_text(checkpoint, variant):
-    """The prompt and the eager model's greedy text, spelled as the scripts spell it: token by token."""
+def expected_text(checkpoint, variant, count):
+    """The eager model's greedy text after the prompt, spelled as the scripts spell it: token by token."""
     from pytorch_tokenizers import get_tokenizer
 
     tokenizer = get_tokenizer(checkpoint.tokenizer, None)
     tokens = tokenizer.encode(PROMPT, bos=True, eos=False)
-    generated = upstream.Eager(checkpoint, variant).continued(tokens, TOKENS)[len(tokens) :]
+    generated = upstream.Eager(checkpoint, variant).continued(tokens, count)[len(tokens) :]
     stop = getattr(tokenizer, "stop_tokens", None) or [tokenizer.eos_id]
     text = []
     for token in generated:
@@ -55,12 +56,15 @@ def rows(context):
             if context.smoke and mode == "single":
                 continue
             variant = upstream.Variant(mode, "fp16", "c4w", "8,0")
-            wanted = expected_text(checkpoint, variant)
+            wanted = expected_text(checkpoint, variant, TOKENS)
+            # Lookahead goes on to the end of the n-gram that it accepted last.
+            longest = expected_text(checkpoint, variant, TOKENS + NGRAM_SIZE) if lookahead else wanted
             for exporter, export in (("upstream", context.upstream_export), ("diptych", context.export)):
                 path = export(checkpoint, variant)
                 start = time.time()
                 text = generated_text(run(context, checkpoint, variant, path, lookahead))
                 script = "run_static_llm" + ("_multifunction" if mode == "multi" else "")
                 name = f"{script}{' --lookahead' if lookahead else ''}, {exporter}'s {checkpoint.name}"
-                note = "" if text == wanted else f"expected {wanted!r}, found {text!r}"
-                yield Row(name, text == wanted, seconds=time.time() - start, note=note)
+                ok = text.startswith(wanted) and longest.startswith(text)
+                note = "" if ok else f"expected {wanted!r}, found {text!r}"
+                yield Row(name, ok, seconds=time.time() - start, note=note)

@@ -27,7 +27,10 @@ TEST(Numerics, NamesAreParsed) {
   EXPECT_EQ(numerics_from_name("typed").value(), Numerics::Typed);
   EXPECT_EQ(numerics_from_name("precise").value(), Numerics::Precise);
   EXPECT_EQ(name(Numerics::Typed), "typed");
-  EXPECT_THAT(numerics_from_name("fast").error().to_string(), HasSubstr("typed or precise"));
+  EXPECT_EQ(numerics_from_name("fast").value(), Numerics::Fast);
+  EXPECT_EQ(name(Numerics::Fast), "fast");
+  EXPECT_THAT(numerics_from_name("exact").error().to_string(),
+              HasSubstr("typed, precise or fast"));
 }
 
 TEST(Compile, ListsEverythingThatIsNotSupported) {

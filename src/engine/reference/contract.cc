@@ -1,5 +1,5 @@
-// linear and matmul: sums of products. Each element of a result is one dot product in fp32,
-// computed the same way however many rows there are.
+// matmul: each element of a result is one dot product in fp32, computed the same way however many
+// rows there are.
 #include <algorithm>
 
 #include "engine/kernels.h"
@@ -14,83 +14,6 @@ namespace {
 constexpr int64_t kGrain = 1 << 16;
 
 int64_t at_least_one(int64_t value) { return std::max<int64_t>(value, 1); }
-
-// Weight rows that are unpacked together, and activation rows that meet them while both are in the
-// core's own caches.
-constexpr int64_t kPanelRows = 8;
-constexpr int64_t kActivationRows = 16;
-
-struct LinearShape {
-  int64_t rows;     // of x: all its axes but the last
-  int64_t in, out;  // features
-};
-
-// out[t, o] = x[t] . panel[o - first] + bias[o] for all t and the panel's o.
-void multiply_panel(const LinearShape& shape, const float* panel, int64_t first, int64_t count,
-                    const float* x, const float* bias, float* out) {
-  const auto in = static_cast<size_t>(shape.in);
-  for (int64_t t = 0; t < shape.rows; t += kActivationRows) {
-    const int64_t some = std::min(kActivationRows, shape.rows - t);
-    for (int64_t p = 0; p < count; ++p) {
-      float* column = out + t * shape.out + first + p;
-      dot_rows(panel + p * shape.in, x + t * shape.in, in, static_cast<size_t>(some), in, column,
-               static_cast<size_t>(shape.out));
-      if (bias == nullptr) continue;
-      for (int64_t i = 0; i < some; ++i) column[i * shape.out] += bias[first + p];
-    }
-  }
-}
-
-// The rows of a weight that is in cells, or else computed panel by panel.
-Status run_linear(const Frame& frame, const LinearShape& shape,
-                  const std::optional<WeightRows>& rows, const float* weight, const float* x,
-                  const float* bias, float* out) {
-  const int64_t row_cost = shape.in * (shape.rows + (rows ? 2 : 0));
-  return parallel_status(
-      frame.pool, shape.out, at_least_one(kGrain / row_cost),
-      [&](int64_t begin, int64_t end) -> Status {
-        if (!rows) {
-          multiply_panel(shape, weight + begin * shape.in, begin, end - begin, x, bias, out);
-          return {};
-        }
-        WeightRows::Scratch scratch;
-        std::vector<float> panel(static_cast<size_t>(kPanelRows * shape.in));
-        uint64_t overflows = 0;
-        for (int64_t first = begin; first < end; first += kPanelRows) {
-          const int64_t count = std::min(kPanelRows, end - first);
-          for (int64_t p = 0; p < count; ++p) {
-            TRY(rows->read(first + p, panel.data() + p * shape.in, scratch, &overflows));
-          }
-          multiply_panel(shape, panel.data(), first, count, x, bias, out);
-        }
-        frame.overflows += overflows;
-        return {};
-      });
-}
-
-}  // namespace
-
-Status lower_linear(const mil::Op& op, Lowering& lowering) {
-  const mil::Value& x_value = *op.operand("x");
-  const mil::Value& weight_value = *op.operand("weight");
-  const mil::Value* bias_value = op.operand("bias");
-  LinearShape shape{1, weight_value.type.shape[1], weight_value.type.shape[0]};
-  for (size_t i = 0; i + 1 < x_value.type.shape.size(); ++i) shape.rows *= x_value.type.shape[i];
-
-  const Place x = TRY(lowering.cells(x_value));
-  const std::optional<WeightRows> rows = lowering.weight_rows(weight_value);
-  const Place weight = rows ? Place{} : TRY(lowering.cells(weight_value));
-  const Place bias = bias_value == nullptr ? Place{} : TRY(lowering.cells(*bias_value));
-  const bool has_bias = bias_value != nullptr;
-  const Place result = TRY(lowering.result(*op.result()));
-  lowering.emit(op, [=](const Frame& frame) -> Status {
-    return run_linear(frame, shape, rows, rows ? nullptr : frame.floats(weight), frame.floats(x),
-                      has_bias ? frame.floats(bias) : nullptr, frame.floats(result));
-  });
-  return {};
-}
-
-namespace {
 
 // One matrix product of a batch: x is [m, k], y is [k, n], either of them stored transposed.
 struct MatmulShape {

@@ -1,0 +1,90 @@
+// cpu.rms_norm, cpu.rope and cpu.swiglu: one row after another.
+#include <algorithm>
+
+#include "engine/kernels.h"
+#include "engine/row_ops.h"
+#include "mil/params.h"
+
+namespace diptych::engine {
+namespace {
+
+// Elements worth a thread of their own.
+constexpr int64_t kGrain = 1 << 13;
+
+int64_t row_grain(int64_t width) { return std::max<int64_t>(kGrain / width, 1); }
+
+int64_t row_count(const Shape& shape) {
+  int64_t rows = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
+  return rows;
+}
+
+}  // namespace
+
+Status lower_cpu_rms_norm(const mil::Op& op, Lowering& lowering) {
+  const mil::Value& x_value = *op.operand("x");
+  const mil::Value* weight_value = op.operand("weight");
+  const RmsNorm norm{static_cast<float>(TRY(mil::float_param(op, "epsilon", 0))),
+                     TRY(mil::bool_param(op, "relative_epsilon", false))};
+  const int64_t rows = row_count(x_value.type.shape), width = x_value.type.shape.back();
+  const Place x = TRY(lowering.cells(x_value));
+  const bool weighted = weight_value != nullptr;
+  const Place weight = weighted ? TRY(lowering.cells(*weight_value)) : Place{};
+  const Place result = TRY(lowering.result(*op.result()));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const float* from = frame.floats(x);
+    const float* weights = weighted ? frame.floats(weight) : nullptr;
+    float* to = frame.floats(result);
+    frame.pool.parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        rms_norm(norm, from + row * width, weights, static_cast<size_t>(width), to + row * width);
+      }
+    });
+    return {};
+  });
+  return {};
+}
+
+Status lower_cpu_rope(const mil::Op& op, Lowering& lowering) {
+  const Shape& shape = op.operand("x")->type.shape;
+  const bool interleaved = TRY(mil::bool_param(op, "interleaved", false));
+  const int64_t rows = row_count(shape), width = shape.back(), positions = shape.end()[-2];
+  const int64_t table_width = interleaved ? width / 2 : width;
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place cos = TRY(lowering.cells(*op.operand("cos")));
+  const Place sin = TRY(lowering.cells(*op.operand("sin")));
+  const Place result = TRY(lowering.result(*op.result()));
+  const auto rotate = interleaved ? rotate_neighbours : rotate_halves;
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const float *from = frame.floats(x), *cosines = frame.floats(cos), *sines = frame.floats(sin);
+    float* to = frame.floats(result);
+    frame.pool.parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const int64_t angles = row % positions * table_width;
+        rotate(from + row * width, cosines + angles, sines + angles, static_cast<size_t>(width),
+               to + row * width);
+      }
+    });
+    return {};
+  });
+  return {};
+}
+
+Status lower_cpu_swiglu(const mil::Op& op, Lowering& lowering) {
+  const Shape& shape = op.result()->type.shape;
+  const int64_t count = row_count(shape) * (shape.empty() ? 1 : shape.back());
+  const Place gate = TRY(lowering.cells(*op.operand("gate")));
+  const Place up = TRY(lowering.cells(*op.operand("up")));
+  const Place result = TRY(lowering.result(*op.result()));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const float *gates = frame.floats(gate), *ups = frame.floats(up);
+    float* to = frame.floats(result);
+    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+      swiglu(gates + begin, ups + begin, static_cast<size_t>(end - begin), to + begin);
+    });
+    return {};
+  });
+  return {};
+}
+
+}  // namespace diptych::engine

@@ -1,0 +1,126 @@
+#include "engine/row_ops.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/vector_ops.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/row_ops.cc"
+// clang-format off
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+// After the two above, which it relies on.
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace diptych::engine::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F32 = hn::CappedTag<float, 16>;
+using V32 = hn::Vec<F32>;
+
+// Elements that do not fill a vector go through one padded with zeros, so that every element is
+// computed by the same instructions wherever it stands.
+struct Padded {
+  HWY_ALIGN float lanes[16] = {};
+  Padded(const float* from, size_t n) { std::copy_n(from, n, lanes); }
+};
+
+// out[i] = f(a[i], b[i])
+template <class F>
+void map_pairs(const float* a, const float* b, size_t n, float* out, F f) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    hn::StoreU(f(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, out + i);
+  }
+  if (i == n) return;
+  Padded left(a + i, n - i), right(b + i, n - i);
+  hn::Store(f(hn::Load(d, left.lanes), hn::Load(d, right.lanes)), d, left.lanes);
+  std::copy_n(left.lanes, n - i, out + i);
+}
+
+float sum_of_squares(const float* x, size_t n, float factor) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  const V32 scale = hn::Set(d, factor);
+  V32 sums[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  const auto add = [&](V32 v, V32& sum) {
+    const V32 scaled = hn::Mul(v, scale);
+    sum = hn::MulAdd(scaled, scaled, sum);
+  };
+  size_t i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    for (size_t k = 0; k < 4; ++k) add(hn::LoadU(d, x + i + k * lanes), sums[k]);
+  }
+  for (; i + lanes <= n; i += lanes) add(hn::LoadU(d, x + i), sums[0]);
+  if (i < n) {
+    const Padded rest(x + i, n - i);
+    add(hn::Load(d, rest.lanes), sums[1]);
+  }
+  return hn::GetLane(
+      hn::SumOfLanes(d, hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]))));
+}
+
+void rms_norm(const RmsNorm& norm, const float* x, const float* weight, size_t n, float* out) {
+  float largest = 1;
+  if (norm.relative_epsilon) {
+    largest = 0;
+    for (size_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(x[i]));
+  }
+  const float mean = sum_of_squares(x, n, 1 / largest) / static_cast<float>(n);
+  const float factor = 1 / (std::sqrt(mean + norm.epsilon) * largest);
+  const F32 d;
+  const V32 factors = hn::Set(d, factor);
+  map_pairs(x, weight == nullptr ? x : weight, n, out, [&](V32 element, V32 w) {
+    const V32 normalised = hn::Mul(element, factors);
+    return weight == nullptr ? normalised : hn::Mul(normalised, w);
+  });
+}
+
+void swiglu(const float* gate, const float* up, size_t n, float* out) {
+  const F32 d;
+  const V32 one = hn::Set(d, 1.0f);
+  map_pairs(gate, up, n, out, [&](V32 g, V32 u) {
+    return hn::Mul(hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g)))), u);
+  });
+}
+
+}  // namespace diptych::engine::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace diptych::engine {
+
+HWY_EXPORT(rms_norm);
+HWY_EXPORT(swiglu);
+
+void rms_norm(const RmsNorm& norm, const float* x, const float* weight, size_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(rms_norm)(norm, x, weight, n, out);
+}
+
+void rotate_neighbours(const float* x, const float* cos, const float* sin, size_t n, float* out) {
+  for (size_t i = 0; i < n / 2; ++i) {
+    const float even = x[2 * i], odd = x[2 * i + 1];
+    out[2 * i] = even * cos[i] - odd * sin[i];
+    out[2 * i + 1] = even * sin[i] + odd * cos[i];
+  }
+}
+
+void rotate_halves(const float* x, const float* cos, const float* sin, size_t n, float* out) {
+  const size_t half = n / 2;
+  for (size_t i = 0; i < half; ++i) {
+    out[i] = x[i] * cos[i] - x[half + i] * sin[i];
+    out[half + i] = x[half + i] * cos[half + i] + x[i] * sin[half + i];
+  }
+}
+
+void swiglu(const float* gate, const float* up, size_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(swiglu)(gate, up, n, out);
+}
+
+}  // namespace diptych::engine
+#endif

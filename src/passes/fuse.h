@@ -1,0 +1,40 @@
+// Fusions: groups of operations that the CPU engine computes as one, rewritten into the cpu.…
+// operations of our own dialect (docs/formats/mil_ops.md).
+//
+// A pattern is found from its last operation backwards, whatever the order in which the operations
+// stand and of the operands of add and mul, and whatever reshapes stand in between. That operation
+// is rewritten; the others stay for their other users, or go when they have none. What matches no
+// pattern stays as it is. So every function computes what it computed before, but for rounding:
+// the operations inside of a group are not rounded to their declared types any more.
+#pragma once
+
+#include "base/error.h"
+#include "mil/ir.h"
+
+namespace diptych::passes {
+
+// cpu.linear(x, weights, biases): linears of one x whose results are concatenated along the last
+// axis, which is what splitting a linear leaves behind; a single linear as well. Biases of zeros
+// are dropped.
+Status fuse_linears(mil::Function& function);
+
+// cpu.rms_norm(x, weight, epsilon, relative_epsilon): x / sqrt(mean(x^2) + epsilon) * weight along
+// the last axis; with relative_epsilon, where the mean was computed of x / max|x|, the epsilon is
+// times max|x|^2. The weight may be missing.
+Status fuse_norms(mil::Function& function);
+
+// cpu.rope(x, cos, sin, interleaved): pairs of elements rotated, either neighbours (interleaved;
+// tables have half as many columns) or those half a row apart.
+Status fuse_ropes(mil::Function& function);
+
+// cpu.attention(q, k_cache, k, v_cache, v, mask, scale): softmax(q . [k_cache; k] * scale + mask)
+// . [v_cache; v], heads side by side in the result; groups of query heads share a head of keys.
+Status fuse_attention(mil::Function& function);
+
+// cpu.swiglu(gate, up): silu(gate) * up.
+Status fuse_swiglu(mil::Function& function);
+
+// All of them, and then removes what nobody uses.
+Status fuse_for_cpu(mil::Function& function);
+
+}  // namespace diptych::passes
