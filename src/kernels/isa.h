@@ -1,0 +1,35 @@
+// The instruction sets that the kernels are written for, and which of them to use.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace diptych::kernels {
+
+// In order of preference, the best last.
+enum class Isa : uint8_t {
+  Scalar,  // plain C++: the specification, and what runs where nothing else does
+  Avx2,    // with FMA and F16C
+  Avx512,  // F, BW, VL, DQ and VNNI, as well as all of the above
+};
+
+std::string_view name(Isa isa);  // "scalar", "avx2", "avx512"
+
+// What this machine and its operating system can run, and this build contains. Never empty.
+std::vector<Isa> available_isas();
+
+// The instruction set of a name; an unknown one, or one that the machine lacks, is an error that
+// lists those to choose from.
+Result<Isa> isa_from_name(std::string_view name);
+
+// What the environment variable DIPTYCH_ISA names; the best one when it is unset or empty.
+// Front ends call this at their start to report a bad value.
+Result<Isa> configured_isa();
+
+// configured_isa(), or the best one when that is an error. Found out once.
+Isa selected_isa();
+
+}  // namespace diptych::kernels

@@ -1,0 +1,45 @@
+// y = x * W^T for weights where they lie in a mapped file: at any address, never repacked, and
+// nothing read but their own bytes.
+//
+// Every result depends on its row of x and its row of W alone, bit for bit: not on the other rows,
+// nor on how a caller divides the work. It does depend on the instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/activations.h"
+#include "kernels/isa.h"
+#include "tensor/type.h"
+
+namespace diptych::kernels {
+
+// Integer weights [rows, columns], two's complement, int4 two to a byte with the even column in the
+// low half. Scales [rows, columns / block]. Rows follow one another without gaps.
+struct LinearWeight {
+  const std::byte* data = nullptr;
+  DType dtype = DType::Int4;  // Int4 or Int8
+  int64_t rows = 0, columns = 0;
+  const std::byte* scales = nullptr;
+  DType scale_dtype = DType::F16;  // F16 or F32
+  int64_t block = 0;               // columns per scale: a multiple of 32 that divides the columns
+};
+
+// Weights [rows, columns] of any number of columns.
+struct FloatWeight {
+  const std::byte* data = nullptr;
+  DType dtype = DType::F16;  // F16, BF16 or F32
+  int64_t rows = 0, columns = 0;
+};
+
+// y[m * y_stride + r] for all rows m of x and the weight's rows r in [first, last). x is quantised
+// for the weight's dtype and has its columns.
+void linear(Isa isa, const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
+            int64_t last, float* y, int64_t y_stride);
+
+// The same for float weights, of rows m in [0, m_rows) of x, row m at x + m * x_stride. Computed in
+// fp32.
+void linear_float(Isa isa, const FloatWeight& weight, const float* x, int64_t x_stride,
+                  int64_t m_rows, int64_t first, int64_t last, float* y, int64_t y_stride);
+
+}  // namespace diptych::kernels

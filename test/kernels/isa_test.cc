@@ -1,0 +1,52 @@
+#include "kernels/isa.h"
+
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+
+#include "kernels_test_util.h"
+
+namespace diptych::kernels {
+namespace {
+
+TEST(Isa, ScalarIsAlwaysAvailableAndFirst) {
+  EXPECT_EQ(available_isas().front(), Isa::Scalar);
+}
+
+TEST(Isa, NamesOfAvailableOnesAreUnderstood) {
+  for (const Isa isa : available_isas()) EXPECT_EQ(isa_from_name(name(isa)), isa);
+}
+
+TEST(Isa, AnUnknownNameIsAnErrorThatListsTheNames) {
+  const auto isa = isa_from_name("mmx");
+  ASSERT_FALSE(isa);
+  EXPECT_EQ(isa.error().code, ErrorCode::InvalidArgument);
+  for (const Isa available : available_isas()) {
+    EXPECT_THAT(isa.error().message, testing::HasSubstr(std::string(name(available))));
+  }
+}
+
+TEST(Isa, OneThatTheMachineLacksIsAnErrorThatSaysSo) {
+  for (const Isa isa : {Isa::Avx2, Isa::Avx512}) {
+    const auto found = isa_from_name(name(isa));
+    if (found) continue;
+    EXPECT_EQ(found.error().code, ErrorCode::Unsupported);
+    EXPECT_THAT(found.error().message, testing::HasSubstr("this machine has no"));
+  }
+}
+
+TEST(Isa, TheEnvironmentChooses) {
+  const char* before = std::getenv("DIPTYCH_ISA");
+  const std::string saved = before == nullptr ? "" : before;
+  ::setenv("DIPTYCH_ISA", "scalar", 1);
+  EXPECT_EQ(configured_isa(), Isa::Scalar);
+  ::setenv("DIPTYCH_ISA", "fast", 1);
+  ASSERT_FALSE(configured_isa());
+  EXPECT_EQ(configured_isa().error().context, "DIPTYCH_ISA");
+  ::setenv("DIPTYCH_ISA", "", 1);
+  EXPECT_EQ(configured_isa(), available_isas().back());
+  ::setenv("DIPTYCH_ISA", saved.c_str(), 1);
+}
+
+}  // namespace
+}  // namespace diptych::kernels

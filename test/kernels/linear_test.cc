@@ -1,0 +1,273 @@
+#include "kernels/linear.h"
+
+#include <cmath>
+#include <limits>
+
+#include "kernels_test_util.h"
+
+namespace diptych::kernels {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+class Linear : public ForEachIsa {};
+DIPTYCH_FOR_EACH_ISA(Linear);
+
+// A weight and where its bytes are.
+struct Weight {
+  DType dtype, scale_dtype;
+  int64_t rows, columns, block;
+  std::vector<std::byte> data, scales;
+
+  Weight(DType type, int64_t row_count, int64_t column_count, int64_t columns_per_scale,
+         DType scale_type = DType::F16)
+      : dtype(type),
+        scale_dtype(scale_type),
+        rows(row_count),
+        columns(column_count),
+        block(columns_per_scale) {
+    const int64_t bits = dtype == DType::Int4 ? 4 : 8;
+    data = random_bytes(static_cast<size_t>(rows * columns * bits / 8), 11);
+    scales = encode(random_floats(static_cast<size_t>(rows * columns / block), 12, 0.02f),
+                    scale_dtype);
+  }
+
+  LinearWeight at(const std::byte* values, const std::byte* scale_values) const {
+    return {values, dtype, rows, columns, scale_values, scale_dtype, block};
+  }
+  LinearWeight here() const { return at(data.data(), scales.data()); }
+
+  int value(int64_t row, int64_t column) const {
+    const auto index = static_cast<size_t>(row * columns + column);
+    if (dtype == DType::Int8) return static_cast<int8_t>(data[index]);
+    const int nibble = static_cast<int>(data[index / 2]) >> (index % 2 * 4) & 15;
+    return nibble < 8 ? nibble : nibble - 16;
+  }
+  double scale(int64_t row, int64_t column) const {
+    return decode(scales, scale_dtype,
+                  static_cast<size_t>(row * (columns / block) + column / block));
+  }
+};
+
+std::vector<float> run(Isa isa, const LinearWeight& weight, const QuantizedActivations& x) {
+  std::vector<float> y(static_cast<size_t>(x.rows * weight.rows), kNan);
+  linear(isa, weight, x, 0, weight.rows, y.data(), weight.rows);
+  return y;
+}
+
+// Compares with sums in double precision of the same quantised values; what fp32 may lose is
+// proportional to the sum of magnitudes.
+void expect_close(const std::vector<float>& y, const Weight& weight, const Quantized& x) {
+  const int64_t columns = weight.columns;
+  for (int64_t m = 0; m < x.view.rows; ++m) {
+    for (int64_t row = 0; row < weight.rows; ++row) {
+      double sum = 0, magnitudes = 0;
+      for (int64_t i = 0; i < columns; ++i) {
+        const double term =
+            weight.value(row, i) * weight.scale(row, i) * x.value(m, i) * x.scale(m, i);
+        sum += term;
+        magnitudes += std::abs(term);
+      }
+      const double tolerance = static_cast<double>(columns / 32 + 8) * 0x1p-24 * magnitudes;
+      ASSERT_NEAR(y[static_cast<size_t>(m * weight.rows + row)], sum, tolerance + 1e-37)
+          << "m " << m << ", row " << row << " of " << weight.rows << ", columns " << columns
+          << ", block " << weight.block << ", " << name(weight.dtype);
+    }
+  }
+}
+
+void check(Isa isa, const Weight& weight, int64_t m_rows, const std::vector<float>& activations) {
+  const Quantized x(isa, activations, m_rows, weight.columns, weight.dtype);
+  expect_close(run(isa, weight.here(), x.view), weight, x);
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+constexpr DType kTypes[] = {DType::Int4, DType::Int8};
+constexpr DType kScaleTypes[] = {DType::F16, DType::F32};
+constexpr int64_t kColumns[] = {32, 64, 96, 128, 160, 224, 256, 288, 320, 480, 512, 768, 1056};
+
+// All blocks that divide the columns and that models use, and odd multiples of 32.
+std::vector<int64_t> blocks_of(int64_t columns) {
+  std::vector<int64_t> blocks;
+  for (const int64_t block : {32, 64, 96, 128, 160, 256, 352, 384}) {
+    if (block < columns && columns % block == 0) blocks.push_back(block);
+  }
+  blocks.push_back(columns);
+  return blocks;
+}
+
+TEST_P(Linear, AgreesWithDoublesForAllShapes) {
+  for (const DType type : kTypes) {
+    for (const int64_t columns : kColumns) {
+      for (const int64_t block : blocks_of(columns)) {
+        for (const DType scale_type : kScaleTypes) {
+          for (const int64_t rows : {1, 2, 3, 5, 9}) {
+            for (const int64_t m_rows : {1, 2, 3, 5, 8}) {
+              check(GetParam(), Weight(type, rows, columns, block, scale_type), m_rows,
+                    random_floats(static_cast<size_t>(m_rows * columns), 7));
+              if (HasFatalFailure()) return;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, AgreesForManyRowsOfBoth) {
+  for (const DType type : kTypes) {
+    for (const int64_t block : {32, 128, 2048}) {
+      for (int64_t m_rows : {1, 4, 6, 7, 9, 33}) {
+        check(GetParam(), Weight(type, 37, 2048, block), m_rows,
+              random_floats(static_cast<size_t>(m_rows * 2048), 8));
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+  // More weights than a level of cache holds of them at once.
+  check(GetParam(), Weight(DType::Int8, 700, 1024, 1024), 9, random_floats(9 * 1024, 9));
+}
+
+TEST_P(Linear, ReadsNothingButTheWeightAtAnyAddress) {
+  for (const DType type : kTypes) {
+    for (const DType scale_type : kScaleTypes) {
+      for (const int64_t columns : kColumns) {
+        for (const int64_t block : blocks_of(columns)) {
+          for (const int64_t rows : {1, 2, 4, 7}) {
+            const Weight weight(type, rows, columns, block, scale_type);
+            for (const int64_t m_rows : {1, 3, 9}) {
+              const Quantized x(GetParam(),
+                                random_floats(static_cast<size_t>(m_rows * columns), 10), m_rows,
+                                columns, type);
+              const auto want = run(GetParam(), weight.here(), x.view);
+              const GuardedBytes data(weight.data), scales(weight.scales);
+              EXPECT_TRUE(
+                  same_bits(run(GetParam(), weight.at(data.data(), scales.data()), x.view), want));
+              const MisalignedBytes odd_data(weight.data), odd_scales(weight.scales);
+              EXPECT_TRUE(same_bits(
+                  run(GetParam(), weight.at(odd_data.data(), odd_scales.data()), x.view), want));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, ExtremeValuesDoNotSaturate) {
+  for (const DType type : kTypes) {
+    const std::pair<int, int> extremes = type == DType::Int4 ? std::pair(0x88, 0x77)
+                                                             : std::pair(0x80, 0x7F);
+    for (const int byte : {extremes.first, extremes.second, 0}) {
+      for (const int64_t block : {32, 512}) {
+        Weight weight(type, 5, 512, block);
+        std::fill(weight.data.begin(), weight.data.end(), static_cast<std::byte>(byte));
+        for (const float sign : {1.0f, -1.0f}) {
+          std::vector<float> x(3 * 512, sign * 3.5f);
+          check(GetParam(), weight, 3, x);
+          for (size_t i = 0; i < x.size(); i += 2) x[i] = -x[i];
+          check(GetParam(), weight, 3, x);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, ZerosAndTinyActivationsGiveZero) {
+  for (const DType type : kTypes) {
+    for (const int64_t block : {32, 96}) {
+      const Weight weight(type, 3, 96, block);
+      for (const float tiny : {0.0f, -0.0f, 1e-40f}) {
+        const Quantized x(GetParam(), std::vector<float>(2 * 96, tiny), 2, 96, type);
+        for (const float y : run(GetParam(), weight.here(), x.view)) EXPECT_EQ(y, 0.0f);
+      }
+    }
+  }
+}
+
+TEST_P(Linear, NonFiniteActivationsMakeTheirRowNan) {
+  for (const DType type : kTypes) {
+    for (const int64_t block : {32, 288}) {
+      for (const float bad : {kInfinity, -kInfinity, kNan}) {
+        const Weight weight(type, 4, 288, block);
+        auto values = random_floats(3 * 288, 13);
+        values[288 + 270] = bad;
+        const Quantized x(GetParam(), values, 3, 288, type);
+        const auto y = run(GetParam(), weight.here(), x.view);
+        for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i / 4 == 1) << i;
+      }
+    }
+  }
+}
+
+TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
+  for (const DType type : kTypes) {
+    for (const int64_t block : {32, 288}) {
+      for (const float bad : {kInfinity, kNan}) {
+        Weight weight(type, 7, 288, block, DType::F32);
+        store(&weight.scales[4 * static_cast<size_t>(3 * (288 / block))], bad);
+        const Quantized x(GetParam(), random_floats(2 * 288, 14), 2, 288, type);
+        const auto y = run(GetParam(), weight.here(), x.view);
+        for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isfinite(y[i]), i % 7 != 3) << i;
+      }
+    }
+  }
+}
+
+// The bits of a result depend on nothing but its two rows.
+TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
+  for (const DType type : kTypes) {
+    for (const int64_t columns : {64, 288, 1024}) {
+      for (const int64_t block : {int64_t{32}, columns}) {
+        const int64_t rows = 11, m_rows = 33;
+        const Weight weight(type, rows, columns, block);
+        const auto values = random_floats(static_cast<size_t>(m_rows * columns), 15);
+        const Quantized all(GetParam(), values, m_rows, columns, type);
+        const auto want = run(GetParam(), weight.here(), all.view);
+        const auto row_bytes = quantized_bytes(1, columns);
+
+        for (const int64_t some : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
+          for (int64_t m = 0; m < m_rows; m += some) {
+            QuantizedActivations part = all.view;
+            part.data += static_cast<size_t>(m) * row_bytes;
+            part.rows = std::min(some, m_rows - m);
+            const auto got = run(GetParam(), weight.here(), part);
+            EXPECT_EQ(0, std::memcmp(got.data(), want.data() + m * rows, got.size() * 4))
+                << "rows " << m << " + " << part.rows;
+          }
+        }
+        for (int64_t step = 1; step <= rows; ++step) {
+          const int64_t stride = rows + 3;
+          std::vector<float> y(static_cast<size_t>(m_rows * stride), 42.0f);
+          for (int64_t r = 0; r < rows; r += step) {
+            linear(GetParam(), weight.here(), all.view, r, std::min(r + step, rows), y.data(),
+                   stride);
+          }
+          for (int64_t m = 0; m < m_rows; ++m) {
+            const float* row = y.data() + m * stride;
+            EXPECT_EQ(0, std::memcmp(row, want.data() + m * rows, static_cast<size_t>(rows) * 4));
+            for (int64_t i = rows; i < stride; ++i) EXPECT_EQ(row[i], 42.0f);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, EmptyRangesDoNothing) {
+  const Weight weight(DType::Int4, 4, 64, 32);
+  const Quantized x(GetParam(), random_floats(64, 16), 1, 64, DType::Int4);
+  float y[4] = {1, 2, 3, 4};
+  linear(GetParam(), weight.here(), x.view, 2, 2, y, 4);
+  QuantizedActivations none = x.view;
+  none.rows = 0;
+  linear(GetParam(), weight.here(), none, 0, 4, y, 4);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(y[i], static_cast<float>(i + 1));
+}
+
+}  // namespace
+}  // namespace diptych::kernels
