@@ -4,9 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "base/error.h"
+#include "engine/numerics.h"
+#include "text/tokenizer.h"
 
 namespace diptych::cli {
 
@@ -23,6 +26,8 @@ struct Command {
   Action (*setup)(CLI::App& parser);
 };
 
+Action setup_bench(CLI::App& parser);
+Action setup_eval(CLI::App& parser);
 Action setup_export(CLI::App& parser);
 Action setup_extract(CLI::App& parser);
 Action setup_inspect(CLI::App& parser);
@@ -38,5 +43,14 @@ Result<T> as_usage(Result<T> result) {
   return result;
 }
 bool is_usage_error(const Error& error);
+
+// The numerics that an option names; when it is empty those of DIPTYCH_NUMERICS, else precise.
+inline constexpr const char* kNumericsHelp =
+    "How the engine rounds, docs/engine.md (default: DIPTYCH_NUMERICS, else precise)";
+Result<engine::Numerics> numerics_from(const std::string& option);
+
+// Opens a tokenizer and refuses one with more tokens than the model knows.
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(int64_t vocab_size,
+                                                            const std::string& path);
 
 }  // namespace diptych::cli

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -30,6 +31,17 @@ constexpr std::array kCommands = {
         "  diptych run model.pte -t tokenizer.model -p \"Hello\" --temperature 0.8 --top-p 0.9\n"
         "  diptych run model.pte --ids 1,403,407 -n 20 --print-ids\n",
         setup_run},
+    Command{"eval", "Measure how well a model predicts a text",
+            "  diptych eval model.pte -t tokenizer.model --text held_out.txt\n"
+            "  diptych eval model.pte -t tokenizer.model --text held_out.txt --numerics typed \\\n"
+            "      --against-numerics precise --json\n"
+            "  diptych eval model.pte --ids ids.txt --against other.pte --max-positions 1000\n",
+            setup_eval},
+    Command{"bench", "Measure the speed of models beside this machine's limits",
+            "  diptych bench model.pte\n"
+            "  diptych bench model.pte -p 64,512 -n 128 -d 0,512 -t 1,2 -r 5\n"
+            "  diptych bench a.pte b.pte -p 0 -n 64 --json\n",
+            setup_bench},
     Command{"inspect", "Show what a .pte holds",
             "  diptych inspect model.pte\n"
             "  diptych inspect model.pte --json\n"
@@ -142,6 +154,23 @@ int main(int argc, char** argv) {
 tl::unexpected<Error> usage_error(std::string message) {
   return tl::unexpected(
       Error{ErrorCode::InvalidArgument, {}, std::string(kUsageMark) + std::move(message), {}});
+}
+
+Result<engine::Numerics> numerics_from(const std::string& option) {
+  if (!option.empty()) return as_usage(within("--numerics", engine::numerics_from_name(option)));
+  const char* variable = std::getenv("DIPTYCH_NUMERICS");
+  if (variable == nullptr || *variable == '\0') return engine::Numerics::Precise;
+  return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
+}
+
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(int64_t vocab_size,
+                                                            const std::string& path) {
+  auto tokenizer = TRY(text::open_tokenizer(path));
+  if (tokenizer->vocab_size() <= vocab_size) return tokenizer;
+  return within<std::unique_ptr<text::Tokenizer>>(
+      path, invalid_argument("the tokenizer has {} tokens, the model's vocabulary {}; give the "
+                             "tokenizer the model was trained with",
+                             tokenizer->vocab_size(), vocab_size));
 }
 
 bool is_usage_error(const Error& error) { return error.message.rfind(kUsageMark, 0) == 0; }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/half.h"
+#include "engine/cells.h"
 
 namespace diptych::generate {
 
@@ -35,6 +35,12 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
                              std::vector<std::byte>(cache_bytes));
   session->value_cache_ = session->key_cache_;
   for (const FunctionDescription& function : model.functions) TRY(session->load_function(function));
+  // Only now do they stay where they are.
+  for (Loaded& loaded : session->loaded_) {
+    if (const auto input = loaded.description->last_position_input) {
+      TRY(loaded.method->bind_input(*input, std::as_bytes(std::span(&loaded.last_position, 1))));
+    }
+  }
   session->logits_.reserve(static_cast<size_t>(model.vocab_size));
   return session;
 }
@@ -97,10 +103,6 @@ void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uin
 
 Status Session::run(Loaded& loaded) {
   const auto start = std::chrono::steady_clock::now();
-  if (loaded.description->last_position_input) {
-    TRY(loaded.method->bind_input(*loaded.description->last_position_input,
-                                  std::as_bytes(std::span(&loaded.last_position, 1))));
-  }
   TRY(loaded.method->execute());
   MethodStatistics& statistics = statistics_[loaded.description->method];
   ++statistics.calls;
@@ -127,15 +129,12 @@ std::span<const float> Session::logits_of(const Loaded& loaded, int64_t first_ro
   const auto vocab = static_cast<size_t>(model_.vocab_size);
   const size_t first = static_cast<size_t>(first_row) * vocab;
   logits_.resize(static_cast<size_t>(rows) * vocab);
-  for (size_t i = 0; i < logits_.size(); ++i) {
-    logits_[i] = model_.dtype == DType::F16
-                     ? half_to_float(diptych::load<uint16_t>(&loaded.logits[2 * (first + i)]))
-                     : diptych::load<float>(&loaded.logits[4 * (first + i)]);
-  }
+  engine::widen(model_.dtype, &loaded.logits[width_of(model_.dtype) * first], logits_.size(),
+                reinterpret_cast<std::byte*>(logits_.data()));
   return logits_;
 }
 
-Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens) {
+Status Session::check_tokens(std::span<const int64_t> tokens) const {
   if (tokens.empty()) return invalid_argument("no tokens to evaluate");
   if (static_cast<int64_t>(tokens.size()) > remaining()) {
     return invalid_argument(
@@ -149,39 +148,77 @@ Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens
                               model_.vocab_size - 1);
     }
   }
-  std::span<const float> logits;
-  while (!tokens.empty()) {
-    const int64_t tail = position() - cached_;
-    const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
-    // The smallest function that takes all rows at once, else the largest.
-    Loaded* loaded = &loaded_.front();
-    for (Loaded& candidate : loaded_) {
-      if (candidate.description->tokens >= wanted) loaded = &candidate;
-    }
-    const int64_t capacity = loaded->description->tokens;
-    const int64_t rows = std::min(capacity, wanted);
-    if (rows <= tail) {
-      return fail(ErrorCode::Internal, "{} tokens outside the cache leave no row for a new one",
-                  tail);
-    }
-    history_.insert(history_.end(), tokens.begin(), tokens.begin() + (rows - tail));
-    tokens = tokens.subspan(static_cast<size_t>(rows - tail));
-    for (int64_t row = 0; row < capacity; ++row) {
-      const auto index = static_cast<size_t>(cached_ + row);
-      loaded->tokens[static_cast<size_t>(row)] =
-          row < rows ? static_cast<int32_t>(history_[index]) : 0;
-      set_position_row(*loaded, row, cached_ + row);
-      set_visible(*loaded, row, cached_, nullptr);
-    }
-    loaded->last_position = rows - 1;
-    TRY(run(*loaded));
-    const int64_t room = loaded->description->cache_len - cached_;
-    for (int64_t row = 0; row < std::min(room, rows); ++row) store_row(*loaded, row);
+  return {};
+}
+
+// The smallest function that takes all rows at once, else the largest.
+Session::Loaded& Session::function_for(int64_t rows) {
+  Loaded* loaded = &loaded_.front();
+  for (Loaded& candidate : loaded_) {
+    if (candidate.description->tokens >= rows) loaded = &candidate;
+  }
+  return *loaded;
+}
+
+Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens) {
+  const int64_t tail = position() - cached_;
+  const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
+  Loaded& loaded = function_for(wanted);
+  const int64_t capacity = loaded.description->tokens;
+  const int64_t rows = std::min(capacity, wanted);
+  if (rows <= tail) {
+    return fail(ErrorCode::Internal, "{} tokens outside the cache leave no row for a new one",
+                tail);
+  }
+  history_.insert(history_.end(), tokens.begin(), tokens.begin() + (rows - tail));
+  for (int64_t row = 0; row < capacity; ++row) {
+    const auto index = static_cast<size_t>(cached_ + row);
+    loaded.tokens[static_cast<size_t>(row)] =
+        row < rows ? static_cast<int32_t>(history_[index]) : 0;
+    set_position_row(loaded, row, cached_ + row);
+    set_visible(loaded, row, cached_, nullptr);
+  }
+  loaded.last_position = rows - 1;
+  TRY(run(loaded));
+  const int64_t room = loaded.description->cache_len - cached_;
+  for (int64_t row = 0; row < std::min(room, rows); ++row) store_row(loaded, row);
+  return Chunk{&loaded, tail, rows};
+}
+
+Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens) {
+  TRY(check_tokens(tokens));
+  for (;;) {
+    const Chunk chunk = TRY(evaluate_chunk(tokens));
+    tokens = tokens.subspan(static_cast<size_t>(chunk.rows - chunk.tail));
     if (tokens.empty()) {
-      logits = logits_of(*loaded, loaded->description->full_logits ? rows - 1 : 0, 1);
+      return logits_of(*chunk.loaded, chunk.loaded->description->full_logits ? chunk.rows - 1 : 0,
+                       1);
     }
   }
-  return logits;
+}
+
+Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& visit) {
+  TRY(check_tokens(tokens));
+  const auto vocab = static_cast<size_t>(model_.vocab_size);
+  for (size_t done = 0; done < tokens.size();) {
+    const std::span<const int64_t> rest = tokens.subspan(done);
+    const int64_t wanted = position() - cached_ + static_cast<int64_t>(rest.size());
+    const bool together = function_for(wanted).description->full_logits;
+    const Chunk chunk = TRY(evaluate_chunk(together ? rest : rest.first(1)));
+    const int64_t fresh = chunk.rows - chunk.tail;
+    const std::span<const float> logits =
+        logits_of(*chunk.loaded, chunk.loaded->description->full_logits ? chunk.tail : 0, fresh);
+    for (size_t i = 0; i < static_cast<size_t>(fresh); ++i) {
+      TRY(visit(done + i, logits.subspan(i * vocab, vocab)));
+    }
+    done += static_cast<size_t>(fresh);
+  }
+  return {};
+}
+
+void Session::rewind(int64_t position) {
+  history_.resize(static_cast<size_t>(position));
+  cached_ = std::min(cached_, position);
 }
 
 bool Session::rows_fit(int64_t needed) const {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -41,6 +42,14 @@ class Session {
   // gives the logits [vocab_size] after the last one; valid until the next call. More tokens than
   // remaining(), none at all, or ids outside the vocabulary are errors, before any computation.
   Result<std::span<const float>> evaluate(std::span<const int64_t> tokens);
+  // The same, telling `visit` the logits after each of the tokens, in order: as many of one call as
+  // a function gives, so token by token where only the last ones come out. An error of `visit`
+  // ends the evaluation.
+  using Visitor = std::function<Status(size_t index, std::span<const float> logits)>;
+  Status evaluate_each(std::span<const int64_t> tokens, const Visitor& visit);
+  // Forgets the tokens from `position` on, which must not be beyond position(), as though they had
+  // never been evaluated.
+  void rewind(int64_t position);
 
   // --- For lookahead: one call of the full-logits function with rows of the caller's making. ---
   struct Rows {
@@ -71,7 +80,16 @@ class Session {
     std::vector<std::vector<std::byte>> keys, values;  // new ones by layer: [kv_heads, T, head_dim]
   };
 
+  // What one call evaluated: rows [tail, rows) are of new tokens, those before of the tail.
+  struct Chunk {
+    const Loaded* loaded = nullptr;
+    int64_t tail = 0, rows = 0;
+  };
+
   Session() = default;
+  Status check_tokens(std::span<const int64_t> tokens) const;
+  Loaded& function_for(int64_t rows);
+  Result<Chunk> evaluate_chunk(std::span<const int64_t> tokens);
   Status load_function(const FunctionDescription& description);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
   void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);

@@ -1,0 +1,203 @@
+#include "benchmark/benchmark.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "benchmark/cost.h"
+#include "benchmark/limits.h"
+#include "benchmark/machine.h"
+#include "generate/session.h"
+
+namespace diptych::benchmark {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Decoding longer than this tells nothing more to a warm-up.
+constexpr int64_t kWarmUpTokens = 8;
+
+// All tests of one model with one number of threads.
+class ModelBenchmark {
+ public:
+  ModelBenchmark(const Options& options, const std::string& path, int threads, Progress& progress)
+      : options_(options), path_(path), threads_(threads), progress_(progress) {}
+
+  // Adds a row for every test that was measured or skipped; false when interrupted.
+  Result<bool> run(const std::vector<TestCase>& tests, std::vector<Row>& rows) {
+    reset_peak_memory();
+    TRY(start(tests));
+    return within(path_, run_tests(tests, rows));
+  }
+
+ private:
+  Result<bool> run_tests(const std::vector<TestCase>& tests, std::vector<Row>& rows) {
+    std::vector<Row> mine;
+    for (const TestCase& test : tests) {
+      Row row{path_, test, threads_, options_.numerics, {}, {}, 0, 0, {}};
+      row.skipped = skip_reason(test, session_->model());
+      if (row.skipped.empty()) {
+        TRY(prepare(test));
+        if (!progress_.cancelled())
+          TRY(evaluate(test, test.is_decode() ? kWarmUpTokens : test.tokens));
+      }
+      if (progress_.cancelled()) return false;
+      mine.push_back(std::move(row));
+    }
+    // Before the buffer of the limit is there.
+    start_.peak_memory_bytes = benchmark::peak_memory_bytes();
+    if (std::any_of(mine.begin(), mine.end(), [](const Row& row) { return row.skipped.empty(); })) {
+      reader_ = TRY(MemoryReader::create(program_->threads()));
+    }
+    for (Row& row : mine) {
+      row.start = start_;
+      if (row.skipped.empty()) TRY(measure(row));
+      progress_.advance(static_cast<uint64_t>(options_.repetitions) - row.samples.size());
+      if (row.skipped.empty() && row.samples.empty()) return false;
+      rows.push_back(std::move(row));
+      if (progress_.cancelled()) return false;
+    }
+    return true;
+  }
+
+  // Opens the model and evaluates a first prompt: the shortest of the tests.
+  Status start(const std::vector<TestCase>& tests) {
+    const auto begin = Clock::now();
+    runtime::Options options;
+    options.numerics = options_.numerics;
+    options.threads = threads_;
+    program_ = TRY(runtime::Program::open(path_, options));  // its errors name the file
+    session_ = TRY(within(path_, generate::Session::create(program_)));
+    start_.load_seconds = seconds_since(begin);
+    return within(path_, evaluate_first(tests, begin));
+  }
+
+  // `begin`: when opening began.
+  Status evaluate_first(const std::vector<TestCase>& tests, Clock::time_point begin) {
+    const generate::ModelDescription& model = session_->model();
+    int64_t shortest = model.max_context;
+    bool has_prompt = false;
+    int64_t longest = kWarmUpTokens;
+    for (const TestCase& test : tests) {
+      longest = std::max(longest, test.depth + test.tokens);
+      if (test.is_decode()) continue;
+      has_prompt = true;
+      shortest = std::min(shortest, test.tokens);
+    }
+    fill_tokens(std::min(longest, model.max_context), model.vocab_size);
+    TRY(session_->evaluate(
+        std::span(tokens_).first(static_cast<size_t>(has_prompt ? shortest : 1))));
+    start_.first_token_seconds = seconds_since(begin);
+    decode_cost_ = TRY(method_cost(program_, model.decode().method));
+    prefill_cost_ = TRY(method_cost(program_, model.prefill().method));
+    return {};
+  }
+
+  // Which tokens they are makes no difference to the work, as long as they are many.
+  void fill_tokens(int64_t count, int64_t vocab_size) {
+    uint64_t state = 1;
+    for (int64_t i = 0; i < count; ++i) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      tokens_.push_back(static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(vocab_size)));
+    }
+  }
+
+  // Fills the cache to the test's depth, or rewinds to it.
+  Status prepare(const TestCase& test) {
+    session_->rewind(std::min(session_->position(), test.depth));
+    // In pieces, so that an interrupt need not wait for all of them.
+    while (session_->position() < test.depth && !progress_.cancelled()) {
+      const int64_t count =
+          std::min(test.depth - session_->position(), session_->model().prefill().tokens);
+      TRY(session_->evaluate(std::span(tokens_).subspan(static_cast<size_t>(session_->position()),
+                                                        static_cast<size_t>(count))));
+    }
+    return {};
+  }
+
+  // What the test times, `count` tokens of it at most.
+  Status evaluate(const TestCase& test, int64_t count) {
+    const auto tokens = std::span(tokens_).subspan(
+        static_cast<size_t>(test.depth), static_cast<size_t>(std::min(count, test.tokens)));
+    if (!test.is_decode()) {
+      TRY(session_->evaluate(tokens));
+      return {};
+    }
+    for (size_t i = 0; i < tokens.size(); ++i) TRY(session_->evaluate(tokens.subspan(i, 1)));
+    return {};
+  }
+
+  // Repetitions and measurements of the limit in turns, until done or interrupted.
+  Status measure(Row& row) {
+    const TestCase& test = row.test;
+    std::vector<double> limits;
+    for (int64_t i = 0; i < options_.repetitions && !progress_.cancelled(); ++i) {
+      limits.push_back(test.is_decode() ? reader_->measure(program_->threads())
+                                        : measure_fma(program_->threads()));
+      TRY(prepare(test));
+      // Reading the buffer emptied the caches of what a model that fits them keeps there.
+      TRY(evaluate(test, 1));
+      session_->rewind(test.depth);
+      const auto begin = Clock::now();
+      TRY(evaluate(test, test.tokens));
+      row.samples.push_back(static_cast<double>(test.tokens) / seconds_since(begin));
+      progress_.advance(1);
+    }
+    if (row.samples.empty()) return {};
+    row.limit = median(limits);
+    row.work_per_token = work_per_token(test);
+    return {};
+  }
+
+  double work_per_token(const TestCase& test) const {
+    const generate::ModelDescription& model = session_->model();
+    if (!test.is_decode()) {
+      return 2 * static_cast<double>(prefill_cost_.multiply_adds) /
+             static_cast<double>(model.prefill().tokens);
+    }
+    // The first token sees `depth` positions, every further one more.
+    const double positions =
+        static_cast<double>(test.depth) + static_cast<double>(test.tokens - 1) / 2;
+    return static_cast<double>(decode_cost_.weight_bytes) +
+           positions * static_cast<double>(cache_bytes_per_position(model));
+  }
+
+  const Options& options_;
+  const std::string& path_;
+  int threads_;
+  Progress& progress_;
+  std::shared_ptr<runtime::Program> program_;
+  std::unique_ptr<generate::Session> session_;
+  std::unique_ptr<MemoryReader> reader_;
+  std::vector<int64_t> tokens_;
+  MethodCost decode_cost_, prefill_cost_;
+  Start start_;
+};
+
+}  // namespace
+
+Result<Report> run(const Options& options, Progress& progress) {
+  const std::vector<TestCase> tests =
+      make_tests(options.prompts, options.generations, options.depths);
+  if (tests.empty()) return invalid_argument("nothing to measure: all lengths are 0");
+  Report report;
+  report.machine = cpu_model();
+  for (const std::string& path : options.models) {
+    for (const int wanted : options.threads) {
+      const int threads = wanted > 0 ? wanted : ThreadPool::default_threads();
+      progress.begin(fmt::format("{}, {} threads", path, threads),
+                     tests.size() * static_cast<uint64_t>(options.repetitions));
+      ModelBenchmark benchmark(options, path, threads, progress);
+      report.interrupted = !TRY(benchmark.run(tests, report.rows));
+      progress.finish();
+      if (report.interrupted) return report;
+    }
+  }
+  return report;
+}
+
+}  // namespace diptych::benchmark

@@ -1,0 +1,63 @@
+// Measures how fast models prefill and decode on this machine, beside what the machine can do.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "benchmark/statistics.h"
+#include "benchmark/test_case.h"
+#include "engine/numerics.h"
+
+namespace diptych::benchmark {
+
+struct Options {
+  std::vector<std::string> models;           // paths
+  std::vector<int64_t> prompts = {512};      // lengths of pp tests; 0: none
+  std::vector<int64_t> generations = {128};  // lengths of tg tests; 0: none
+  std::vector<int64_t> depths = {0};
+  std::vector<int> threads = {0};  // 0: ThreadPool::default_threads()
+  int64_t repetitions = 5;
+  engine::Numerics numerics = engine::Numerics::Precise;
+};
+
+// What holds for all tests of one model with one number of threads.
+struct Start {
+  double load_seconds = 0;         // opening the file, compiling all methods
+  double first_token_seconds = 0;  // from opening to the logits after the shortest prompt
+  uint64_t peak_memory_bytes = 0;  // load and one run of every test
+};
+
+// One test of one model with one number of threads.
+struct Row {
+  std::string model;
+  TestCase test;
+  int threads = 0;
+  engine::Numerics numerics = engine::Numerics::Precise;
+  std::vector<double> samples;  // tokens per second, one for each repetition; empty when skipped
+  std::string skipped;          // why; empty when it is not
+  // In bytes (decode) or operations (prefill) per token and per second.
+  double work_per_token = 0;
+  double limit = 0;  // median of measurements between the repetitions
+  Start start;
+
+  Statistics statistics() const { return summarise(samples); }  // of a row that has samples
+  double work_per_second() const { return statistics().median * work_per_token; }
+  double percent_of_limit() const { return 100 * work_per_second() / limit; }
+};
+
+struct Report {
+  std::string machine;  // the CPU's model name
+  std::vector<Row> rows;
+  bool interrupted = false;  // then rows hold what was measured before
+};
+
+// Runs all tests of all models, for each number of threads. Each model is opened anew for each
+// number of threads; each test runs once untimed before any is measured. Progress counts
+// repetitions; when it is cancelled the measuring ends early.
+Result<Report> run(const Options& options, Progress& progress);
+
+}  // namespace diptych::benchmark

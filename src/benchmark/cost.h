@@ -1,0 +1,38 @@
+// What a call of a method must read and compute at least, from its functions alone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "generate/model.h"
+#include "mil/ir.h"
+#include "runtime/program.h"
+
+namespace diptych::benchmark {
+
+struct MethodCost {
+  // Packed bytes of the weights that the call reads, each once however many functions use it. Of a
+  // table that is only gathered from, the rows gathered. Constants outside the weight file (axes,
+  // shapes) do not count.
+  uint64_t weight_bytes = 0;
+  uint64_t multiply_adds = 0;  // of linears
+};
+
+// `program` is read again, not executed.
+Result<MethodCost> method_cost(const std::shared_ptr<const runtime::Program>& program,
+                               std::string_view method);
+
+// The same for functions whose weight file lies in `blob`.
+struct PlacedFunction {
+  const mil::Function* function = nullptr;
+  Bytes blob;
+};
+MethodCost functions_cost(const std::vector<PlacedFunction>& functions);
+
+// Bytes of keys and values of one position in all layers, in the type the caches are bound in.
+uint64_t cache_bytes_per_position(const generate::ModelDescription& model);
+
+}  // namespace diptych::benchmark

@@ -1,0 +1,90 @@
+#include "benchmark/limits.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "benchmark/machine.h"
+#include "benchmark/peak_loop.h"
+
+namespace diptych::benchmark {
+
+namespace {
+
+constexpr uint64_t kLeastBuffer = uint64_t{512} << 20;
+constexpr uint64_t kCaches = 4;               // the buffer holds the last-level cache so often
+constexpr int64_t kChunk = int64_t{1} << 17;  // words that a thread reads at a time: 1 MiB
+constexpr double kFmaSeconds = 0.02;
+constexpr int64_t kFmaRounds = 1 << 12;  // of one piece of work: some microseconds
+
+// What the loops compute goes here, so that compilers cannot leave them out.
+std::atomic<uint64_t> sink;
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Independent sums, so that no addition waits for the one before.
+uint64_t sum(const uint64_t* words, int64_t count) {
+  constexpr int64_t kSums = 32;
+  uint64_t sums[kSums] = {};
+  for (int64_t i = 0; i + kSums <= count; i += kSums) {
+    for (int64_t k = 0; k < kSums; ++k) sums[k] += words[i + k];
+  }
+  uint64_t all = 0;
+  for (const uint64_t part : sums) all += part;
+  return all;
+}
+
+}  // namespace
+
+void MemoryReader::Unmap::operator()(uint64_t* words) const { ::munmap(words, size); }
+
+Result<std::unique_ptr<MemoryReader>> MemoryReader::create(ThreadPool& pool) {
+  constexpr uint64_t kAlign = kChunk * sizeof(uint64_t);
+  uint64_t size = std::max(kLeastBuffer, kCaches * last_level_cache_bytes());
+  if (const uint64_t available = available_memory_bytes(); available > 0) {
+    size = std::min(size, available / 4);
+  }
+  size = std::max(size / kAlign, uint64_t{1}) * kAlign;
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return fail(ErrorCode::Io, "no memory for a buffer of {} bytes to measure reads with", size);
+  }
+  ::madvise(memory, size, MADV_HUGEPAGE);  // fewer pages to walk; a wish only
+  auto* words = static_cast<uint64_t*>(memory);
+  // Untouched pages would all be the one page of zeros, which lies in the cache.
+  pool.parallel_for(static_cast<int64_t>(size / sizeof(uint64_t)), kChunk,
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t i = begin; i < end; ++i) words[i] = static_cast<uint64_t>(i);
+                    });
+  return std::unique_ptr<MemoryReader>(
+      new MemoryReader(std::unique_ptr<uint64_t, Unmap>(words, Unmap{size}), size));
+}
+
+double MemoryReader::measure(ThreadPool& pool) const {
+  const uint64_t* words = words_.get();
+  const auto start = Clock::now();
+  pool.parallel_for(static_cast<int64_t>(size_ / sizeof(uint64_t)), kChunk,
+                    [&](int64_t begin, int64_t end) { sink += sum(words + begin, end - begin); });
+  return static_cast<double>(size_) / seconds_since(start);
+}
+
+double measure_fma(ThreadPool& pool) {
+  // How much is enough for the time is found out by doing more of it.
+  for (int64_t pieces = 256;; pieces *= 2) {
+    const auto start = Clock::now();
+    pool.parallel_for(pieces, 1, [](int64_t begin, int64_t end) {
+      sink += static_cast<uint64_t>(multiply_add_loop((end - begin) * kFmaRounds));
+    });
+    const double seconds = seconds_since(start);
+    const double operations = 2 * static_cast<double>(pieces * kFmaRounds) *
+                              static_cast<double>(multiply_adds_per_round());
+    if (seconds >= kFmaSeconds) return operations / seconds;
+  }
+}
+
+}  // namespace diptych::benchmark

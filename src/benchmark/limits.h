@@ -1,0 +1,46 @@
+// What the machine can do at most, measured beside the tests with the same threads, so that other
+// work on the machine slows both: how fast it reads memory, which bounds decoding, and how fast it
+// multiplies and adds, which bounds prefill.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+
+namespace diptych::benchmark {
+
+// Names of the limits in reports.
+inline constexpr std::string_view kMemoryReadLimit = "memory reads";
+inline constexpr std::string_view kFmaLimit = "fp32 multiply-adds";
+
+// A buffer larger than all caches: 4 times the last-level cache or 512 MiB, whichever is more, and
+// never more than a quarter of the memory that is available.
+class MemoryReader {
+ public:
+  // An error when there is no memory for the buffer.
+  static Result<std::unique_ptr<MemoryReader>> create(ThreadPool& pool);
+
+  uint64_t size() const { return size_; }
+  // Reads all of it once, as 64-bit words. In bytes per second.
+  double measure(ThreadPool& pool) const;
+
+ private:
+  struct Unmap {
+    uint64_t size = 0;
+    void operator()(uint64_t* words) const;
+  };
+  explicit MemoryReader(std::unique_ptr<uint64_t, Unmap> words, uint64_t size)
+      : words_(std::move(words)), size_(size) {}
+
+  std::unique_ptr<uint64_t, Unmap> words_;
+  uint64_t size_;
+};
+
+// Multiply-adds in registers, for some milliseconds. In operations per second, two for each.
+double measure_fma(ThreadPool& pool);
+
+}  // namespace diptych::benchmark

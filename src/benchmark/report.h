@@ -1,0 +1,18 @@
+// Benchmark results for machines; the command line makes tables of them.
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+#include "benchmark/benchmark.h"
+
+namespace diptych::benchmark {
+
+// An array with one object for each row. All have the same keys; what a row does not have is null.
+Json to_json(const Report& report);
+
+// A heading and one line for each row, with the keys of the JSON form as columns. Samples are
+// separated by blanks, null is an empty cell.
+std::string to_csv(const Report& report);
+
+}  // namespace diptych::benchmark

@@ -1,0 +1,43 @@
+#include "benchmark/test_case.h"
+
+#include <fmt/format.h>
+
+namespace diptych::benchmark {
+
+std::string TestCase::name() const {
+  std::string name = fmt::format("{}{}", is_decode() ? "tg" : "pp", tokens);
+  return depth > 0 ? fmt::format("{}@{}", name, depth) : name;
+}
+
+std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
+                                 const std::vector<int64_t>& generations,
+                                 const std::vector<int64_t>& depths) {
+  std::vector<TestCase> tests;
+  const auto add = [&](TestCase::Kind kind, const std::vector<int64_t>& lengths) {
+    for (const int64_t depth : depths) {
+      for (const int64_t length : lengths) {
+        if (length > 0) tests.push_back({kind, length, depth});
+      }
+    }
+  };
+  add(TestCase::Kind::Prefill, prompts);
+  add(TestCase::Kind::Decode, generations);
+  return tests;
+}
+
+std::string skip_reason(const TestCase& test, const generate::ModelDescription& model) {
+  const int64_t end = test.depth + test.tokens;
+  if (end > model.max_context) {
+    return fmt::format("needs {} positions, the context has {}", end, model.max_context);
+  }
+  // The last tokens of a context may not fit the cache; where the decode method cannot take those
+  // before it as well, each costs a call of the prefill method, which is not what tg means.
+  const generate::FunctionDescription& decode = model.decode();
+  const int64_t decodable = decode.cache_len + decode.tokens;
+  if (test.is_decode() && end > decodable) {
+    return fmt::format("needs {} positions, method {} reaches {}", end, decode.method, decodable);
+  }
+  return {};
+}
+
+}  // namespace diptych::benchmark

@@ -1,0 +1,32 @@
+// What is measured: prompts of some length, or tokens decoded one by one, at some depth. Named as
+// llama-bench does.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "generate/model.h"
+
+namespace diptych::benchmark {
+
+struct TestCase {
+  enum class Kind : uint8_t { Prefill, Decode };
+
+  Kind kind = Kind::Prefill;
+  int64_t tokens = 0;  // evaluated in one repetition
+  int64_t depth = 0;   // in the cache before
+
+  bool is_decode() const { return kind == Kind::Decode; }
+  std::string name() const;  // "pp512", "tg128@512"
+};
+
+// All prompts at all depths, then all generations at all depths. Lengths of 0 mean no test.
+std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
+                                 const std::vector<int64_t>& generations,
+                                 const std::vector<int64_t>& depths);
+
+// Why the model cannot run the test as meant; empty when it can.
+std::string skip_reason(const TestCase& test, const generate::ModelDescription& model);
+
+}  // namespace diptych::benchmark

@@ -1,0 +1,231 @@
+// diptych eval: how well a model predicts a text, and how far its predictions are from another's.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/command.h"
+#include "cli/terminal.h"
+#include "evaluate/evaluate.h"
+#include "text/tokenizer.h"
+
+namespace diptych::cli {
+
+namespace {
+
+struct EvalArguments {
+  std::string model, tokenizer, text, ids, numerics, against, against_numerics;
+  int64_t max_positions = 0, context = 0;
+  int threads = 0;
+  bool json = false;
+
+  bool compares() const { return !against.empty() || !against_numerics.empty(); }
+};
+
+// A model opened with the numerics that were asked for.
+struct Side {
+  std::string path;
+  engine::Numerics numerics = engine::Numerics::Precise;
+  std::unique_ptr<generate::Session> session;
+};
+
+Result<Side> open_side(const std::string& path, engine::Numerics numerics, int threads) {
+  runtime::Options options;
+  options.numerics = numerics;
+  options.threads = threads;
+  auto program = TRY(runtime::Program::open(path, options));
+  return Side{path, numerics, TRY(within(path, generate::Session::create(std::move(program))))};
+}
+
+// Without numerics of its own the reference has the model's: then only the files differ.
+Result<std::optional<Side>> open_reference(const EvalArguments& a, engine::Numerics numerics) {
+  if (!a.compares()) return std::nullopt;
+  if (!a.against_numerics.empty()) {
+    numerics =
+        TRY(as_usage(within("--against_numerics", engine::numerics_from_name(a.against_numerics))));
+  }
+  return TRY(open_side(a.against.empty() ? a.model : a.against, numerics, a.threads));
+}
+
+// Ids separated by blanks, commas or line ends.
+Result<std::vector<int64_t>> parse_ids(std::string_view text) {
+  constexpr std::string_view kSeparators = " ,\t\r\n";
+  std::vector<int64_t> ids;
+  for (size_t at = 0; (at = text.find_first_not_of(kSeparators, at)) != text.npos;) {
+    const size_t end = std::min(text.find_first_of(kSeparators, at), text.size());
+    int64_t id = 0;
+    const auto [stop, error] = std::from_chars(&text[at], text.data() + end, id);
+    if (error != std::errc() || stop != text.data() + end) {
+      return invalid_data(
+          "expected token ids separated by blanks, commas or lines, found \"{}\" "
+          "at offset {}",
+          text.substr(at, std::min<size_t>(end - at, 20)), at);
+    }
+    ids.push_back(id);
+    at = end;
+  }
+  return ids;
+}
+
+// The text's tokens without BOS.
+Result<std::vector<int64_t>> read_tokens(const EvalArguments& a, const text::Tokenizer* tokenizer) {
+  if (a.ids.empty()) {
+    const std::string text = TRY(read_text_file(a.text, text::kMaxTextBytes));
+    const auto ids = TRY(within(a.text, tokenizer->encode(text, false)));
+    return std::vector<int64_t>(ids.begin(), ids.end());
+  }
+  const std::string text = TRY(read_text_file(a.ids, text::kMaxTextBytes));
+  auto ids = TRY(within(a.ids, parse_ids(text)));
+  // Ids may have been written with the BOS that every window gets anyway.
+  if (tokenizer && !ids.empty() && ids.front() == tokenizer->bos()) ids.erase(ids.begin());
+  return ids;
+}
+
+Result<std::vector<evaluate::Window>> read_windows(const EvalArguments& a, const Side& model,
+                                                   const std::optional<Side>& reference) {
+  const generate::ModelDescription& description = model.session->model();
+  int64_t length = description.max_context;
+  if (reference) length = std::min(length, reference->session->model().max_context);
+  if (a.context > length) {
+    return usage_error(
+        fmt::format("--context: expected at most {}, which is the context of the "
+                    "model{}, found {}",
+                    length, reference ? "s" : "", a.context));
+  }
+  if (a.context > 0) length = a.context;
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  if (!a.tokenizer.empty()) {
+    tokenizer = TRY(open_tokenizer_for(description.vocab_size, a.tokenizer));
+  }
+  const std::vector<int64_t> tokens = TRY(read_tokens(a, tokenizer.get()));
+  std::optional<int64_t> bos;
+  if (tokenizer && tokenizer->bos() != text::kNoToken) bos = tokenizer->bos();
+  return evaluate::make_windows(tokens, bos, length, a.max_positions);
+}
+
+Json to_json(const Side& side, const evaluate::Quality& quality) {
+  return {{"model", side.path},
+          {"numerics", engine::name(side.numerics)},
+          {"nll", quality.mean_nll},
+          {"perplexity", quality.perplexity()},
+          {"seconds", quality.seconds}};
+}
+
+Json to_json(const evaluate::Comparison& c) {
+  return {{"kl_mean", c.mean_kl},
+          {"kl_max", c.max_kl},
+          {"top1_agreement", c.top1_agreement},
+          {"logit_difference_mean", c.mean_logit_difference},
+          {"logit_difference_max", c.max_logit_difference}};
+}
+
+struct Outcome {
+  const Side& model;
+  const std::optional<Side>& reference;
+  int64_t context = 0;
+  size_t windows = 0;
+  evaluate::Evaluation evaluation;
+};
+
+std::string json_text(const Outcome& o) {
+  Json json = to_json(o.model, o.evaluation.model);
+  json["positions"] = o.evaluation.positions;
+  json["windows"] = o.windows;
+  json["context"] = o.context;
+  json["against"] = o.reference ? to_json(*o.reference, *o.evaluation.reference) : Json(nullptr);
+  json["comparison"] = o.evaluation.comparison ? to_json(*o.evaluation.comparison) : Json(nullptr);
+  return dump_json(json, 2) + "\n";
+}
+
+std::string tables(const Outcome& o) {
+  std::string out = fmt::format("{} positions in {} windows of up to {}\n\n",
+                                o.evaluation.positions, o.windows, o.context);
+  Table qualities({"", "file", "numerics", "perplexity", "mean nll", "seconds"});
+  const auto add = [&](const char* role, const Side& side, const evaluate::Quality& quality) {
+    qualities.add({role, side.path, std::string(engine::name(side.numerics)),
+                   fmt::format("{:.4f}", quality.perplexity()),
+                   fmt::format("{:.6f}", quality.mean_nll),
+                   fmt::format("{:.2f}", quality.seconds)});
+  };
+  add("model", o.model, o.evaluation.model);
+  if (o.reference) add("reference", *o.reference, *o.evaluation.reference);
+  out += qualities.text();
+  if (!o.evaluation.comparison) return out;
+  const evaluate::Comparison& c = *o.evaluation.comparison;
+  Table comparison({"model against reference", "mean", "max"});
+  comparison.add({"KL(reference || model), nats", fmt::format("{:.3g}", c.mean_kl),
+                  fmt::format("{:.3g}", c.max_kl)});
+  comparison.add({"|difference of logits|", fmt::format("{:.3g}", c.mean_logit_difference),
+                  fmt::format("{:.3g}", c.max_logit_difference)});
+  comparison.add({"same most probable token", fmt::format("{:.3f} %", 100 * c.top1_agreement), ""});
+  return out + "\n" + comparison.text();
+}
+
+void warn_of_overflows(const Side& side) {
+  const engine::Overflows overflows = side.session->overflows();
+  if (overflows.count == 0) return;
+  fmt::print(stderr,
+             "diptych eval: warning: {}: {} fp16 results overflowed to infinity, the first in {}; "
+             "--numerics precise computes them in fp32\n",
+             side.path, overflows.count, overflows.first_op);
+}
+
+Status evaluate_model(const EvalArguments& a) {
+  if (a.text.empty() == a.ids.empty()) {
+    return usage_error("give the text to predict, either as such (--text) or as ids (--ids)");
+  }
+  if (!a.text.empty() && a.tokenizer.empty()) {
+    return usage_error("a text needs a tokenizer (-t)");
+  }
+  const Side model = TRY(open_side(a.model, TRY(numerics_from(a.numerics)), a.threads));
+  const std::optional<Side> reference = TRY(open_reference(a, model.numerics));
+  const auto windows = TRY(read_windows(a, model, reference));
+  stop_on_interrupt();
+  ProgressBar progress;
+  auto evaluation = evaluate::evaluate(
+      *model.session, reference ? reference->session.get() : nullptr, windows, progress);
+  progress.finish();
+  warn_of_overflows(model);
+  if (reference) warn_of_overflows(*reference);
+  const int64_t longest = windows.empty() ? 0 : static_cast<int64_t>(windows.front().inputs.size());
+  const Outcome outcome{model, reference, longest, windows.size(),
+                        TRY(within(a.model, std::move(evaluation)))};
+  return write_results(a.json ? json_text(outcome) : tables(outcome));
+}
+
+}  // namespace
+
+Action setup_eval(CLI::App& parser) {
+  auto arguments = std::make_shared<EvalArguments>();
+  EvalArguments& a = *arguments;
+  constexpr int64_t kMost = 1'000'000'000;
+  parser.add_option("model", a.model, "The .pte to evaluate")->required();
+  parser.add_option("-t,--tokenizer", a.tokenizer,
+                    "Tokenizer: SentencePiece .model or tiktoken-style file");
+  parser.add_option("--text", a.text, "File of the text to predict, one the model has not seen");
+  parser.add_option("--ids", a.ids,
+                    "File of token ids instead of a text; with -t windows begin with its BOS");
+  parser.add_option("--numerics", a.numerics, kNumericsHelp);
+  parser.add_option("--against", a.against,
+                    "The reference: another .pte; the same one if only its numerics are given");
+  parser.add_option("--against_numerics", a.against_numerics,
+                    "Numerics of the reference; by default the model's");
+  parser
+      .add_option("--max_positions", a.max_positions,
+                  "Stop after so many predicted tokens; 0: the whole text")
+      ->check(CLI::Range(int64_t{0}, kMost))
+      ->capture_default_str();
+  parser.add_option("--context", a.context, "Tokens per window; 0: the model's context")
+      ->check(CLI::Range(int64_t{0}, kMost))
+      ->capture_default_str();
+  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  parser.add_flag("--json", a.json, "One JSON object instead of tables");
+  return [arguments] { return evaluate_model(*arguments); };
+}
+
+}  // namespace diptych::cli

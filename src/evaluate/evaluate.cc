@@ -1,0 +1,173 @@
+#include "evaluate/evaluate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "evaluate/distribution.h"
+
+namespace diptych::evaluate {
+
+namespace {
+
+// Positions whose reference logits are held at a time when calls give those of one position only.
+constexpr int64_t kBlock = 32;
+
+// As many tokens as one call gives logits for.
+int64_t positions_per_call(const generate::Session& session) {
+  const generate::FunctionDescription& function = session.model().prefill();
+  return function.full_logits ? function.tokens : 1;
+}
+
+// Runs the windows and adds up what comes out.
+class Evaluator {
+ public:
+  Evaluator(generate::Session& model, generate::Session* reference)
+      : model_(model), reference_(reference), block_(kBlock) {
+    block_ = std::max(block_, positions_per_call(model));
+    if (reference_ != nullptr) block_ = std::max(block_, positions_per_call(*reference_));
+  }
+
+  Status run(std::span<const Window> windows, Progress& progress) {
+    for (size_t i = 0; i < windows.size(); ++i) {
+      model_.rewind(0);
+      if (reference_ != nullptr) reference_->rewind(0);
+      const Window& window = windows[i];
+      for (size_t at = 0; at < window.inputs.size(); at += static_cast<size_t>(block_)) {
+        if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
+        const size_t count = std::min(window.inputs.size() - at, static_cast<size_t>(block_));
+        TRY(within(fmt::format("window {}", i),
+                   run_block(std::span(window.inputs).subspan(at, count),
+                             std::span(window.targets).subspan(at, count))));
+        progress.advance(count);
+      }
+    }
+    return {};
+  }
+
+  Evaluation result() const {
+    const auto count = static_cast<double>(positions_);
+    Evaluation result;
+    result.positions = positions_;
+    result.model = {model_nll_ / count, model_seconds_};
+    if (reference_ == nullptr) return result;
+    result.reference = Quality{reference_nll_ / count, reference_seconds_};
+    const auto vocab = static_cast<double>(model_.model().vocab_size);
+    result.comparison = Comparison{kl_ / count, max_kl_, static_cast<double>(same_top1_) / count,
+                                   max_difference_, differences_ / count / vocab};
+    return result;
+  }
+
+ private:
+  Status run_block(std::span<const int64_t> inputs, std::span<const int64_t> targets) {
+    const auto vocab = static_cast<size_t>(model_.model().vocab_size);
+    const int64_t first = model_.position();
+    const auto likelihood = [&](size_t index, std::span<const float> logits) -> Result<double> {
+      const double nll = negative_log_likelihood(logits, targets[index]);
+      if (std::isfinite(nll)) return nll;
+      return invalid_data(
+          "position {}: the logits hold infinities or NaN, expected a probability for token {}; "
+          "numerics that do not round to fp16 may help (--numerics precise)",
+          first + static_cast<int64_t>(index), targets[index]);
+    };
+    if (reference_ != nullptr) {
+      reference_logits_.resize(inputs.size() * vocab);
+      TRY(within("reference", each(*reference_, inputs, reference_seconds_,
+                                   [&](size_t index, std::span<const float> logits) -> Status {
+                                     reference_nll_ += TRY(likelihood(index, logits));
+                                     std::copy(logits.begin(), logits.end(),
+                                               reference_logits_.begin() +
+                                                   static_cast<std::ptrdiff_t>(index * vocab));
+                                     return {};
+                                   })));
+    }
+    TRY(each(model_, inputs, model_seconds_,
+             [&](size_t index, std::span<const float> logits) -> Status {
+               model_nll_ += TRY(likelihood(index, logits));
+               if (reference_ != nullptr) {
+                 add(diverge(std::span(reference_logits_).subspan(index * vocab, vocab), logits));
+               }
+               return {};
+             }));
+    positions_ += static_cast<int64_t>(inputs.size());
+    return {};
+  }
+
+  // Session::evaluate_each(), its time less that of `visit` added to `seconds`.
+  template <class Visit>
+  static Status each(generate::Session& session, std::span<const int64_t> tokens, double& seconds,
+                     Visit visit) {
+    using Clock = std::chrono::steady_clock;
+    auto since = Clock::now();
+    return session.evaluate_each(tokens, [&](size_t index, std::span<const float> logits) {
+      seconds += std::chrono::duration<double>(Clock::now() - since).count();
+      Status status = visit(index, logits);
+      since = Clock::now();
+      return status;
+    });
+  }
+
+  void add(const Divergence& divergence) {
+    kl_ += divergence.kl;
+    max_kl_ = std::max(max_kl_, divergence.kl);
+    same_top1_ += divergence.same_top1 ? 1 : 0;
+    max_difference_ = std::max(max_difference_, divergence.max_difference);
+    differences_ += divergence.sum_of_differences;
+  }
+
+  generate::Session& model_;
+  generate::Session* reference_;
+  int64_t block_;
+  std::vector<float> reference_logits_;  // [block_, vocab_size]
+  int64_t positions_ = 0, same_top1_ = 0;
+  double model_nll_ = 0, model_seconds_ = 0, reference_nll_ = 0, reference_seconds_ = 0;
+  double kl_ = 0, max_kl_ = 0, max_difference_ = 0, differences_ = 0;
+};
+
+Status check_windows(const generate::ModelDescription& model, std::span<const Window> windows) {
+  for (const Window& window : windows) {
+    const auto length = static_cast<int64_t>(window.inputs.size());
+    if (length > model.max_context) {
+      return invalid_argument("windows of {} positions do not fit the model's context of {}",
+                              length, model.max_context);
+    }
+    for (const int64_t token : window.targets) {
+      if (token < 0 || token >= model.vocab_size) {
+        return invalid_argument("token {} is outside the vocabulary, expected 0 to {}", token,
+                                model.vocab_size - 1);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+double Quality::perplexity() const { return std::exp(mean_nll); }
+
+Result<Evaluation> evaluate(generate::Session& model, generate::Session* reference,
+                            std::span<const Window> windows, Progress& progress) {
+  TRY(check_windows(model.model(), windows));
+  if (reference != nullptr) {
+    TRY(within("reference", check_windows(reference->model(), windows)));
+    if (reference->model().vocab_size != model.model().vocab_size) {
+      return invalid_argument("the vocabularies differ: {} tokens, the reference has {}",
+                              model.model().vocab_size, reference->model().vocab_size);
+    }
+  }
+  uint64_t positions = 0;
+  for (const Window& window : windows) positions += window.targets.size();
+  if (positions == 0) {
+    return invalid_argument(
+        "no position to evaluate: expected a text of at least one token after "
+        "its beginning");
+  }
+  progress.begin("evaluating", positions);
+  Evaluator evaluator(model, reference);
+  TRY(evaluator.run(windows, progress));
+  progress.finish();
+  return evaluator.result();
+}
+
+}  // namespace diptych::evaluate

@@ -1,0 +1,43 @@
+// Teacher-forced evaluation: how well a model predicts a text, and how far its predictions are from
+// a reference's. Both are Sessions, so file, numerics and number of threads may differ.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "evaluate/windows.h"
+#include "generate/session.h"
+
+namespace diptych::evaluate {
+
+// How well one model predicts the targets.
+struct Quality {
+  double mean_nll = 0;  // nats per position
+  double seconds = 0;   // in the model
+  double perplexity() const;
+};
+
+// The model's distributions q against the reference's p.
+struct Comparison {
+  double mean_kl = 0, max_kl = 0;  // KL(p||q) in nats
+  double top1_agreement = 0;       // fraction of positions
+  double max_logit_difference = 0, mean_logit_difference = 0;
+};
+
+struct Evaluation {
+  int64_t positions = 0;
+  Quality model;
+  std::optional<Quality> reference;
+  std::optional<Comparison> comparison;
+};
+
+// Evaluates all windows, each from an empty cache. `reference` may be null. Progress counts
+// positions. Errors: no position to evaluate, windows longer than a model's context, vocabularies
+// that differ, logits that are no distribution, and Cancelled.
+Result<Evaluation> evaluate(generate::Session& model, generate::Session* reference,
+                            std::span<const Window> windows, Progress& progress);
+
+}  // namespace diptych::evaluate

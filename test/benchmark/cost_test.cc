@@ -1,0 +1,111 @@
+// What a call must read and compute, by functions small enough to count by hand.
+#include "benchmark/cost.h"
+
+#include <gtest/gtest.h>
+
+#include "mil/builder.h"
+#include "testing/shared_data.h"
+
+namespace diptych::benchmark {
+namespace {
+
+constexpr int64_t kVocab = 64, kWidth = 8;
+
+// A weight file of zeros, from which weights are taken one after the other.
+class WeightFile {
+ public:
+  WeightRef take(TensorType type) {
+    const uint64_t size = packed_size(type).value();
+    const Bytes slice = Bytes(bytes_).subspan(used_, size);
+    used_ += size;
+    return mapped_weight(std::move(type), slice, nullptr).value();
+  }
+  Bytes bytes() const { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(1 << 16);
+  uint64_t used_ = 0;
+};
+
+// An int8 table with fp16 scales, one for each row.
+struct Table {
+  WeightRef data, scale;
+  explicit Table(WeightFile& file)
+      : data(file.take({DType::Int8, {kVocab, kWidth}})),
+        scale(file.take({DType::F16, {kVocab, 1}})) {}
+
+  mil::Value* dequantised(mil::Builder& b) const {
+    return b.op("constexpr_blockwise_shift_scale",
+                {{"data", {b.constant("data", data)}}, {"scale", {b.constant("scale", scale)}}});
+  }
+};
+
+constexpr uint64_t kRowBytes = kWidth + 2;
+
+std::unique_ptr<mil::Function> lookup(const Table& table, int64_t tokens) {
+  mil::Builder b(std::make_unique<mil::Function>("lookup"));
+  mil::Value* ids = b.input("ids", {DType::Int32, {1, tokens}});
+  return b.finish({b.gather(table.dequantised(b), ids, 0)}).value();
+}
+
+std::unique_ptr<mil::Function> head(const Table& table, int64_t rows) {
+  mil::Builder b(std::make_unique<mil::Function>("head"));
+  mil::Value* x = b.input("x", {DType::F16, {1, rows, kWidth}});
+  return b.finish({b.linear(x, table.dequantised(b), nullptr)}).value();
+}
+
+TEST(Cost, OfAGatherIsTheRows) {
+  WeightFile file;
+  const Table table(file);
+  const auto function = lookup(table, 3);
+  const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
+  EXPECT_EQ(cost.weight_bytes, 3 * kRowBytes);
+  EXPECT_EQ(cost.multiply_adds, 0U);
+  // Never more than all of them.
+  const auto long_function = lookup(table, 2 * kVocab);
+  EXPECT_EQ(functions_cost({{long_function.get(), file.bytes()}}).weight_bytes, kVocab * kRowBytes);
+}
+
+TEST(Cost, OfALinearIsTheWholeWeight) {
+  WeightFile file;
+  const Table table(file);
+  const auto function = head(table, 5);
+  const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
+  EXPECT_EQ(cost.weight_bytes, kVocab * kRowBytes);
+  EXPECT_EQ(cost.multiply_adds, uint64_t{5} * kVocab * kWidth);
+}
+
+TEST(Cost, CountsASharedWeightOnce) {
+  WeightFile file;
+  const Table table(file), other(file);
+  const auto first = lookup(table, 1), second = head(table, 1), third = head(table, 1),
+             fourth = head(other, 1);
+  const Bytes blob = file.bytes();
+  const MethodCost tied =
+      functions_cost({{first.get(), blob}, {second.get(), blob}, {third.get(), blob}});
+  EXPECT_EQ(tied.weight_bytes, kVocab * kRowBytes);
+  EXPECT_EQ(tied.multiply_adds, uint64_t{2} * kVocab * kWidth);
+  const MethodCost untied = functions_cost({{first.get(), blob}, {fourth.get(), blob}});
+  EXPECT_EQ(untied.weight_bytes, (1 + kVocab) * kRowBytes);
+}
+
+TEST(Cost, LeavesOutConstantsOutsideTheWeightFile) {
+  WeightFile file;
+  const Table table(file);
+  const auto function = head(table, 1);
+  EXPECT_EQ(functions_cost({{function.get(), {}}}).weight_bytes, 0U);
+}
+
+TEST(Cost, OfAPositionInTheCache) {
+  generate::ModelDescription model;
+  model.layers = 3;
+  model.kv_heads = 2;
+  model.head_dim = 16;
+  model.dtype = DType::F16;
+  EXPECT_EQ(cache_bytes_per_position(model), 2U * 3 * 2 * 16 * 2);
+  model.dtype = DType::F32;
+  EXPECT_EQ(cache_bytes_per_position(model), 2U * 3 * 2 * 16 * 4);
+}
+
+}  // namespace
+}  // namespace diptych::benchmark

@@ -1,0 +1,98 @@
+// Rows as JSON and CSV.
+#include "benchmark/report.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+namespace diptych::benchmark {
+namespace {
+
+using ::testing::ElementsAre;
+
+Report sample_report() {
+  Row decode;
+  decode.model = "a.pte";
+  decode.test = {TestCase::Kind::Decode, 128, 512};
+  decode.threads = 2;
+  decode.samples = {10, 20, 40};
+  decode.work_per_token = 1e9;
+  decode.limit = 80e9;
+  decode.start = {0.5, 0.75, 4096};
+  Row prefill = decode;
+  prefill.test = {TestCase::Kind::Prefill, 64, 0};
+  Row skipped = decode;
+  skipped.test = {TestCase::Kind::Decode, 128, 4096};
+  skipped.samples.clear();
+  skipped.skipped = "needs 4224 positions, the context has 1024";
+  return {"Abacus \"2\"", {decode, prefill, skipped}, false};
+}
+
+std::vector<std::string> keys(const Json& object) {
+  std::vector<std::string> result;
+  for (const auto& item : object.items()) result.push_back(item.key());
+  return result;
+}
+
+TEST(Report, JsonHasOneShapeForAllRows) {
+  const Json rows = to_json(sample_report());
+  ASSERT_TRUE(rows.is_array());
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_THAT(keys(rows[0]),
+              ElementsAre("model", "test", "threads", "numerics", "median", "mean", "sd", "samples",
+                          "gb_per_s", "gop_per_s", "limit", "limit_is", "pct_of_limit", "skipped",
+                          "load_seconds", "first_token_seconds", "peak_memory_bytes", "machine"));
+  for (const Json& row : rows) EXPECT_EQ(keys(row), keys(rows[0]));
+}
+
+TEST(Report, JsonOfADecodeTest) {
+  const Json row = to_json(sample_report())[0];
+  EXPECT_EQ(row["model"], "a.pte");
+  EXPECT_EQ(row["test"], "tg128@512");
+  EXPECT_EQ(row["threads"], 2);
+  EXPECT_EQ(row["numerics"], "precise");
+  EXPECT_EQ(row["median"], 20);
+  EXPECT_EQ(row["samples"], Json({10, 20, 40}));
+  EXPECT_EQ(row["gb_per_s"], 20);
+  EXPECT_EQ(row["gop_per_s"], nullptr);
+  EXPECT_EQ(row["limit"], 80);
+  EXPECT_EQ(row["limit_is"], "memory reads");
+  EXPECT_EQ(row["pct_of_limit"], 25);
+  EXPECT_EQ(row["skipped"], nullptr);
+  EXPECT_EQ(row["load_seconds"], 0.5);
+  EXPECT_EQ(row["first_token_seconds"], 0.75);
+  EXPECT_EQ(row["peak_memory_bytes"], 4096);
+  EXPECT_EQ(row["machine"], "Abacus \"2\"");
+}
+
+TEST(Report, JsonOfAPrefillTest) {
+  const Json row = to_json(sample_report())[1];
+  EXPECT_EQ(row["gop_per_s"], 20);
+  EXPECT_EQ(row["gb_per_s"], nullptr);
+  EXPECT_EQ(row["limit_is"], "fp32 multiply-adds");
+}
+
+TEST(Report, JsonOfASkippedTest) {
+  const Json row = to_json(sample_report())[2];
+  EXPECT_EQ(row["skipped"], "needs 4224 positions, the context has 1024");
+  for (const char* key : {"median", "mean", "sd", "gb_per_s", "gop_per_s", "limit", "pct_of_limit"})
+    EXPECT_EQ(row[key], nullptr) << key;
+  EXPECT_EQ(row["samples"], Json::array());
+}
+
+TEST(Report, CsvHasTheKeysAsColumns) {
+  const std::string csv = to_csv(sample_report());
+  EXPECT_EQ(csv.substr(0, csv.find('\n')),
+            "model,test,threads,numerics,median,mean,sd,samples,gb_per_s,gop_per_s,limit,limit_is,"
+            "pct_of_limit,skipped,load_seconds,first_token_seconds,peak_memory_bytes,machine");
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
+  const size_t last = csv.rfind("a.pte");
+  EXPECT_EQ(csv.substr(last),
+            "a.pte,tg128@4096,2,precise,,,,,,,,memory reads,,"
+            "\"needs 4224 positions, the context has 1024\",0.5,0.75,4096,\"Abacus \"\"2\"\"\"\n");
+  EXPECT_NE(csv.find(",10.0 20.0 40.0,"), csv.npos);
+  EXPECT_EQ(to_csv({}), "");
+}
+
+}  // namespace
+}  // namespace diptych::benchmark

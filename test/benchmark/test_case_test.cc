@@ -1,0 +1,60 @@
+#include "benchmark/test_case.h"
+
+#include <gmock/gmock.h>
+
+namespace diptych::benchmark {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr auto kPrefill = TestCase::Kind::Prefill;
+constexpr auto kDecode = TestCase::Kind::Decode;
+
+TEST(TestCase, NamesAreThoseOfLlamaBench) {
+  EXPECT_EQ((TestCase{kPrefill, 512, 0}.name()), "pp512");
+  EXPECT_EQ((TestCase{kDecode, 128, 0}.name()), "tg128");
+  EXPECT_EQ((TestCase{kDecode, 128, 512}.name()), "tg128@512");
+  EXPECT_EQ((TestCase{kPrefill, 64, 512}.name()), "pp64@512");
+}
+
+TEST(TestCase, ListsArePairedWithDepths) {
+  std::vector<std::string> names;
+  for (const TestCase& test : make_tests({64, 512}, {128}, {0, 256})) names.push_back(test.name());
+  EXPECT_THAT(names, ElementsAre("pp64", "pp512", "pp64@256", "pp512@256", "tg128", "tg128@256"));
+  EXPECT_THAT(make_tests({0}, {0}, {0, 256}), IsEmpty());
+}
+
+// A context of 100 positions, 90 of them in the cache.
+generate::ModelDescription model_of(int64_t decode_tokens) {
+  generate::ModelDescription model;
+  model.max_context = 100;
+  for (const int64_t tokens : {int64_t{10}, decode_tokens}) {
+    generate::FunctionDescription function;
+    function.method = tokens == 10 ? "prefill" : "forward";
+    function.tokens = tokens;
+    function.cache_len = 90;
+    model.functions.push_back(function);
+  }
+  return model;
+}
+
+TEST(SkipReason, IsThatTheContextEnds) {
+  const auto model = model_of(10);
+  EXPECT_EQ(skip_reason({kPrefill, 100, 0}, model), "");
+  EXPECT_EQ(skip_reason({kPrefill, 60, 40}, model), "");
+  EXPECT_EQ(skip_reason({kDecode, 60, 40}, model), "");
+  EXPECT_EQ(skip_reason({kPrefill, 101, 0}, model), "needs 101 positions, the context has 100");
+  EXPECT_EQ(skip_reason({kPrefill, 60, 41}, model), "needs 101 positions, the context has 100");
+  EXPECT_EQ(skip_reason({kDecode, 1, 100}, model), "needs 101 positions, the context has 100");
+}
+
+TEST(SkipReason, IsThatDecodingWouldNeedPrefill) {
+  const auto model = model_of(1);
+  EXPECT_EQ(skip_reason({kDecode, 11, 80}, model), "");
+  EXPECT_EQ(skip_reason({kDecode, 12, 80}, model), "needs 92 positions, method forward reaches 91");
+  EXPECT_EQ(skip_reason({kPrefill, 20, 80}, model), "");
+}
+
+}  // namespace
+}  // namespace diptych::benchmark
