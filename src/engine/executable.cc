@@ -147,9 +147,9 @@ Status Execution::run(ThreadPool& pool) {
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const Port& port = plan.outputs[i];
     const uint64_t count = TRY(element_count(port.type.shape));
-    note_overflows(
-        narrow(port.type.dtype, frame.bytes(plan.output_places[i]), count, memory_->outputs[i]),
-        fmt::format("output '{}'", port.name), "");
+    const uint64_t overflown =
+        narrow(port.type.dtype, frame.bytes(plan.output_places[i]), count, memory_->outputs[i]);
+    if (overflown > 0) note_overflows(overflown, fmt::format("output '{}'", port.name), "");
   }
   return {};
 }

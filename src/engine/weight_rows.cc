@@ -36,6 +36,11 @@ void to_floats(const std::byte* data, uint64_t first, DType dtype, size_t n, flo
 
 }  // namespace
 
+WeightRows::Scratch& WeightRows::scratch_of_thread() {
+  static thread_local Scratch scratch;
+  return scratch;
+}
+
 std::optional<WeightRows> WeightRows::open(const mil::Value& value, Numerics numerics) {
   if (value.is_constant()) {
     if (!is_float_cell(value.type.dtype) || value.type.shape.empty()) return std::nullopt;

@@ -14,11 +14,12 @@ namespace diptych::engine {
 
 class WeightRows {
  public:
-  // Buffers that read() needs, reused from call to call; one per thread.
+  // Buffers that read() needs. They grow once, so that computing a token allocates nothing.
   struct Scratch {
     std::vector<std::byte> elements, parameters;
     std::vector<float> scales, offsets;
   };
+  static Scratch& scratch_of_thread();
 
   // The rows of a value that is a constant of fp16 or fp32, or the result of a
   // constexpr_blockwise_shift_scale of rank 2 over 4- or 8-bit integers; nothing for any other

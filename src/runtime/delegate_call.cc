@@ -67,15 +67,17 @@ Status DelegateCall::run(ThreadPool& pool) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     Argument& argument = inputs_[i];
     if (argument.converted.empty()) continue;
-    TRY(within("input " + input(i).name, convert({argument.data, argument.size}, argument.dtype,
-                                                 argument.converted, input(i).type.dtype)));
+    Status status = convert({argument.data, argument.size}, argument.dtype, argument.converted,
+                            input(i).type.dtype);
+    if (!status) return within("input " + input(i).name, std::move(status));
   }
   TRY(execution_->run(pool));
   for (size_t i = 0; i < outputs_.size(); ++i) {
     Argument& argument = outputs_[i];
     if (argument.converted.empty()) continue;
-    TRY(within("output " + output(i).name, convert(argument.converted, output(i).type.dtype,
-                                                   {argument.out, argument.size}, argument.dtype)));
+    Status status = convert(argument.converted, output(i).type.dtype, {argument.out, argument.size},
+                            argument.dtype);
+    if (!status) return within("output " + output(i).name, std::move(status));
   }
   return {};
 }

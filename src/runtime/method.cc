@@ -288,9 +288,12 @@ Status Method::execute() {
   TRY(impl_->check_bound());
   size_t number = 0;
   for (Impl::Call& call : impl_->calls) {
-    const std::string where = fmt::format("method {}, partition {}", impl_->name, number++);
-    if (!call.bound) TRY(within(where, impl_->bind_call(call)));
-    TRY(within(where, call.delegate.run(impl_->program->threads())));
+    Status status = call.bound ? Status() : impl_->bind_call(call);
+    if (status) status = call.delegate.run(impl_->program->threads());
+    if (!status) {
+      return within(fmt::format("method {}, partition {}", impl_->name, number), std::move(status));
+    }
+    ++number;
   }
   for (const Impl::PassThrough& passed : impl_->pass_throughs) {
     const Impl::Slot& slot = impl_->slots[passed.value];

@@ -54,8 +54,8 @@ Status multiply_segment(const Frame& frame, const Shapes& shape, const Segment& 
                    end - begin, x, bias, out);
     return {};
   }
-  // They grow once; afterwards computing a token allocates nothing.
-  static thread_local WeightRows::Scratch scratch;
+  WeightRows::Scratch& scratch = WeightRows::scratch_of_thread();
+  // Grows once, as that does.
   static thread_local std::vector<float> panel;
   const auto needed = static_cast<size_t>(kPanelRows * shape.in);
   if (panel.size() < needed) panel.resize(needed);

@@ -78,7 +78,7 @@ Status lower_gather(const mil::Op& op, Lowering& lowering) {
     }
     if (rows) {
       return parallel_status(frame.pool, count, 1, [&](int64_t begin, int64_t end) -> Status {
-        WeightRows::Scratch scratch;
+        WeightRows::Scratch& scratch = WeightRows::scratch_of_thread();
         uint64_t overflows = 0;
         for (int64_t i = begin; i < end; ++i) {
           TRY(rows->read(at[i], frame.floats(result) + i * inner, scratch, &overflows));

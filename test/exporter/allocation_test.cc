@@ -1,0 +1,88 @@
+// Computing a token allocates no memory: counted by replacing the allocator of this program.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "exporter/export.h"
+#include "generate/sampler.h"
+#include "generate/session.h"
+#include "testing/shared_data.h"
+
+namespace {
+std::atomic<int64_t> allocations{0};
+
+void* counted(size_t size, size_t alignment) {
+  ++allocations;
+  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+}  // namespace
+
+void* operator new(size_t size) { return counted(size, alignof(std::max_align_t)); }
+void* operator new[](size_t size) { return counted(size, alignof(std::max_align_t)); }
+void* operator new(size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<size_t>(alignment));
+}
+void* operator new[](size_t size, std::align_val_t alignment) {
+  return counted(size, static_cast<size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace diptych {
+namespace {
+
+class Allocations : public ::testing::TestWithParam<engine::Numerics> {};
+
+TEST_P(Allocations, NoneWhileATokenIsComputed) {
+  exporter::Options options;
+  options.max_context_len = 64;
+  options.input_len = 16;
+  options.multifunction = true;
+  const std::string path = testing::temporary_directory() + "/allocations.pte";
+  Progress silent;
+  ASSERT_OK(exporter::export_files(testing::source_path("demo/model.pth"),
+                                   testing::source_path("demo/params.json"), path, options,
+                                   silent));
+  runtime::Options runtime_options;
+  runtime_options.numerics = GetParam();
+  runtime_options.threads = 2;
+  auto program = runtime::Program::open(path, runtime_options);
+  ASSERT_OK(program);
+  auto session = generate::Session::create(std::move(*program));
+  ASSERT_OK(session);
+  std::vector<int64_t> prompt(20, 1);
+  ASSERT_OK((*session)->evaluate(prompt));
+  // The first tokens make buffers that stay.
+  int64_t token = 1;
+  for (int i = 0; i < 24; ++i) {
+    const int64_t before = allocations;
+    const auto logits = (*session)->evaluate(std::span(&token, 1));
+    const int64_t after = allocations;
+    ASSERT_OK(logits);
+    token = generate::argmax(*logits);
+    // Any thread of the pool may compute its first share late.
+    if (i >= 16) {
+      EXPECT_EQ(after - before, 0) << "token " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Numerics, Allocations,
+                         ::testing::Values(engine::Numerics::Typed, engine::Numerics::Precise,
+                                           engine::Numerics::Fast),
+                         [](const auto& numerics) {
+                           return std::string(engine::name(numerics.param));
+                         });
+
+}  // namespace
+}  // namespace diptych
