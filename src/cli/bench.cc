@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "benchmark/benchmark.h"
-#include "benchmark/limits.h"
-#include "benchmark/report.h"
+#include "measure/measure.h"
+#include "measure/limits.h"
+#include "measure/report.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 
@@ -13,19 +13,19 @@ namespace diptych::cli {
 namespace {
 
 struct BenchArguments {
-  benchmark::Options options;
+  measure::Options options;
   std::string numerics;
   bool csv = false, json = false;
 };
 
 std::string giga(double per_second) { return fmt::format("{:.2f}", per_second / 1e9); }
 
-std::string tables(const benchmark::Report& report) {
+std::string tables(const measure::Report& report) {
   Table speeds({"model", "test", "threads", "tok/s", "mean", "sd", "GB/s", "GOP/s", "limit",
                 "% of limit", "note"});
   Table starts({"model", "threads", "load", "first token", "peak memory"});
-  const benchmark::Row* last = nullptr;
-  for (const benchmark::Row& row : report.rows) {
+  const measure::Row* last = nullptr;
+  for (const measure::Row& row : report.rows) {
     const std::string threads = fmt::format("{}", row.threads);
     if (last == nullptr || last->model != row.model || last->threads != row.threads) {
       starts.add({row.model, threads, human_seconds(row.start.load_seconds),
@@ -38,7 +38,7 @@ std::string tables(const benchmark::Report& report) {
                   "skipped: " + row.skipped});
       continue;
     }
-    const benchmark::Statistics statistics = row.statistics();
+    const measure::Statistics statistics = row.statistics();
     const bool decode = row.test.is_decode();
     const std::string work = giga(row.work_per_second());
     speeds.add({row.model, row.test.name(), threads, fmt::format("{:.2f}", statistics.median),
@@ -49,23 +49,23 @@ std::string tables(const benchmark::Report& report) {
   if (speeds.empty()) return {};
   return fmt::format("{}, numerics {}; limits: {} for pp, {} for tg; tok/s is the median\n\n{}\n{}",
                      report.machine, engine::name(report.rows.front().numerics),
-                     benchmark::kFmaLimit, benchmark::kMemoryReadLimit, speeds.text(),
+                     measure::kFmaLimit, measure::kMemoryReadLimit, speeds.text(),
                      starts.text());
 }
 
 Status measure(const BenchArguments& a) {
-  benchmark::Options options = a.options;
-  if (benchmark::make_tests(options.prompts, options.generations, options.depths).empty()) {
+  measure::Options options = a.options;
+  if (measure::make_tests(options.prompts, options.generations, options.depths).empty()) {
     return usage_error("nothing to measure: expected a length above 0 in -p or -n");
   }
   options.numerics = TRY(numerics_from(a.numerics));
   stop_on_interrupt();
   ProgressBar progress;
-  auto measured = benchmark::run(options, progress);
+  auto measured = measure::run(options, progress);
   progress.finish();
-  const benchmark::Report report = TRY(std::move(measured));
-  TRY(write_results(a.json  ? dump_json(benchmark::to_json(report), 2) + "\n"
-                    : a.csv ? benchmark::to_csv(report)
+  const measure::Report report = TRY(std::move(measured));
+  TRY(write_results(a.json  ? dump_json(measure::to_json(report), 2) + "\n"
+                    : a.csv ? measure::to_csv(report)
                             : tables(report)));
   if (report.interrupted) return fail(ErrorCode::Cancelled, "interrupted");
   return {};

@@ -59,16 +59,15 @@ Status lower_reduce_mean(const mil::Op& op, Lowering& lowering);
 Status lower_reduce_sum(const mil::Op& op, Lowering& lowering);
 Status lower_softmax(const mil::Op& op, Lowering& lowering);
 
-// reference/linear.cc
+// linear.cc
 Status lower_linear(const mil::Op& op, Lowering& lowering);
-Status lower_cpu_linear_fp32(const mil::Op& op, Lowering& lowering);  // for lower_cpu_linear
+Status lower_cpu_linear(const mil::Op& op, Lowering& lowering);
 
 // reference/contract.cc
 Status lower_matmul(const mil::Op& op, Lowering& lowering);
 
-// fused/: attention.cc, linear.cc, rows.cc
+// fused/: attention.cc, rows.cc
 Status lower_cpu_attention(const mil::Op& op, Lowering& lowering);
-Status lower_cpu_linear(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_rms_norm(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_rope(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_swiglu(const mil::Op& op, Lowering& lowering);

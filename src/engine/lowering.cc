@@ -292,17 +292,41 @@ void Lowering::alias(const mil::Value& result, const mil::Value& of) {
   aliases_.emplace(&result, &resolve(of));
 }
 
+Result<Place> Lowering::derived(const mil::Value& unresolved, std::string_view what, uint64_t size,
+                                const std::function<Result<Run>(Place)>& make) {
+  const mil::Value& value = resolve(unresolved);
+  const auto key = std::pair(&value, std::string(what));
+  auto known = derived_.find(key);
+  if (known == derived_.end()) {
+    std::vector<Place> outer = std::move(touched_);
+    touched_.clear();
+    PlaceInfo info;
+    info.size = size;
+    const Place place = add_place(info);
+    Run run = TRY(make(place));
+    touch(place);
+    append({fmt::format("{} '{}'", what, value.name), {}, std::move(run)});
+    touched_ = std::move(outer);
+    known = derived_.emplace(key, place).first;
+  }
+  touch(known->second);
+  return known->second;
+}
+
+void Lowering::keep(const mil::Value& constant) { plan_.owners.push_back(constant.weight); }
+
 void Lowering::emit(const mil::Op& op, Run run) {
-  const mil::Value& result = *op.result();
-  if (find_kernel(op.type)->computes && options_.numerics == Numerics::Typed &&
-      result.type.dtype == DType::F16) {
-    const Place place = cells_.at(&result);
-    const uint64_t count = plan_.places[static_cast<size_t>(place)].size / kCellSize;
-    run = [compute = std::move(run), place, count](const Frame& frame) -> Status {
-      TRY(compute(frame));
-      round_cells(frame, place, count);
-      return {};
-    };
+  if (find_kernel(op.type)->computes && options_.numerics == Numerics::Typed) {
+    for (const mil::Value* result : op.results) {
+      if (result->type.dtype != DType::F16) continue;
+      const Place place = cells_.at(result);
+      const uint64_t count = plan_.places[static_cast<size_t>(place)].size / kCellSize;
+      run = [compute = std::move(run), place, count](const Frame& frame) -> Status {
+        TRY(compute(frame));
+        round_cells(frame, place, count);
+        return {};
+      };
+    }
   }
   append({label(op), near_weights_[&op], std::move(run)});
 }

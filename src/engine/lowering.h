@@ -2,6 +2,7 @@
 // say what they read, what they write and what to run.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -43,11 +44,17 @@ class Lowering {
   std::optional<WeightRows> weight_rows(const mil::Value& value) const;
   // New cells for a result of the operation that is being lowered.
   Result<Place> result(const mil::Value& value);
+  // What a step of its own makes of a value, `size` bytes aligned to 64, once for all operations
+  // that ask for the same `what`. `make(place)` asks for the step's sources and gives its work.
+  Result<Place> derived(const mil::Value& value, std::string_view what, uint64_t size,
+                        const std::function<Result<Run>(Place)>& make);
+  // Keeps a constant's weight alive, which the step reads by itself.
+  void keep(const mil::Value& constant);
   // Cells that only the next emitted step uses.
   Result<Place> scratch(uint64_t count);
   // The result has the elements of `of`, in the same order, without a copy.
   void alias(const mil::Value& result, const mil::Value& of);
-  // Appends the step of `op`. In typed numerics an fp16 result is rounded when the kernel table
+  // Appends the step of `op`. In typed numerics fp16 results are rounded when the kernel table
   // says that the operation computes.
   void emit(const mil::Op& op, Run run);
 
@@ -82,6 +89,7 @@ class Lowering {
   Plan plan_;
   std::map<const mil::Value*, Place> cells_, packed_;
   std::map<const Weight*, Place> constants_;
+  std::map<std::pair<const mil::Value*, std::string>, Place> derived_;
   std::map<const mil::Value*, const mil::Value*> aliases_;
   std::map<const mil::Value*, size_t> input_index_;
   std::map<const mil::Op*, std::string> near_weights_;

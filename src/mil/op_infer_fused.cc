@@ -18,7 +18,8 @@ Result<Types> same_typed(const Op& op, std::initializer_list<std::string_view> p
 
 }  // namespace
 
-// x [..., in], weights [out_i, in]: the result is [..., sum of out_i].
+// x [..., in], weights [out_i, in]: the results are [..., sum of out_i], each over its count of
+// weights.
 Result<Types> infer_cpu_linear(const Op& op) {
   const TensorType x = TRY(typed_operand(op, "x", is_compute_float));
   const auto& weights = op.operand_list("weights");
@@ -26,7 +27,6 @@ Result<Types> infer_cpu_linear(const Op& op) {
   if (!biases.empty() && biases.size() != weights.size()) {
     return invalid_data("{} weights and {} biases", weights.size(), biases.size());
   }
-  int64_t out = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
     const TensorType& weight = weights[i]->type;
     if (weight.rank() != 2 || x.rank() < 1 || x.shape.back() != weight.shape[1] ||
@@ -39,11 +39,17 @@ Result<Types> infer_cpu_linear(const Op& op) {
       return invalid_data("a bias is {}, expected {}", to_string(biases[i]->type),
                           to_string(expected));
     }
-    out += weight.shape[0];
   }
-  TensorType result = x;
-  result.shape.back() = out;
-  return Types{result};
+  Types results;
+  size_t at = 0;
+  for (const int64_t count : TRY(linear_counts(op))) {
+    TensorType& result = results.emplace_back(x);
+    result.shape.back() = 0;
+    for (const size_t end = at + static_cast<size_t>(count); at < end; ++at) {
+      result.shape.back() += weights[at]->type.shape[0];
+    }
+  }
+  return results;
 }
 
 Result<Types> infer_cpu_rms_norm(const Op& op) {

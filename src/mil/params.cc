@@ -215,4 +215,20 @@ Result<std::vector<int64_t>> resolve_split(const Op& op) {
   return sizes;
 }
 
+Result<std::vector<int64_t>> linear_counts(const Op& op) {
+  const auto weights = static_cast<int64_t>(op.operand_list("weights").size());
+  std::vector<int64_t> counts = TRY(ints_param(op, "counts", {weights}));
+  int64_t rest = weights;
+  for (const int64_t count : counts) {
+    if (count < 1 || count > rest) {
+      return invalid_data("counts [{}] do not divide {} weights", fmt::join(counts, ", "), weights);
+    }
+    rest -= count;
+  }
+  if (rest != 0) {
+    return invalid_data("counts [{}] do not divide {} weights", fmt::join(counts, ", "), weights);
+  }
+  return counts;
+}
+
 }  // namespace diptych::mil

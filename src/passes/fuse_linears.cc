@@ -31,9 +31,53 @@ Status make_linear(mil::Op& op, const std::vector<mil::Op*>& linears) {
   return {};
 }
 
+// Makes one operation of all cpu.linears from position `first` on that have the x of the one there
+// and, like it, biases or none.
+void join_siblings(mil::Function& function, size_t first) {
+  const mil::Op& head = *function.ops[first];
+  const mil::Value* x = head.operand("x");
+  const bool biased = head.operand("biases") != nullptr;
+  std::vector<mil::Op*> siblings;
+  for (size_t i = first; i < function.ops.size(); ++i) {
+    mil::Op& op = *function.ops[i];
+    if (op.type == "cpu.linear" && op.operand("x") == x && op.operand("counts") == nullptr &&
+        (op.operand("biases") != nullptr) == biased) {
+      siblings.push_back(&op);
+    }
+  }
+  if (siblings.size() < 2) return;
+  mil::Operand weights{"weights", {}}, biases{"biases", {}};
+  std::vector<int64_t> counts;
+  std::vector<std::pair<std::string, TensorType>> results;
+  for (const mil::Op* op : siblings) {
+    const auto& more = op->operand_list("weights");
+    weights.values.insert(weights.values.end(), more.begin(), more.end());
+    const auto& more_biases = op->operand_list("biases");
+    biases.values.insert(biases.values.end(), more_biases.begin(), more_biases.end());
+    counts.push_back(static_cast<int64_t>(more.size()));
+    results.emplace_back(op->result()->name, op->result()->type);
+  }
+  std::vector<mil::Operand> operands{{"x", {head.operand("x")}}, std::move(weights)};
+  if (biased) operands.push_back(std::move(biases));
+  const Shape shape{static_cast<int64_t>(counts.size())};
+  operands.push_back({"counts",
+                      {function.add_constant(head.result()->name + "_counts",
+                                             constant_ints(DType::Int32, shape, counts))}});
+  const mil::Op* joined =
+      function.insert_op(first, "cpu.linear", std::move(operands), std::move(results));
+  for (size_t i = 0; i < siblings.size(); ++i) {
+    function.replace_uses(siblings[i]->result(), joined->results[i]);
+  }
+  function.remove_dead();  // the siblings
+}
+
 }  // namespace
 
 Status fuse_linears(mil::Function& function) {
+  // Weights first, so that an operation may stand wherever its x is known.
+  std::stable_partition(function.ops.begin(), function.ops.end(), [](const auto& op) {
+    return op->type == "constexpr_blockwise_shift_scale";
+  });
   for (const auto& op : function.ops) {
     if (op->type != "concat" || !along_last_axis(*op, "axis", *op->result())) continue;
     if (TRY(mil::bool_param(*op, "interleave", false))) continue;
@@ -49,6 +93,10 @@ Status fuse_linears(mil::Function& function) {
   function.remove_dead();
   for (const auto& op : function.ops) {
     if (op->type == "linear") TRY(make_linear(*op, {op.get()}));
+  }
+  for (size_t i = 0; i < function.ops.size(); ++i) {
+    const mil::Op& op = *function.ops[i];
+    if (op.type == "cpu.linear" && op.operand("counts") == nullptr) join_siblings(function, i);
   }
   return {};
 }

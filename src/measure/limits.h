@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 // Names of the limits in reports.
 inline constexpr std::string_view kMemoryReadLimit = "memory reads";
@@ -43,4 +43,4 @@ class MemoryReader {
 // Multiply-adds in registers, for some milliseconds. In operations per second, two for each.
 double measure_fma(ThreadPool& pool);
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

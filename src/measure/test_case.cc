@@ -1,8 +1,8 @@
-#include "benchmark/test_case.h"
+#include "measure/test_case.h"
 
 #include <fmt/format.h>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 std::string TestCase::name() const {
   std::string name = fmt::format("{}{}", is_decode() ? "tg" : "pp", tokens);
@@ -40,4 +40,4 @@ std::string skip_reason(const TestCase& test, const generate::ModelDescription& 
   return {};
 }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

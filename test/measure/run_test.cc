@@ -3,13 +3,13 @@
 
 #include <algorithm>
 
-#include "benchmark/benchmark.h"
-#include "benchmark/cost.h"
+#include "measure/measure.h"
+#include "measure/cost.h"
 #include "exporter/export.h"
 #include "testing/shared_data.h"
 #include "tools/inspect.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 namespace {
 
 using ::testing::SizeIs;
@@ -152,4 +152,4 @@ TEST(Run, RefusesNothingToDo) {
 }
 
 }  // namespace
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

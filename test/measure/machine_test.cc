@@ -1,14 +1,14 @@
 // What is measured of machine and process is plausible.
-#include "benchmark/machine.h"
+#include "measure/machine.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "benchmark/limits.h"
+#include "measure/limits.h"
 #include "testing/shared_data.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 namespace {
 
 TEST(Machine, HasANameAndMemory) {
@@ -39,4 +39,4 @@ TEST(Limits, ArePlausible) {
 }
 
 }  // namespace
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -1,4 +1,4 @@
-#include "benchmark/limits.h"
+#include "measure/limits.h"
 
 #include <sys/mman.h>
 
@@ -6,10 +6,10 @@
 #include <atomic>
 #include <chrono>
 
-#include "benchmark/machine.h"
-#include "benchmark/peak_loop.h"
+#include "measure/machine.h"
+#include "measure/peak_loop.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 namespace {
 
@@ -87,4 +87,4 @@ double measure_fma(ThreadPool& pool) {
   }
 }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -1,15 +1,15 @@
-#include "benchmark/benchmark.h"
+#include "measure/measure.h"
 
 #include <algorithm>
 #include <chrono>
 #include <memory>
 
-#include "benchmark/cost.h"
-#include "benchmark/limits.h"
-#include "benchmark/machine.h"
+#include "measure/cost.h"
+#include "measure/limits.h"
+#include "measure/machine.h"
 #include "generate/session.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 namespace {
 
@@ -49,7 +49,7 @@ class ModelBenchmark {
       mine.push_back(std::move(row));
     }
     // Before the buffer of the limit is there.
-    start_.peak_memory_bytes = benchmark::peak_memory_bytes();
+    start_.peak_memory_bytes = measure::peak_memory_bytes();
     if (std::any_of(mine.begin(), mine.end(), [](const Row& row) { return row.skipped.empty(); })) {
       reader_ = TRY(MemoryReader::create(program_->threads()));
     }
@@ -200,4 +200,4 @@ Result<Report> run(const Options& options, Progress& progress) {
   return report;
 }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

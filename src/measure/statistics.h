@@ -3,7 +3,7 @@
 
 #include <vector>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 struct Statistics {
   double median = 0;
@@ -15,4 +15,4 @@ struct Statistics {
 double median(std::vector<double> samples);
 Statistics summarise(const std::vector<double>& samples);
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

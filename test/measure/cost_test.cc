@@ -1,12 +1,12 @@
 // What a call must read and compute, by functions small enough to count by hand.
-#include "benchmark/cost.h"
+#include "measure/cost.h"
 
 #include <gtest/gtest.h>
 
 #include "mil/builder.h"
 #include "testing/shared_data.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 namespace {
 
 constexpr int64_t kVocab = 64, kWidth = 8;
@@ -108,4 +108,4 @@ TEST(Cost, OfAPositionInTheCache) {
 }
 
 }  // namespace
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -1,4 +1,4 @@
-#include "benchmark/cost.h"
+#include "measure/cost.h"
 
 #include <algorithm>
 #include <functional>
@@ -7,7 +7,7 @@
 #include "coreml/delegate.h"
 #include "runtime/coreml_payload.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 namespace {
 
@@ -134,4 +134,4 @@ uint64_t cache_bytes_per_position(const generate::ModelDescription& model) {
          static_cast<uint64_t>(bit_width(model.dtype)) / 8;
 }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

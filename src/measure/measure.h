@@ -8,11 +8,11 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "benchmark/statistics.h"
-#include "benchmark/test_case.h"
+#include "measure/statistics.h"
+#include "measure/test_case.h"
 #include "engine/numerics.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 struct Options {
   std::vector<std::string> models;           // paths
@@ -60,4 +60,4 @@ struct Report {
 // repetitions; when it is cancelled the measuring ends early.
 Result<Report> run(const Options& options, Progress& progress);
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

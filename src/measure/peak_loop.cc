@@ -1,12 +1,12 @@
-#include "benchmark/peak_loop.h"
+#include "measure/peak_loop.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "benchmark/peak_loop.cc"
+#define HWY_TARGET_INCLUDE "measure/peak_loop.cc"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace diptych::benchmark::HWY_NAMESPACE {
+namespace diptych::measure::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // At most 16 lanes, so that vectors can stand in arrays.
@@ -32,11 +32,11 @@ float multiply_add_loop(int64_t rounds) {
   return hn::GetLane(hn::SumOfLanes(d, all));
 }
 
-}  // namespace diptych::benchmark::HWY_NAMESPACE
+}  // namespace diptych::measure::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 HWY_EXPORT(multiply_adds_per_round);
 HWY_EXPORT(multiply_add_loop);
@@ -44,5 +44,5 @@ HWY_EXPORT(multiply_add_loop);
 size_t multiply_adds_per_round() { return HWY_DYNAMIC_DISPATCH(multiply_adds_per_round)(); }
 float multiply_add_loop(int64_t rounds) { return HWY_DYNAMIC_DISPATCH(multiply_add_loop)(rounds); }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure
 #endif  // HWY_ONCE

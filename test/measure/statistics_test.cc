@@ -1,10 +1,10 @@
-#include "benchmark/statistics.h"
+#include "measure/statistics.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 namespace {
 
 TEST(Statistics, MedianIsTheMiddleOfTheSorted) {
@@ -28,4 +28,4 @@ TEST(Statistics, OfOneSampleHaveNoSpread) {
 }
 
 }  // namespace
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -4,9 +4,9 @@
 #include <string>
 
 #include "base/json.h"
-#include "benchmark/benchmark.h"
+#include "measure/measure.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 // An array with one object for each row. All have the same keys; what a row does not have is null.
 Json to_json(const Report& report);
@@ -15,4 +15,4 @@ Json to_json(const Report& report);
 // separated by blanks, null is an empty cell.
 std::string to_csv(const Report& report);
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -8,7 +8,7 @@
 
 #include "generate/model.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 struct TestCase {
   enum class Kind : uint8_t { Prefill, Decode };
@@ -29,4 +29,4 @@ std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
 // Why the model cannot run the test as meant; empty when it can.
 std::string skip_reason(const TestCase& test, const generate::ModelDescription& model);
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -1,10 +1,10 @@
-#include "benchmark/report.h"
+#include "measure/report.h"
 
 #include <vector>
 
-#include "benchmark/limits.h"
+#include "measure/limits.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 namespace {
 
@@ -79,4 +79,4 @@ std::string to_csv(const Report& report) {
   return out;
 }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -4,11 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 // Multiply-adds that one round does.
 size_t multiply_adds_per_round();
 // Does so many rounds on one thread; the value means nothing but must be used.
 float multiply_add_loop(int64_t rounds);
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -1,10 +1,10 @@
-#include "benchmark/statistics.h"
+#include "measure/statistics.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 double median(std::vector<double> samples) {
   std::sort(samples.begin(), samples.end());
@@ -25,4 +25,4 @@ Statistics summarise(const std::vector<double>& samples) {
   return result;
 }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

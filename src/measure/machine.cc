@@ -1,4 +1,4 @@
-#include "benchmark/machine.h"
+#include "measure/machine.h"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <string_view>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 namespace {
 
@@ -52,4 +52,4 @@ void reset_peak_memory() {
   file << '5';  // see proc(5)
 }
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

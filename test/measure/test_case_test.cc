@@ -1,8 +1,8 @@
-#include "benchmark/test_case.h"
+#include "measure/test_case.h"
 
 #include <gmock/gmock.h>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 namespace {
 
 using ::testing::ElementsAre;
@@ -57,4 +57,4 @@ TEST(SkipReason, IsThatDecodingWouldNeedPrefill) {
 }
 
 }  // namespace
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -1,11 +1,11 @@
 // Rows as JSON and CSV.
-#include "benchmark/report.h"
+#include "measure/report.h"
 
 #include <gmock/gmock.h>
 
 #include <algorithm>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 namespace {
 
 using ::testing::ElementsAre;
@@ -95,4 +95,4 @@ TEST(Report, CsvHasTheKeysAsColumns) {
 }
 
 }  // namespace
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 // The CPU's model name; "unknown" where the kernel does not tell.
 std::string cpu_model();
@@ -18,4 +18,4 @@ uint64_t available_memory_bytes();
 uint64_t peak_memory_bytes();
 void reset_peak_memory();
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

@@ -11,7 +11,7 @@
 #include "mil/ir.h"
 #include "runtime/program.h"
 
-namespace diptych::benchmark {
+namespace diptych::measure {
 
 struct MethodCost {
   // Packed bytes of the weights that the call reads, each once however many functions use it. Of a
@@ -35,4 +35,4 @@ MethodCost functions_cost(const std::vector<PlacedFunction>& functions);
 // Bytes of keys and values of one position in all layers, in the type the caches are bound in.
 uint64_t cache_bytes_per_position(const generate::ModelDescription& model);
 
-}  // namespace diptych::benchmark
+}  // namespace diptych::measure

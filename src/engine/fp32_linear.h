@@ -1,0 +1,29 @@
+// y = x * W^T in fp32, for weights of every kind that the engine can read: each element of the
+// result is one dot product, computed the same way however many rows there are. Rows of the weight
+// are unpacked a panel at a time.
+#pragma once
+
+#include <optional>
+
+#include "engine/lowering.h"
+#include "engine/weight_rows.h"
+
+namespace diptych::engine {
+
+class Fp32Linear {
+ public:
+  // The weight [rows, columns] of an operation that is being lowered.
+  static Result<Fp32Linear> open(const mil::Value& weight, Lowering& lowering);
+
+  // y[m * y_stride + r] for rows m < m_rows of x, which follow one another without gaps, and the
+  // weight's rows r in [begin, end).
+  Status multiply(const Frame& frame, const float* x, int64_t m_rows, int64_t begin, int64_t end,
+                  float* y, int64_t y_stride) const;
+
+ private:
+  std::optional<WeightRows> rows_;
+  Place cells_{};  // without rows_
+  int64_t columns_ = 0;
+};
+
+}  // namespace diptych::engine

@@ -1,0 +1,185 @@
+// linear and cpu.linear. Weights are multiplied from where they lie in the file: by the kernels of
+// src/kernels, which in fast numerics let integer weights meet activations quantised to int8, or in
+// fp32, row by row, where those do not apply.
+#include <algorithm>
+#include <variant>
+
+#include "engine/fp32_linear.h"
+#include "engine/kernels.h"
+#include "kernels/linear.h"
+#include "mil/params.h"
+
+namespace diptych::engine {
+namespace {
+
+using kernels::FloatWeight;
+using kernels::LinearWeight;
+
+// Multiply-adds worth a thread of their own.
+constexpr int64_t kGrain = 1 << 16;
+
+// The bytes of a weight in memory, or nothing.
+std::optional<Bytes> bytes_of(const mil::Value* value) {
+  if (value == nullptr || !value->is_constant()) return std::nullopt;
+  return value->weight->bytes();
+}
+
+// What a constexpr_blockwise_shift_scale stands for, when the integer kernels take it.
+std::optional<LinearWeight> integer_weight(const mil::Value& value) {
+  if (value.kind != mil::Value::Kind::Result ||
+      value.producer->type != "constexpr_blockwise_shift_scale" || value.type.rank() != 2 ||
+      value.producer->operand("offset") != nullptr) {
+    return std::nullopt;
+  }
+  const mil::Value *data = value.producer->operand("data"),
+                   *scale = value.producer->operand("scale");
+  const auto data_bytes = bytes_of(data), scale_bytes = bytes_of(scale);
+  const DType dtype = data->type.dtype, scale_dtype = scale->type.dtype;
+  const int64_t rows = value.type.shape[0], columns = value.type.shape[1];
+  if (!data_bytes || !scale_bytes || (dtype != DType::Int4 && dtype != DType::Int8) ||
+      (scale_dtype != DType::F16 && scale_dtype != DType::F32) || scale->type.shape[0] != rows) {
+    return std::nullopt;
+  }
+  const int64_t block = columns / scale->type.shape[1];
+  if (!kernels::supported(columns) || block % kernels::kBlock != 0) return std::nullopt;
+  return LinearWeight{data_bytes->data(),  dtype,       rows, columns,
+                      scale_bytes->data(), scale_dtype, block};
+}
+
+std::optional<FloatWeight> float_weight(const mil::Value& value) {
+  const auto bytes = bytes_of(&value);
+  const DType dtype = value.type.dtype;
+  if (!bytes || (dtype != DType::F16 && dtype != DType::F32)) return std::nullopt;
+  return FloatWeight{bytes->data(), dtype, value.type.shape[0], value.type.shape[1]};
+}
+
+// x [rows, columns] in the forms that the weights of an operation need.
+struct Activations {
+  int64_t rows = 1, columns = 0;
+  Place floats{}, for_int4{}, for_int8{};
+};
+
+// Rows [first, first + count) of all weights of an operation, and where their results go.
+struct Segment {
+  int64_t first, count;
+  std::variant<LinearWeight, FloatWeight, Fp32Linear> weight;
+  std::optional<Place> bias;
+  Place out;
+  int64_t out_first, out_width;  // the first row's column in the result, and columns of the result
+};
+
+// x quantised for weights of a type; made once for all operations that ask for it.
+Result<Place> quantized(const mil::Value& x, DType weights, const Activations& shape,
+                        Lowering& lowering) {
+  const auto make = [&](Place out) -> Result<Run> {
+    const Place from = TRY(lowering.cells(x));
+    const int64_t rows = shape.rows, columns = shape.columns;
+    const int64_t grain = std::max<int64_t>(kGrain / (8 * columns), 1);
+    const kernels::Isa isa = kernels::selected_isa();
+    return Run([=](const Frame& frame) -> Status {
+      frame.pool.parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+        kernels::quantize(isa, frame.floats(from), columns, columns, weights, begin, end,
+                          frame.bytes(out));
+      });
+      return {};
+    });
+  };
+  return lowering.derived(x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
+                          kernels::quantized_bytes(shape.rows, shape.columns), make);
+}
+
+Status multiply(const Frame& frame, const Activations& x, const Segment& segment, int64_t begin,
+                int64_t end) {
+  const kernels::Isa isa = kernels::selected_isa();
+  float* out = frame.floats(segment.out) + segment.out_first;
+  if (const auto* integers = std::get_if<LinearWeight>(&segment.weight)) {
+    const Place place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
+    kernels::linear(isa, *integers, {frame.bytes(place), integers->dtype, x.rows, x.columns}, begin,
+                    end, out, segment.out_width);
+  } else if (const auto* floats = std::get_if<FloatWeight>(&segment.weight)) {
+    kernels::linear_float(isa, *floats, frame.floats(x.floats), x.columns, x.rows, begin, end, out,
+                          segment.out_width);
+  } else {
+    TRY(std::get<Fp32Linear>(segment.weight)
+            .multiply(frame, frame.floats(x.floats), x.rows, begin, end, out, segment.out_width));
+  }
+  if (!segment.bias) return {};
+  const float* bias = frame.floats(*segment.bias);
+  for (int64_t m = 0; m < x.rows; ++m, out += segment.out_width) {
+    for (int64_t i = begin; i < end; ++i) out[i] += bias[i];
+  }
+  return {};
+}
+
+// Chooses how a weight is multiplied, and brings x into the form that takes.
+Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_kernels,
+                   Lowering& lowering, Segment& segment, Activations& x) {
+  const auto integers = integer_weight(weight);
+  if (by_kernels && integers && lowering.numerics() == Numerics::Fast) {
+    Place& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
+    place = TRY(quantized(x_value, integers->dtype, x, lowering));
+    segment.weight = *integers;
+    lowering.keep(*weight.producer->operand("data"));
+    lowering.keep(*weight.producer->operand("scale"));
+    return {};
+  }
+  x.floats = TRY(lowering.cells(x_value));
+  if (const auto floats = float_weight(weight); by_kernels && floats) {
+    segment.weight = *floats;
+    lowering.keep(weight);
+  } else {
+    segment.weight = TRY(Fp32Linear::open(weight, lowering));
+  }
+  return {};
+}
+
+// `counts[i]` weights make up result i.
+Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
+                     const std::vector<mil::Value*>& biases, const std::vector<int64_t>& counts,
+                     bool by_kernels, Lowering& lowering) {
+  const mil::Value& x_value = *op.operand("x");
+  Activations x;
+  x.columns = x_value.type.shape.back();
+  for (size_t i = 0; i + 1 < x_value.type.shape.size(); ++i) x.rows *= x_value.type.shape[i];
+  std::vector<Segment> segments;
+  int64_t first = 0;
+  for (size_t result = 0, i = 0; result < op.results.size(); ++result) {
+    const Place out = TRY(lowering.result(*op.results[result]));
+    const int64_t width = op.results[result]->type.shape.back();
+    const int64_t result_first = first;
+    for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
+      Segment segment{first, weights[i]->type.shape[0], {}, {}, out, first - result_first, width};
+      TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
+      if (!biases.empty()) segment.bias = TRY(lowering.cells(*biases[i]));
+      first += segment.count;
+      segments.push_back(std::move(segment));
+    }
+  }
+  const int64_t grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
+  lowering.emit(op, [=, rows = first](const Frame& frame) -> Status {
+    return parallel_status(frame.pool, rows, grain, [&](int64_t begin, int64_t end) -> Status {
+      for (const Segment& segment : segments) {
+        const int64_t from = std::max(begin, segment.first) - segment.first;
+        const int64_t to = std::min(end, segment.first + segment.count) - segment.first;
+        if (from < to) TRY(multiply(frame, x, segment, from, to));
+      }
+      return {};
+    });
+  });
+  return {};
+}
+
+}  // namespace
+
+// Never by kernels: it is the reference of cpu.linear.
+Status lower_linear(const mil::Op& op, Lowering& lowering) {
+  return lower_weights(op, op.operand_list("weight"), op.operand_list("bias"), {1}, false,
+                       lowering);
+}
+
+Status lower_cpu_linear(const mil::Op& op, Lowering& lowering) {
+  return lower_weights(op, op.operand_list("weights"), op.operand_list("biases"),
+                       TRY(mil::linear_counts(op)), true, lowering);
+}
+
+}  // namespace diptych::engine
