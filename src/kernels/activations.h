@@ -10,8 +10,8 @@
 //   bytes      0-7 block 0, 8-15 block 4, then blocks 1, 5, 2, 6, 3, 7
 //
 // The products of bytes 4i to 4i+3 of all planes are summed in lane i, so a lane has 16 columns of
-// one block, and a block two lanes. Per lane a chunk also has the block's scale, and the number to
-// begin with when the weights are taken as unsigned, raised by 8 or 128.
+// one block, and a block two lanes. Per lane a chunk also has the block's scale, and what to add
+// when the weights are taken as unsigned, raised by 8 or 128.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +29,8 @@ inline constexpr int kLanes = 16;
 
 struct alignas(64) ActivationChunk {
   int8_t planes[kPlanes][64];
-  int32_t corrections[kLanes];  // -8 (int4) or -128 (int8) times the sum of the lane's values
   float scales[kLanes];
+  float offsets[kLanes];  // -8 (int4) or -128 (int8) times the sum of the lane's values times scale
 };
 static_assert(sizeof(ActivationChunk) == 384);
 

@@ -63,7 +63,7 @@ void quantize_row(const float* x, int64_t columns, DType weights, ActivationChun
       for (int plane = 0; plane < kPlanes; ++plane) {
         for (int i = 0; i < 4; ++i) sum += out->planes[plane][4 * lane + i];
       }
-      out->corrections[lane] = -raised * sum;
+      out->offsets[lane] = static_cast<float>(-raised * sum) * out->scales[lane];
     }
   }
 }

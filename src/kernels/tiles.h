@@ -9,12 +9,16 @@
 //   Floats, Ints           one register of lanes
 //   kLanes                 of Floats
 //   kSteps                 vectors that make up a chunk's 16 lanes
+//   kRaised<type>          whether dot() takes weights as unsigned, so that offsets must be added
 //   Planes<type>           a step's share of a chunk of weights, in planes like activations'
 //   kRows<M>, kMaxTile     sizes of tiles of integer weights
 //   kFloatRows<M>, kMaxFloatTile   and of float weights
 #pragma once
 
 #include "kernels/variant.h"
+
+// Before a loop of few, constant turns over arrays that are to stay in registers.
+#define DIPTYCH_UNROLL _Pragma("GCC unroll 16")
 
 namespace diptych::kernels {
 namespace {
@@ -25,12 +29,20 @@ constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 // second level of cache.
 constexpr int64_t kCachedBytes = int64_t{256} << 10;
 
+// With several rows of x, longer rows are worked off in parts, so that a tile's part of x stays in
+// the first level of cache; between parts a block's sums are kept in memory.
+constexpr int64_t kPartChunks = 8;
+constexpr int64_t kPartColumns = 1024;    // of floats
+constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
+constexpr int64_t kPartRows = 64;         // rows of the weight whose sums are kept
+
 // `size` bytes at `from`, of which those before `end` may be read. What the others are does not
 // matter; they come from `spare` when there are any.
 template <int64_t size>
 [[gnu::always_inline]] inline const std::byte* readable(const std::byte* from, const std::byte* end,
                                                         std::byte (&spare)[size]) {
-  if (end - from >= size) [[likely]] return from;
+  if (end - from >= size) [[likely]]
+    return from;
   __builtin_memset(spare, 0, size);
   __builtin_memcpy(spare, from, static_cast<size_t>(end - from));
   return spare;
@@ -46,7 +58,7 @@ struct ChunkScales {
 
   ChunkScales(const LinearWeight& weight, int64_t chunk) {
     const auto blocks = static_cast<uint32_t>(weight.block / kBlock);
-    const uint32_t begin = static_cast<uint32_t>(chunk) * (kChunk / kBlock);
+    const auto begin = static_cast<uint32_t>(chunk) * (kChunk / kBlock);
     first = begin / blocks;
     phase = static_cast<float>(begin % blocks) + 0.5f;
     per_scale = 1.0f / static_cast<float>(blocks);
@@ -63,8 +75,36 @@ struct LinearCall {
   int64_t chunks, row_bytes, scale_bytes;  // of a row
 };
 
-template <class V, DType type, bool has_blocks, int R, int M>
-void tile(const LinearCall& call, int64_t row, int64_t m) {
+// Part [first, last) of the sums of a tile: of chunks, or of float columns. `sums` is where a
+// tile's sums come from, but for the first part, and go to, but for the last.
+struct Part {
+  int64_t first, last;
+  float* sums;
+};
+
+// How the scales of a weight's row are found: one for all; the same way for every chunk, all of
+// them whole with kChunk / block scales; or anew for each chunk.
+enum class Scales { PerRow, Uniform, General };
+
+// What the sums of row m of x begin with: with one scale per row of the weight, the offsets need
+// not be added block by block.
+template <class V, DType type, Scales kScales>
+typename V::Floats first_sum(const LinearCall& call, int64_t m) {
+  typename V::Floats sum = V::zero();
+  if constexpr (V::template kRaised<type> && kScales == Scales::PerRow) {
+    const ActivationChunk* x = call.x + m * call.chunks;
+    for (int64_t c = 0; c < call.chunks; ++c) {
+      for (int step = 0; step < V::kSteps; ++step) {
+        sum = V::add(sum, V::load_f32(x[c].offsets + step * V::kLanes));
+      }
+    }
+  }
+  return sum;
+}
+
+template <class V, DType type, Scales kScales, int R, int M>
+void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floats* first_sums,
+          const Part& part) {
   using Floats = typename V::Floats;
   constexpr int64_t kBytes = type == DType::Int4 ? kChunk / 2 : kChunk;
   const LinearWeight& weight = call.weight;
@@ -79,70 +119,123 @@ void tile(const LinearCall& call, int64_t row, int64_t m) {
     data[r] = weight.data + index * call.row_bytes;
     scales[r] = weight.scales + index * call.scale_bytes;
   }
-  const ActivationChunk* x[M];
-  for (int i = 0; i < M; ++i) x[i] = call.x + (m + i) * call.chunks;
+  const ActivationChunk* const x = call.x + m * call.chunks;
 
   Floats sums[R][M];
-  for (auto& some : sums) {
-    for (Floats& sum : some) sum = V::zero();
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+      sums[r][i] =
+          part.first == 0 ? first_sums[i] : V::load_f32(part.sums + (r * M + i) * V::kLanes);
+    }
   }
-  for (int64_t c = 0; c < call.chunks; ++c) {
+  typename V::Ints scale_index[V::kSteps];
+  const auto find_scales = [&](const ChunkScales& where) {
+    for (int step = 0; step < V::kSteps; ++step) scale_index[step] = V::scale_index(where, step);
+    return where.first;
+  };
+  const int64_t chunk_scales_count = kChunk / weight.block;
+  if constexpr (kScales == Scales::Uniform) find_scales(ChunkScales(weight, 0));
+  const auto scale_of_chunk = [&](int64_t c) -> int64_t {
+    if constexpr (kScales == Scales::PerRow) return 0;
+    if constexpr (kScales == Scales::Uniform) return c * chunk_scales_count;
+    return find_scales(ChunkScales(weight, c));
+  };
+  for (int64_t c = part.first; c < part.last; ++c) {
     std::byte spare[R][kBytes], spare_scales[R][V::kScaleBytes];
     const std::byte *chunk[R], *chunk_scales[R];
-    const ChunkScales where(weight, has_blocks ? c : 0);
+    const int64_t first_scale = scale_of_chunk(c);
     for (int r = 0; r < R; ++r) {
       chunk[r] = readable(data[r] + c * kBytes, end, spare[r]);
       if constexpr (M <= 1) {
         for (int64_t i = 0; i < kBytes; i += 64) {
-          __builtin_prefetch(data[r] + c * kBytes + 2048 + i);
+          __builtin_prefetch(data[r] + c * kBytes + kPrefetchBytes + i);
         }
       }
-      if constexpr (has_blocks) {
+      if constexpr (kScales != Scales::PerRow) {
         chunk_scales[r] =
-            readable(scales[r] + where.first * scale_width, scales_end, spare_scales[r]);
+            readable(scales[r] + first_scale * scale_width, scales_end, spare_scales[r]);
       }
     }
-    for (int step = 0; step < V::kSteps; ++step) {
+    DIPTYCH_UNROLL for (int step = 0; step < V::kSteps; ++step) {
       typename V::template Planes<type> planes[R];
       Floats row_scales[R];
-      for (int r = 0; r < R; ++r) {
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
         planes[r] = V::template take_apart<type>(chunk[r], step);
-        if constexpr (has_blocks) {
-          row_scales[r] = V::block_scales(chunk_scales[r], weight.scale_dtype, where, step);
+        if constexpr (kScales != Scales::PerRow) {
+          row_scales[r] = V::block_scales(chunk_scales[r], weight.scale_dtype, scale_index[step]);
         }
       }
-      for (int i = 0; i < M; ++i) {
-        const ActivationChunk& activations = x[i][c];
+      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+        const ActivationChunk& activations = x[i * call.chunks + c];
         const Floats x_scales = V::load_f32(activations.scales + step * V::kLanes);
-        for (int r = 0; r < R; ++r) {
+        DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
           const Floats products = V::to_float(V::dot(planes[r], activations, step));
-          const Floats factor = has_blocks ? V::multiply(x_scales, row_scales[r]) : x_scales;
-          sums[r][i] = V::multiply_add(products, factor, sums[r][i]);
+          if constexpr (kScales == Scales::PerRow) {
+            sums[r][i] = V::multiply_add(products, x_scales, sums[r][i]);
+          } else if constexpr (V::template kRaised<type>) {
+            const Floats scaled = V::multiply_add(
+                products, x_scales, V::load_f32(activations.offsets + step * V::kLanes));
+            sums[r][i] = V::multiply_add(scaled, row_scales[r], sums[r][i]);
+          } else {
+            sums[r][i] =
+                V::multiply_add(products, V::multiply(x_scales, row_scales[r]), sums[r][i]);
+          }
         }
       }
     }
   }
 
-  for (int i = 0; i < M; ++i) {
+  if (part.last < call.chunks) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+        V::store_f32(sums[r][i], part.sums + (r * M + i) * V::kLanes);
+      }
+    }
+    return;
+  }
+  DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
     float* const y = call.y.data + (m + i) * call.y.stride;
-    for (int r = 0; r < R && row + r < call.last; ++r) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      if (row + r >= call.last) continue;
       const float sum = V::sum(sums[r][i]);
-      y[row + r] = has_blocks ? sum : sum * V::scalar(scales[r], weight.scale_dtype);
+      y[row + r] = kScales != Scales::PerRow ? sum : sum * V::scalar(scales[r], weight.scale_dtype);
     }
   }
 }
 
-// Calls tile<R, M> for M = `count`.
-template <class V, DType type, bool has_blocks, int M = V::kMaxTile>
+// The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
+template <class V, DType type, Scales kScales, int M = V::kMaxTile>
 void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t m, int64_t count) {
   if constexpr (M > 1) {
-    if (count < M) return tiles_of_rows<V, type, has_blocks, M - 1>(call, first, last, m, count);
+    if (count < M) return tiles_of_rows<V, type, kScales, M - 1>(call, first, last, m, count);
   }
   constexpr int R = V::template kRows<M>;
-  for (int64_t row = first; row < last; row += R) tile<V, type, has_blocks, R, M>(call, row, m);
+  typename V::Floats first_sums[M];
+  for (int i = 0; i < M; ++i) first_sums[i] = first_sum<V, type, kScales>(call, m + i);
+  if (M == 1 || call.chunks <= kPartChunks) {
+    for (int64_t row = first; row < last; row += R) {
+      tile<V, type, kScales, R, M>(call, row, m, first_sums, {0, call.chunks, nullptr});
+    }
+    return;
+  }
+  alignas(64) float sums[(kPartRows + R) * M * V::kLanes];
+  for (int64_t chunk = 0; chunk < call.chunks; chunk += kPartChunks) {
+    Part part{chunk, least(chunk + kPartChunks, call.chunks), sums};
+    for (int64_t row = first; row < last; row += R, part.sums += R * M * V::kLanes) {
+      tile<V, type, kScales, R, M>(call, row, m, first_sums, part);
+    }
+  }
 }
 
-template <class V, DType type, bool has_blocks>
+// How many of `left` rows of x the next tile takes: all tiles but the last are as large as
+// possible, and the last two share what is left.
+template <int kMax>
+int64_t tile_size(int64_t left) {
+  if (left <= kMax) return left;
+  return left < 2 * kMax ? (left + 1) / 2 : kMax;
+}
+
+template <class V, DType type, Scales kScales>
 void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                int64_t last, const Output& y) {
   const int64_t row_bytes = type == DType::Int4 ? weight.columns / 2 : weight.columns;
@@ -153,26 +246,33 @@ void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_
                         (x.columns + kChunk - 1) / kChunk,
                         row_bytes,
                         weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
-  const int64_t rows_at_once = (kCachedBytes / row_bytes | 7) + 1;
+  const int64_t rows_at_once = least((kCachedBytes / row_bytes | 7) + 1,
+                                     x.rows > 1 && call.chunks > kPartChunks ? kPartRows : last);
   for (int64_t row = first; row < last; row += rows_at_once) {
     const int64_t end = least(row + rows_at_once, last);
-    for (int64_t m = 0; m < x.rows; m += V::kMaxTile) {
-      tiles_of_rows<V, type, has_blocks>(call, row, end, m, least(V::kMaxTile, x.rows - m));
+    for (int64_t m = 0, some; m < x.rows; m += some) {
+      some = tile_size<V::kMaxTile>(x.rows - m);
+      tiles_of_rows<V, type, kScales>(call, row, end, m, some);
     }
   }
+}
+
+template <class V, DType type>
+void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
+               int64_t last, const Output& y) {
+  const auto run = weight.block == weight.columns ? linear_of<V, type, Scales::PerRow>
+                   : kChunk % weight.block == 0 && weight.columns % kChunk == 0
+                       ? linear_of<V, type, Scales::Uniform>
+                       : linear_of<V, type, Scales::General>;
+  run(weight, x, first, last, y);
 }
 
 template <class V>
 void linear(const LinearWeight& weight, const QuantizedActivations& x, int64_t first, int64_t last,
             const Output& y) {
-  const bool has_blocks = weight.block != weight.columns;
-  if (weight.dtype == DType::Int4) {
-    (has_blocks ? linear_of<V, DType::Int4, true>
-                : linear_of<V, DType::Int4, false>)(weight, x, first, last, y);
-  } else {
-    (has_blocks ? linear_of<V, DType::Int8, true>
-                : linear_of<V, DType::Int8, false>)(weight, x, first, last, y);
-  }
+  const auto run =
+      weight.dtype == DType::Int4 ? linear_of<V, DType::Int4> : linear_of<V, DType::Int8>;
+  run(weight, x, first, last, y);
 }
 
 struct FloatCall {
@@ -183,29 +283,37 @@ struct FloatCall {
 };
 
 template <class V, DType type, int R, int M>
-void float_tile(const FloatCall& call, int64_t row, int64_t m) {
+void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part) {
   using Floats = typename V::Floats;
   constexpr int64_t kWidth = type == DType::F32 ? 4 : 2;
-  const int64_t columns = call.weight.columns, rest = columns % V::kLanes;
+  const int64_t columns = call.weight.columns;
+  const bool is_last = part.last == columns;
+  const int64_t rest = is_last ? columns % V::kLanes : 0;
   const std::byte* data[R];
   for (int r = 0; r < R; ++r) {
     const int64_t index = row + r < call.last ? row + r : row;
     data[r] = call.weight.data + index * columns * kWidth;
   }
-  const float* x[M];
-  for (int i = 0; i < M; ++i) x[i] = call.x.data + (m + i) * call.x.stride;
+  const float* const x = call.x.data + m * call.x.stride;
 
   Floats sums[R][M];
-  for (auto& some : sums) {
-    for (Floats& sum : some) sum = V::zero();
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+      sums[r][i] = part.first == 0 ? V::zero() : V::load_f32(part.sums + (r * M + i) * V::kLanes);
+    }
   }
-  int64_t at = 0;
-  for (; at < columns - rest; at += V::kLanes) {
+  int64_t at = part.first;
+  for (; at < part.last - rest; at += V::kLanes) {
     Floats weights[R];
-    for (int r = 0; r < R; ++r) weights[r] = V::template load<type>(data[r] + at * kWidth);
-    for (int i = 0; i < M; ++i) {
-      const Floats values = V::load_f32(x[i] + at);
-      for (int r = 0; r < R; ++r) sums[r][i] = V::multiply_add(weights[r], values, sums[r][i]);
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      weights[r] = V::template load<type>(data[r] + at * kWidth);
+      if constexpr (M <= 1) __builtin_prefetch(data[r] + at * kWidth + kPrefetchBytes);
+    }
+    DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+      const Floats values = V::load_f32(x + i * call.x.stride + at);
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        sums[r][i] = V::multiply_add(weights[r], values, sums[r][i]);
+      }
     }
   }
   if (rest > 0) {  // with zeros in the lanes that have no column
@@ -213,18 +321,25 @@ void float_tile(const FloatCall& call, int64_t row, int64_t m) {
     for (int r = 0; r < R; ++r) {
       __builtin_memcpy(spare[r], data[r] + at * kWidth, static_cast<size_t>(rest * kWidth));
     }
-    for (int i = 0; i < M; ++i) {
+    DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
       float values[V::kLanes] = {};
-      __builtin_memcpy(values, x[i] + at, static_cast<size_t>(rest) * sizeof(float));
-      for (int r = 0; r < R; ++r) {
+      __builtin_memcpy(values, x + i * call.x.stride + at,
+                       static_cast<size_t>(rest) * sizeof(float));
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
         sums[r][i] =
             V::multiply_add(V::template load<type>(spare[r]), V::load_f32(values), sums[r][i]);
       }
     }
   }
-  for (int i = 0; i < M; ++i) {
+  DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
     float* const y = call.y.data + (m + i) * call.y.stride;
-    for (int r = 0; r < R && row + r < call.last; ++r) y[row + r] = V::sum(sums[r][i]);
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      if (!is_last) {
+        V::store_f32(sums[r][i], part.sums + (r * M + i) * V::kLanes);
+      } else if (row + r < call.last) {
+        y[row + r] = V::sum(sums[r][i]);
+      }
+    }
   }
 }
 
@@ -235,17 +350,27 @@ void float_tiles_of_rows(const FloatCall& call, int64_t first, int64_t last, int
     if (count < M) return float_tiles_of_rows<V, type, M - 1>(call, first, last, m, count);
   }
   constexpr int R = V::template kFloatRows<M>;
-  for (int64_t row = first; row < last; row += R) float_tile<V, type, R, M>(call, row, m);
+  const int64_t columns = call.weight.columns;
+  alignas(64) float sums[(kPartRows + R) * M * V::kLanes];
+  const int64_t part_columns = M == 1 || columns <= 2 * kPartColumns ? columns : kPartColumns;
+  for (int64_t column = 0; column < columns; column += part_columns) {
+    Part part{column, least(column + part_columns, columns), sums};
+    for (int64_t row = first; row < last; row += R, part.sums += R * M * V::kLanes) {
+      float_tile<V, type, R, M>(call, row, m, part);
+    }
+  }
 }
 
 template <class V, DType type>
 void linear_float_of(const FloatCall& call, int64_t first) {
   const int64_t row_bytes = call.weight.columns * (type == DType::F32 ? 4 : 2);
-  const int64_t rows_at_once = (kCachedBytes / row_bytes | 7) + 1;
+  const int64_t rows_at_once =
+      least((kCachedBytes / row_bytes | 7) + 1, call.x.rows > 1 ? kPartRows : call.last);
   for (int64_t row = first; row < call.last; row += rows_at_once) {
     const int64_t end = least(row + rows_at_once, call.last);
-    for (int64_t m = 0; m < call.x.rows; m += V::kMaxFloatTile) {
-      float_tiles_of_rows<V, type>(call, row, end, m, least(V::kMaxFloatTile, call.x.rows - m));
+    for (int64_t m = 0, some; m < call.x.rows; m += some) {
+      some = tile_size<V::kMaxFloatTile>(call.x.rows - m);
+      float_tiles_of_rows<V, type>(call, row, end, m, some);
     }
   }
 }

@@ -14,14 +14,16 @@ struct Avx2 {
   using Floats = __m256;
   using Ints = __m256i;
   static constexpr int kLanes = 8, kSteps = 2;
-  static constexpr int kMaxTile = 4, kMaxFloatTile = 4;
+  static constexpr int kMaxTile = 6, kMaxFloatTile = 4;
   template <int M>
-  static constexpr int kRows = M == 1 ? 2 : 1;
+  static constexpr int kRows = 1;  // of two streams of weights both get slower
   template <int M>
-  static constexpr int kFloatRows = M == 1 ? 4 : 2;
+  static constexpr int kFloatRows = M == 1 ? 2 : 3;
 
   static Floats zero() { return _mm256_setzero_ps(); }
   static Floats load_f32(const float* from) { return _mm256_loadu_ps(from); }
+  static void store_f32(Floats a, float* to) { _mm256_storeu_ps(to, a); }
+  static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
   static Floats to_float(Ints a) { return _mm256_cvtepi32_ps(a); }
@@ -59,20 +61,23 @@ struct Avx2 {
   }
 
   static constexpr int kScaleBytes = 32;
-  static Floats block_scales(const std::byte* from, DType dtype, const ChunkScales& where,
-                             int step) {
-    const __m256 scales = dtype == DType::F32 ? _mm256_castsi256_ps(load_bytes(from))
-                                              : _mm256_cvtph_ps(load_half(from));
+  // Which of a chunk's scales the lanes of a step need.
+  static Ints scale_index(const ChunkScales& where, int step) {
     const __m256 blocks = _mm256_setr_ps(0, 0, 4, 4, 1, 1, 5, 5);
     const __m256 before = _mm256_set1_ps(where.phase + static_cast<float>(2 * step));
     const __m256 index =
         _mm256_mul_ps(_mm256_add_ps(blocks, before), _mm256_set1_ps(where.per_scale));
-    const __m256i bounded =
-        _mm256_min_epi32(_mm256_cvttps_epi32(index), _mm256_set1_epi32(where.last));
-    return _mm256_permutevar8x32_ps(scales, bounded);
+    return _mm256_min_epi32(_mm256_cvttps_epi32(index), _mm256_set1_epi32(where.last));
+  }
+  static Floats block_scales(const std::byte* from, DType dtype, Ints index) {
+    const __m256 scales = dtype == DType::F32 ? _mm256_castsi256_ps(load_bytes(from))
+                                              : _mm256_cvtph_ps(load_half(from));
+    return _mm256_permutevar8x32_ps(scales, index);
   }
 
   // int4: raised to be unsigned. int8: as they are.
+  template <DType type>
+  static constexpr bool kRaised = type == DType::Int4;
   template <DType type>
   struct Planes {
     __m256i plane[kPlanes];
@@ -110,11 +115,11 @@ struct Avx2 {
     };
     const __m256i pairs = _mm256_add_epi16(_mm256_add_epi16(products(0), products(1)),
                                            _mm256_add_epi16(products(2), products(3)));
-    return _mm256_add_epi32(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)),
-                            load_bytes(x.corrections + 8 * step));
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
   }
 
-  // For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127 is 32512.
+  // For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127 is
+  // 32512.
   static Ints dot(const Planes<DType::Int8>& weights, const ActivationChunk& x, int step) {
     const auto products = [&](int i) {
       const __m256i w = weights.plane[i];

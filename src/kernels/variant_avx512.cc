@@ -22,6 +22,8 @@ struct Avx512 {
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats load_f32(const float* from) { return _mm512_loadu_ps(from); }
+  static void store_f32(Floats a, float* to) { _mm512_storeu_ps(to, a); }
+  static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats to_float(Ints a) { return _mm512_cvtepi32_ps(a); }
@@ -54,21 +56,24 @@ struct Avx512 {
   }
 
   static constexpr int kScaleBytes = 32;
-  static Floats block_scales(const std::byte* from, DType dtype, const ChunkScales& where,
-                             int /*step*/) {
+  // Which of a chunk's scales the lanes need.
+  static Ints scale_index(const ChunkScales& where, int /*step*/) {
+    const __m512 blocks = _mm512_setr_ps(0, 0, 4, 4, 1, 1, 5, 5, 2, 2, 6, 6, 3, 3, 7, 7);
+    const __m512 index = _mm512_mul_ps(_mm512_add_ps(blocks, _mm512_set1_ps(where.phase)),
+                                       _mm512_set1_ps(where.per_scale));
+    return _mm512_min_epi32(_mm512_cvttps_epi32(index), _mm512_set1_epi32(where.last));
+  }
+  static Floats block_scales(const std::byte* from, DType dtype, Ints index) {
     const __m256 scales =
         dtype == DType::F32
             ? _mm256_loadu_ps(reinterpret_cast<const float*>(from))
             : _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i_u*>(from)));
-    const __m512 blocks = _mm512_setr_ps(0, 0, 4, 4, 1, 1, 5, 5, 2, 2, 6, 6, 3, 3, 7, 7);
-    const __m512 index = _mm512_mul_ps(_mm512_add_ps(blocks, _mm512_set1_ps(where.phase)),
-                                       _mm512_set1_ps(where.per_scale));
-    const __m512i bounded =
-        _mm512_min_epi32(_mm512_cvttps_epi32(index), _mm512_set1_epi32(where.last));
-    return _mm512_permutexvar_ps(bounded, _mm512_castps256_ps512(scales));
+    return _mm512_permutexvar_ps(index, _mm512_castps256_ps512(scales));
   }
 
   // Weights raised to be unsigned: VNNI multiplies unsigned with signed bytes.
+  template <DType type>
+  static constexpr bool kRaised = true;
   template <DType type>
   struct Planes {
     __m512i plane[kPlanes];
@@ -76,9 +81,7 @@ struct Avx512 {
 
   template <DType type>
   static Planes<type> take_apart(const std::byte* from, int /*step*/) {
-    const auto load = [from](int i) {
-      return _mm512_loadu_si512(from + 64 * i);
-    };
+    const auto load = [from](int i) { return _mm512_loadu_si512(from + 64 * i); };
     if constexpr (type == DType::Int4) {
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));
       const __m512i low = _mm512_set1_epi8(0x0F);
@@ -105,7 +108,7 @@ struct Avx512 {
 
   template <DType type>
   static Ints dot(const Planes<type>& weights, const ActivationChunk& x, int /*step*/) {
-    Ints sum = _mm512_loadu_si512(x.corrections);
+    Ints sum = _mm512_setzero_si512();
     for (int i = 0; i < kPlanes; ++i) {
       sum = _mm512_dpbusd_epi32(sum, weights.plane[i], _mm512_loadu_si512(x.planes[i]));
     }

@@ -92,7 +92,7 @@ TEST_P(Activations, NonFiniteBlocksHaveScaleNan) {
   }
 }
 
-TEST_P(Activations, CorrectionsUndoTheRaisedWeights) {
+TEST_P(Activations, OffsetsUndoTheRaisedWeights) {
   for (const DType weights : {DType::Int4, DType::Int8}) {
     const Quantized q(GetParam(), random_floats(320, 4), 1, 320, weights);
     for (const ActivationChunk& chunk : q.chunks) {
@@ -101,7 +101,9 @@ TEST_P(Activations, CorrectionsUndoTheRaisedWeights) {
         for (const auto& plane : chunk.planes) {
           for (int i = 0; i < 4; ++i) sum += plane[4 * lane + i];
         }
-        EXPECT_EQ(chunk.corrections[lane], (weights == DType::Int4 ? -8 : -128) * sum);
+        EXPECT_EQ(
+            chunk.offsets[lane],
+            static_cast<float>((weights == DType::Int4 ? -8 : -128) * sum) * chunk.scales[lane]);
         EXPECT_EQ(chunk.scales[lane], chunk.scales[lane ^ 1]);
       }
     }
