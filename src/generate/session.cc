@@ -31,9 +31,10 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
                                static_cast<uint64_t>(model.prefill().cache_len) *
                                static_cast<uint64_t>(model.head_dim) * width_of(model.dtype);
   // Slots start at zero: masked values must be finite.
-  session->key_cache_.assign(static_cast<size_t>(model.layers),
-                             std::vector<std::byte>(cache_bytes));
-  session->value_cache_ = session->key_cache_;
+  for (int64_t layer = 0; layer < model.layers; ++layer) {
+    session->key_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
+    session->value_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
+  }
   for (const FunctionDescription& function : model.functions) TRY(session->load_function(function));
   // Only now do they stay where they are.
   for (Loaded& loaded : session->loaded_) {
@@ -72,8 +73,8 @@ Status Session::load_function(const FunctionDescription& description) {
   TRY(method.bind_input(description.sin_input, owner.sin));
   TRY(method.bind_output(description.logits_output, owner.logits));
   for (size_t layer = 0; layer < owner.keys.size(); ++layer) {
-    TRY(method.bind_input(description.key_inputs[layer], key_cache_[layer]));
-    TRY(method.bind_input(description.value_inputs[layer], value_cache_[layer]));
+    TRY(method.bind_input(description.key_inputs[layer], key_cache_[layer].bytes()));
+    TRY(method.bind_input(description.value_inputs[layer], value_cache_[layer].bytes()));
     TRY(method.bind_output(description.key_outputs[layer], owner.keys[layer]));
     TRY(method.bind_output(description.value_outputs[layer], owner.values[layer]));
   }
@@ -118,8 +119,8 @@ void Session::store_row(const Loaded& loaded, int64_t row) {
     for (int64_t head = 0; head < model_.kv_heads; ++head) {
       const size_t from = static_cast<size_t>(head * function.tokens + row) * bytes;
       const size_t to = static_cast<size_t>(head * function.cache_len + cached_) * bytes;
-      std::copy_n(&loaded.keys[layer][from], bytes, &key_cache_[layer][to]);
-      std::copy_n(&loaded.values[layer][from], bytes, &value_cache_[layer][to]);
+      std::copy_n(&loaded.keys[layer][from], bytes, key_cache_[layer].data() + to);
+      std::copy_n(&loaded.values[layer][from], bytes, value_cache_[layer].data() + to);
     }
   }
   ++cached_;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/zeroed_memory.h"
 #include "generate/model.h"
 #include "runtime/method.h"
 #include "runtime/program.h"
@@ -99,10 +100,9 @@ class Session {
 
   std::shared_ptr<runtime::Program> program_;
   ModelDescription model_;
-  std::vector<Loaded> loaded_;  // in the order of model_.functions
-  std::vector<std::vector<std::byte>> key_cache_,
-      value_cache_;               // by layer: [kv_heads, C, head_dim]
-  int64_t cached_ = 0;            // tokens in the cache, slots 0..cached_-1
+  std::vector<Loaded> loaded_;                         // in the order of model_.functions
+  std::vector<ZeroedMemory> key_cache_, value_cache_;  // by layer: [kv_heads, C, head_dim]
+  int64_t cached_ = 0;                                 // tokens in the cache, slots 0..cached_-1
   std::vector<int64_t> history_;  // all tokens; those from cached_ on are the tail
   std::vector<float> logits_;
   std::map<std::string, MethodStatistics> statistics_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <unordered_set>
 
 #include "passes/fuse.h"
 #include "passes/match.h"
@@ -32,19 +33,21 @@ Status make_linear(mil::Op& op, const std::vector<mil::Op*>& linears) {
 }
 
 // Makes one operation of all cpu.linears from position `first` on that have the x of the one there
-// and, like it, biases or none.
-void join_siblings(mil::Function& function, size_t first) {
+// and, like it, biases or none. Notes in `done` the new one and those that are dead now.
+void join_siblings(mil::Function& function, size_t first,
+                   std::unordered_set<const mil::Op*>& done) {
   const mil::Op& head = *function.ops[first];
   const mil::Value* x = head.operand("x");
   const bool biased = head.operand("biases") != nullptr;
   std::vector<mil::Op*> siblings;
   for (size_t i = first; i < function.ops.size(); ++i) {
     mil::Op& op = *function.ops[i];
-    if (op.type == "cpu.linear" && op.operand("x") == x && op.operand("counts") == nullptr &&
+    if (op.type == "cpu.linear" && op.operand("x") == x && !done.contains(&op) &&
         (op.operand("biases") != nullptr) == biased) {
       siblings.push_back(&op);
     }
   }
+  done.insert(siblings.begin(), siblings.end());
   if (siblings.size() < 2) return;
   mil::Operand weights{"weights", {}}, biases{"biases", {}};
   std::vector<int64_t> counts;
@@ -65,10 +68,10 @@ void join_siblings(mil::Function& function, size_t first) {
                                              constant_ints(DType::Int32, shape, counts))}});
   const mil::Op* joined =
       function.insert_op(first, "cpu.linear", std::move(operands), std::move(results));
+  done.insert(joined);
   for (size_t i = 0; i < siblings.size(); ++i) {
     function.replace_uses(siblings[i]->result(), joined->results[i]);
   }
-  function.remove_dead();  // the siblings
 }
 
 }  // namespace
@@ -94,10 +97,12 @@ Status fuse_linears(mil::Function& function) {
   for (const auto& op : function.ops) {
     if (op->type == "linear") TRY(make_linear(*op, {op.get()}));
   }
+  std::unordered_set<const mil::Op*> done;
   for (size_t i = 0; i < function.ops.size(); ++i) {
-    const mil::Op& op = *function.ops[i];
-    if (op.type == "cpu.linear" && op.operand("counts") == nullptr) join_siblings(function, i);
+    const mil::Op* op = function.ops[i].get();
+    if (op->type == "cpu.linear" && !done.contains(op)) join_siblings(function, i, done);
   }
+  function.remove_dead();
   return {};
 }
 
