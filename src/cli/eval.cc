@@ -37,7 +37,8 @@ Result<Side> open_side(const std::string& path, engine::Numerics numerics, int t
   options.numerics = numerics;
   options.threads = threads;
   auto program = TRY(runtime::Program::open(path, options));
-  return Side{path, numerics, TRY(within(path, generate::Session::create(std::move(program))))};
+  auto session = TRY(within(path, generate::Session::create(std::move(program))));
+  return Side{path, numerics, std::move(session)};
 }
 
 // Without numerics of its own the reference has the model's: then only the files differ.

@@ -208,7 +208,8 @@ class Parser {
       return fail_at(name, "%{} is defined already", name.text);
     }
     TRY(take_symbol(':'));
-    return Declaration{std::move(name), TRY(type())};
+    auto declared = TRY(type());
+    return Declaration{std::move(name), std::move(declared)};
   }
 
   Result<Value*> defined_value() {
