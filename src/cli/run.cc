@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <chrono>
-#include <cstdlib>
 #include <utility>
 
 #include "base/json.h"
@@ -69,28 +68,6 @@ Status check_arguments(const RunArguments& a) {
     return usage_error("without a tokenizer (-t) only ids can be printed (--print-ids)");
   }
   return {};
-}
-
-Result<engine::Numerics> numerics_from(const RunArguments& a) {
-  const char* variable = std::getenv("DIPTYCH_NUMERICS");
-  if (!a.numerics.empty())
-    return as_usage(within("--numerics", engine::numerics_from_name(a.numerics)));
-  if (variable != nullptr && *variable != '\0') {
-    return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
-  }
-  return engine::Numerics::Precise;
-}
-
-Result<std::unique_ptr<text::Tokenizer>> open_fitting_tokenizer(const std::string& path,
-                                                                int64_t vocab_size) {
-  auto tokenizer = TRY(text::open_tokenizer(path));
-  if (tokenizer->vocab_size() > vocab_size) {
-    return within<std::unique_ptr<text::Tokenizer>>(
-        path, invalid_argument("the tokenizer has {} tokens, the model's vocabulary {}; give the "
-                               "tokenizer the model was trained with",
-                               tokenizer->vocab_size(), vocab_size));
-  }
-  return tokenizer;
 }
 
 // Prints text as it becomes complete, or ids.
@@ -193,12 +170,12 @@ void warn(const RunStatistics& s, const generate::Session& session) {
 Status run_model(const RunArguments& a) {
   TRY(check_arguments(a));
   const auto start = std::chrono::steady_clock::now();
-  auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a)), a.threads}));
+  auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a.numerics)), a.threads}));
   auto session = TRY(within(a.model, generate::Session::create(program)));
   const int64_t vocab_size = session->model().vocab_size;
 
   std::unique_ptr<text::Tokenizer> tokenizer;
-  if (!a.tokenizer.empty()) tokenizer = TRY(open_fitting_tokenizer(a.tokenizer, vocab_size));
+  if (!a.tokenizer.empty()) tokenizer = TRY(open_tokenizer_for(vocab_size, a.tokenizer));
   std::vector<int64_t> prompt;
   if (a.has_ids) {
     prompt = TRY(parse_ids(a.ids));
