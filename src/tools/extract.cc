@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/output_directory.h"
 #include "coreml/memory_fs.h"
 #include "pte/reader.h"
 #include "runtime/coreml_payload.h"
@@ -143,13 +144,13 @@ Result<std::vector<ExtractedPackage>> extract(const std::string& path,
     return within<std::vector<ExtractedPackage>>(
         directory, invalid_argument("expected a directory to write to, found a file"));
   }
-  TRY(make_directories(target.parent_path().string()));
+  auto parent = TRY(OutputDirectory::create(target.parent_path().string()));
   const TemporaryDirectory temporary = TRY(TemporaryDirectory::beside(target.string()));
   const fs::path fresh = temporary.path() / "new", discard = temporary.path() / "old";
   for (const Extract& extract : extracts) {
     TRY(coreml::write_directory((fresh / extract.name).string(), extract.files));
   }
-  TRY(make_directories(target.string()));
+  auto made = TRY(OutputDirectory::create(target.string()));
   TRY(make_directories(discard.string()));
   std::vector<ExtractedPackage> packages;
   for (const Extract& extract : extracts) {
@@ -157,6 +158,8 @@ Result<std::vector<ExtractedPackage>> extract(const std::string& path,
     packages.push_back(
         {(fs::path(directory) / extract.name / extract.package).string(), extract.bytes});
   }
+  made.keep();
+  parent.keep();
   return packages;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/half.h"
+#include "base/output_directory.h"
 #include "checkpoint/torch_writer.h"
 
 namespace diptych::tools {
@@ -328,13 +329,16 @@ Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progres
     report.parameters += weight->elements();
     report.bytes += TRY(packed_size(weight->type()));
   }
-  TRY(make_directories(options.directory));
+  auto directory = TRY(OutputDirectory::create(options.directory));
   report.checkpoint = options.directory + "/model.pth";
   report.params = options.directory + "/params.json";
   auto file = TRY(AtomicFile::create(report.checkpoint));
+  auto params = TRY(AtomicFile::create(report.params));
+  TRY(params->write(as_bytes(dump_json(synth_params(shape), 2) + "\n")));
   TRY(checkpoint::write_torch(*file, tensors, progress));
   TRY(file->commit());
-  TRY(write_file(report.params, as_bytes(dump_json(synth_params(shape), 2) + "\n")));
+  TRY(params->commit());
+  directory.keep();
   return report;
 }
 

@@ -10,6 +10,7 @@
 #include "base/half.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/output_directory.h"
 #include "testing/shared_data.h"
 
 namespace diptych {
@@ -134,6 +135,31 @@ TEST(AtomicFile, RefusesADirectory) {
 TEST(AtomicFile, SaysWhyItCannotBeCreated) {
   const std::string path = testing::temporary_directory() + "/missing-directory/file";
   EXPECT_EQ(write_file(path, as_bytes("x")).error().code, ErrorCode::NotFound);
+}
+
+TEST(OutputDirectory, TakesBackWhatItMadeUnlessKept) {
+  const std::string root = testing::temporary_directory() + "/output_directory";
+  const auto exists = [](const std::string& path) { return std::filesystem::exists(path); };
+  {
+    const auto directory = OutputDirectory::create(root + "/a/b/");
+    ASSERT_OK(directory);
+    EXPECT_TRUE(exists(root + "/a/b"));
+  }
+  EXPECT_FALSE(exists(root));
+  {
+    auto directory = OutputDirectory::create(root + "/a");
+    ASSERT_OK(directory);
+    directory->keep();
+  }
+  EXPECT_TRUE(exists(root + "/a"));
+  {
+    const auto directory = OutputDirectory::create(root + "/a/c/d");
+    ASSERT_OK(directory);
+    ASSERT_OK(write_file(root + "/a/c/file", Bytes()));
+  }
+  EXPECT_FALSE(exists(root + "/a/c/d"));
+  EXPECT_TRUE(exists(root + "/a/c/file"));
+  EXPECT_FALSE(OutputDirectory::create(root + "/a/c/file/d").has_value());
 }
 
 TEST(MappedFile, NamesWhatIsWrong) {
