@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "runtime/coreml_payload.h"
 #include "tensor/weight.h"
 
 namespace diptych::generate {
@@ -171,6 +172,7 @@ Status check_metadata(const runtime::Program& program, const ModelDescription& m
 }  // namespace
 
 Result<ModelDescription> describe(const runtime::Program& program) {
+  TRY(runtime::check_has_coreml(program.container()));
   ModelDescription model;
   for (const char* method : {"prefill", "forward"}) {
     if (!program.has_method(method)) continue;

@@ -1,5 +1,7 @@
 #include "runtime/coreml_payload.h"
 
+#include <set>
+
 namespace diptych::runtime {
 
 Result<CoremlPayload> coreml_payload(const pte::Program& program, const pte::Delegate& delegate) {
@@ -13,6 +15,20 @@ Result<CoremlPayload> coreml_payload(const pte::Program& program, const pte::Del
   }
   payload.blob = blob->bytes();
   return payload;
+}
+
+Status check_has_coreml(const pte::Program& program) {
+  std::set<std::string> backends;
+  for (const pte::Method& method : program.methods) {
+    for (const pte::Delegate& delegate : method.delegates) backends.insert(delegate.backend);
+  }
+  if (backends.contains(std::string(coreml::kBackendId))) return {};
+  Error error{ErrorCode::Unsupported, {}, "expected delegates of CoreMLBackend, found none", {}};
+  if (!backends.empty()) {
+    error.message = "expected delegates of CoreMLBackend, found those of";
+    error.items.assign(backends.begin(), backends.end());
+  }
+  return tl::unexpected(std::move(error));
 }
 
 std::string partition_place(const pte::Method& method, size_t index) {

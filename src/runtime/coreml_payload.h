@@ -19,6 +19,9 @@ struct CoremlPayload {
 // refers to named data that the program lacks.
 Result<CoremlPayload> coreml_payload(const pte::Program& program, const pte::Delegate& delegate);
 
+// Refuses a program without a Core ML delegate, naming the backends it is for.
+Status check_has_coreml(const pte::Program& program);
+
 // "method forward, partition 2": the context of errors.
 std::string partition_place(const pte::Method& method, size_t index);
 

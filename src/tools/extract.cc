@@ -60,12 +60,12 @@ Result<Extract> read_blob(std::string name, Bytes blob, std::shared_ptr<const vo
 
 Result<std::vector<Extract>> collect(const pte::Program& program,
                                      const std::shared_ptr<const void>& owner) {
+  TRY(runtime::check_has_coreml(program));
   std::vector<Extract> extracts;
-  std::set<std::string> names, backends;
+  std::set<std::string> names;
   for (const pte::Method& method : program.methods) {
     for (size_t i = 0; i < method.delegates.size(); ++i) {
       const pte::Delegate& delegate = method.delegates[i];
-      backends.insert(delegate.backend);
       if (delegate.backend != coreml::kBackendId) continue;
       const std::string where = runtime::partition_place(method, i);
       const runtime::CoremlPayload payload =
@@ -79,10 +79,6 @@ Result<std::vector<Extract>> collect(const pte::Program& program,
       names.insert(name);
       extracts.push_back(TRY(within(where, read_blob(std::move(name), payload.blob, owner))));
     }
-  }
-  if (extracts.empty()) {
-    return unsupported("no Core ML delegates; backends of the file: {}",
-                       backends.empty() ? "none" : fmt::format("{}", fmt::join(backends, ", ")));
   }
   return extracts;
 }

@@ -24,7 +24,9 @@ TEST(Refusal, OtherBackendsAndKernels) {
     ASSERT_FALSE(method);
     EXPECT_EQ(method.error().code, ErrorCode::Unsupported) << method.error().to_string();
     EXPECT_NE(method.error().to_string().find(name), std::string::npos);
-    EXPECT_FALSE(generate::describe(**program));
+    const auto model = generate::describe(**program);
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().message.rfind("expected delegates of CoreMLBackend", 0), 0u);
   }
 }
 

@@ -137,7 +137,7 @@ TEST_F(ExtractTest, LeavesNothingBehindOnFailure) {
 
   program = tools::testing::legacy_program();
   for (pte::Method& method : program.methods) method.delegates[0].backend = "OtherBackend";
-  expect_failure(program, "no Core ML delegates; backends of the file: OtherBackend");
+  expect_failure(program, "expected delegates of CoreMLBackend, found those of\n  OtherBackend");
 }
 
 TEST_F(ExtractTest, CompiledModelsAreRefused) {
