@@ -46,7 +46,7 @@ bool is_usage_error(const Error& error);
 
 // The numerics that an option names; when it is empty those of DIPTYCH_NUMERICS, else precise.
 inline constexpr const char* kNumericsHelp =
-    "How the engine rounds, docs/engine.md (default: DIPTYCH_NUMERICS, else precise)";
+    "How the engine rounds, docs/engine.md (default: DIPTYCH_NUMERICS, else fast)";
 Result<engine::Numerics> numerics_from(const std::string& option);
 
 // Opens a tokenizer and refuses one with more tokens than the model knows.

@@ -159,7 +159,7 @@ tl::unexpected<Error> usage_error(std::string message) {
 Result<engine::Numerics> numerics_from(const std::string& option) {
   if (!option.empty()) return as_usage(within("--numerics", engine::numerics_from_name(option)));
   const char* variable = std::getenv("DIPTYCH_NUMERICS");
-  if (variable == nullptr || *variable == '\0') return engine::Numerics::Precise;
+  if (variable == nullptr || *variable == '\0') return engine::Numerics::Fast;
   return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
 }
 

@@ -125,7 +125,7 @@ Result<engine::Numerics> Options::numerics(Span<const BackendOption> load_option
 
 Result<engine::Numerics> Options::default_numerics() const {
   const char* name = environment("DIPTYCH_NUMERICS");
-  if (name == nullptr) return engine::Numerics::Precise;
+  if (name == nullptr) return engine::Numerics::Fast;
   return within("DIPTYCH_NUMERICS", engine::numerics_from_name(name));
 }
 

@@ -100,6 +100,8 @@ def collect(options, part, show):
 
 def main():
     options = arguments()
+    # Upstream's eager model, the reference, computes in fp32.
+    os.environ.setdefault("DIPTYCH_NUMERICS", "precise")
     if options.list:
         print("\n".join(PARTS))
         return 0

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <thread>
@@ -27,6 +28,9 @@ using executorch::extension::TensorPtr;
 using executorch::runtime::EValue;
 using Code = executorch::runtime::Error;
 using Buffers = std::vector<std::vector<std::byte>>;
+
+// The numerics of expected_outputs(), for the backend as well.
+const int kNumericsAreSet = ::setenv("DIPTYCH_NUMERICS", "precise", 1);
 
 // The demo model, exported once for each form.
 std::string exported(bool multifunction, std::string_view quantize = "c4w", bool fp32 = false) {
@@ -95,6 +99,7 @@ ScalarType scalar_type(DType dtype) {
 // What our runtime computes with the types that the file declares.
 Buffers expected_outputs(const std::string& path, const std::string& name, uint32_t seed,
                          std::vector<TensorType>* types) {
+  EXPECT_EQ(kNumericsAreSet, 0);
   const auto program =
       runtime::Program::open(path, {engine::Numerics::Precise, 1, /*wide_floats=*/false});
   auto method = (*program)->load_method(name);
