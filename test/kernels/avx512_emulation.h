@@ -1,0 +1,175 @@
+// Plain C++ stand-ins for the AVX-512 intrinsics that src/kernels/variant_avx512.cc uses, so that
+// its logic is tested on machines without AVX-512 as well. Included on the compiler's command line;
+// each does what Intel's Intrinsics Guide says of its namesake.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace diptych::kernels {
+namespace {
+
+struct Vector512 {
+  alignas(64) unsigned char bytes[64];
+};
+
+template <class T>
+struct Lanes {
+  static constexpr int kCount = 64 / sizeof(T);
+  T lane[kCount];
+
+  Lanes() = default;
+  Lanes(const Vector512& v) { std::memcpy(lane, v.bytes, 64); }  // NOLINT: converts on purpose
+  operator Vector512() const {                                   // NOLINT
+    Vector512 v;
+    std::memcpy(v.bytes, lane, 64);
+    return v;
+  }
+};
+using Floats512 = Lanes<float>;
+using Ints512 = Lanes<int32_t>;
+
+// Applies f to each lane of the operands, seen as lanes of T.
+template <class T, class F, class... Operands>
+Vector512 each(F f, const Operands&... operands) {
+  Lanes<T> result;
+  for (int i = 0; i < Lanes<T>::kCount; ++i) result.lane[i] = f(Lanes<T>(operands).lane[i]...);
+  return result;
+}
+template <class T>
+Vector512 all(T value) {
+  return each<T>([=](T) { return value; }, Vector512());
+}
+
+template <class T>
+Vector512 load_512(const T* from) {
+  Vector512 v;
+  std::memcpy(v.bytes, from, 64);
+  return v;
+}
+inline void store_512(float* to, const Vector512& v) { std::memcpy(to, v.bytes, 64); }
+
+inline Vector512 fmadd(const Vector512& a, const Vector512& b, const Vector512& c) {
+  return each<float>([](float x, float y, float z) { return std::fma(x, y, z); }, a, b, c);
+}
+inline Vector512 to_floats(const Vector512& a) {
+  Floats512 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = static_cast<float>(Ints512(a).lane[i]);
+  return r;
+}
+inline Vector512 truncate(const Vector512& a) {
+  Ints512 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = static_cast<int32_t>(Floats512(a).lane[i]);
+  return r;
+}
+inline Vector512 widen_u16(__m256i a) {
+  uint16_t halves[16];
+  std::memcpy(halves, &a, 32);
+  Ints512 r;
+  std::copy(halves, halves + 16, r.lane);
+  return r;
+}
+inline Vector512 halves_to_floats(__m256i a) {
+  Vector512 r;
+  const __m256 low = _mm256_cvtph_ps(_mm256_castsi256_si128(a));
+  const __m256 high = _mm256_cvtph_ps(_mm256_extracti128_si256(a, 1));
+  std::memcpy(r.bytes, &low, 32);
+  std::memcpy(r.bytes + 32, &high, 32);
+  return r;
+}
+inline __m256 half_of(const Vector512& a, int which) {
+  __m256 r;
+  std::memcpy(&r, a.bytes + 32 * which, 32);
+  return r;
+}
+// The upper half is undefined: something that must not be used.
+inline Vector512 from_half(__m256 a) {
+  Vector512 r = all<uint8_t>(0xEE);
+  std::memcpy(r.bytes, &a, 32);
+  return r;
+}
+inline Vector512 dot_add(const Vector512& sums, const Vector512& a, const Vector512& b) {
+  Ints512 r(sums);
+  for (int i = 0; i < 64; ++i) {
+    r.lane[i / 4] += a.bytes[i] * static_cast<int8_t>(b.bytes[i]);
+  }
+  return r;
+}
+inline Vector512 permute(const Vector512& index, const Vector512& a) {
+  Floats512 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = Floats512(a).lane[Ints512(index).lane[i] & 15];
+  return r;
+}
+template <class... T>
+Vector512 floats(T... values) {
+  const float list[] = {static_cast<float>(values)...};
+  return load_512(list);
+}
+inline Vector512 shuffle_quarters(const Vector512& a, const Vector512& b, int control) {
+  Vector512 r;
+  for (int i = 0; i < 4; ++i) {
+    const Vector512& from = i < 2 ? a : b;
+    std::memcpy(r.bytes + 16 * i, from.bytes + 16 * (control >> 2 * i & 3), 16);
+  }
+  return r;
+}
+inline Vector512 ternary(const Vector512& a, const Vector512& b, const Vector512& c, int table) {
+  Vector512 r{};
+  for (int bit = 0; bit < 512; ++bit) {
+    const auto at = [bit](const Vector512& v) { return v.bytes[bit / 8] >> bit % 8 & 1; };
+    r.bytes[bit / 8] |=
+        static_cast<unsigned char>((table >> (4 * at(a) + 2 * at(b) + at(c)) & 1) << bit % 8);
+  }
+  return r;
+}
+inline Vector512 unpack(const Vector512& a, const Vector512& b, int which) {
+  Vector512 r;
+  for (int i = 0; i < 64; i += 16) {
+    std::memcpy(r.bytes + i, a.bytes + i + 8 * which, 8);
+    std::memcpy(r.bytes + i + 8, b.bytes + i + 8 * which, 8);
+  }
+  return r;
+}
+
+}  // namespace
+}  // namespace diptych::kernels
+
+#define __m512 ::diptych::kernels::Vector512
+#define __m512i ::diptych::kernels::Vector512
+#define _mm512_add_ps(a, b) each<float>([](float x, float y) { return x + y; }, a, b)
+#define _mm512_mul_ps(a, b) each<float>([](float x, float y) { return x * y; }, a, b)
+#define _mm512_fmadd_ps fmadd
+#define _mm512_castps256_ps512 from_half
+#define _mm512_castps512_ps256(a) half_of(a, 0)
+#define _mm512_extractf32x8_ps half_of
+#define _mm512_castsi512_ps(a) (a)
+#define _mm512_cvtepi32_ps to_floats
+#define _mm512_cvttps_epi32 truncate
+#define _mm512_cvtepu16_epi32 widen_u16
+#define _mm512_cvtph_ps halves_to_floats
+#define _mm512_dpbusd_epi32 dot_add
+#define _mm512_loadu_ps load_512
+#define _mm512_loadu_si512 load_512
+#define _mm512_storeu_ps store_512
+#define _mm512_min_epi32(a, b) \
+  each<int32_t>([](int32_t x, int32_t y) { return std::min(x, y); }, a, b)
+#define _mm512_permutexvar_ps permute
+#define _mm512_set1_epi32(value) all<int32_t>(value)
+#define _mm512_set1_epi8(value) all<int8_t>(value)
+#define _mm512_set1_ps(value) all<float>(value)
+#undef _mm512_setr_ps
+#define _mm512_setr_ps floats
+#define _mm512_setzero_ps() all<float>(0)
+#define _mm512_setzero_si512() all<int32_t>(0)
+#define _mm512_shuffle_i64x2 shuffle_quarters
+#define _mm512_slli_epi32(a, n) each<uint32_t>([](uint32_t x) { return x << (n); }, a)
+#define _mm512_srli_epi16(a, n) \
+  each<uint16_t>([](uint16_t x) { return static_cast<uint16_t>(x >> (n)); }, a)
+#define _mm512_ternarylogic_epi32 ternary
+#define _mm512_unpackhi_epi64(a, b) unpack(a, b, 1)
+#define _mm512_unpacklo_epi64(a, b) unpack(a, b, 0)
+#define _mm512_xor_si512(a, b) each<uint32_t>([](uint32_t x, uint32_t y) { return x ^ y; }, a, b)
