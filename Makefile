@@ -11,7 +11,7 @@ DIPTYCH_EXECUTORCH ?=
 REFERENCE ?= build/reference
 
 .PHONY: help packages configure build demo test test-asan test-tsan plugin conformance \
-        conformance-smoke conformance-setup fuzz bench lint format clean
+        conformance-smoke conformance-setup cross-aarch64 fuzz bench lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -21,6 +21,7 @@ help:
 	@echo "make plugin     the backend for stock ExecuTorch; DIPTYCH_EXECUTORCH=<venv or packages>"
 	@echo "make conformance  everything against stock ExecuTorch and coremltools (sets up a venv)"
 	@echo "make test-tsan  the plug-in in four threads under ThreadSanitizer"
+	@echo "make cross-aarch64  kernels, engine and what is below for arm64, tested under qemu-user (Debian)"
 	@echo "make fuzz       libFuzzer executables in build/fuzz (needs clang)"
 	@echo "make bench      micro-benchmarks"
 	@echo "make lint       clang-tidy; make format: clang-format"
@@ -72,6 +73,11 @@ test-tsan: packages
 	@cmake --preset tsan -DDIPTYCH_EXECUTORCH=$(abspath $(DIPTYCH_EXECUTORCH))
 	@cmake --build --preset tsan -j $(JOBS)
 	@build/tsan/bin/test_executorch
+
+cross-aarch64: packages
+	@scripts/setup-aarch64.sh build/aarch64-libraries
+	@cmake --preset aarch64 && cmake --build --preset aarch64 -j $(JOBS)
+	@ctest --preset aarch64 -j $(JOBS)
 
 fuzz:
 	@scripts/install-packages.sh --dev
