@@ -41,7 +41,40 @@ Executable::~Executable() = default;
 const std::string& Executable::name() const { return plan_->function; }
 const std::vector<Port>& Executable::inputs() const { return plan_->inputs; }
 const std::vector<Port>& Executable::outputs() const { return plan_->outputs; }
+size_t Executable::step_count() const { return plan_->steps.size(); }
 uint64_t Executable::arena_size() const { return plan_->arena_size; }
+
+StepInfo Executable::step(size_t index) const {
+  // A step's label is "op 'name'".
+  const Step& step = plan_->steps[index];
+  const std::string_view label = step.label;
+  const size_t quote = label.find(" '");
+  if (quote == label.npos) return {label, {}, step.work};
+  return {label.substr(0, quote), label.substr(quote + 2, label.size() - quote - 3), step.work};
+}
+
+namespace {
+
+// Tells an observer, if there is one, what passed between two of its calls.
+class Observed {
+ public:
+  Observed(RunObserver* observer, const Executable& executable)
+      : observer_(observer), executable_(executable) {
+    if (observer_ != nullptr) begin_ = std::chrono::steady_clock::now();
+  }
+  void step(size_t index) {
+    if (observer_ == nullptr) return;
+    observer_->on_step(executable_, index, begin_, std::chrono::steady_clock::now());
+    begin_ = std::chrono::steady_clock::now();
+  }
+
+ private:
+  RunObserver* observer_;
+  const Executable& executable_;
+  RunObserver::Time begin_;
+};
+
+}  // namespace
 
 struct Execution::Memory {
   std::unique_ptr<std::byte[], ArenaDeleter> arena;
@@ -122,7 +155,7 @@ void Execution::note_overflows(uint64_t count, const std::string& op,
   overflows_.count += count;
 }
 
-Status Execution::run(ThreadPool& pool) {
+Status Execution::run(ThreadPool& pool, RunObserver* observer) {
   const Plan& plan = *executable_->plan_;
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     for (const Place place : plan.input_places[i]) {
@@ -138,11 +171,14 @@ Status Execution::run(ThreadPool& pool) {
 
   std::atomic<uint64_t> overflows{0};
   const Frame frame{memory_->addresses, pool, overflows};
-  for (const Step& step : plan.steps) {
+  Observed observed(observer, *executable_);
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const Step& step = plan.steps[i];
     if (auto status = step.run(frame); !status) {
       return tl::unexpected(std::move(status.error()).within(plan.function + ": " + step.label));
     }
     note_overflows(overflows.exchange(0), step.label, step.near_weight);
+    observed.step(i);
   }
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const Port& port = plan.outputs[i];
@@ -151,6 +187,7 @@ Status Execution::run(ThreadPool& pool) {
         narrow(port.type.dtype, frame.bytes(plan.output_places[i]), count, memory_->outputs[i]);
     if (overflown > 0) note_overflows(overflown, fmt::format("output '{}'", port.name), "");
   }
+  observed.step(plan.steps.size());
   return {};
 }
 

@@ -4,11 +4,14 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "engine/numerics.h"
+#include "engine/run_observer.h"
+#include "engine/step_work.h"
 #include "mil/ir.h"
 #include "tensor/type.h"
 
@@ -20,6 +23,13 @@ struct Plan;
 struct Port {
   std::string name;
   TensorType type;
+};
+
+// One step of a run, for profiles: what it does and on what.
+struct StepInfo {
+  std::string_view op;    // "cpu.linear", "quantize for int4"
+  std::string_view name;  // of the result or the value concerned
+  StepWork work;
 };
 
 struct ExecutableOptions {
@@ -53,6 +63,8 @@ class Executable {
   // In the function's order.
   const std::vector<Port>& inputs() const;
   const std::vector<Port>& outputs() const;
+  size_t step_count() const;
+  StepInfo step(size_t index) const;
   // Memory of an Execution's intermediate values, in bytes.
   uint64_t arena_size() const;
 
@@ -77,8 +89,9 @@ class Execution {
   Status bind_output(size_t index, void* data, const TensorType& type);
 
   // Runs the function once. Errors: an output or an input that is used is not bound, or the data
-  // ask for what does not exist (a gather index out of range); outputs are then unspecified.
-  Status run(ThreadPool& pool);
+  // ask for what does not exist (a gather index out of range); outputs are then unspecified. The
+  // observer may be null.
+  Status run(ThreadPool& pool, RunObserver* observer = nullptr);
 
   // Since creation.
   const Overflows& overflows() const { return overflows_; }

@@ -328,11 +328,17 @@ void Lowering::emit(const mil::Op& op, Run run) {
       };
     }
   }
-  append({label(op), near_weights_[&op], std::move(run)});
+  const OpWork work = work_of(op);
+  layer_ = work.layer.value_or(layer_);
+  append({label(op),
+          near_weights_[&op],
+          std::move(run),
+          {layer_, work.weight_bytes, work.multiply_adds}});
 }
 
 void Lowering::append(Step step) {
   const size_t index = plan_.steps.size();
+  step.work.layer = layer_;
   plan_.steps.push_back(std::move(step));
   for (const Place place : touched_) {
     lifetimes_.try_emplace(place, Lifetime{index, index}).first->second.last = index;

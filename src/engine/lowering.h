@@ -96,6 +96,7 @@ class Lowering {
   std::vector<Place> touched_;  // since the last emitted step
   std::map<Place, Lifetime> lifetimes_;
   uint64_t constant_bytes_ = 0;
+  int layer_ = -1;  // of the last operation whose weights tell, StepWork::layer
 };
 
 }  // namespace diptych::engine

@@ -15,6 +15,7 @@
 #include "base/thread_pool.h"
 #include "engine/cells.h"
 #include "engine/executable.h"
+#include "engine/step_work.h"
 
 namespace diptych::engine {
 
@@ -39,6 +40,7 @@ struct Step {
   std::string label;        // "mul 'aten_mul_tensor'", for errors and overflows
   std::string near_weight;  // Overflows::near_weight
   Run run;
+  StepWork work{};
 };
 
 // Where a place's address comes from.

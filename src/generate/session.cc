@@ -246,6 +246,10 @@ void Session::keep_row(int64_t row, int64_t token) {
   history_.push_back(token);
 }
 
+void Session::observe(engine::RunObserver* observer) {
+  for (Loaded& loaded : loaded_) loaded.method->observe(observer);
+}
+
 engine::Overflows Session::overflows() const {
   engine::Overflows total;
   for (const Loaded& loaded : loaded_) {

@@ -67,6 +67,8 @@ class Session {
 
   const std::map<std::string, MethodStatistics>& statistics() const { return statistics_; }
   engine::Overflows overflows() const;
+  // Method::observe() of all methods.
+  void observe(engine::RunObserver* observer);
 
  private:
   // A loaded method with the buffers that are its own.

@@ -63,7 +63,7 @@ Status DelegateCall::bind_output(size_t index, const TensorType& type, MutableBy
       port.type);
 }
 
-Status DelegateCall::run(ThreadPool& pool) {
+Status DelegateCall::run(ThreadPool& pool, engine::RunObserver* observer) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     Argument& argument = inputs_[i];
     if (argument.converted.empty()) continue;
@@ -71,7 +71,7 @@ Status DelegateCall::run(ThreadPool& pool) {
                             input(i).type.dtype);
     if (!status) return within("input " + input(i).name, std::move(status));
   }
-  TRY(execution_->run(pool));
+  TRY(execution_->run(pool, observer));
   for (size_t i = 0; i < outputs_.size(); ++i) {
     Argument& argument = outputs_[i];
     if (argument.converted.empty()) continue;

@@ -33,7 +33,7 @@ class DelegateCall {
 
   // Runs the function. All arguments must be bound; values that do not fit the type they are
   // converted to are an error.
-  Status run(ThreadPool& pool);
+  Status run(ThreadPool& pool, engine::RunObserver* observer = nullptr);
 
   const engine::Overflows& overflows() const { return execution_->overflows(); }
 

@@ -284,12 +284,14 @@ Status Method::bind_output(size_t index, MutableBytes data) {
   return {};
 }
 
+void Method::observe(engine::RunObserver* observer) { impl_->observer = observer; }
+
 Status Method::execute() {
   TRY(impl_->check_bound());
   size_t number = 0;
   for (Impl::Call& call : impl_->calls) {
     Status status = call.bound ? Status() : impl_->bind_call(call);
-    if (status) status = call.delegate.run(impl_->program->threads());
+    if (status) status = call.delegate.run(impl_->program->threads(), impl_->observer);
     if (!status) {
       return within(fmt::format("method {}, partition {}", impl_->name, number), std::move(status));
     }

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "engine/numerics.h"
+#include "engine/run_observer.h"
 #include "tensor/type.h"
 
 namespace diptych::runtime {
@@ -32,6 +33,9 @@ class Method {
   // Runs the delegate calls in order. All inputs and outputs must be bound. int64 inputs that do
   // not fit Core ML's int32 are an error.
   Status execute();
+
+  // From now on told of every step of the delegate calls; null: nobody. Must outlive the executions.
+  void observe(engine::RunObserver* observer);
 
   // fp16 roundings that overflowed to infinity so far (numerics `typed` only).
   engine::Overflows overflows() const;

@@ -74,6 +74,7 @@ struct Method::Impl {
     std::byte* to = nullptr;
   };
   std::vector<PassThrough> pass_throughs;
+  engine::RunObserver* observer = nullptr;
 };
 
 }  // namespace diptych::runtime
