@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
-#include "measure/measure.h"
-#include "measure/limits.h"
-#include "measure/report.h"
+#include "base/file.h"
+#include "base/stream.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "measure/limits.h"
+#include "measure/measure.h"
+#include "measure/report.h"
 
 namespace diptych::cli {
 
@@ -14,13 +16,13 @@ namespace {
 
 struct BenchArguments {
   measure::Options options;
-  std::string numerics;
+  std::string numerics, trace;
   bool csv = false, json = false;
 };
 
 std::string giga(double per_second) { return fmt::format("{:.2f}", per_second / 1e9); }
 
-std::string tables(const measure::Report& report) {
+std::string speed_tables(const measure::Report& report) {
   Table speeds({"model", "test", "threads", "tok/s", "mean", "sd", "GB/s", "GOP/s", "limit",
                 "% of limit", "note"});
   Table starts({"model", "threads", "load", "first token", "peak memory"});
@@ -39,18 +41,51 @@ std::string tables(const measure::Report& report) {
       continue;
     }
     const measure::Statistics statistics = row.statistics();
-    const bool decode = row.test.is_decode();
-    const std::string work = giga(row.work_per_second());
     speeds.add({row.model, row.test.name(), threads, fmt::format("{:.2f}", statistics.median),
                 fmt::format("{:.2f}", statistics.mean), fmt::format("{:.2f}", statistics.sd),
-                decode ? work : "-", decode ? "-" : work, giga(row.limit),
-                fmt::format("{:.1f}", row.percent_of_limit()), ""});
+                giga(row.bytes_per_second()), giga(row.operations_per_second()), giga(row.limit),
+                fmt::format("{:.1f}", row.percent_of_limit()), "of " + row.limit_is});
   }
-  if (speeds.empty()) return {};
-  return fmt::format("{}, numerics {}; limits: {} for pp, {} for tg; tok/s is the median\n\n{}\n{}",
-                     report.machine, engine::name(report.rows.front().numerics),
-                     measure::kFmaLimit, measure::kMemoryReadLimit, speeds.text(),
-                     starts.text());
+  return fmt::format("{}, numerics {}; tok/s is the median\n\n{}\n{}", report.machine,
+                     engine::name(report.rows.front().numerics), speeds.text(), starts.text());
+}
+
+// Of time `seconds` of the profile's whole.
+std::vector<std::string> time_cells(const measure::Profile& profile, double seconds) {
+  return {fmt::format("{:.3f}", 1e3 * seconds / static_cast<double>(profile.tokens)),
+          fmt::format("{:.1f}", 100 * seconds / profile.seconds)};
+}
+
+std::string profile_tables(const measure::Row& row) {
+  const measure::Profile& profile = *row.profile;
+  Table ops({"function", "operation", "calls", "ms/token", "% of time", "GB/s", "GOP/s"});
+  for (const measure::ProfileLine& line : measure::by_op(profile)) {
+    const auto time = time_cells(profile, line.seconds);
+    const bool linear = line.multiply_adds > 0;
+    ops.add({line.function, line.op, fmt::format("{}", line.calls), time[0], time[1],
+             linear ? giga(static_cast<double>(line.weight_bytes) / line.seconds) : "",
+             linear ? giga(2 * static_cast<double>(line.multiply_adds) / line.seconds) : ""});
+  }
+  const auto outside = time_cells(profile, profile.seconds_outside());
+  ops.add({"", "outside of functions", "", outside[0], outside[1], "", ""});
+  Table layers({"function", "layer", "ms/token", "% of time"});
+  for (const measure::ProfileLine& line : measure::by_layer(profile)) {
+    const auto time = time_cells(profile, line.seconds);
+    layers.add(
+        {line.function, line.layer < 0 ? "none" : fmt::format("{}", line.layer), time[0], time[1]});
+  }
+  return fmt::format("\n{}, {}, {} threads: {} for {} tokens\n\n{}\n{}", row.model, row.test.name(),
+                     row.threads, human_seconds(profile.seconds), profile.tokens, ops.text(),
+                     layers.text());
+}
+
+std::string tables(const measure::Report& report) {
+  if (report.rows.empty()) return {};
+  std::string text = speed_tables(report);
+  for (const measure::Row& row : report.rows) {
+    if (row.profile) text += profile_tables(row);
+  }
+  return text;
 }
 
 Status measure(const BenchArguments& a) {
@@ -64,6 +99,9 @@ Status measure(const BenchArguments& a) {
   auto measured = measure::run(options, progress);
   progress.finish();
   const measure::Report report = TRY(std::move(measured));
+  if (!a.trace.empty()) {
+    TRY(write_file(a.trace, *memory_source(std::string_view(report.trace.json()))));
+  }
   TRY(write_results(a.json  ? dump_json(measure::to_json(report), 2) + "\n"
                     : a.csv ? measure::to_csv(report)
                             : tables(report)));
@@ -98,6 +136,10 @@ Action setup_bench(CLI::App& parser) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   parser.add_option("--numerics", a.numerics, kNumericsHelp);
+  auto* profile = parser.add_flag("--profile", a.options.profile,
+                                  "Run each test once more and show the time of its operations");
+  parser.add_option("--trace", a.trace, "Write the profiled steps here, for chrome://tracing")
+      ->needs(profile);
   auto* csv = parser.add_flag("--csv", a.csv, "Comma-separated values instead of tables");
   parser.add_flag("--json", a.json, "A JSON array instead of tables")->excludes(csv);
   return [arguments] { return measure(*arguments); };

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "coreml/delegate.h"
+#include "kernels/activations.h"
 #include "runtime/coreml_payload.h"
 
 namespace diptych::measure {
@@ -78,23 +79,49 @@ void add_reads(const mil::Op& op, Reads& reads) {
   }
 }
 
-uint64_t multiply_adds(const mil::Op& op) {
+// Rows of x: [..., in]; 0 for what is no linear.
+uint64_t linear_rows(const mil::Op& op) {
   if (op.type != "linear") return 0;
-  // x: [..., in], weight: [out, in]
-  return elements_of(op.operand("x")->type) *
-         static_cast<uint64_t>(op.operand("weight")->type.shape[0]);
+  const TensorType& x = op.operand("x")->type;
+  return elements_of(x) / std::max<uint64_t>(static_cast<uint64_t>(x.shape.back()), 1);
+}
+
+// The counter for products with a weight [out, in].
+uint64_t& counter_of(const mil::Value& weight, MultiplyAdds& counts) {
+  if (weight.producer == nullptr || weight.producer->type != "constexpr_blockwise_shift_scale" ||
+      weight.producer->operand("offset") != nullptr) {
+    return counts.fp32;
+  }
+  const TensorType& scale = weight.producer->operand("scale")->type;
+  const int64_t columns = weight.type.shape[1], block = columns / scale.shape[1];
+  if (!kernels::supported(columns) || block % kernels::kBlock != 0) return counts.fp32;
+  const DType dtype = weight.producer->operand("data")->type.dtype;
+  return dtype == DType::Int4 ? counts.int4 : dtype == DType::Int8 ? counts.int8 : counts.fp32;
+}
+
+void add_multiply_adds(const mil::Op& op, uint64_t positions, MethodCost& cost) {
+  const uint64_t rows = linear_rows(op);
+  if (rows == 0) return;
+  const mil::Value& weight = *op.operand("weight");
+  const bool of_all = rows == positions;
+  counter_of(weight, of_all ? cost.per_position : cost.per_call) +=
+      elements_of(weight.type) * (of_all ? 1 : rows);
 }
 
 }  // namespace
 
 MethodCost functions_cost(const std::vector<PlacedFunction>& functions) {
   MethodCost cost;
+  uint64_t positions = 0;
+  for (const auto& [function, blob] : functions) {
+    for (const auto& op : function->ops) positions = std::max(positions, linear_rows(*op));
+  }
   std::map<const std::byte*, uint64_t> all;
   for (const auto& [function, blob] : functions) {
     Reads reads(blob);
     for (const auto& op : function->ops) {
       add_reads(*op, reads);
-      cost.multiply_adds += multiply_adds(*op);
+      add_multiply_adds(*op, positions, cost);
     }
     for (const auto& [address, bytes] : reads.bytes()) {
       uint64_t& most = all[address];

@@ -13,19 +13,29 @@
 
 namespace diptych::measure {
 
+// Multiply-adds of linears, by what computes them in fast numerics: integer dot products where
+// src/kernels has them for the weight, fp32 elsewhere. Other numerics compute all in fp32.
+struct MultiplyAdds {
+  uint64_t int4 = 0, int8 = 0, fp32 = 0;
+  uint64_t total() const { return int4 + int8 + fp32; }
+};
+
 struct MethodCost {
   // Packed bytes of the weights that the call reads, each once however many functions use it. Of a
   // table that is only gathered from, the rows gathered. Constants outside the weight file (axes,
   // shapes) do not count.
   uint64_t weight_bytes = 0;
-  uint64_t multiply_adds = 0;  // of linears
+  // For each position evaluated, and once for the call whatever their number: a head computes
+  // logits of the last position only, unless the method gives all.
+  MultiplyAdds per_position, per_call;
 };
 
 // `program` is read again, not executed.
 Result<MethodCost> method_cost(const std::shared_ptr<const runtime::Program>& program,
                                std::string_view method);
 
-// The same for functions whose weight file lies in `blob`.
+// The same for functions whose weight file lies in `blob`. Linears of as many rows as any has are
+// those of all positions.
 struct PlacedFunction {
   const mil::Function* function = nullptr;
   Bytes blob;

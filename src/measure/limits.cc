@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "measure/dot_loop.h"
 #include "measure/machine.h"
 #include "measure/peak_loop.h"
 
@@ -16,8 +17,8 @@ namespace {
 constexpr uint64_t kLeastBuffer = uint64_t{512} << 20;
 constexpr uint64_t kCaches = 4;               // the buffer holds the last-level cache so often
 constexpr int64_t kChunk = int64_t{1} << 17;  // words that a thread reads at a time: 1 MiB
-constexpr double kFmaSeconds = 0.02;
-constexpr int64_t kFmaRounds = 1 << 12;  // of one piece of work: some microseconds
+constexpr double kLoopSeconds = 0.02;
+constexpr int64_t kLoopRounds = 1 << 12;  // of one piece of work: some microseconds
 
 // What the loops compute goes here, so that compilers cannot leave them out.
 std::atomic<uint64_t> sink;
@@ -73,18 +74,52 @@ double MemoryReader::measure(ThreadPool& pool) const {
   return static_cast<double>(size_) / seconds_since(start);
 }
 
-double measure_fma(ThreadPool& pool) {
+namespace {
+
+// Operations per second of a loop that does `multiply_adds` in each of its rounds.
+template <class Loop>
+double measure_loop(ThreadPool& pool, double multiply_adds, const Loop& loop) {
   // How much is enough for the time is found out by doing more of it.
   for (int64_t pieces = 256;; pieces *= 2) {
     const auto start = Clock::now();
-    pool.parallel_for(pieces, 1, [](int64_t begin, int64_t end) {
-      sink += static_cast<uint64_t>(multiply_add_loop((end - begin) * kFmaRounds));
+    pool.parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+      sink += static_cast<uint64_t>(loop((end - begin) * kLoopRounds));
     });
     const double seconds = seconds_since(start);
-    const double operations = 2 * static_cast<double>(pieces * kFmaRounds) *
-                              static_cast<double>(multiply_adds_per_round());
-    if (seconds >= kFmaSeconds) return operations / seconds;
+    const double operations = 2 * static_cast<double>(pieces * kLoopRounds) * multiply_adds;
+    if (seconds >= kLoopSeconds) return operations / seconds;
   }
+}
+
+}  // namespace
+
+double measure_fma(ThreadPool& pool) {
+  return measure_loop(pool, static_cast<double>(multiply_adds_per_round()), multiply_add_loop);
+}
+
+double measure_dot(ThreadPool& pool, kernels::Isa isa, int bits) {
+  const DotLoop loop = dot_loop(isa, bits);
+  if (loop.run == nullptr) return 0;
+  return measure_loop(pool, static_cast<double>(loop.multiply_adds_per_round), loop.run);
+}
+
+double measure_arithmetic(ThreadPool& pool, kernels::Isa isa, const MultiplyAdds& work) {
+  if (work.total() == 0) return measure_fma(pool);
+  double seconds = 0;
+  uint64_t as_fp32 = work.fp32;
+  const auto add = [&](uint64_t multiply_adds, int bits) {
+    if (multiply_adds == 0) return;
+    const double peak = measure_dot(pool, isa, bits);
+    if (peak > 0) {
+      seconds += 2 * static_cast<double>(multiply_adds) / peak;
+    } else {
+      as_fp32 += multiply_adds;
+    }
+  };
+  add(work.int4, 4);
+  add(work.int8, 8);
+  if (as_fp32 > 0) seconds += 2 * static_cast<double>(as_fp32) / measure_fma(pool);
+  return 2 * static_cast<double>(work.total()) / seconds;
 }
 
 }  // namespace diptych::measure

@@ -10,12 +10,15 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "kernels/isa.h"
+#include "measure/cost.h"
 
 namespace diptych::measure {
 
 // Names of the limits in reports.
 inline constexpr std::string_view kMemoryReadLimit = "memory reads";
 inline constexpr std::string_view kFmaLimit = "fp32 multiply-adds";
+inline constexpr std::string_view kDotLimit = "integer dot products";
 
 // A buffer larger than all caches: 4 times the last-level cache or 512 MiB, whichever is more, and
 // never more than a quarter of the memory that is available.
@@ -40,7 +43,16 @@ class MemoryReader {
   uint64_t size_;
 };
 
-// Multiply-adds in registers, for some milliseconds. In operations per second, two for each.
+// Multiply-adds in registers, for some milliseconds, in the widest vectors that the machine has. In
+// operations per second, two for each.
 double measure_fma(ThreadPool& pool);
+// The same of integer dot products with weights of 4 or 8 bits, with the instructions that the
+// kernels use; 0 where the instruction set has none.
+double measure_dot(ThreadPool& pool, kernels::Isa isa, int bits);
+
+// How fast a mix of multiply-adds can be done at most: each kind at its own peak, one after the
+// other. Measures the peaks that the mix needs. What an instruction set has no dot products for
+// counts as fp32, and so does no work at all.
+double measure_arithmetic(ThreadPool& pool, kernels::Isa isa, const MultiplyAdds& work);
 
 }  // namespace diptych::measure

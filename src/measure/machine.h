@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace diptych::measure {
 
@@ -10,6 +11,25 @@ namespace diptych::measure {
 std::string cpu_model();
 // Of the last-level cache, 0 when unknown.
 uint64_t last_level_cache_bytes();
+
+struct Cache {
+  int level = 0;
+  std::string type;  // "data", "instruction", "unified"
+  uint64_t bytes = 0;
+  int cpus = 0;  // that share one
+};
+
+struct Machine {
+  std::string cpu;      // cpu_model()
+  int cpus = 0;         // that are online
+  int cores = 0;        // among these; as many as CPUs where the kernel does not tell
+  int affinity = 0;     // CPUs that this process may run on
+  int cgroup_cpus = 0;  // and has time for; 0: no limit
+  uint64_t memory_bytes = 0;
+  std::vector<Cache> caches;  // of the first CPU; none where the kernel does not tell
+};
+Machine describe_machine();
+
 // Memory that can be taken without swapping, 0 when unknown.
 uint64_t available_memory_bytes();
 

@@ -4,10 +4,11 @@
 #include <chrono>
 #include <memory>
 
+#include "generate/session.h"
 #include "measure/cost.h"
+#include "measure/dot_loop.h"
 #include "measure/limits.h"
 #include "measure/machine.h"
-#include "generate/session.h"
 
 namespace diptych::measure {
 
@@ -20,6 +21,8 @@ double seconds_since(Clock::time_point start) {
 
 // Decoding longer than this tells nothing more to a warm-up.
 constexpr int64_t kWarmUpTokens = 8;
+// Kept of a test for the trace: some 10 MiB.
+constexpr size_t kMostEvents = size_t{1} << 18;
 
 // All tests of one model with one number of threads.
 class ModelBenchmark {
@@ -28,17 +31,22 @@ class ModelBenchmark {
       : options_(options), path_(path), threads_(threads), progress_(progress) {}
 
   // Adds a row for every test that was measured or skipped; false when interrupted.
-  Result<bool> run(const std::vector<TestCase>& tests, std::vector<Row>& rows) {
+  Result<bool> run(const std::vector<TestCase>& tests, Report& report) {
     reset_peak_memory();
     TRY(start(tests));
-    return within(path_, run_tests(tests, rows));
+    return within(path_, run_tests(tests, report));
   }
 
  private:
-  Result<bool> run_tests(const std::vector<TestCase>& tests, std::vector<Row>& rows) {
+  Result<bool> run_tests(const std::vector<TestCase>& tests, Report& report) {
     std::vector<Row> mine;
     for (const TestCase& test : tests) {
-      Row row{path_, test, threads_, options_.numerics, {}, {}, 0, 0, {}};
+      Row row;
+      row.model = path_;
+      row.test = test;
+      row.threads = threads_;
+      row.numerics = options_.numerics;
+      row.limit_is = limit_name(test);
       row.skipped = skip_reason(test, session_->model());
       if (row.skipped.empty()) {
         TRY(prepare(test));
@@ -58,7 +66,10 @@ class ModelBenchmark {
       if (row.skipped.empty()) TRY(measure(row));
       progress_.advance(static_cast<uint64_t>(options_.repetitions) - row.samples.size());
       if (row.skipped.empty() && row.samples.empty()) return false;
-      rows.push_back(std::move(row));
+      if (options_.profile && row.skipped.empty() && !progress_.cancelled()) {
+        TRY(profile(row, report.trace));
+      }
+      report.rows.push_back(std::move(row));
       if (progress_.cancelled()) return false;
     }
     return true;
@@ -136,8 +147,10 @@ class ModelBenchmark {
     const TestCase& test = row.test;
     std::vector<double> limits;
     for (int64_t i = 0; i < options_.repetitions && !progress_.cancelled(); ++i) {
-      limits.push_back(test.is_decode() ? reader_->measure(program_->threads())
-                                        : measure_fma(program_->threads()));
+      limits.push_back(test.is_decode()
+                           ? reader_->measure(program_->threads())
+                           : measure_arithmetic(program_->threads(), kernels::selected_isa(),
+                                                prefill_arithmetic()));
       TRY(prepare(test));
       // Reading the buffer emptied the caches of what a model that fits them keeps there.
       TRY(evaluate(test, 1));
@@ -149,21 +162,69 @@ class ModelBenchmark {
     }
     if (row.samples.empty()) return {};
     row.limit = median(limits);
-    row.work_per_token = work_per_token(test);
+    count_work(row);
     return {};
   }
 
-  double work_per_token(const TestCase& test) const {
+  // Runs the test once more and takes the times of its steps.
+  Status profile(Row& row, Trace& trace) {
+    if (!profiler_) profiler_.emplace(kMostEvents);
+    TRY(prepare(row.test));
+    session_->observe(&*profiler_);
+    // The profiler makes room when it sees a function for the first time.
+    Status status = evaluate(row.test, 1);
+    session_->rewind(row.test.depth);
+    profiler_->clear();
+    const auto begin = Clock::now();
+    if (status) status = evaluate(row.test, row.test.tokens);
+    const double seconds = seconds_since(begin);
+    session_->observe(nullptr);
+    TRY(std::move(status));
+    row.profile = profiler_->profile(row.test.tokens, seconds);
+    trace.add(fmt::format("{}, {} threads, {}", path_, threads_, row.test.name()),
+              profiler_->events());
+    return {};
+  }
+
+  // The multiply-adds of a full prefill call, as the numerics compute them.
+  MultiplyAdds prefill_arithmetic() const {
+    const MethodCost& cost = prefill_cost_;
+    const auto positions = static_cast<uint64_t>(session_->model().prefill().tokens);
+    MultiplyAdds sum{positions * cost.per_position.int4 + cost.per_call.int4,
+                     positions * cost.per_position.int8 + cost.per_call.int8,
+                     positions * cost.per_position.fp32 + cost.per_call.fp32};
+    return options_.numerics == engine::Numerics::Fast ? sum : MultiplyAdds{0, 0, sum.total()};
+  }
+
+  std::string limit_name(const TestCase& test) const {
+    if (test.is_decode()) return std::string(kMemoryReadLimit);
+    const MultiplyAdds work = prefill_arithmetic();
+    const kernels::Isa isa = kernels::selected_isa();
+    if (work.int4 + work.int8 == 0 || dot_loop(isa, 4).run == nullptr)
+      return std::string(kFmaLimit);
+    std::string name = fmt::format("{} of {}", kDotLimit, kernels::name(isa));
+    if (work.fp32 > 0) name += fmt::format(" and {}", kFmaLimit);
+    return name;
+  }
+
+  // Bytes and operations per token: what the test's calls need at least, divided by its tokens.
+  // Padding of the last call of a prompt is no work that was asked for.
+  void count_work(Row& row) const {
+    const TestCase& test = row.test;
     const generate::ModelDescription& model = session_->model();
-    if (!test.is_decode()) {
-      return 2 * static_cast<double>(prefill_cost_.multiply_adds) /
-             static_cast<double>(model.prefill().tokens);
-    }
-    // The first token sees `depth` positions, every further one more.
-    const double positions =
-        static_cast<double>(test.depth) + static_cast<double>(test.tokens - 1) / 2;
-    return static_cast<double>(decode_cost_.weight_bytes) +
-           positions * static_cast<double>(cache_bytes_per_position(model));
+    const MethodCost& cost = test.is_decode() ? decode_cost_ : prefill_cost_;
+    const int64_t step = test.is_decode() ? 1 : model.prefill().tokens;
+    const int64_t calls = (test.tokens + step - 1) / step;
+    // Call i sees the depth and `i * step` positions more.
+    const double cached = static_cast<double>(calls) * static_cast<double>(test.depth) +
+                          static_cast<double>(step) * static_cast<double>(calls * (calls - 1)) / 2;
+    const auto tokens = static_cast<double>(test.tokens);
+    row.bytes_per_token = (static_cast<double>(calls) * static_cast<double>(cost.weight_bytes) +
+                           cached * static_cast<double>(cache_bytes_per_position(model))) /
+                          tokens;
+    row.operations_per_token =
+        2 * (static_cast<double>(cost.per_position.total()) +
+             static_cast<double>(calls) * static_cast<double>(cost.per_call.total()) / tokens);
   }
 
   const Options& options_;
@@ -176,6 +237,7 @@ class ModelBenchmark {
   std::vector<int64_t> tokens_;
   MethodCost decode_cost_, prefill_cost_;
   Start start_;
+  std::optional<Profiler> profiler_;
 };
 
 }  // namespace
@@ -192,7 +254,7 @@ Result<Report> run(const Options& options, Progress& progress) {
       progress.begin(fmt::format("{}, {} threads", path, threads),
                      tests.size() * static_cast<uint64_t>(options.repetitions));
       ModelBenchmark benchmark(options, path, threads, progress);
-      report.interrupted = !TRY(benchmark.run(tests, report.rows));
+      report.interrupted = !TRY(benchmark.run(tests, report));
       progress.finish();
       if (report.interrupted) return report;
     }

@@ -8,9 +8,11 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "engine/numerics.h"
+#include "measure/profile.h"
 #include "measure/statistics.h"
 #include "measure/test_case.h"
-#include "engine/numerics.h"
+#include "measure/trace.h"
 
 namespace diptych::measure {
 
@@ -22,6 +24,7 @@ struct Options {
   std::vector<int> threads = {0};  // 0: ThreadPool::default_threads()
   int64_t repetitions = 5;
   engine::Numerics numerics = engine::Numerics::Precise;
+  bool profile = false;  // run every test once more, with times of all steps
 };
 
 // What holds for all tests of one model with one number of threads.
@@ -39,20 +42,28 @@ struct Row {
   engine::Numerics numerics = engine::Numerics::Precise;
   std::vector<double> samples;  // tokens per second, one for each repetition; empty when skipped
   std::string skipped;          // why; empty when it is not
-  // In bytes (decode) or operations (prefill) per token and per second.
-  double work_per_token = 0;
-  double limit = 0;  // median of measurements between the repetitions
+  // Of memory (weights, keys and values) and of linears, two operations for a multiply-add.
+  double bytes_per_token = 0, operations_per_token = 0;
+  // What bounds the test: bytes (decode) or operations (prefill) per second, the median of
+  // measurements between the repetitions.
+  double limit = 0;
+  std::string limit_is;  // kMemoryReadLimit …
   Start start;
+  std::optional<Profile> profile;
 
   Statistics statistics() const { return summarise(samples); }  // of a row that has samples
-  double work_per_second() const { return statistics().median * work_per_token; }
-  double percent_of_limit() const { return 100 * work_per_second() / limit; }
+  double bytes_per_second() const { return statistics().median * bytes_per_token; }
+  double operations_per_second() const { return statistics().median * operations_per_token; }
+  double percent_of_limit() const {
+    return 100 * (test.is_decode() ? bytes_per_second() : operations_per_second()) / limit;
+  }
 };
 
 struct Report {
   std::string machine;  // the CPU's model name
   std::vector<Row> rows;
   bool interrupted = false;  // then rows hold what was measured before
+  Trace trace;               // of the profiled runs
 };
 
 // Runs all tests of all models, for each number of threads. Each model is opened anew for each

@@ -19,10 +19,12 @@ Json to_json(const Report& report, const Row& row) {
                {"mean", nullptr},
                {"sd", nullptr},
                {"samples", row.samples},
+               {"bytes_per_token", nullptr},
+               {"operations_per_token", nullptr},
                {"gb_per_s", nullptr},
                {"gop_per_s", nullptr},
                {"limit", nullptr},
-               {"limit_is", row.test.is_decode() ? kMemoryReadLimit : kFmaLimit},
+               {"limit_is", row.limit_is},
                {"pct_of_limit", nullptr},
                {"skipped", nullptr},
                {"load_seconds", row.start.load_seconds},
@@ -35,10 +37,33 @@ Json to_json(const Report& report, const Row& row) {
   json["median"] = statistics.median;
   json["mean"] = statistics.mean;
   json["sd"] = statistics.sd;
-  json[row.test.is_decode() ? "gb_per_s" : "gop_per_s"] = row.work_per_second() / kGiga;
+  json["bytes_per_token"] = row.bytes_per_token;
+  json["operations_per_token"] = row.operations_per_token;
+  json["gb_per_s"] = row.bytes_per_second() / kGiga;
+  json["gop_per_s"] = row.operations_per_second() / kGiga;
   json["limit"] = row.limit / kGiga;
   json["pct_of_limit"] = row.percent_of_limit();
   return json;
+}
+
+Json to_json(const Profile& profile) {
+  Json steps = Json::array();
+  for (const ProfileLine& line : profile.lines) {
+    Json step = {{"function", line.function}, {"op", line.op},
+                 {"layer", nullptr},          {"calls", line.calls},
+                 {"seconds", line.seconds},   {"pct_of_time", 100 * line.seconds / profile.seconds},
+                 {"gb_per_s", nullptr},       {"gop_per_s", nullptr}};
+    if (line.layer >= 0) step["layer"] = line.layer;
+    if (line.multiply_adds > 0) {
+      step["gb_per_s"] = static_cast<double>(line.weight_bytes) / line.seconds / kGiga;
+      step["gop_per_s"] = 2 * static_cast<double>(line.multiply_adds) / line.seconds / kGiga;
+    }
+    steps.push_back(std::move(step));
+  }
+  return {{"tokens", profile.tokens},
+          {"seconds", profile.seconds},
+          {"seconds_outside", profile.seconds_outside()},
+          {"steps", std::move(steps)}};
 }
 
 std::string csv_cell(const Json& value) {
@@ -60,7 +85,11 @@ std::string csv_cell(const Json& value) {
 
 Json to_json(const Report& report) {
   Json rows = Json::array();
-  for (const Row& row : report.rows) rows.push_back(to_json(report, row));
+  for (const Row& row : report.rows) {
+    Json json = to_json(report, row);
+    json["profile"] = row.profile ? to_json(*row.profile) : Json(nullptr);
+    rows.push_back(std::move(json));
+  }
   return rows;
 }
 

@@ -11,8 +11,8 @@ namespace diptych::measure {
 // An array with one object for each row. All have the same keys; what a row does not have is null.
 Json to_json(const Report& report);
 
-// A heading and one line for each row, with the keys of the JSON form as columns. Samples are
-// separated by blanks, null is an empty cell.
+// A heading and one line for each row, with the keys of the JSON form as columns, but for profiles.
+// Samples are separated by blanks, null is an empty cell.
 std::string to_csv(const Report& report);
 
 }  // namespace diptych::measure

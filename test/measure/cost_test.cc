@@ -60,7 +60,7 @@ TEST(Cost, OfAGatherIsTheRows) {
   const auto function = lookup(table, 3);
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
   EXPECT_EQ(cost.weight_bytes, 3 * kRowBytes);
-  EXPECT_EQ(cost.multiply_adds, 0U);
+  EXPECT_EQ(cost.per_position.total() + cost.per_call.total(), 0U);
   // Never more than all of them.
   const auto long_function = lookup(table, 2 * kVocab);
   EXPECT_EQ(functions_cost({{long_function.get(), file.bytes()}}).weight_bytes, kVocab * kRowBytes);
@@ -72,7 +72,47 @@ TEST(Cost, OfALinearIsTheWholeWeight) {
   const auto function = head(table, 5);
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
   EXPECT_EQ(cost.weight_bytes, kVocab * kRowBytes);
-  EXPECT_EQ(cost.multiply_adds, uint64_t{5} * kVocab * kWidth);
+  EXPECT_EQ(cost.per_position.fp32, kVocab * kWidth);
+  EXPECT_EQ(cost.per_position.total(), kVocab * kWidth);
+  EXPECT_EQ(cost.per_call.total(), 0U);
+}
+
+// A linear of 5 rows and then, of the last row only, a head.
+TEST(Cost, OfAHeadIsOncePerCall) {
+  WeightFile file;
+  const WeightRef square = file.take({DType::F16, {kWidth, kWidth}});
+  const Table table(file);
+  mil::Builder b(std::make_unique<mil::Function>("model"));
+  mil::Value* x = b.input("x", {DType::F16, {1, 5, kWidth}});
+  mil::Value* last = b.input("last", {DType::Int32, {1}});
+  mil::Value* y = b.linear(x, b.constant("square", square), nullptr);
+  const auto function =
+      b.finish({b.linear(b.gather(y, last, 1), table.dequantised(b), nullptr)}).value();
+  const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
+  EXPECT_EQ(cost.per_position.fp32, kWidth * kWidth);
+  EXPECT_EQ(cost.per_call.fp32, kVocab * kWidth);
+}
+
+// What the integer kernels take counts by the weight's type; what they do not, as fp32.
+TEST(Cost, TellsArithmeticApart) {
+  constexpr int64_t kColumns = 96;
+  const auto count = [](DType dtype, int64_t columns, int64_t scales) {
+    WeightFile file;
+    const WeightRef data = file.take({dtype, {kVocab, columns}});
+    const WeightRef scale = file.take({DType::F16, {kVocab, scales}});
+    mil::Builder b(std::make_unique<mil::Function>("f"));
+    mil::Value* x = b.input("x", {DType::F16, {1, 1, columns}});
+    mil::Value* weight =
+        b.op("constexpr_blockwise_shift_scale",
+             {{"data", {b.constant("data", data)}}, {"scale", {b.constant("scale", scale)}}});
+    const auto function = b.finish({b.linear(x, weight, nullptr)}).value();
+    return functions_cost({{function.get(), file.bytes()}}).per_position;
+  };
+  EXPECT_EQ(count(DType::Int4, kColumns, 1).int4, kVocab * kColumns);
+  EXPECT_EQ(count(DType::Int4, kColumns, 3).int4, kVocab * kColumns);
+  EXPECT_EQ(count(DType::Int8, kColumns, 1).int8, kVocab * kColumns);
+  EXPECT_EQ(count(DType::Int8, kColumns, 6).fp32, kVocab * kColumns);  // blocks of 16
+  EXPECT_EQ(count(DType::Int4, 40, 1).fp32, kVocab * 40);
 }
 
 TEST(Cost, CountsASharedWeightOnce) {
@@ -84,7 +124,7 @@ TEST(Cost, CountsASharedWeightOnce) {
   const MethodCost tied =
       functions_cost({{first.get(), blob}, {second.get(), blob}, {third.get(), blob}});
   EXPECT_EQ(tied.weight_bytes, kVocab * kRowBytes);
-  EXPECT_EQ(tied.multiply_adds, uint64_t{2} * kVocab * kWidth);
+  EXPECT_EQ(tied.per_position.fp32, uint64_t{2} * kVocab * kWidth);
   const MethodCost untied = functions_cost({{first.get(), blob}, {fourth.get(), blob}});
   EXPECT_EQ(untied.weight_bytes, (1 + kVocab) * kRowBytes);
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "measure/limits.h"
@@ -14,6 +15,21 @@ namespace {
 TEST(Machine, HasANameAndMemory) {
   EXPECT_FALSE(cpu_model().empty());
   EXPECT_GT(available_memory_bytes(), uint64_t{1} << 20);
+}
+
+TEST(Machine, DescribesItself) {
+  const Machine machine = describe_machine();
+  EXPECT_EQ(machine.cpu, cpu_model());
+  EXPECT_GE(machine.cores, 1);
+  EXPECT_GE(machine.cpus, machine.cores);
+  EXPECT_GE(machine.affinity, 1);
+  EXPECT_GE(machine.cgroup_cpus, 0);
+  EXPECT_GE(machine.memory_bytes, available_memory_bytes());
+  for (const Cache& cache : machine.caches) {
+    EXPECT_GE(cache.level, 1);
+    EXPECT_GE(cache.bytes, 1024U);
+    EXPECT_GE(cache.cpus, 1);
+  }
 }
 
 TEST(Machine, PeakMemorySeesWhatIsTouched) {
@@ -36,6 +52,33 @@ TEST(Limits, ArePlausible) {
   EXPECT_LT((*reader)->measure(pool), 1e12);
   EXPECT_GT(measure_fma(pool), 1e8);
   EXPECT_LT(measure_fma(pool), 1e13);
+}
+
+TEST(Limits, OfIntegerDotProducts) {
+  ThreadPool pool(1);
+  for (const kernels::Isa isa : kernels::available_isas()) {
+    for (const int bits : {4, 8}) {
+      const double peak = measure_dot(pool, isa, bits);
+      if (isa == kernels::Isa::Scalar) {
+        EXPECT_EQ(peak, 0);
+      } else {
+        EXPECT_GT(peak, 1e9) << kernels::name(isa);
+        EXPECT_LT(peak, 1e14) << kernels::name(isa);
+      }
+    }
+  }
+}
+
+// A mix is between its parts: neither faster than the best nor slower than the worst, by a wide
+// margin for other work on the machine.
+TEST(Limits, OfAMix) {
+  ThreadPool pool(1);
+  const kernels::Isa isa = kernels::available_isas().back();
+  const double fp32 = measure_fma(pool), int4 = measure_dot(pool, isa, 4);
+  const double mix = measure_arithmetic(pool, isa, {1000, 0, 1000});
+  EXPECT_GT(mix, std::min(fp32, int4 > 0 ? int4 : fp32) / 4);
+  EXPECT_LT(mix, std::max(fp32, int4) * 4);
+  EXPECT_GT(measure_arithmetic(pool, isa, {}), fp32 / 4);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "measure/limits.h"
+
 namespace diptych::measure {
 namespace {
 
@@ -16,11 +18,18 @@ Report sample_report() {
   decode.test = {TestCase::Kind::Decode, 128, 512};
   decode.threads = 2;
   decode.samples = {10, 20, 40};
-  decode.work_per_token = 1e9;
+  decode.bytes_per_token = 1e9;
+  decode.operations_per_token = 2e9;
   decode.limit = 80e9;
+  decode.limit_is = kMemoryReadLimit;
   decode.start = {0.5, 0.75, 4096};
   Row prefill = decode;
   prefill.test = {TestCase::Kind::Prefill, 64, 0};
+  prefill.limit_is = kFmaLimit;
+  prefill.profile = Profile{64,
+                            2,
+                            {{"prefill", "cpu.linear", 3, 4, 0.5, 1'000'000'000, 3'000'000'000},
+                             {"prefill", "outputs", -1, 4, 1, 0, 0}}};
   Row skipped = decode;
   skipped.test = {TestCase::Kind::Decode, 128, 4096};
   skipped.samples.clear();
@@ -40,8 +49,9 @@ TEST(Report, JsonHasOneShapeForAllRows) {
   ASSERT_EQ(rows.size(), 3U);
   EXPECT_THAT(keys(rows[0]),
               ElementsAre("model", "test", "threads", "numerics", "median", "mean", "sd", "samples",
-                          "gb_per_s", "gop_per_s", "limit", "limit_is", "pct_of_limit", "skipped",
-                          "load_seconds", "first_token_seconds", "peak_memory_bytes", "machine"));
+                          "bytes_per_token", "operations_per_token", "gb_per_s", "gop_per_s",
+                          "limit", "limit_is", "pct_of_limit", "skipped", "load_seconds",
+                          "first_token_seconds", "peak_memory_bytes", "machine", "profile"));
   for (const Json& row : rows) EXPECT_EQ(keys(row), keys(rows[0]));
 }
 
@@ -54,7 +64,9 @@ TEST(Report, JsonOfADecodeTest) {
   EXPECT_EQ(row["median"], 20);
   EXPECT_EQ(row["samples"], Json({10, 20, 40}));
   EXPECT_EQ(row["gb_per_s"], 20);
-  EXPECT_EQ(row["gop_per_s"], nullptr);
+  EXPECT_EQ(row["bytes_per_token"], 1e9);
+  EXPECT_EQ(row["operations_per_token"], 2e9);
+  EXPECT_EQ(row["gop_per_s"], 40);
   EXPECT_EQ(row["limit"], 80);
   EXPECT_EQ(row["limit_is"], "memory reads");
   EXPECT_EQ(row["pct_of_limit"], 25);
@@ -67,15 +79,28 @@ TEST(Report, JsonOfADecodeTest) {
 
 TEST(Report, JsonOfAPrefillTest) {
   const Json row = to_json(sample_report())[1];
-  EXPECT_EQ(row["gop_per_s"], 20);
-  EXPECT_EQ(row["gb_per_s"], nullptr);
+  EXPECT_EQ(row["gop_per_s"], 40);
+  EXPECT_EQ(row["gb_per_s"], 20);
+  EXPECT_EQ(row["pct_of_limit"], 50);
   EXPECT_EQ(row["limit_is"], "fp32 multiply-adds");
+}
+
+TEST(Report, JsonOfAProfile) {
+  const Json rows = to_json(sample_report());
+  EXPECT_EQ(rows[0]["profile"], nullptr);
+  EXPECT_EQ(rows[1]["profile"].dump(),
+            R"({"tokens":64,"seconds":2.0,"seconds_outside":0.5,"steps":[)"
+            R"({"function":"prefill","op":"cpu.linear","layer":3,"calls":4,"seconds":0.5,)"
+            R"("pct_of_time":25.0,"gb_per_s":2.0,"gop_per_s":12.0},)"
+            R"({"function":"prefill","op":"outputs","layer":null,"calls":4,"seconds":1.0,)"
+            R"("pct_of_time":50.0,"gb_per_s":null,"gop_per_s":null}]})");
 }
 
 TEST(Report, JsonOfASkippedTest) {
   const Json row = to_json(sample_report())[2];
   EXPECT_EQ(row["skipped"], "needs 4224 positions, the context has 1024");
-  for (const char* key : {"median", "mean", "sd", "gb_per_s", "gop_per_s", "limit", "pct_of_limit"})
+  for (const char* key : {"median", "mean", "sd", "bytes_per_token", "operations_per_token",
+                          "gb_per_s", "gop_per_s", "limit", "pct_of_limit"})
     EXPECT_EQ(row[key], nullptr) << key;
   EXPECT_EQ(row["samples"], Json::array());
 }
@@ -83,12 +108,13 @@ TEST(Report, JsonOfASkippedTest) {
 TEST(Report, CsvHasTheKeysAsColumns) {
   const std::string csv = to_csv(sample_report());
   EXPECT_EQ(csv.substr(0, csv.find('\n')),
-            "model,test,threads,numerics,median,mean,sd,samples,gb_per_s,gop_per_s,limit,limit_is,"
-            "pct_of_limit,skipped,load_seconds,first_token_seconds,peak_memory_bytes,machine");
+            "model,test,threads,numerics,median,mean,sd,samples,bytes_per_token,"
+            "operations_per_token,gb_per_s,gop_per_s,limit,limit_is,pct_of_limit,skipped,"
+            "load_seconds,first_token_seconds,peak_memory_bytes,machine");
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
   const size_t last = csv.rfind("a.pte");
   EXPECT_EQ(csv.substr(last),
-            "a.pte,tg128@4096,2,precise,,,,,,,,memory reads,,"
+            "a.pte,tg128@4096,2,precise,,,,,,,,,,memory reads,,"
             "\"needs 4224 positions, the context has 1024\",0.5,0.75,4096,\"Abacus \"\"2\"\"\"\n");
   EXPECT_NE(csv.find(",10.0 20.0 40.0,"), csv.npos);
   EXPECT_EQ(to_csv({}), "");

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 
-#include "measure/measure.h"
-#include "measure/cost.h"
+#include "base/json.h"
 #include "exporter/export.h"
+#include "measure/cost.h"
+#include "measure/limits.h"
+#include "measure/measure.h"
 #include "testing/shared_data.h"
 #include "tools/inspect.h"
 
@@ -93,9 +95,12 @@ TEST(Run, CountsTheWorkOfATest) {
   }
   constexpr uint64_t kEmbeddingRow = 128 + 2;  // int8 and a scale in fp16
   EXPECT_EQ(decode->weight_bytes, stored - 1023 * kEmbeddingRow);
-  EXPECT_EQ(decode->multiply_adds, 6 * kLayerMultiplyAdds + kHeadMultiplyAdds);
+  EXPECT_EQ(decode->per_position.int4, 6 * kLayerMultiplyAdds + kHeadMultiplyAdds);
+  EXPECT_EQ(decode->per_position.total(), decode->per_position.int4);
+  EXPECT_EQ(decode->per_call.total(), 0U);
   // Logits of the last token only.
-  EXPECT_EQ(prefill->multiply_adds, kPrefillTokens * 6 * kLayerMultiplyAdds + kHeadMultiplyAdds);
+  EXPECT_EQ(prefill->per_position.int4, 6 * kLayerMultiplyAdds);
+  EXPECT_EQ(prefill->per_call.int4, kHeadMultiplyAdds);
 
   Options options = short_options(*path);
   options.depths = {10};
@@ -104,11 +109,88 @@ TEST(Run, CountsTheWorkOfATest) {
   const auto report = run(options, silent);
   ASSERT_OK(report);
   ASSERT_THAT(report->rows, SizeIs(2));
-  EXPECT_DOUBLE_EQ(report->rows[0].work_per_token,
-                   2.0 * static_cast<double>(prefill->multiply_adds) / kPrefillTokens);
-  // 10, 11, 12 and 13 positions of 2 heads of 32 floats, keys and values, in 6 layers.
-  EXPECT_DOUBLE_EQ(report->rows[1].work_per_token,
-                   static_cast<double>(decode->weight_bytes) + 11.5 * 2 * 6 * 2 * 32 * 4);
+  // 24 tokens in two calls; 10 positions cached before the one, 26 before the other, each of 2
+  // heads of 32 floats, keys and values, in 6 layers.
+  constexpr double kPosition = 2 * 6 * 2 * 32 * 4;
+  EXPECT_DOUBLE_EQ(report->rows[0].operations_per_token,
+                   2.0 * (6 * kLayerMultiplyAdds + 2 * kHeadMultiplyAdds / 24.0));
+  EXPECT_DOUBLE_EQ(report->rows[0].bytes_per_token,
+                   (2.0 * static_cast<double>(prefill->weight_bytes) + 36 * kPosition) / 24);
+  EXPECT_EQ(report->rows[0].limit_is, kFmaLimit);
+  // 10, 11, 12 and 13 positions.
+  EXPECT_DOUBLE_EQ(report->rows[1].bytes_per_token,
+                   static_cast<double>(decode->weight_bytes) + 11.5 * kPosition);
+  EXPECT_DOUBLE_EQ(report->rows[1].operations_per_token,
+                   2.0 * (6 * kLayerMultiplyAdds + kHeadMultiplyAdds));
+  EXPECT_EQ(report->rows[1].limit_is, kMemoryReadLimit);
+}
+
+// The limit of integer weights is that of what computes with them.
+TEST(Run, ComparesFastPrefillWithDotProducts) {
+  const auto path = export_demo(true);
+  ASSERT_OK(path);
+  Options options = short_options(*path);
+  options.depths = {0};
+  options.threads = {1};
+  options.generations = {0};
+  options.numerics = engine::Numerics::Fast;
+  Progress silent;
+  const auto report = run(options, silent);
+  ASSERT_OK(report);
+  ASSERT_THAT(report->rows, SizeIs(1));
+  const kernels::Isa isa = kernels::selected_isa();
+  EXPECT_EQ(report->rows[0].limit_is, isa == kernels::Isa::Scalar
+                                          ? std::string(kFmaLimit)
+                                          : fmt::format("{} of {}", kDotLimit, kernels::name(isa)));
+  EXPECT_GT(report->rows[0].limit, 1e8);
+}
+
+TEST(Run, ProfilesWhereTheTimeGoes) {
+  const auto path = export_demo(true);
+  ASSERT_OK(path);
+  Options options = short_options(*path);
+  options.depths = {0};
+  options.threads = {2};
+  options.profile = true;
+  Progress silent;
+  const auto report = run(options, silent);
+  ASSERT_OK(report);
+  ASSERT_THAT(report->rows, SizeIs(2));
+  for (const Row& row : report->rows) {
+    ASSERT_TRUE(row.profile);
+    const Profile& profile = *row.profile;
+    EXPECT_EQ(profile.tokens, row.test.tokens);
+    const uint64_t calls = row.test.is_decode() ? 4 : 2;
+    double seconds = 0;
+    uint64_t multiply_adds = 0;
+    for (const ProfileLine& line : profile.lines) {
+      EXPECT_EQ(line.function, row.test.is_decode() ? "forward" : "prefill");
+      EXPECT_GE(line.calls, calls);
+      seconds += line.seconds;
+      multiply_adds += line.multiply_adds;
+    }
+    EXPECT_LE(seconds, profile.seconds);
+    EXPECT_GE(profile.seconds_outside(), 0);
+    EXPECT_EQ(multiply_adds,
+              calls * ((row.test.is_decode() ? 1 : kPrefillTokens) * 6 * kLayerMultiplyAdds +
+                       kHeadMultiplyAdds));
+    // None, and each of the six layers.
+    EXPECT_THAT(by_layer(profile), SizeIs(7));
+    const auto ops = by_op(profile);
+    const auto linears = std::find_if(
+        ops.begin(), ops.end(), [](const ProfileLine& line) { return line.op == "cpu.linear"; });
+    ASSERT_NE(linears, ops.end());
+    EXPECT_EQ(linears->calls, calls * (6 * 4 + 1));  // q, k and v as one, gate and up too; the head
+  }
+  const auto trace = parse_json(report->trace.json());
+  ASSERT_OK(trace);
+  size_t spans = 0, tracks = 0;
+  for (const Json& event : (*trace)["traceEvents"]) {
+    if (event["ph"] == "M") ++tracks;
+    if (event["ph"] == "X" && event["name"] == "cpu.linear") ++spans;
+  }
+  EXPECT_EQ(tracks, 2U);
+  EXPECT_EQ(spans, (2U + 4U) * 25U);
 }
 
 // Cancels after so many repetitions.
