@@ -115,6 +115,10 @@ int first_of_cpu_list(std::string_view text) {
   return first && *first >= 0 ? static_cast<int>(std::min<long>(*first, CPU_SETSIZE)) : -1;
 }
 
+int affinity_cpus() { return static_cast<int>(std::max<size_t>(affinity().size(), 1)); }
+
+int cgroup_cpus() { return cgroup_quota(); }
+
 int usable_cpus() {
   const std::vector<int> cpus = affinity();
   size_t count = std::max<size_t>(cpus.size(), 1);

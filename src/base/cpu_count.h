@@ -10,6 +10,10 @@ namespace diptych {
 // level), and, when that leaves more than four, no more than one per physical core.
 int usable_cpus();
 
+// What that is made of.
+int affinity_cpus();
+int cgroup_cpus();  // the quota, rounded up; 0: none
+
 // For tests: the CPUs that a cgroup v2 "cpu.max" or the pair of v1 files allow, rounded up; 0 when
 // they set no limit or are malformed.
 int quota_from_cpu_max(std::string_view text);

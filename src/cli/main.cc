@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "kernels/isa.h"
 
 #ifndef DIPTYCH_VERSION
 #error "DIPTYCH_VERSION comes from the build"
@@ -40,8 +41,13 @@ constexpr std::array kCommands = {
     Command{"bench", "Measure the speed of models beside this machine's limits",
             "  diptych bench model.pte\n"
             "  diptych bench model.pte -p 64,512 -n 128 -d 0,512 -t 1,2 -r 5\n"
-            "  diptych bench a.pte b.pte -p 0 -n 64 --json\n",
+            "  diptych bench a.pte b.pte -p 0 -n 64 --json\n"
+            "  diptych bench model.pte --profile --trace trace.json\n",
             setup_bench},
+    Command{"cpu", "Show what this machine has and what the engine uses of it",
+            "  diptych cpu\n"
+            "  DIPTYCH_ISA=scalar diptych cpu --json\n",
+            setup_cpu},
     Command{"inspect", "Show what a .pte holds",
             "  diptych inspect model.pte\n"
             "  diptych inspect model.pte --json\n"
@@ -80,6 +86,13 @@ std::vector<std::string> normalise(int argc, char** argv) {
     }
   }
   return result;
+}
+
+// Variables that every command might depend on: a bad value is reported, not passed over.
+Status check_environment() {
+  TRY(as_usage(kernels::configured_isa()));
+  TRY(numerics_from(""));
+  return {};
 }
 
 std::string command_names() {
@@ -135,7 +148,8 @@ int main(int argc, char** argv) {
 
   for (size_t i = 0; i < kCommands.size(); ++i) {
     if (!parsers[i]->parsed()) continue;
-    const Status status = actions[i]();
+    Status status = check_environment();
+    if (status) status = actions[i]();
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
     if (is_usage_error(status.error())) {
