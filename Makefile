@@ -9,9 +9,12 @@ JOBS ?= $(shell nproc)
 DIPTYCH_EXECUTORCH ?=
 # The virtual environment of the reference: stock ExecuTorch and coremltools.
 REFERENCE ?= build/reference
+# Arguments of scripts/bench_peers.py.
+PEERS ?=
 
 .PHONY: help packages configure build demo test test-asan test-tsan plugin conformance \
-        conformance-smoke conformance-setup cross-aarch64 fuzz bench lint format clean
+        conformance-smoke conformance-setup cross-aarch64 fuzz bench bench-peers \
+        lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -24,6 +27,7 @@ help:
 	@echo "make cross-aarch64  kernels, engine and what is below for arm64, tested under qemu-user (Debian)"
 	@echo "make fuzz       libFuzzer executables in build/fuzz (needs clang)"
 	@echo "make bench      micro-benchmarks"
+	@echo "make bench-peers  beside llama.cpp, in turns (hours); PEERS='--shapes 110m --rounds 5 …'"
 	@echo "make lint       clang-tidy; make format: clang-format"
 
 packages:
@@ -86,6 +90,9 @@ fuzz:
 bench: packages
 	@cmake --preset release -DDIPTYCH_BENCH=ON && cmake --build --preset release -j $(JOBS)
 	@for b in build/release/bin/bench_*; do $$b || exit 1; done
+
+bench-peers: build
+	@python3 scripts/bench_peers.py $(PEERS)
 
 lint:
 	@scripts/install-packages.sh --dev
