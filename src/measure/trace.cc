@@ -13,7 +13,7 @@ std::string microseconds(engine::RunObserver::Time::duration time) {
   return fmt::format("{}.{:03}", count / 1000, count % 1000);
 }
 
-std::string quoted(std::string_view text) { return dump_json(Json(text)); }
+std::string json_string(std::string_view text) { return dump_json(Json(text)); }
 
 }  // namespace
 
@@ -24,19 +24,19 @@ void Trace::add(const std::string& track, const std::vector<Profiler::Event>& ev
   begin_event();
   events_ +=
       fmt::format(R"({{"ph":"M","pid":1,"tid":{},"name":"thread_name","args":{{"name":{}}}}})",
-                  thread, quoted(track));
+                  thread, json_string(track));
   const auto add_span = [&](std::string_view name, engine::RunObserver::Time begin,
                             engine::RunObserver::Time end, const std::string& arguments) {
     begin_event();
     events_ += fmt::format(
         R"({{"ph":"X","pid":1,"tid":{},"name":{},"ts":{},"dur":{},"args":{{{}}}}})", thread,
-        quoted(name), microseconds(begin.time_since_epoch()), microseconds(end - begin), arguments);
+        json_string(name), microseconds(begin.time_since_epoch()), microseconds(end - begin), arguments);
   };
   engine::RunObserver::Time call_begin;
   for (const Profiler::Event& event : events) {
     const engine::StepInfo info = step_info(*event.executable, event.step);
     if (event.step == 0) call_begin = event.begin;
-    std::string arguments = fmt::format(R"("value":{})", quoted(info.name));
+    std::string arguments = fmt::format(R"("value":{})", json_string(info.name));
     if (info.work.layer >= 0) arguments += fmt::format(R"(,"layer":{})", info.work.layer);
     add_span(info.op, event.begin, event.end, arguments);
     if (event.step == event.executable->step_count()) {

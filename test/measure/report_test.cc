@@ -34,7 +34,10 @@ Report sample_report() {
   skipped.test = {TestCase::Kind::Decode, 128, 4096};
   skipped.samples.clear();
   skipped.skipped = "needs 4224 positions, the context has 1024";
-  return {"Abacus \"2\"", {decode, prefill, skipped}, false};
+  Report report;
+  report.machine = "Abacus \"2\"";
+  report.rows = {decode, prefill, skipped};
+  return report;
 }
 
 std::vector<std::string> keys(const Json& object) {
