@@ -84,13 +84,32 @@ exporter::Options demo_options(bool multifunction) {
 }
 
 Result<generate::Generation> run(const std::string& path, int64_t tokens, bool lookahead,
-                                 int threads = 2) {
-  auto session = TRY(generate::Session::create(
-      TRY(runtime::Program::open(path, {engine::Numerics::Precise, threads}))));
+                                 int threads = 2,
+                                 engine::Numerics numerics = engine::Numerics::Precise) {
+  auto session =
+      TRY(generate::Session::create(TRY(runtime::Program::open(path, {numerics, threads}))));
   generate::GenerateOptions options;
   options.max_tokens = tokens;
   if (lookahead) options.lookahead = generate::LookaheadOptions{};
   return generate::generate(*session, kPrompt, options, [](int64_t) { return true; });
+}
+
+// In every numerics: a row's result does not depend on its company, nor on the number of threads.
+TEST(Demo, OneTextFromLookaheadAndAnyNumberOfThreads) {
+  const auto single = export_demo(demo_options(false), "single");
+  ASSERT_OK(single);
+  for (const auto numerics :
+       {engine::Numerics::Fast, engine::Numerics::Precise, engine::Numerics::Typed}) {
+    SCOPED_TRACE(engine::name(numerics));
+    const auto plain = run(*single, 200, false, 2, numerics);
+    ASSERT_OK(plain);
+    const auto ahead = run(*single, 200, true, 2, numerics);
+    ASSERT_OK(ahead);
+    EXPECT_EQ(ahead->tokens, plain->tokens);
+    const auto one_thread = run(*single, 200, false, 1, numerics);
+    ASSERT_OK(one_thread);
+    EXPECT_EQ(one_thread->tokens, plain->tokens);
+  }
 }
 
 TEST(Demo, OneTextFromSingleLookaheadAndMultifunction) {
