@@ -1,4 +1,4 @@
-// cpu.attention: the caches are read in the caller's memory.
+// cpu.attention: the caches and the mask are read in the caller's memory.
 #include "engine/attention.h"
 
 #include <optional>
@@ -11,62 +11,96 @@
 namespace diptych::engine {
 namespace {
 
-// One of the four tensors of keys or values, in cells or packed in fp16 or fp32.
-struct ColumnsSource {
-  Source source;
-  int64_t columns;
+// Elements worth a thread of their own when they are rounded.
+constexpr int64_t kRoundingGrain = 1 << 13;
+// Multiply-adds worth a thread of their own.
+constexpr int64_t kGrain = 1 << 15;
+// Bytes of a mask worth a thread of their own.
+constexpr int64_t kMaskGrain = 1 << 16;
 
-  AttentionSource at(const Frame& frame) const {
-    return {frame.bytes(source.place), source.packed && source.dtype == DType::F16, columns};
-  }
-};
+bool is_half(const Source& source) { return source.packed && source.dtype == DType::F16; }
 
-Result<ColumnsSource> columns_source(const mil::Value& value, Lowering& lowering) {
-  return ColumnsSource{TRY(lowering.source(value)), value.type.shape[2]};
+AttentionSource at(const Source& source, const Frame& frame) {
+  return {frame.bytes(source.place), is_half(source)};
 }
 
 // New keys or values as they will be found in a cache of halves: a token must look the same to
 // those evaluated with it and to those that come later.
 struct RoundedCopy {
   Place from, to;
-  uint64_t count;
+  int64_t count;
 
   void make(const Frame& frame) const {
-    frame.overflows += narrow(DType::F16, frame.bytes(from), count, frame.bytes(to));
+    frame.pool.parallel_for(count, kRoundingGrain, [&](int64_t begin, int64_t end) {
+      frame.overflows += narrow(DType::F16, frame.bytes(from) + begin * kCellSize,
+                                static_cast<uint64_t>(end - begin), frame.bytes(to) + begin * 2);
+    });
   }
 };
 
 // Makes `fresh` the copy, when it is needed.
-Result<std::optional<RoundedCopy>> round_like(const ColumnsSource& cache, ColumnsSource& fresh,
+Result<std::optional<RoundedCopy>> round_like(const Source& cache, Source& fresh,
                                               const mil::Value& value, Lowering& lowering) {
-  if (cache.source.dtype != DType::F16 || !cache.source.packed || fresh.source.packed) {
-    return std::nullopt;
-  }
+  if (!is_half(cache) || fresh.packed) return std::nullopt;
   const uint64_t count = TRY(element_count(value.type.shape));
-  const RoundedCopy copy{fresh.source.place, TRY(lowering.scratch((count + 1) / 2)), count};
-  fresh.source = {copy.to, DType::F16, true};
+  const RoundedCopy copy{fresh.place, TRY(lowering.scratch((count + 1) / 2)),
+                         static_cast<int64_t>(count)};
+  fresh = {copy.to, DType::F16, true};
   return copy;
+}
+
+// What every row of the mask shows, found once for all operations that ask for the same.
+Result<Place> visible_columns(const mil::Value& mask, const AttentionShape& shape,
+                              Lowering& lowering) {
+  const int64_t rows = shape.rows;
+  const AttentionColumns columns = shape.columns;
+  const auto make = [&](Place out) -> Result<Run> {
+    const Source from = TRY(lowering.source(mask));
+    const int64_t grain =
+        std::max<int64_t>(kMaskGrain / ((is_half(from) ? 2 : 4) * columns.count()), 1);
+    return Run([=](const Frame& frame) -> Status {
+      frame.pool.parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+        find_visible(columns, frame.bytes(from.place), is_half(from), begin, end,
+                     reinterpret_cast<uint8_t*>(frame.bytes(out)));
+      });
+      return {};
+    });
+  };
+  const std::string what =
+      fmt::format("visible columns of {}+{} in", columns.parts[0], columns.parts[1]);
+  return lowering.derived(mask, what, static_cast<uint64_t>(rows * columns.blocks()), make);
+}
+
+// The pairs of a row and a column that it sees, or passes over.
+int64_t seen_pairs(const AttentionShape& shape, const uint8_t* visible) {
+  int64_t pairs = 0;
+  for (int64_t i = 0; i < shape.rows * shape.columns.blocks(); ++i) {
+    pairs += visible[i] & kVisibleCount;
+  }
+  return pairs;
 }
 
 }  // namespace
 
 Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
   const mil::Value& q_value = *op.operand("q");
+  const mil::Value& mask_value = *op.operand("mask");
   const Shape& cache = op.operand("k_cache")->type.shape;
   AttentionShape shape;
   shape.kv_heads = cache[1];
   shape.head_dim = cache[3];
   shape.rows = q_value.type.shape.end()[-2];
   shape.heads = op.result()->type.shape[2] / shape.head_dim;
+  shape.columns = {{cache[2], op.operand("k")->type.shape[2]}};
   shape.scale = static_cast<float>(TRY(mil::float_param(op, "scale", 1)));
-  const int64_t items = attention_items(shape);
 
+  const Place visible = TRY(visible_columns(mask_value, shape, lowering));
+  const Source mask = TRY(lowering.source(mask_value));
   const Place q = TRY(lowering.cells(q_value));
-  const Place mask = TRY(lowering.cells(*op.operand("mask")));
-  const ColumnsSource k_cache = TRY(columns_source(*op.operand("k_cache"), lowering));
-  const ColumnsSource v_cache = TRY(columns_source(*op.operand("v_cache"), lowering));
-  ColumnsSource k = TRY(columns_source(*op.operand("k"), lowering));
-  ColumnsSource v = TRY(columns_source(*op.operand("v"), lowering));
+  const Source k_cache = TRY(lowering.source(*op.operand("k_cache")));
+  const Source v_cache = TRY(lowering.source(*op.operand("v_cache")));
+  Source k = TRY(lowering.source(*op.operand("k")));
+  Source v = TRY(lowering.source(*op.operand("v")));
   const auto new_keys = TRY(round_like(k_cache, k, *op.operand("k"), lowering));
   const auto new_values = TRY(round_like(v_cache, v, *op.operand("v"), lowering));
   const Place result = TRY(lowering.result(*op.result()));
@@ -76,18 +110,23 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
     AttentionArguments arguments;
     arguments.shape = shape;
     arguments.q = frame.floats(q);
-    arguments.mask = frame.floats(mask);
+    arguments.k[0] = at(k_cache, frame);
+    arguments.k[1] = at(k, frame);
+    arguments.v[0] = at(v_cache, frame);
+    arguments.v[1] = at(v, frame);
+    arguments.mask = at(mask, frame);
+    arguments.visible = reinterpret_cast<const uint8_t*>(frame.bytes(visible));
     arguments.out = frame.floats(result);
-    arguments.k[0] = k_cache.at(frame);
-    arguments.k[1] = k.at(frame);
-    arguments.v[0] = v_cache.at(frame);
-    arguments.v[1] = v.at(frame);
-    frame.pool.parallel_for(items, 1, [&](int64_t begin, int64_t end) {
+    const int64_t item_queries = attention_item_queries(shape, frame.pool.threads());
+    const int64_t items = attention_items(shape, item_queries);
+    const int64_t work = 2 * shape.head_dim * shape.heads * seen_pairs(shape, arguments.visible);
+    const int64_t grain = work < kGrain ? items : 1;
+    frame.pool.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
       // Grows once; afterwards computing a token allocates nothing.
       static thread_local std::vector<float> scratch;
       const size_t needed = attention_scratch(shape);
       if (scratch.size() < needed) scratch.resize(needed);
-      attention(arguments, begin, end, scratch.data());
+      attention(arguments, item_queries, begin, end, scratch.data());
     });
     return {};
   });

@@ -1,0 +1,31 @@
+// What each row of an attention mask shows, block by block, so that attention passes over what is
+// hidden and adds no zeros.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace diptych::engine {
+
+inline constexpr int64_t kAttentionBlock = 64;
+
+// The columns of a mask: those of the cache, then those of the new positions. Blocks begin at
+// multiples of kAttentionBlock of either part.
+struct AttentionColumns {
+  int64_t parts[2] = {0, 0};
+
+  int64_t count() const { return parts[0] + parts[1]; }
+  int64_t blocks(int part) const { return (parts[part] + kAttentionBlock - 1) / kAttentionBlock; }
+  int64_t blocks() const { return blocks(0) + blocks(1); }
+};
+
+// What a row sees of a block: the lower bits are the number of columns up to the last one that is
+// not -inf. kVisiblePlain: all of these are 0.
+inline constexpr uint8_t kVisiblePlain = 0x80, kVisibleCount = 0x7F;
+
+// Fills visible [rows, columns.blocks()] for rows [begin, end) of a packed mask, fp16 or fp32 at
+// any address.
+void find_visible(const AttentionColumns& columns, const std::byte* mask, bool half, int64_t begin,
+                  int64_t end, uint8_t* visible);
+
+}  // namespace diptych::engine
