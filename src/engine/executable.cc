@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::align_val_t kArenaAlignment{64};
 
+// Elements of an output worth a thread of their own.
+constexpr int64_t kNarrowGrain = 1 << 14;
+
 struct ArenaDeleter {
   void operator()(std::byte* memory) const { ::operator delete[](memory, kArenaAlignment); }
 };
@@ -183,8 +186,13 @@ Status Execution::run(ThreadPool& pool, RunObserver* observer) {
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const Port& port = plan.outputs[i];
     const uint64_t count = TRY(element_count(port.type.shape));
-    const uint64_t overflown =
-        narrow(port.type.dtype, frame.bytes(plan.output_places[i]), count, memory_->outputs[i]);
+    const std::byte* cells = frame.bytes(plan.output_places[i]);
+    const auto width = static_cast<int64_t>(element_size(port.type.dtype));
+    pool.parallel_for(static_cast<int64_t>(count), kNarrowGrain, [&](int64_t begin, int64_t end) {
+      overflows += narrow(port.type.dtype, cells + begin * kCellSize,
+                          static_cast<uint64_t>(end - begin), memory_->outputs[i] + begin * width);
+    });
+    const uint64_t overflown = overflows.exchange(0);
     if (overflown > 0) note_overflows(overflown, fmt::format("output '{}'", port.name), "");
   }
   observed.step(plan.steps.size());

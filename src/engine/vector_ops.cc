@@ -3,22 +3,17 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/bytes.h"
-#include "base/half.h"
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/vector_ops.cc"
+// clang-format off
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
+// After the two above, which it relies on.
+#include "engine/halves-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace diptych::engine::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-// At most 16 lanes, so that small stack buffers and whole bytes of nibbles suffice.
-using F32 = hn::CappedTag<float, 16>;
-using V32 = hn::Vec<F32>;
-constexpr size_t kMaxLanes = 16;
 
 // A vector of fewer elements than lanes, zeros behind them. (MaskedLoad may touch what it masks.)
 V32 load_partial(F32 d, const float* from, size_t n) {
@@ -120,25 +115,14 @@ float sum(const float* x, size_t n) {
 
 void halves_to_floats(const std::byte* halves, size_t n, float* out) {
   const F32 d;
-  const hn::RebindToUnsigned<F32> du;
-  const hn::Rebind<uint16_t, F32> du16;
   const size_t lanes = hn::Lanes(d);
-  const auto* source = reinterpret_cast<const uint8_t*>(halves);
   size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    alignas(64) uint16_t raw[kMaxLanes];
-    std::memcpy(raw, source + 2 * i, 2 * lanes);
-    const auto bits = hn::PromoteTo(du, hn::Load(du16, raw));
-    const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000u)));
-    // Exponent and mantissa moved into place are the value times 2^-112, subnormals included.
-    const auto moved = hn::ShiftLeft<13>(hn::And(bits, hn::Set(du, 0x7FFFu)));
-    const auto scaled = hn::BitCast(du, hn::Mul(hn::BitCast(d, moved), hn::Set(d, 0x1p112f)));
-    // Infinities and NaNs keep their mantissa and get the largest exponent.
-    const auto special = hn::Gt(moved, hn::Set(du, 0x0F7FFFFFu));
-    const auto full = hn::Or(scaled, hn::IfThenElseZero(special, hn::Set(du, 0x7F800000u)));
-    hn::StoreU(hn::BitCast(d, hn::Or(full, sign)), d, out + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(PackedHalves::load(halves + 2 * i), d, out + i);
+  if (i < n) {
+    alignas(64) float result[kMaxLanes];
+    hn::Store(PackedHalves::load_some(halves + 2 * i, n - i), d, result);
+    std::memcpy(out + i, result, (n - i) * sizeof(float));
   }
-  for (; i < n; ++i) out[i] = half_to_float(load<uint16_t>(source + 2 * i));
 }
 
 // The nearest fp16 values (base/half.h's round_to_half() without branches), and how many finite
@@ -183,28 +167,16 @@ uint64_t round_to_halves(float* x, size_t n) {
 
 uint64_t floats_to_halves(const float* x, size_t n, std::byte* halves) {
   const F32 d;
-  const hn::RebindToUnsigned<F32> du;
-  const hn::Rebind<uint16_t, F32> du16;
   const size_t lanes = hn::Lanes(d);
   uint64_t overflows = 0;
-  for (size_t i = 0; i < n; i += lanes) {
-    const size_t live = std::min(lanes, n - i);
-    const V32 from = live == lanes ? hn::LoadU(d, x + i) : load_partial(d, x + i, live);
-    const auto bits = hn::BitCast(du, round_vector(d, from, live, &overflows));
-    const auto sign = hn::ShiftRight<16>(hn::And(bits, hn::Set(du, 0x80000000u)));
-    const auto magnitude = hn::And(bits, hn::Set(du, 0x7FFFFFFFu));
-    // The value times 2^-112 has exponent and mantissa where those of a half are, 13 bits higher.
-    const auto scaled = hn::BitCast(du, hn::Mul(hn::BitCast(d, magnitude), hn::Set(d, 0x1p-112f)));
-    const auto infinity = hn::Set(du, 0x7F800000u);
-    const auto special =
-        hn::IfThenElse(hn::Gt(magnitude, infinity), hn::Set(du, 0x7E00u), hn::Set(du, 0x7C00u));
-    const auto half = hn::IfThenElse(hn::Gt(magnitude, hn::Set(du, 0x7F7FFFFFu)), special,
-                                     hn::ShiftRight<13>(scaled));
-    alignas(64) uint16_t raw[kMaxLanes];
-    hn::Store(
-        hn::DemoteTo(du16, hn::BitCast(hn::RebindToSigned<decltype(du)>(), hn::Or(half, sign))),
-        du16, raw);
-    std::memcpy(halves + 2 * i, raw, 2 * live);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    PackedHalves::store(hn::LoadU(d, x + i), halves + 2 * i, &overflows);
+  }
+  if (i < n) {
+    std::byte some[2 * kMaxLanes];
+    PackedHalves::store(load_partial(d, x + i, n - i), some, &overflows);
+    std::memcpy(halves + 2 * i, some, 2 * (n - i));
   }
   return overflows;
 }
