@@ -81,6 +81,54 @@ void rms_norm(const RmsNorm& norm, const float* x, const float* weight, size_t n
   });
 }
 
+// Pairs of a row: (x[2i], x[2i + 1]) by the angle i.
+void rotate_neighbours(const float* x, const float* cos, const float* sin, size_t n, float* out) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d), pairs = n / 2;
+  const auto rotate = [&](const float* from, const float* c, const float* s, float* to) HWY_ATTR {
+    V32 even, odd;
+    hn::LoadInterleaved2(d, from, even, odd);
+    const V32 cosines = hn::LoadU(d, c), sines = hn::LoadU(d, s);
+    hn::StoreInterleaved2(hn::MulSub(even, cosines, hn::Mul(odd, sines)),
+                          hn::MulAdd(even, sines, hn::Mul(odd, cosines)), d, to);
+  };
+  size_t i = 0;
+  for (; i + lanes <= pairs; i += lanes) rotate(x + 2 * i, cos + i, sin + i, out + 2 * i);
+  if (i == pairs) return;
+  const size_t rest = pairs - i;
+  HWY_ALIGN float both[32] = {};
+  std::copy_n(x + 2 * i, 2 * rest, both);
+  rotate(both, Padded(cos + i, rest).lanes, Padded(sin + i, rest).lanes, both);
+  std::copy_n(both, 2 * rest, out + 2 * i);
+}
+
+// Pairs of a row: (x[i], x[half + i]), each element with a cosine and a sine of its own.
+void rotate_halves(const float* x, const float* cos, const float* sin, size_t n, float* out) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d), half = n / 2;
+  const auto rotate = [&](size_t i, auto load, auto store) HWY_ATTR {
+    const V32 first = load(x + i), second = load(x + half + i);
+    store(hn::MulSub(first, load(cos + i), hn::Mul(second, load(sin + i))), out + i);
+    store(hn::MulAdd(first, load(sin + half + i), hn::Mul(second, load(cos + half + i))),
+          out + half + i);
+  };
+  size_t i = 0;
+  for (; i + lanes <= half; i += lanes) {
+    rotate(
+        i, [&](const float* from) HWY_ATTR { return hn::LoadU(d, from); },
+        [&](V32 v, float* to) HWY_ATTR { hn::StoreU(v, d, to); });
+  }
+  if (i == half) return;
+  const size_t rest = half - i;
+  rotate(
+      i, [&](const float* from) HWY_ATTR { return hn::Load(d, Padded(from, rest).lanes); },
+      [&](V32 v, float* to) HWY_ATTR {
+        HWY_ALIGN float lanes_of_v[16];
+        hn::Store(v, d, lanes_of_v);
+        std::copy_n(lanes_of_v, rest, to);
+      });
+}
+
 void swiglu(const float* gate, const float* up, size_t n, float* out) {
   const F32 d;
   const V32 one = hn::Set(d, 1.0f);
@@ -96,6 +144,8 @@ HWY_AFTER_NAMESPACE();
 namespace diptych::engine {
 
 HWY_EXPORT(rms_norm);
+HWY_EXPORT(rotate_neighbours);
+HWY_EXPORT(rotate_halves);
 HWY_EXPORT(swiglu);
 
 void rms_norm(const RmsNorm& norm, const float* x, const float* weight, size_t n, float* out) {
@@ -103,19 +153,11 @@ void rms_norm(const RmsNorm& norm, const float* x, const float* weight, size_t n
 }
 
 void rotate_neighbours(const float* x, const float* cos, const float* sin, size_t n, float* out) {
-  for (size_t i = 0; i < n / 2; ++i) {
-    const float even = x[2 * i], odd = x[2 * i + 1];
-    out[2 * i] = even * cos[i] - odd * sin[i];
-    out[2 * i + 1] = even * sin[i] + odd * cos[i];
-  }
+  HWY_DYNAMIC_DISPATCH(rotate_neighbours)(x, cos, sin, n, out);
 }
 
 void rotate_halves(const float* x, const float* cos, const float* sin, size_t n, float* out) {
-  const size_t half = n / 2;
-  for (size_t i = 0; i < half; ++i) {
-    out[i] = x[i] * cos[i] - x[half + i] * sin[i];
-    out[half + i] = x[half + i] * cos[half + i] + x[i] * sin[half + i];
-  }
+  HWY_DYNAMIC_DISPATCH(rotate_halves)(x, cos, sin, n, out);
 }
 
 void swiglu(const float* gate, const float* up, size_t n, float* out) {
