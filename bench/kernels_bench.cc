@@ -65,9 +65,13 @@ class Linear {
     auto* quantized = reinterpret_cast<std::byte*>(chunks_.data());
     kernels::quantize(isa, x_.data(), columns, columns, format.dtype, 0, m, quantized);
     activations_ = {quantized, format.dtype, m, columns};
-    weight_ = {stream().data() + 1, format.dtype, rows,
-               columns,             reinterpret_cast<const std::byte*>(scales_.data()),
-               DType::F16,          block};
+    weight_ = {stream().data() + 1,
+               format.dtype,
+               rows,
+               columns,
+               reinterpret_cast<const std::byte*>(scales_.data()),
+               DType::F16,
+               block};
   }
 
   void run(ThreadPool& pool) {
@@ -104,14 +108,13 @@ void bench_read(benchmark::State& state, int threads) {
   const std::byte* data = stream().data();
   ThreadPool pool(threads);
   for (auto _ : state) {
-    pool.parallel_for(
-        static_cast<int64_t>(kStreamBytes >> 20), 1, [&](int64_t begin, int64_t end) {
-          uint64_t sums[16] = {};
-          for (int64_t at = begin << 20; at < end << 20; at += 128) {
-            for (int i = 0; i < 16; ++i) sums[i] += load<uint64_t>(data + at + 8 * i);
-          }
-          for (uint64_t sum : sums) benchmark::DoNotOptimize(sum);
-        });
+    pool.parallel_for(static_cast<int64_t>(kStreamBytes >> 20), 1, [&](int64_t begin, int64_t end) {
+      uint64_t sums[16] = {};
+      for (int64_t at = begin << 20; at < end << 20; at += 128) {
+        for (int i = 0; i < 16; ++i) sums[i] += load<uint64_t>(data + at + 8 * i);
+      }
+      for (uint64_t sum : sums) benchmark::DoNotOptimize(sum);
+    });
   }
   state.counters["bytes"] = rate(kStreamBytes);
 }
@@ -124,8 +127,7 @@ void bench_multiply_adds(benchmark::State& state, Isa isa) {
   std::vector<float> y(kM * kRows);
   for (auto _ : state) {
     kernels::linear_float(
-        isa,
-        {reinterpret_cast<const std::byte*>(weights.data()), DType::F32, kRows, kColumns},
+        isa, {reinterpret_cast<const std::byte*>(weights.data()), DType::F32, kRows, kColumns},
         x.data(), kColumns, kM, 0, kRows, y.data(), kRows);
     benchmark::ClobberMemory();
   }

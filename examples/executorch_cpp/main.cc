@@ -1,5 +1,5 @@
-// run_method MODEL.pte [METHOD]: runs a method once on zeros with stock ExecuTorch's Module API, and
-// shows what goes in and what comes out.
+// run_method MODEL.pte [METHOD]: runs a method once on zeros with stock ExecuTorch's Module API,
+// and shows what goes in and what comes out.
 
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>

@@ -1,12 +1,13 @@
 // linear and cpu.linear. Weights are multiplied from where they lie in the file: by the kernels of
 // src/kernels, which in fast numerics let integer weights meet activations quantised to int8, or in
 // fp32, row by row, where those do not apply.
+#include "kernels/linear.h"
+
 #include <algorithm>
 #include <variant>
 
 #include "engine/fp32_linear.h"
 #include "engine/kernels.h"
-#include "kernels/linear.h"
 #include "mil/params.h"
 
 namespace diptych::engine {

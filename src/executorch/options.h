@@ -1,7 +1,7 @@
 // The backend's options and the threads they ask for, one set per process.
 //
-//   numerics     string  "fast" (default), "precise" or "typed", for delegates loaded from now on; until
-//                        it is set, the environment variable DIPTYCH_NUMERICS holds
+//   numerics     string  "fast" (default), "precise" or "typed", for delegates loaded from now on;
+//                        until it is set, the environment variable DIPTYCH_NUMERICS holds
 //   num_threads  int     threads that compute, for all delegates; 0 (default) is one per CPU;
 //                        until it is set, the environment variable DIPTYCH_THREADS holds
 //

@@ -38,9 +38,9 @@ float dot(const LinearWeight& weight, const ActivationChunk* x, int64_t row) {
       products += load_int(weight.data, weight.dtype, row * weight.columns + begin + i) *
                   activation(chunk, weight.dtype, in_chunk + i);
     }
-    sum += static_cast<float>(products) * chunk.scales[2 * kSlots[in_chunk / kBlock]] *
-           load_float(weight.scales, weight.scale_dtype,
-                      row * scales_per_row + begin / weight.block);
+    sum +=
+        static_cast<float>(products) * chunk.scales[2 * kSlots[in_chunk / kBlock]] *
+        load_float(weight.scales, weight.scale_dtype, row * scales_per_row + begin / weight.block);
   }
   return sum;
 }

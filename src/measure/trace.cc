@@ -28,9 +28,10 @@ void Trace::add(const std::string& track, const std::vector<Profiler::Event>& ev
   const auto add_span = [&](std::string_view name, engine::RunObserver::Time begin,
                             engine::RunObserver::Time end, const std::string& arguments) {
     begin_event();
-    events_ += fmt::format(
-        R"({{"ph":"X","pid":1,"tid":{},"name":{},"ts":{},"dur":{},"args":{{{}}}}})", thread,
-        json_string(name), microseconds(begin.time_since_epoch()), microseconds(end - begin), arguments);
+    events_ +=
+        fmt::format(R"({{"ph":"X","pid":1,"tid":{},"name":{},"ts":{},"dur":{},"args":{{{}}}}})",
+                    thread, json_string(name), microseconds(begin.time_since_epoch()),
+                    microseconds(end - begin), arguments);
   };
   engine::RunObserver::Time call_begin;
   for (const Profiler::Event& event : events) {

@@ -45,7 +45,7 @@ struct SliceAxis {
 // One entry per axis of x, masks and negative indices resolved. Empty slices are errors.
 Result<std::vector<SliceAxis>> resolve_slice(const Op& op);
 
-// How many of its weights make up each of cpu.linear's results: `counts`, or all of them one result.
+// How many of its weights make up each of cpu.linear's results: `counts`, or all of them make one.
 Result<std::vector<int64_t>> linear_counts(const Op& op);
 
 // The sizes that split cuts its axis into, from num_splits or split_sizes.

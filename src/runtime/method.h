@@ -34,7 +34,7 @@ class Method {
   // not fit Core ML's int32 are an error.
   Status execute();
 
-  // From now on told of every step of the delegate calls; null: nobody. Must outlive the executions.
+  // From now on told of every step of the delegate calls; null: nobody. Outlives the executions.
   void observe(engine::RunObserver* observer);
 
   // fp16 roundings that overflowed to infinity so far (numerics `typed` only).

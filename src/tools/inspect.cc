@@ -107,7 +107,8 @@ void summarise_functions(Bytes blob, Package& package) {
   }
 }
 
-Result<Package> read_package(const runtime::CoremlPayload& payload, std::shared_ptr<const void> owner) {
+Result<Package> read_package(const runtime::CoremlPayload& payload,
+                             std::shared_ptr<const void> owner) {
   Package package;
   if (payload.reference) package.key = payload.reference->key;
   package.bytes = payload.blob.size();

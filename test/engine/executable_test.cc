@@ -29,8 +29,7 @@ TEST(Numerics, NamesAreParsed) {
   EXPECT_EQ(name(Numerics::Typed), "typed");
   EXPECT_EQ(numerics_from_name("fast").value(), Numerics::Fast);
   EXPECT_EQ(name(Numerics::Fast), "fast");
-  EXPECT_THAT(numerics_from_name("exact").error().to_string(),
-              HasSubstr("typed, precise or fast"));
+  EXPECT_THAT(numerics_from_name("exact").error().to_string(), HasSubstr("typed, precise or fast"));
 }
 
 TEST(Compile, ListsEverythingThatIsNotSupported) {

@@ -9,9 +9,7 @@
 namespace diptych::kernels {
 namespace {
 
-TEST(Isa, ScalarIsAlwaysAvailableAndFirst) {
-  EXPECT_EQ(available_isas().front(), Isa::Scalar);
-}
+TEST(Isa, ScalarIsAlwaysAvailableAndFirst) { EXPECT_EQ(available_isas().front(), Isa::Scalar); }
 
 TEST(Isa, NamesOfAvailableOnesAreUnderstood) {
   for (const Isa isa : available_isas()) EXPECT_EQ(isa_from_name(name(isa)), isa);

@@ -24,8 +24,8 @@ class ForEachIsa : public testing::TestWithParam<Isa> {
     if (auto isa = isa_from_name(name(GetParam())); !isa) GTEST_SKIP() << isa.error().to_string();
   }
 };
-#define DIPTYCH_FOR_EACH_ISA(suite)                                                          \
-  INSTANTIATE_TEST_SUITE_P(, suite, testing::Values(Isa::Scalar, Isa::Avx2, Isa::Avx512),    \
+#define DIPTYCH_FOR_EACH_ISA(suite)                                                       \
+  INSTANTIATE_TEST_SUITE_P(, suite, testing::Values(Isa::Scalar, Isa::Avx2, Isa::Avx512), \
                            [](const auto& isa) { return std::string(name(isa.param)); })
 
 // Bytes that end where an inaccessible page begins, as those of a mapped file may.
@@ -130,9 +130,7 @@ struct Quantized {
     const int64_t byte = view.weights == DType::Int8 ? i % 8 : i % 16 / 2;
     return chunk(m, column).planes[plane][8 * slot(column) + byte];
   }
-  float scale(int64_t m, int64_t column) const {
-    return chunk(m, column).scales[2 * slot(column)];
-  }
+  float scale(int64_t m, int64_t column) const { return chunk(m, column).scales[2 * slot(column)]; }
 };
 
 }  // namespace diptych::kernels
