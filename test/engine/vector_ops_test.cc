@@ -94,7 +94,9 @@ TEST_P(VectorOps, FloatsToHalvesEqualsTheScalarRounding) {
     const size_t n = values.size() - left;
     std::vector<std::byte> halves(1 + 2 * n);
     const uint64_t overflows = floats_to_halves(values.data(), n, halves.data() + 1);
-    if (left == 0) EXPECT_EQ(overflows, expected);
+    if (left == 0) {
+      EXPECT_EQ(overflows, expected);
+    }
     for (size_t i = 0; i < n; ++i) {
       ASSERT_EQ(load<uint16_t>(&halves[1 + 2 * i]), float_to_half(values[i])) << values[i];
     }
