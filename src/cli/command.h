@@ -34,6 +34,7 @@ Action setup_extract(CLI::App& parser);
 Action setup_inspect(CLI::App& parser);
 Action setup_run(CLI::App& parser);
 Action setup_synth(CLI::App& parser);
+Action setup_tokenize(CLI::App& parser);
 
 // An error of wrong usage found after parsing (options that exclude each other).
 tl::unexpected<Error> usage_error(std::string message);

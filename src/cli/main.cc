@@ -59,6 +59,11 @@ constexpr std::array kCommands = {
             "  diptych synth --shape 110m -o synth-110m\n"
             "  diptych synth --shape dim=256,layers=4,heads=8,kv_heads=2,vocab=1000 -o small\n",
             setup_synth},
+    Command{"tokenize", "Turn text into token ids, or ids into text",
+            "  diptych tokenize -t tokenizer.model \"Once upon a time\"\n"
+            "  diptych tokenize -t model_directory --stdin --no-bos --json <prompt.txt\n"
+            "  diptych tokenize -t tokenizer.json --decode 9906,1917\n",
+            setup_tokenize},
 };
 
 constexpr int kFailure = 1;

@@ -1,9 +1,7 @@
 #include "text/byte_pair_encoder.h"
 
 #include <algorithm>
-#include <bit>
 #include <climits>
-#include <functional>
 
 namespace diptych::text {
 
@@ -22,24 +20,8 @@ struct Merge {
 
 }  // namespace
 
-Result<BytePairEncoder> BytePairEncoder::build(std::vector<std::string_view> tokens) {
-  BytePairEncoder encoder;
-  size_t total = 0;
-  for (const std::string_view token : tokens) total += token.size();
-  if (total > UINT_MAX)
-    return invalid_data("{} bytes of tokens, at most 4 GiB are possible", total);
-  encoder.bytes_.reserve(total);
-  encoder.ends_.reserve(tokens.size());
-  encoder.slots_.assign(std::bit_ceil(2 * tokens.size() + 2), kNoToken);
-  for (const std::string_view token : tokens) {
-    TokenId& slot = encoder.slots_[encoder.slot_of(token)];
-    const auto rank = static_cast<TokenId>(encoder.ends_.size());
-    if (slot != kNoToken) return invalid_data("ranks {} and {} have the same token", slot, rank);
-    slot = rank;
-    encoder.bytes_ += token;
-    encoder.ends_.push_back(static_cast<uint32_t>(encoder.bytes_.size()));
-    encoder.longest_ = std::max(encoder.longest_, token.size());
-  }
+Result<BytePairEncoder> BytePairEncoder::build(const std::vector<std::string_view>& tokens) {
+  BytePairEncoder encoder(TRY(Vocabulary::build(tokens)));
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     if (encoder.find({&c, 1}) == kNoToken) {
@@ -48,23 +30,6 @@ Result<BytePairEncoder> BytePairEncoder::build(std::vector<std::string_view> tok
     }
   }
   return encoder;
-}
-
-std::string_view BytePairEncoder::token(TokenId id) const {
-  const auto index = static_cast<size_t>(id);
-  const uint32_t start = index == 0 ? 0 : ends_[index - 1];
-  return std::string_view(bytes_).substr(start, ends_[index] - start);
-}
-
-size_t BytePairEncoder::slot_of(std::string_view bytes) const {
-  const size_t mask = slots_.size() - 1;
-  size_t slot = std::hash<std::string_view>{}(bytes)&mask;
-  while (slots_[slot] != kNoToken && token(slots_[slot]) != bytes) slot = (slot + 1) & mask;
-  return slot;
-}
-
-TokenId BytePairEncoder::find(std::string_view bytes) const {
-  return bytes.size() > longest_ ? kNoToken : slots_[slot_of(bytes)];
 }
 
 void BytePairEncoder::encode(std::string_view word, std::vector<TokenId>& ids) const {

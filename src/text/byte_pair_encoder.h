@@ -5,12 +5,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "text/tokenizer.h"
+#include "text/vocabulary.h"
 
 namespace diptych::text {
 
@@ -19,26 +19,20 @@ class BytePairEncoder {
  public:
   // `tokens[rank]` are distinct and not empty. Every single byte must be among them, so that any
   // text can be encoded.
-  static Result<BytePairEncoder> build(std::vector<std::string_view> tokens);
+  static Result<BytePairEncoder> build(const std::vector<std::string_view>& tokens);
 
-  size_t size() const { return ends_.size(); }
-  std::string_view token(TokenId id) const;
+  size_t size() const { return vocabulary_.size(); }
+  std::string_view token(TokenId id) const { return vocabulary_.token(id); }
 
   // The id of exactly these bytes, or kNoToken.
-  TokenId find(std::string_view bytes) const;
+  TokenId find(std::string_view bytes) const { return vocabulary_.find(bytes); }
 
   // Appends the ids of `word`. n log n in its length, whatever it holds.
   void encode(std::string_view word, std::vector<TokenId>& ids) const;
 
  private:
-  BytePairEncoder() = default;
-  size_t slot_of(
-      std::string_view bytes) const;  // of the bytes, or the free one where they would be
-
-  std::string bytes_;           // all tokens, one after another
-  std::vector<uint32_t> ends_;  // where each token ends in bytes_
-  std::vector<TokenId> slots_;  // open-addressing hash table, a power of two, at most half full
-  size_t longest_ = 0;
+  explicit BytePairEncoder(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+  Vocabulary vocabulary_;
 };
 
 }  // namespace diptych::text

@@ -1,11 +1,11 @@
 // Cuts a text into the words that byte-pair encoding works on, with Llama 3's regular expression.
 #pragma once
 
-#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "text/regex.h"
 
 namespace diptych::text {
 
@@ -19,9 +19,8 @@ class PreTokenizer {
   Status split(std::string_view text, std::vector<std::string_view>& words) const;
 
  private:
-  struct Pattern;
-  explicit PreTokenizer(std::shared_ptr<const Pattern> pattern) : pattern_(std::move(pattern)) {}
-  std::shared_ptr<const Pattern> pattern_;
+  explicit PreTokenizer(Regex words) : words_(std::move(words)) {}
+  Regex words_;
 };
 
 }  // namespace diptych::text

@@ -28,7 +28,7 @@ constexpr std::array<std::string_view, 12> kNamedSpecials = {
     "<|python_tag|>",
     "<|image|>",
 };
-constexpr int kBeginOfText = 0, kEndOfText = 1, kEndOfMessage = 8, kEndOfTurn = 9;
+constexpr int kBeginOfText = 0, kEndOfText = 1;
 constexpr std::string_view kReserved = "<|reserved_special_token_";
 constexpr int kFirstUnnamedReserved = 2;  // numbers 0 and 1 have places among the named
 
@@ -124,42 +124,47 @@ class TiktokenTokenizer : public Tokenizer {
  public:
   TiktokenTokenizer(BytePairEncoder encoder, PreTokenizer pre_tokenizer)
       : encoder_(std::move(encoder)), pre_tokenizer_(std::move(pre_tokenizer)) {
-    stop_ids_ = {special(kEndOfText), special(kEndOfMessage), special(kEndOfTurn)};
+    set_ends(id_of(kBeginOfText), id_of(kEndOfText), {id_of(kBeginOfText)});
   }
 
   std::string_view kind() const override { return "tiktoken"; }
-  TokenId vocab_size() const override { return special(kSpecials); }
-  TokenId bos() const override { return special(kBeginOfText); }
-  TokenId eos() const override { return special(kEndOfText); }
-  const std::vector<TokenId>& stop_ids() const override { return stop_ids_; }
+  TokenId vocab_size() const override { return id_of(kSpecials); }
   bool drops_leading_space() const override { return false; }
 
   std::string_view piece(TokenId id) const override {
-    return id < 0 || id >= special(0) ? std::string_view() : encoder_.token(id);
+    return id < 0 || id >= id_of(0) ? std::string_view() : encoder_.token(id);
   }
 
-  Result<std::vector<TokenId>> encode(std::string_view text, bool with_bos,
-                                      Specials specials) const override {
-    TRY(check_size(text));
-    std::vector<TokenId> ids;
-    if (with_bos) ids.push_back(bos());
+  TokenId special(std::string_view name) const override {
+    const SpecialMatch match = match_special(name);
+    return match.number >= 0 && match.size == name.size() ? id_of(match.number) : kNoToken;
+  }
+
+  std::string special_name(TokenId id) const override {
+    if (id < id_of(0) || id >= vocab_size()) return {};
+    const auto number = static_cast<size_t>(id - id_of(0));
+    if (number < kNamedSpecials.size()) return std::string(kNamedSpecials[number]);
+    return fmt::format("{}{}|>", kReserved, number - kNamedSpecials.size() + kFirstUnnamedReserved);
+  }
+
+ private:
+  Status encode_text(std::string_view text, Specials specials,
+                     std::vector<TokenId>& ids) const override {
     size_t done = 0;
     size_t at = specials == Specials::AsTokens ? text.find("<|") : text.npos;
     while (at != text.npos) {
       const SpecialMatch match = match_special(text.substr(at));
       if (match.number >= 0) {
         TRY(encode_plain(text.substr(done, at - done), ids));
-        ids.push_back(special(match.number));
+        ids.push_back(id_of(match.number));
         done = at + match.size;
       }
       at = text.find("<|", match.number >= 0 ? done : at + 1);
     }
-    TRY(encode_plain(text.substr(done), ids));
-    return ids;
+    return encode_plain(text.substr(done), ids);
   }
 
- private:
-  TokenId special(int number) const {
+  TokenId id_of(int number) const {
     return static_cast<TokenId>(encoder_.size()) + static_cast<TokenId>(number);
   }
 
@@ -178,7 +183,6 @@ class TiktokenTokenizer : public Tokenizer {
 
   BytePairEncoder encoder_;
   PreTokenizer pre_tokenizer_;
-  std::vector<TokenId> stop_ids_;
 };
 
 }  // namespace

@@ -1,17 +1,20 @@
-// Text to token ids and back: what every tokenizer offers, and the one function that opens them.
+// Text to token ids and back: what every tokenizer offers, and the functions that open them.
 //
-// Two kinds of file are read: SentencePiece models (Llama 2; a protobuf message) and tiktoken-style
-// rank files (Llama 3; lines of "base64 rank").
+// Three kinds of file are read: SentencePiece models (Llama 2; a protobuf message), tiktoken-style
+// rank files (Llama 3; lines of "base64 rank") and tokenizer.json (Hugging Face; docs/formats).
+// A GGUF's tokenizer is written as one of these first (gguf_tokenizer.h).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/json.h"
 
 namespace diptych::text {
 
@@ -23,50 +26,83 @@ inline constexpr size_t kMaxTextBytes = size_t{1} << 30;  // the libraries count
 // outside is encoded AsText, or its author could end a turn in another's name.
 enum class Specials : uint8_t { AsText, AsTokens };
 
-// Immutable; safe to use from several threads.
+// What a model's configuration says about the ends of a text; it wins over the tokenizer's file.
+struct TokenizerRules {
+  std::optional<bool> add_bos;
+  std::optional<std::string> bos, eos;  // names of tokens; empty: there is none
+
+  // From a tokenizer_config.json: add_bos_token, bos_token and eos_token (a string, an object with
+  // "content", or null). Keys that are missing say nothing.
+  static Result<TokenizerRules> read(const Json& tokenizer_config);
+};
+
+// Immutable once opened; safe to use from several threads.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // "sentencepiece" or "tiktoken".
+  // "sentencepiece", "tiktoken" or "tokenizer.json".
   virtual std::string_view kind() const = 0;
 
   // Ids are 0 … vocab_size() - 1.
   virtual TokenId vocab_size() const = 0;
 
   // The beginning-of-text token; kNoToken when the vocabulary has none.
-  virtual TokenId bos() const = 0;
+  TokenId bos() const { return bos_; }
 
   // The end-of-text token; kNoToken when the vocabulary has none.
-  virtual TokenId eos() const = 0;
+  TokenId eos() const { return eos_; }
 
-  // The ids that end a generation, ascending: eos(), and for Llama 3 the end of a message and of a
-  // turn (stop_tokens of upstream's examples/models/llama/tokenizer).
-  virtual const std::vector<TokenId>& stop_ids() const = 0;
+  // The ids that end a generation, ascending: eos(), and the tokens known to end a message or a
+  // turn (for Llama 3 stop_tokens of upstream's examples/models/llama/tokenizer).
+  const std::vector<TokenId>& stop_ids() const { return stop_ids_; }
 
-  // The ids of `text`, after bos() when `with_bos` and there is one; no EOS is added. Upstream
-  // encodes prompts with_bos. Any bytes are accepted: SentencePiece sees U+FFFD where they are not
-  // UTF-8, byte-pair vocabularies encode such bytes one by one. Fails on more than kMaxTextBytes.
-  virtual Result<std::vector<TokenId>> encode(std::string_view text, bool with_bos,
-                                              Specials specials = Specials::AsText) const = 0;
+  // What comes before the ids of a text: bos(), or nothing for models trained without.
+  const std::vector<TokenId>& prefix() const { return prefix_; }
+
+  // The ids of `text`, after prefix() when `with_bos`; no EOS is added. Upstream encodes prompts
+  // with_bos. Any bytes are accepted: SentencePiece and tokenizer.json see U+FFFD where they are
+  // not UTF-8, rank files encode such bytes one by one. Fails on more than kMaxTextBytes.
+  Result<std::vector<TokenId>> encode(std::string_view text, bool with_bos,
+                                      Specials specials = Specials::AsText) const;
 
   // The bytes that `id` contributes to a text: any bytes, possibly part of a character. Empty for
   // special (control) tokens and for ids outside the vocabulary. Valid as long as the tokenizer.
   virtual std::string_view piece(TokenId id) const = 0;
 
-  // SentencePiece: one space at the very start of a text was put there by the encoder and is not
-  // part of it. (StreamDecoder removes it.)
+  // One space at the very start of a text was put there by the encoder and is not part of it.
+  // (StreamDecoder removes it.)
   virtual bool drops_leading_space() const = 0;
 
+  // The special token that is written so, or kNoToken. (Also other added tokens, where there are.)
+  virtual TokenId special(std::string_view name) const = 0;
+
+  // How a special token is written ("<s>"); empty for other ids.
+  virtual std::string special_name(TokenId id) const = 0;
+
+  // Lets `rules` win over what the file says. Fails when they name an unknown token.
+  Status apply(const TokenizerRules& rules);
+
  protected:
-  // Refuses texts above kMaxTextBytes.
-  static Status check_size(std::string_view text);
+  // What the file says. Stop ids are `eos` and the tokens known to end a turn that exist.
+  void set_ends(TokenId bos, TokenId eos, std::vector<TokenId> prefix);
+
+ private:
+  // Appends the ids of `text` alone.
+  virtual Status encode_text(std::string_view text, Specials specials,
+                             std::vector<TokenId>& ids) const = 0;
+  void find_stop_ids();
+
+  TokenId bos_ = kNoToken, eos_ = kNoToken;
+  std::vector<TokenId> stop_ids_, prefix_;
 };
 
-// Opens a tokenizer file; its kind is told by its content. The error names the file.
+// Opens a tokenizer file, whose kind is told by its content, or a model's directory: its
+// tokenizer.json, else its tokenizer.model, with the rules of its tokenizer_config.json where there
+// is one. The error names the file.
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const std::string& path);
 
-// The same from memory; nothing of `file` is used after the call.
-Result<std::unique_ptr<Tokenizer>> read_tokenizer(Bytes file);
+// A file from memory; nothing of `file` is used after the call.
+Result<std::unique_ptr<Tokenizer>> read_tokenizer(Bytes file, const TokenizerRules& rules = {});
 
 }  // namespace diptych::text

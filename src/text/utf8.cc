@@ -50,4 +50,17 @@ size_t valid_utf8_prefix(std::string_view text) {
   return at;
 }
 
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t valid = valid_utf8_prefix(text);
+    out += text.substr(0, valid);
+    text.remove_prefix(valid);
+    if (text.empty()) break;
+    out += kReplacementCharacter;
+    text.remove_prefix(next_utf8(text).size);
+  }
+  return out;
+}
+
 }  // namespace diptych::text

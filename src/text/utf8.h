@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace diptych::text {
@@ -27,5 +28,8 @@ Utf8Step next_utf8(std::string_view text);
 
 // The length of the longest prefix of `text` that is valid UTF-8.
 size_t valid_utf8_prefix(std::string_view text);
+
+// `text` with damaged bytes replaced by U+FFFD, one for each step that is not Complete.
+std::string replace_invalid_utf8(std::string_view text);
 
 }  // namespace diptych::text

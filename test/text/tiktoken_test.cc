@@ -51,7 +51,7 @@ TEST(Tiktoken, RefusesDamagedLines) {
   EXPECT_THAT(refusal(file + " 256\n"), HasSubstr("line 257"));
   EXPECT_THAT(refusal(file + "YWI= 257\n"), HasSubstr("rank 257 among 257"));
   EXPECT_THAT(refusal(file + "YWI= 255\n"), HasSubstr("rank 255 occurs twice"));
-  EXPECT_THAT(refusal(file + base64("a") + " 256\n"), HasSubstr("ranks 97 and 256"));
+  EXPECT_THAT(refusal(file + base64("a") + " 256\n"), HasSubstr("ids 97 and 256"));
   EXPECT_THAT(refusal(base64("a") + " 0\n"), HasSubstr("no token for byte 0x00"));
 }
 

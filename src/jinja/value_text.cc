@@ -1,0 +1,310 @@
+// How values are written: str(), repr() and JSON.
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "jinja/value.h"
+#include "text/unicode_forms.h"
+#include "text/utf8.h"
+
+namespace diptych::jinja {
+
+namespace {
+
+bool is_printable(char32_t c) {
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+      return false;
+    case UTF8PROC_CATEGORY_ZS:
+      return c == ' ';
+    default:
+      return true;
+  }
+}
+
+void append_quoted(std::string_view text, std::string& out) {
+  const bool has_single = text.find('\'') != text.npos, has_double = text.find('"') != text.npos;
+  const char quote = has_single && !has_double ? '"' : '\'';
+  out += quote;
+  while (!text.empty()) {
+    const char32_t c = text::first_character(text);
+    const size_t size = text::next_utf8(text).size;
+    if (c == '\\' || c == static_cast<char32_t>(quote)) {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (is_printable(c)) {
+      out += text.substr(0, size);
+    } else if (c < 0x100) {
+      out += fmt::format("\\x{:02x}", static_cast<uint32_t>(c));
+    } else if (c < 0x10000) {
+      out += fmt::format("\\u{:04x}", static_cast<uint32_t>(c));
+    } else {
+      out += fmt::format("\\U{:08x}", static_cast<uint32_t>(c));
+    }
+    text.remove_prefix(size);
+  }
+  out += quote;
+}
+
+// What writing values as Python or as JSON has in common: a walk with a depth.
+class ReprWriter {
+ public:
+  Status write(const Value& value, int depth) {
+    if (depth > kMaxValueDepth) {
+      return unsupported("a value nests deeper than {} levels", kMaxValueDepth);
+    }
+    switch (value.kind()) {
+      case Kind::Undefined:
+        out += "Undefined";
+        return {};
+      case Kind::String:
+        append_quoted(value.string(), out);
+        return {};
+      case Kind::List:
+        return items(value, "[", "]", depth);
+      case Kind::Tuple:
+        return items(value, "(", value.items().size() == 1 ? ",)" : ")", depth);
+      case Kind::Dict:
+        return entries(value, depth);
+      case Kind::Namespace:
+      case Kind::Function:
+      case Kind::Loop:
+        return unsupported("a {} cannot be printed", type_name(value));
+      default:
+        out += TRY(to_text(value));
+        return {};
+    }
+  }
+
+  std::string out;
+
+ private:
+  Status items(const Value& value, std::string_view open, std::string_view close, int depth) {
+    out += open;
+    bool first = true;
+    for (const Value& item : value.items()) {
+      if (!first) out += ", ";
+      first = false;
+      TRY(write(item, depth + 1));
+    }
+    out += close;
+    return {};
+  }
+
+  Status entries(const Value& value, int depth) {
+    out += '{';
+    bool first = true;
+    for (const auto& [key, entry] : value.entries()) {
+      if (!first) out += ", ";
+      first = false;
+      TRY(write(key, depth + 1));
+      out += ": ";
+      TRY(write(entry, depth + 1));
+    }
+    out += '}';
+    return {};
+  }
+};
+
+class JsonWriter {
+ public:
+  explicit JsonWriter(const JsonStyle& style) : style_(style) {}
+
+  Status write(const Value& value, int depth) {
+    if (depth > kMaxValueDepth) {
+      return unsupported("a value nests deeper than {} levels", kMaxValueDepth);
+    }
+    switch (value.kind()) {
+      case Kind::None:
+        out += "null";
+        return {};
+      case Kind::Bool:
+        out += value.boolean() ? "true" : "false";
+        return {};
+      case Kind::Int:
+        out += fmt::format("{}", value.integer());
+        return {};
+      case Kind::Float:
+        out += number(value.number());
+        return {};
+      case Kind::String:
+        string(value.string());
+        return {};
+      case Kind::List:
+      case Kind::Tuple:
+        return items(value.items(), depth);
+      case Kind::Dict:
+        return entries(value.entries(), depth);
+      default:
+        return invalid_argument("{} cannot be written as JSON",
+                                value.is(Kind::Undefined) ? std::string("an undefined value")
+                                                          : fmt::format("a {}", type_name(value)));
+    }
+  }
+
+  std::string out;
+
+ private:
+  static std::string number(double value) {
+    if (std::isnan(value)) return "NaN";
+    if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+    return float_text(value);
+  }
+
+  void string(std::string_view text) {
+    out += '"';
+    for (const char c : text) {
+      switch (c) {
+        case '"':
+          out += "\\\"";
+          break;
+        case '\\':
+          out += "\\\\";
+          break;
+        case '\n':
+          out += "\\n";
+          break;
+        case '\r':
+          out += "\\r";
+          break;
+        case '\t':
+          out += "\\t";
+          break;
+        case '\f':
+          out += "\\f";
+          break;
+        case '\b':
+          out += "\\b";
+          break;
+        default:
+          if (static_cast<uint8_t>(c) < 0x20) {
+            out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+          } else {
+            out += c;
+          }
+      }
+    }
+    out += '"';
+  }
+
+  void new_line(int depth) {
+    if (style_.indent < 0) return;
+    out += '\n';
+    out.append(static_cast<size_t>(style_.indent) * static_cast<size_t>(depth), ' ');
+  }
+
+  Status items(const Items& items, int depth) {
+    if (items.empty()) {
+      out += "[]";
+      return {};
+    }
+    out += '[';
+    for (size_t i = 0; i < items.size(); ++i) {
+      if (i > 0) out += style_.item_separator;
+      new_line(depth + 1);
+      TRY(write(items[i], depth + 1));
+    }
+    new_line(depth);
+    out += ']';
+    return {};
+  }
+
+  Status entries(const Entries& entries, int depth) {
+    if (entries.empty()) {
+      out += "{}";
+      return {};
+    }
+    std::vector<std::pair<std::string, const Value*>> named;
+    for (const auto& [key, value] : entries) named.emplace_back(TRY(key_text(key)), &value);
+    if (style_.sort_keys) {
+      std::stable_sort(named.begin(), named.end(),
+                       [](const auto& a, const auto& b) { return a.first < b.first; });
+    }
+    out += '{';
+    for (size_t i = 0; i < named.size(); ++i) {
+      if (i > 0) out += style_.item_separator;
+      new_line(depth + 1);
+      string(named[i].first);
+      out += style_.key_separator;
+      TRY(write(*named[i].second, depth + 1));
+    }
+    new_line(depth);
+    out += '}';
+    return {};
+  }
+
+  static Result<std::string> key_text(const Value& key) {
+    if (key.is_string()) return key.string();
+    if (key.is(Kind::None)) return std::string("null");
+    if (key.is(Kind::Bool)) return std::string(key.boolean() ? "true" : "false");
+    if (key.is(Kind::Int)) return fmt::format("{}", key.integer());
+    if (key.is(Kind::Float)) return number(key.number());
+    return invalid_argument("a {} cannot be a key of JSON", type_name(key));
+  }
+
+  const JsonStyle& style_;
+};
+
+}  // namespace
+
+std::string float_text(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  char buffer[40];
+  const auto shortest =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
+  const std::string scientific(buffer, shortest.ptr);  // [-]d[.ddd]e±dd
+  const int exponent = std::atoi(scientific.c_str() + scientific.find('e') + 1);
+  if (exponent < -4 || exponent >= 16) return scientific;
+  const auto fixed = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed);
+  std::string text(buffer, fixed.ptr);
+  if (text.find('.') == text.npos) text += ".0";
+  return text;
+}
+
+Result<std::string> to_text(const Value& value) {
+  switch (value.kind()) {
+    case Kind::Undefined:
+      return std::string();
+    case Kind::None:
+      return std::string("None");
+    case Kind::Bool:
+      return std::string(value.boolean() ? "True" : "False");
+    case Kind::Int:
+      return fmt::format("{}", value.integer());
+    case Kind::Float:
+      return float_text(value.number());
+    case Kind::String:
+      return value.string();
+    default:
+      return to_repr(value);
+  }
+}
+
+Result<std::string> to_repr(const Value& value) {
+  ReprWriter writer;
+  TRY(writer.write(value, 0));
+  return std::move(writer.out);
+}
+
+Result<std::string> to_json(const Value& value, const JsonStyle& style) {
+  JsonWriter writer(style);
+  TRY(writer.write(value, 0));
+  return std::move(writer.out);
+}
+
+}  // namespace diptych::jinja

@@ -1,0 +1,259 @@
+#include "text/hf/hf_tokenizer.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "text/bpe_model.h"
+#include "text/hf/added_tokens.h"
+#include "text/hf/component.h"
+#include "text/hf/decoder.h"
+#include "text/hf/post_processor.h"
+#include "text/hf/pre_tokenizer.h"
+#include "text/utf8.h"
+
+namespace diptych::text::hf {
+
+namespace {
+
+const Json kNull;
+
+const Json& member_or_null(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() ? kNull : *found;
+}
+
+// Ids may have gaps, but not so many that a small file makes a large table.
+constexpr size_t kMostMissing = 1 << 16;
+
+// The vocabulary of the model: tokens by id, views into `vocab`.
+Result<std::vector<std::string_view>> read_vocab(const Json& vocab) {
+  if (!vocab.is_object()) return invalid_data("\"vocab\": expected an object");
+  std::vector<std::string_view> tokens;
+  const size_t limit = 2 * vocab.size() + kMostMissing;
+  for (const auto& [token, id] : vocab.items()) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= std::min<size_t>(limit, INT32_MAX)) {
+      return invalid_data("\"vocab\": {}: expected an id below {}, found {}", in_quotes(token),
+                          limit, in_quotes(dump_json(id)));
+    }
+    const auto index = id.get<size_t>();
+    if (index >= tokens.size()) tokens.resize(index + 1);
+    if (!tokens[index].empty()) {
+      return invalid_data("\"vocab\": {} and {} have the same id {}", in_quotes(tokens[index]),
+                          in_quotes(token), index);
+    }
+    tokens[index] = token;
+  }
+  return tokens;
+}
+
+using Merges = std::vector<std::pair<std::string_view, std::string_view>>;
+
+// Views into `json`. A merge is "left right" or ["left", "right"].
+Result<Merges> read_merges(const Json& json) {
+  if (!json.is_array()) return invalid_data("\"merges\": expected an array");
+  Merges merges;
+  merges.reserve(json.size());
+  for (const Json& merge : json) {
+    if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+      merges.emplace_back(merge[0].get_ref<const std::string&>(),
+                          merge[1].get_ref<const std::string&>());
+      continue;
+    }
+    const std::string_view text =
+        merge.is_string() ? std::string_view(merge.get_ref<const std::string&>()) : "";
+    const size_t space = text.find(' ');
+    if (space == text.npos || text.find(' ', space + 1) != text.npos) {
+      return invalid_data("merge {}: expected two tokens, found {}", merges.size(),
+                          in_quotes(dump_json(merge)));
+    }
+    merges.emplace_back(text.substr(0, space), text.substr(space + 1));
+  }
+  return merges;
+}
+
+Status refuse_unless_empty(const Json& model, const char* key) {
+  const Json& value = member_or_null(model, key);
+  if (value.is_null() || (value.is_string() && value.get_ref<const std::string&>().empty()) ||
+      (value.is_number() && value.get<double>() == 0)) {
+    return {};
+  }
+  return unsupported("\"{}\" is {}; only models without it are supported", key,
+                     in_quotes(dump_json(value)));
+}
+
+Result<BpeModel> read_model(const Json& model) {
+  const Json& type = member_or_null(model, "type");
+  if (type.is_string() && type != "BPE") {
+    return unknown_component("model", type.get<std::string>(), "BPE");
+  }
+  for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
+    TRY(refuse_unless_empty(model, key));
+  }
+  const std::vector<std::string_view> tokens = TRY(read_vocab(*TRY(json_member(model, "vocab"))));
+  const Merges merges = TRY(read_merges(*TRY(json_member(model, "merges"))));
+  Vocabulary vocabulary = TRY(Vocabulary::build(tokens));
+  BpeOptions options;
+  options.byte_fallback = TRY(bool_or(model, "byte_fallback", false));
+  options.ignore_merges = TRY(bool_or(model, "ignore_merges", false));
+  options.fuse_unknown = TRY(bool_or(model, "fuse_unk", false));
+  if (!member_or_null(model, "unk_token").is_null()) {
+    const std::string unknown = TRY(json_string(model, "unk_token"));
+    options.unknown = vocabulary.find(unknown);
+    if (options.unknown == kNoToken) {
+      return invalid_data("the vocabulary lacks the \"unk_token\" {}", in_quotes(unknown));
+    }
+  }
+  return BpeModel::build(std::move(vocabulary), merges, options);
+}
+
+class HfTokenizer : public Tokenizer {
+ public:
+  HfTokenizer(BpeModel model, Normalizer normalizer, PreTokenizer pre_tokenizer, AddedTokens added)
+      : model_(std::move(model)),
+        normalizer_(std::move(normalizer)),
+        pre_tokenizer_(std::move(pre_tokenizer)),
+        added_(std::move(added)) {}
+
+  // Fills the pieces and the names; checks ids of added tokens and of the template.
+  Status finish(const Decoder& decoder, const PostProcessor& processor) {
+    drops_leading_space_ = decoder.drops_leading_space();
+    const size_t model_size = model_.vocabulary().size();
+    pieces_.resize(model_size);
+    for (size_t id = 0; id < model_size; ++id) {
+      pieces_[id] = TRY(decoder.piece(model_.vocabulary().token(static_cast<TokenId>(id))));
+    }
+    for (const AddedToken& token : added_.tokens()) TRY(add(decoder, token));
+    for (const std::vector<TokenId>* ids : {&processor.before, &processor.after}) {
+      for (const TokenId id : *ids) {
+        if (id < vocab_size()) continue;
+        return invalid_data("post_processor: the id {} is outside the vocabulary of {}", id,
+                            vocab_size());
+      }
+    }
+    set_ends(first_special(processor.before, {"<s>", "<|begin_of_text|>"}),
+             first_special(processor.after, {"</s>", "<|end_of_text|>", "<|endoftext|>"}),
+             processor.before);
+    return {};
+  }
+
+  std::string_view kind() const override { return "tokenizer.json"; }
+  TokenId vocab_size() const override { return static_cast<TokenId>(pieces_.size()); }
+  bool drops_leading_space() const override { return drops_leading_space_; }
+
+  std::string_view piece(TokenId id) const override {
+    return id < 0 || id >= vocab_size() ? std::string_view() : pieces_[static_cast<size_t>(id)];
+  }
+
+  TokenId special(std::string_view name) const override {
+    const auto found = ids_.find(std::string(name));
+    return found == ids_.end() ? model_.vocabulary().find(name) : found->second;
+  }
+
+  std::string special_name(TokenId id) const override {
+    const auto found = special_names_.find(id);
+    return found == special_names_.end() ? std::string() : found->second;
+  }
+
+ private:
+  Status add(const Decoder& decoder, const AddedToken& token) {
+    const Vocabulary& vocabulary = model_.vocabulary();
+    const auto index = static_cast<size_t>(token.id);
+    const TokenId in_model = vocabulary.find(token.content);
+    const bool taken = index < vocabulary.size() && !vocabulary.token(token.id).empty();
+    if (in_model != token.id && (in_model != kNoToken || taken)) {
+      return invalid_data("the added token {} has id {}, but in the vocabulary {}",
+                          in_quotes(token.content), token.id,
+                          in_model != kNoToken
+                              ? fmt::format("it has id {}", in_model)
+                              : fmt::format("this is {}", in_quotes(vocabulary.token(token.id))));
+    }
+    if (index >= pieces_.size() + kMostMissing) {
+      return invalid_data("the added token {} has id {}, far beyond the {} before it",
+                          in_quotes(token.content), token.id, pieces_.size());
+    }
+    if (index >= pieces_.size()) pieces_.resize(index + 1);
+    pieces_[index].clear();
+    if (!token.special) pieces_[index] = TRY(decoder.piece(token.normalized_content));
+    if (token.special) special_names_[token.id] = token.content;
+    ids_[token.content] = token.id;
+    return {};
+  }
+
+  // The first of the template's tokens that is special; where it has none, the first of `names`
+  // that is.
+  TokenId first_special(const std::vector<TokenId>& ids,
+                        std::initializer_list<std::string_view> names) const {
+    for (const TokenId id : ids) {
+      if (special_names_.contains(id)) return id;
+    }
+    for (const std::string_view name : names) {
+      const auto found = ids_.find(std::string(name));
+      if (found != ids_.end() && special_names_.contains(found->second)) return found->second;
+    }
+    return kNoToken;
+  }
+
+  Status encode_text(std::string_view text, Specials specials,
+                     std::vector<TokenId>& ids) const override {
+    std::string replaced;
+    if (valid_utf8_prefix(text) < text.size()) {
+      replaced = replace_invalid_utf8(text);
+      text = replaced;
+    }
+    const bool with_specials = specials == Specials::AsTokens;
+    for (const Segment& raw : added_.split(text, false, with_specials)) {
+      if (raw.id != kNoToken) {
+        ids.push_back(raw.id);
+        continue;
+      }
+      const std::string normal =
+          TRY(normalizer_.apply(std::string(text.substr(raw.begin, raw.end - raw.begin))));
+      for (const Segment& segment : added_.split(normal, true, with_specials)) {
+        if (segment.id != kNoToken) {
+          ids.push_back(segment.id);
+          continue;
+        }
+        Pieces pieces = Pieces::whole(normal.substr(segment.begin, segment.end - segment.begin),
+                                      raw.begin == 0 && segment.begin == 0);
+        TRY(pre_tokenizer_.apply(pieces));
+        for (const Match& range : pieces.ranges) model_.encode(pieces.piece(range), ids);
+      }
+    }
+    return {};
+  }
+
+  BpeModel model_;
+  Normalizer normalizer_;
+  PreTokenizer pre_tokenizer_;
+  AddedTokens added_;
+  std::vector<std::string> pieces_;
+  std::unordered_map<std::string, TokenId> ids_;  // of added tokens
+  std::unordered_map<TokenId, std::string> special_names_;
+  bool drops_leading_space_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Tokenizer>> read_tokenizer_json(std::string_view file) {
+  const Json json = TRY(parse_json(file));
+  const Json* model_json = json.is_object() && json.contains("model") ? &json["model"] : nullptr;
+  if (model_json == nullptr || !model_json->is_object()) {
+    return invalid_data("not a tokenizer.json: expected an object with a \"model\"");
+  }
+  const auto component = [&](const char* key) -> const Json& { return member_or_null(json, key); };
+  BpeModel model = TRY(within("model", read_model(*model_json)));
+  Normalizer normalizer = TRY(within("normalizer", Normalizer::read(component("normalizer"))));
+  PreTokenizer pre_tokenizer =
+      TRY(within("pre_tokenizer", PreTokenizer::read(component("pre_tokenizer"))));
+  AddedTokens added =
+      TRY(within("added_tokens", AddedTokens::read(component("added_tokens"), normalizer)));
+  const Decoder decoder = TRY(within("decoder", Decoder::read(component("decoder"))));
+  const PostProcessor processor =
+      TRY(within("post_processor", PostProcessor::read(component("post_processor"))));
+  auto tokenizer = std::make_unique<HfTokenizer>(std::move(model), std::move(normalizer),
+                                                 std::move(pre_tokenizer), std::move(added));
+  TRY(tokenizer->finish(decoder, processor));
+  return tokenizer;
+}
+
+}  // namespace diptych::text::hf
