@@ -21,19 +21,30 @@ int order_numbers(const Value& a, const Value& b) {
   return order(a.number(), b.number());
 }
 
-Result<bool> equal_at(const Value& a, const Value& b, int depth);
+// How far a comparison has come. Values that share their parts can be larger than memory when
+// walked, so the steps are counted.
+struct Walk {
+  int depth = 0;
+  int64_t* budget;
 
-Result<bool> equal_entries(const Entries& a, const Entries& b, int depth) {
+  Walk deeper() const { return {depth + 1, budget}; }
+};
+constexpr int64_t kMaxCompared = 5'000'000;
+
+Result<bool> equal_at(const Value& a, const Value& b, Walk walk);
+
+Result<bool> equal_entries(const Entries& a, const Entries& b, Walk walk) {
   if (a.size() != b.size()) return false;
   for (const auto& [key, value] : a) {
     const Value* other = TRY(find_entry(b, key));
-    if (other == nullptr || !TRY(equal_at(value, *other, depth))) return false;
+    if (other == nullptr || !TRY(equal_at(value, *other, walk))) return false;
   }
   return true;
 }
 
-Result<bool> equal_at(const Value& a, const Value& b, int depth) {
-  if (depth > kMaxValueDepth) return too_deep();
+Result<bool> equal_at(const Value& a, const Value& b, Walk walk) {
+  if (walk.depth > kMaxValueDepth) return too_deep();
+  if (--*walk.budget < 0) return unsupported("values too large to compare");
   if (a.is_number() && b.is_number()) {
     return a.is_integral() && b.is_integral() ? a.integer() == b.integer()
                                               : a.number() == b.number();
@@ -49,27 +60,27 @@ Result<bool> equal_at(const Value& a, const Value& b, int depth) {
     case Kind::Tuple: {
       if (a.items().size() != b.items().size()) return false;
       for (size_t i = 0; i < a.items().size(); ++i) {
-        if (!TRY(equal_at(a.items()[i], b.items()[i], depth + 1))) return false;
+        if (!TRY(equal_at(a.items()[i], b.items()[i], walk.deeper()))) return false;
       }
       return true;
     }
     case Kind::Dict:
-      return equal_entries(a.entries(), b.entries(), depth + 1);
+      return equal_entries(a.entries(), b.entries(), walk.deeper());
     default:
       return a.identity() == b.identity();
   }
 }
 
-Result<int> compare_at(const Value& a, const Value& b, int depth) {
-  if (depth > kMaxValueDepth) return too_deep();
+Result<int> compare_at(const Value& a, const Value& b, Walk walk) {
+  if (walk.depth > kMaxValueDepth) return too_deep();
   if (a.is_number() && b.is_number()) return order_numbers(a, b);
-  if (a.is_string() && b.is_string())
-    return order(a.string(), b.string());  // UTF-8 sorts as code points
+  // UTF-8 sorts as its characters do.
+  if (a.is_string() && b.is_string()) return order(a.string(), b.string());
   if (a.is_sequence() && a.kind() == b.kind()) {
     const size_t common = std::min(a.items().size(), b.items().size());
     for (size_t i = 0; i < common; ++i) {
-      if (TRY(equal_at(a.items()[i], b.items()[i], depth + 1))) continue;
-      return compare_at(a.items()[i], b.items()[i], depth + 1);
+      if (TRY(equal_at(a.items()[i], b.items()[i], walk.deeper()))) continue;
+      return compare_at(a.items()[i], b.items()[i], walk.deeper());
     }
     return order(a.items().size(), b.items().size());
   }
@@ -185,8 +196,15 @@ bool truth(const Value& value) {
   }
 }
 
-Result<bool> equal(const Value& a, const Value& b) { return equal_at(a, b, 0); }
-Result<int> compare(const Value& a, const Value& b) { return compare_at(a, b, 0); }
+Result<bool> equal(const Value& a, const Value& b) {
+  int64_t budget = kMaxCompared;
+  return equal_at(a, b, {0, &budget});
+}
+
+Result<int> compare(const Value& a, const Value& b) {
+  int64_t budget = kMaxCompared;
+  return compare_at(a, b, {0, &budget});
+}
 
 const Value* find_entry(const Entries& entries, std::string_view key) {
   for (const auto& [name, value] : entries) {

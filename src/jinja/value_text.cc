@@ -60,13 +60,23 @@ void append_quoted(std::string_view text, std::string& out) {
   out += quote;
 }
 
-// What writing values as Python or as JSON has in common: a walk with a depth.
+// Values that share their parts can be larger than memory when written.
+constexpr size_t kMaxTextBytes = size_t{64} << 20;
+
+Status check_walk(int depth, size_t size) {
+  if (depth > kMaxValueDepth) {
+    return unsupported("a value nests deeper than {} levels", kMaxValueDepth);
+  }
+  if (size > kMaxTextBytes) {
+    return unsupported("a value is larger than {} MiB when written", kMaxTextBytes >> 20);
+  }
+  return {};
+}
+
 class ReprWriter {
  public:
   Status write(const Value& value, int depth) {
-    if (depth > kMaxValueDepth) {
-      return unsupported("a value nests deeper than {} levels", kMaxValueDepth);
-    }
+    TRY(check_walk(depth, out.size()));
     switch (value.kind()) {
       case Kind::Undefined:
         out += "Undefined";
@@ -125,9 +135,7 @@ class JsonWriter {
   explicit JsonWriter(const JsonStyle& style) : style_(style) {}
 
   Status write(const Value& value, int depth) {
-    if (depth > kMaxValueDepth) {
-      return unsupported("a value nests deeper than {} levels", kMaxValueDepth);
-    }
+    TRY(check_walk(depth, out.size()));
     switch (value.kind()) {
       case Kind::None:
         out += "null";
