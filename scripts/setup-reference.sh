@@ -8,7 +8,8 @@ set -eu
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 directory=$1
 packages="torch==2.13.0 executorch==1.5.0 torchao==0.18.0 coremltools==9.0 numpy==2.4.6
-  networkx==3.6.1 jinja2==3.1.6 sentencepiece==0.2.3 tiktoken==0.14.0"
+  networkx==3.6.1 jinja2==3.1.6 sentencepiece==0.2.3 tiktoken==0.14.0
+  tokenizers==0.23.3"
 
 complete() {
   [ -x "$directory/bin/python" ] || return 1

@@ -51,7 +51,11 @@ inline constexpr const char* kNumericsHelp =
     "How the engine rounds, docs/engine.md (default: DIPTYCH_NUMERICS, else fast)";
 Result<engine::Numerics> numerics_from(const std::string& option);
 
-// Opens a tokenizer and refuses one with more tokens than the model knows.
+// The tokenizer that a path names: a file or a model's directory. Every subcommand opens its
+// tokenizer here.
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path);
+
+// The same, refusing one with more tokens than the model knows.
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(int64_t vocab_size,
                                                             const std::string& path);
 

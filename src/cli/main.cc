@@ -182,9 +182,13 @@ Result<engine::Numerics> numerics_from(const std::string& option) {
   return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
 }
 
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
+  return text::open_tokenizer(path);
+}
+
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(int64_t vocab_size,
                                                             const std::string& path) {
-  auto tokenizer = TRY(text::open_tokenizer(path));
+  auto tokenizer = TRY(open_tokenizer(path));
   if (tokenizer->vocab_size() <= vocab_size) return tokenizer;
   return within<std::unique_ptr<text::Tokenizer>>(
       path, invalid_argument("the tokenizer has {} tokens, the model's vocabulary {}; give the "

@@ -70,7 +70,7 @@ Status print_ids(const TokenizeArguments& a, const text::Tokenizer& tokenizer,
 
 Status run_tokenize(const TokenizeArguments& a) {
   if (a.has_text == a.from_stdin) return usage_error("give either a text or --stdin");
-  const auto tokenizer = TRY(text::open_tokenizer(a.tokenizer));
+  const auto tokenizer = TRY(open_tokenizer(a.tokenizer));
   const std::string input = a.from_stdin ? TRY(read_stdin()) : a.text;
   if (!a.decode) {
     const auto specials = a.specials ? text::Specials::AsTokens : text::Specials::AsText;

@@ -13,7 +13,7 @@ namespace {
 constexpr int kMaxNesting = 60;  // brackets within brackets
 constexpr int kMaxDepth = 400;   // links of a chain such as a + b + c or a.b.c
 
-using Kind = Expression::Kind;
+using Node = Expression::Kind;
 
 std::vector<ExpressionPtr> list_of(ExpressionPtr a, ExpressionPtr b = nullptr) {
   std::vector<ExpressionPtr> list;
@@ -42,7 +42,7 @@ Status ExpressionParser::measure(Expression& node) const {
   return unsupported("{}: an expression of more than {} links", to_string(node.at), kMaxDepth);
 }
 
-Result<ExpressionPtr> ExpressionParser::make(Kind kind, Position at,
+Result<ExpressionPtr> ExpressionParser::make(Node kind, Position at,
                                              std::vector<ExpressionPtr> children) {
   auto node = std::make_unique<Expression>();
   node->kind = kind;
@@ -54,7 +54,7 @@ Result<ExpressionPtr> ExpressionParser::make(Kind kind, Position at,
 
 Result<ExpressionPtr> ExpressionParser::binary(Position at, std::string op, ExpressionPtr a,
                                                ExpressionPtr b) {
-  auto node = TRY(make(Kind::Binary, at, list_of(std::move(a), std::move(b))));
+  auto node = TRY(make(Node::Binary, at, list_of(std::move(a), std::move(b))));
   node->text = std::move(op);
   return node;
 }
@@ -76,7 +76,7 @@ Result<ExpressionPtr> ExpressionParser::expression(bool conditional) {
   while (!links.empty()) {
     auto& [at, children] = links.back();
     children.push_back(std::move(last));  // null when there is no else
-    last = TRY(make(Kind::Conditional, at, std::move(children)));
+    last = TRY(make(Node::Conditional, at, std::move(children)));
     links.pop_back();
   }
   leave();
@@ -95,7 +95,7 @@ Result<ExpressionPtr> ExpressionParser::tuple(bool conditional) {
     }
     items.push_back(TRY(expression(conditional)));
   }
-  return make(Kind::Tuple, at, std::move(items));
+  return make(Node::Tuple, at, std::move(items));
 }
 
 Result<ExpressionPtr> ExpressionParser::disjunction() {
@@ -103,7 +103,7 @@ Result<ExpressionPtr> ExpressionParser::disjunction() {
   while (tokens_.is_name("or")) {
     const Position at = tokens_.take().at;
     auto right = TRY(conjunction());
-    left = TRY(make(Kind::Or, at, list_of(std::move(left), std::move(right))));
+    left = TRY(make(Node::Or, at, list_of(std::move(left), std::move(right))));
   }
   return left;
 }
@@ -113,7 +113,7 @@ Result<ExpressionPtr> ExpressionParser::conjunction() {
   while (tokens_.is_name("and")) {
     const Position at = tokens_.take().at;
     auto right = TRY(negation());
-    left = TRY(make(Kind::And, at, list_of(std::move(left), std::move(right))));
+    left = TRY(make(Node::And, at, list_of(std::move(left), std::move(right))));
   }
   return left;
 }
@@ -124,7 +124,7 @@ Result<ExpressionPtr> ExpressionParser::negation() {
   TRY(enter(at));
   auto value = TRY(negation());
   leave();
-  return make(Kind::Not, at, list_of(std::move(value)));
+  return make(Node::Not, at, list_of(std::move(value)));
 }
 
 Result<ExpressionPtr> ExpressionParser::comparison() {
@@ -149,7 +149,7 @@ Result<ExpressionPtr> ExpressionParser::comparison() {
     operands.push_back(TRY(sum()));
   }
   if (operators.empty()) return std::move(operands[0]);
-  auto node = TRY(make(Kind::Compare, at, std::move(operands)));
+  auto node = TRY(make(Node::Compare, at, std::move(operands)));
   node->operators = std::move(operators);
   return node;
 }
@@ -170,7 +170,7 @@ Result<ExpressionPtr> ExpressionParser::concatenation() {
   if (!tokens_.is_operator("~")) return first;
   std::vector<ExpressionPtr> parts = list_of(std::move(first));
   while (tokens_.skip_operator("~")) parts.push_back(TRY(product()));
-  return make(Kind::Concat, at, std::move(parts));
+  return make(Node::Concat, at, std::move(parts));
 }
 
 Result<ExpressionPtr> ExpressionParser::product() {
@@ -201,7 +201,7 @@ Result<ExpressionPtr> ExpressionParser::unary(bool with_filters) {
     TRY(enter(sign.at));
     auto operand = TRY(unary(false));
     leave();
-    value = TRY(make(Kind::Sign, sign.at, list_of(std::move(operand))));
+    value = TRY(make(Node::Sign, sign.at, list_of(std::move(operand))));
     value->text = sign.text;
   } else {
     value = TRY(primary());
@@ -224,7 +224,7 @@ Result<ExpressionPtr> ExpressionParser::primary() {
       } else if (name == "none" || name == "None") {
         node->value = Value::none();
       } else {
-        node->kind = Kind::Name;
+        node->kind = Node::Name;
         node->text = name;
         saw_varargs = saw_varargs || name == "varargs";
         saw_kwargs = saw_kwargs || name == "kwargs";
@@ -273,7 +273,7 @@ Result<ExpressionPtr> ExpressionParser::bracketed() {
   }
   tokens_.take();
   if (!is_list && !comma && items.size() == 1) return std::move(items[0]);
-  return make(is_list ? Kind::List : Kind::Tuple, open.at, std::move(items));
+  return make(is_list ? Node::List : Node::Tuple, open.at, std::move(items));
 }
 
 Result<ExpressionPtr> ExpressionParser::dict() {
@@ -289,7 +289,7 @@ Result<ExpressionPtr> ExpressionParser::dict() {
     entries.push_back(TRY(expression()));
   }
   tokens_.take();
-  return make(Kind::Dict, at, std::move(entries));
+  return make(Node::Dict, at, std::move(entries));
 }
 
 Result<ExpressionPtr> ExpressionParser::postfix(ExpressionPtr value) {
@@ -309,10 +309,10 @@ Result<ExpressionPtr> ExpressionParser::subscript(ExpressionPtr value) {
   if (token.text == ".") {
     if (tokens_.is(TokenKind::Integer)) {
       auto index = TRY(primary());
-      return make(Kind::Item, token.at, list_of(std::move(value), std::move(index)));
+      return make(Node::Item, token.at, list_of(std::move(value), std::move(index)));
     }
     std::string name = TRY(tokens_.expect_any_name());
-    auto node = TRY(make(Kind::Attribute, token.at, list_of(std::move(value))));
+    auto node = TRY(make(Node::Attribute, token.at, list_of(std::move(value))));
     node->text = std::move(name);
     return node;
   }
@@ -321,7 +321,7 @@ Result<ExpressionPtr> ExpressionParser::subscript(ExpressionPtr value) {
     return unsupported("{}: several indices in brackets", to_string(tokens_.at()));
   }
   TRY(tokens_.expect_operator("]"));
-  return make(Kind::Item, token.at, list_of(std::move(value), std::move(index)));
+  return make(Node::Item, token.at, list_of(std::move(value), std::move(index)));
 }
 
 Result<ExpressionPtr> ExpressionParser::slice_or_index() {
@@ -335,13 +335,13 @@ Result<ExpressionPtr> ExpressionParser::slice_or_index() {
   tokens_.take();
   if (!ends()) bounds[1] = TRY(expression());
   if (tokens_.skip_operator(":") && !ends()) bounds[2] = TRY(expression());
-  return make(Kind::Slice, at, std::move(bounds));
+  return make(Node::Slice, at, std::move(bounds));
 }
 
 Result<ExpressionPtr> ExpressionParser::call(ExpressionPtr function) {
   const Position at = function->at;
   Arguments given = TRY(arguments());
-  auto node = TRY(make(Kind::Call, at, list_of(std::move(function))));
+  auto node = TRY(make(Node::Call, at, list_of(std::move(function))));
   node->arguments = std::move(given);
   TRY(measure(*node));
   return node;
@@ -396,7 +396,7 @@ Result<ExpressionPtr> ExpressionParser::filters_and_tests(ExpressionPtr value) {
 
 Result<std::string> ExpressionParser::dotted_name() {
   std::string name = TRY(tokens_.expect_any_name());
-  while (tokens_.skip_operator(".")) name += "." + TRY(tokens_.expect_any_name());
+  while (tokens_.skip_operator(".")) name.append(".").append(TRY(tokens_.expect_any_name()));
   return name;
 }
 
@@ -411,7 +411,7 @@ Result<ExpressionPtr> ExpressionParser::filter(ExpressionPtr value) {
   if (tokens_.is_operator("(")) given = TRY(arguments());
   std::vector<ExpressionPtr> children(1);
   children[0] = std::move(value);
-  auto node = TRY(make(Kind::Filter, at, std::move(children)));
+  auto node = TRY(make(Node::Filter, at, std::move(children)));
   node->builtin = builtin;
   node->arguments = std::move(given);
   TRY(measure(*node));
@@ -453,12 +453,12 @@ Result<ExpressionPtr> ExpressionParser::test(ExpressionPtr value) {
       given.positional.push_back(TRY(postfix(std::move(argument))));
     }
   }
-  auto node = TRY(make(Kind::Test, at, list_of(std::move(value))));
+  auto node = TRY(make(Node::Test, at, list_of(std::move(value))));
   node->builtin = builtin;
   node->arguments = std::move(given);
   TRY(measure(*node));
   if (!negated) return node;
-  return make(Kind::Not, at, list_of(std::move(node)));
+  return make(Node::Not, at, list_of(std::move(node)));
 }
 
 Result<Target> ExpressionParser::target(bool with_attribute) {

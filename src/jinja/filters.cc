@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/bytes.h"
 #include "base/in_quotes.h"
 #include "jinja/interpreter.h"
 #include "jinja/strings.h"
@@ -44,26 +45,27 @@ Result<Value> as_string(const Invocation& call) {
   return call.self.is_string() ? call.self : make(call, TRY(text_of(call)));
 }
 
+// The order of parameters is that of transformers, not of Jinja.
 Result<Value> tojson(const Invocation& call) {
+  if (TRY(call.boolean(0, false))) return unsupported("tojson with ensure_ascii");
   JsonStyle style;
-  if (call.has(0) && call[0].is_integral()) {
-    const int64_t indent = call[0].integer();
+  if (call.has(1) && call[1].is_integral()) {
+    const int64_t indent = call[1].integer();
     if (indent > 64) return unsupported("an indent of {}, at most 64", indent);
     style.indent = static_cast<int>(std::max<int64_t>(indent, 0));
     style.item_separator = ",";
-  } else if (call.has(0) && !call[0].is(Kind::None)) {
-    return unsupported("tojson with an indent that is a {}", type_name(call[0]));
+  } else if (call.has(1) && !call[1].is(Kind::None)) {
+    return unsupported("tojson with an indent that is a {}", type_name(call[1]));
   }
-  if (call.has(1) && !call[1].is(Kind::None)) {
-    const Items separators = TRY(call.interpreter.iterate(call[1]));
+  if (call.has(2) && !call[2].is(Kind::None)) {
+    const Items separators = TRY(call.interpreter.iterate(call[2]));
     if (separators.size() != 2 || !separators[0].is_string() || !separators[1].is_string()) {
       return invalid_argument("\"separators\" are two strings");
     }
     style.item_separator = separators[0].string();
     style.key_separator = separators[1].string();
   }
-  style.sort_keys = TRY(call.boolean(2, false));
-  if (TRY(call.boolean(3, false))) return unsupported("tojson with ensure_ascii");
+  style.sort_keys = TRY(call.boolean(3, false));
   std::string text = TRY(to_json(call.self, style));
   TRY(call.interpreter.step(text.size() / 16));
   return make(call, std::move(text));
@@ -118,6 +120,7 @@ Result<Value> indent(const Invocation& call) {
 
 // What Python's int() takes: an integer, or the whole part of a float, with spaces around.
 Result<Value> as_integer(const Invocation& call) {
+  if (call.self.is(Kind::Undefined)) return call.interpreter.attribute(call.self, "");
   const Value otherwise = call.has(0) ? call[0] : Value::of(int64_t{0});
   const int64_t base = TRY(call.integer(1, 10));
   const auto from_float = [&](double value) {
@@ -139,6 +142,7 @@ Result<Value> as_integer(const Invocation& call) {
 }
 
 Result<Value> as_float(const Invocation& call) {
+  if (call.self.is(Kind::Undefined)) return call.interpreter.attribute(call.self, "");
   if (call.self.is_number()) return Value::of(call.self.number());
   if (call.self.is_string()) {
     std::string text(strip_right(strip_left(call.self.string())));
@@ -160,6 +164,17 @@ Result<Value> absolute(const Invocation& call) {
   return Value::of(std::abs(call.self.integer()));
 }
 
+// To a power of ten, halves to the even side.
+int64_t round_integer(int64_t value, int64_t precision) {
+  if (precision >= 0) return value;
+  int64_t unit = 1;
+  for (int64_t i = precision; i < 0; ++i) unit *= 10;
+  const int64_t remainder = value % unit, whole = value - remainder;
+  const int64_t away = remainder < 0 ? -unit : unit, size = std::abs(remainder);
+  const bool up = size * 2 > unit || (size * 2 == unit && whole / unit % 2 != 0);
+  return up && whole <= INT64_MAX - unit && whole >= INT64_MIN + unit ? whole + away : whole;
+}
+
 Result<Value> rounded(const Invocation& call) {
   if (!call.self.is_number()) return invalid_argument("cannot round a {}", type_name(call.self));
   const int64_t precision = TRY(call.integer(0, 0));
@@ -170,7 +185,7 @@ Result<Value> rounded(const Invocation& call) {
   if (method == "ceil") return Value::of(std::ceil(value * scale) / scale);
   if (method == "floor") return Value::of(std::floor(value * scale) / scale);
   if (method != "common") return invalid_argument("the method {} of rounding", in_quotes(method));
-  if (call.self.is_integral() && precision >= 0) return Value::of(value);
+  if (call.self.is_integral()) return Value::of(round_integer(call.self.integer(), precision));
   if (precision <= 0) return Value::of(std::nearbyint(value * scale) / scale);
   // By decimal digits, as Python does: 2.675 is less than it looks.
   const std::string text = fmt::format("{:.{}f}", value, precision);
@@ -205,7 +220,7 @@ constexpr std::array kFilters = {
     Builtin{"capitalize", "", changed<capitalize>},
     Builtin{"string", "", as_string},
     Builtin{"safe", "", as_string},  // nothing is escaped here
-    Builtin{"tojson", "indent=,separators=,sort_keys=,ensure_ascii=", tojson},
+    Builtin{"tojson", "ensure_ascii=,indent=,separators=,sort_keys=", tojson},
     Builtin{"default", "default_value=,boolean=", otherwise},
     Builtin{"d", "default_value=,boolean=", otherwise},
     Builtin{"replace", "old,new,count=", replaced},

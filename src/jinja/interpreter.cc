@@ -9,12 +9,12 @@ namespace diptych::jinja {
 
 namespace {
 
-constexpr int kMaxDepth = 900;  // nested blocks, expressions and macro calls together
+constexpr int kMaxDepth = 500;  // nested blocks, expressions and macro calls together
 
 // The result, its error placed at `at` unless a place further inside is known already.
 template <class T>
 Result<T> placed(Position at, Result<T> result) {
-  if (result || !result.error().context.empty()) return result;
+  if (result || result.error().context.find("line ") != std::string::npos) return result;
   return within(to_string(at), std::move(result));
 }
 

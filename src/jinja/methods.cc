@@ -3,6 +3,7 @@
 #include <array>
 #include <span>
 
+#include "base/bytes.h"
 #include "base/in_quotes.h"
 #include "jinja/interpreter.h"
 #include "jinja/strings.h"
@@ -336,8 +337,8 @@ constexpr std::array kLoopAttributes = {
     Builtin{
         "length", "",
         [](const Invocation& c) -> Result<Value> { return integer(c.self.loop().items->size()); }},
-    Builtin{"depth", "", [](const Invocation& c) -> Result<Value> { return integer(1); }},
-    Builtin{"depth0", "", [](const Invocation& c) -> Result<Value> { return integer(0); }},
+    Builtin{"depth", "", [](const Invocation&) -> Result<Value> { return integer(1); }},
+    Builtin{"depth0", "", [](const Invocation&) -> Result<Value> { return integer(0); }},
     Builtin{"previtem", "", neighbour<false>},
     Builtin{"nextitem", "", neighbour<true>},
     Builtin{"cycle", "*", cycle},

@@ -10,7 +10,7 @@ namespace diptych::jinja {
 namespace {
 
 constexpr int kMaxNesting = 60;  // statements within statements
-using Kind = Statement::Kind;
+using Node = Statement::Kind;
 
 class Parser {
  public:
@@ -28,10 +28,10 @@ class Parser {
     while (!tokens_.is(TokenKind::End)) {
       const Token& token = tokens_.take();
       if (token.kind == TokenKind::Text) {
-        statements.push_back(make(Kind::Text, token.at));
+        statements.push_back(make(Node::Text, token.at));
         statements.back().text = token.text;
       } else if (token.kind == TokenKind::VariableBegin) {
-        Statement output = make(Kind::Output, token.at);
+        Statement output = make(Node::Output, token.at);
         output.expressions.push_back(TRY(expressions_.tuple()));
         TRY(tokens_.expect(TokenKind::VariableEnd, "\"}}\""));
         statements.push_back(std::move(output));
@@ -69,7 +69,7 @@ class Parser {
 
   Status end_tag() { return tokens_.expect(TokenKind::BlockEnd, "\"%}\""); }
 
-  static Statement make(Kind kind, Position at) {
+  static Statement make(Node kind, Position at) {
     Statement statement;
     statement.kind = kind;
     statement.at = at;
@@ -87,14 +87,14 @@ class Parser {
     if (name == "filter") return filter_statement(at);
     if (name == "with") return with_statement(at);
     if (name == "generation") {  // marks what the assistant said; the text is the same
-      Statement scope = make(Kind::Scope, at);
+      Statement scope = make(Node::Scope, at);
       scope.bodies.push_back(TRY(only_body("endgeneration")));
       return scope;
     }
     if (name == "break" || name == "continue") {
       if (loops_ == 0) return invalid_data("{}: \"{}\" outside of a loop", to_string(at), name);
       TRY(end_tag());
-      return make(name == "break" ? Kind::Break : Kind::Continue, at);
+      return make(name == "break" ? Node::Break : Node::Continue, at);
     }
     constexpr std::array<std::string_view, 8> kClosing = {
         "else", "elif", "endif", "endfor", "endmacro", "endfilter", "endset", "endwith"};
@@ -105,7 +105,7 @@ class Parser {
   }
 
   Result<Statement> if_statement(Position at) {
-    Statement result = make(Kind::If, at);
+    Statement result = make(Node::If, at);
     while (true) {
       result.expressions.push_back(TRY(expressions_.tuple(false)));
       result.bodies.push_back(TRY(body({"elif", "else", "endif"})));
@@ -121,7 +121,7 @@ class Parser {
   }
 
   Result<Statement> for_statement(Position at) {
-    Statement result = make(Kind::For, at);
+    Statement result = make(Node::For, at);
     result.targets.push_back(TRY(expressions_.target(false)));
     TRY(tokens_.expect_name("in"));
     result.expressions.push_back(TRY(expressions_.tuple(false)));
@@ -143,14 +143,14 @@ class Parser {
   }
 
   Result<Statement> set_statement(Position at) {
-    Statement result = make(Kind::Set, at);
+    Statement result = make(Node::Set, at);
     result.targets.push_back(TRY(expressions_.target(true)));
     if (tokens_.skip_operator("=")) {
       result.expressions.push_back(TRY(expressions_.tuple()));
       TRY(end_tag());
       return result;
     }
-    result.kind = Kind::SetBlock;
+    result.kind = Node::SetBlock;
     result.expressions.emplace_back();
     if (tokens_.skip_operator("|")) result.expressions[0] = TRY(expressions_.filter_chain());
     result.bodies.push_back(TRY(only_body("endset")));
@@ -172,7 +172,7 @@ class Parser {
   }
 
   Result<Statement> macro_statement(Position at) {
-    Statement result = make(Kind::Macro, at);
+    Statement result = make(Node::Macro, at);
     result.macro = std::make_unique<Macro>();
     result.macro->name = TRY(tokens_.expect_any_name());
     result.macro->parameters = TRY(expressions_.parameters());
@@ -181,7 +181,7 @@ class Parser {
   }
 
   Result<Statement> call_statement(Position at) {
-    Statement result = make(Kind::CallBlock, at);
+    Statement result = make(Node::CallBlock, at);
     result.macro = std::make_unique<Macro>();
     result.macro->name = "caller";
     if (tokens_.is_operator("(")) result.macro->parameters = TRY(expressions_.parameters());
@@ -194,14 +194,14 @@ class Parser {
   }
 
   Result<Statement> filter_statement(Position at) {
-    Statement result = make(Kind::Filter, at);
+    Statement result = make(Node::Filter, at);
     result.expressions.push_back(TRY(expressions_.filter_chain()));
     result.bodies.push_back(TRY(only_body("endfilter")));
     return result;
   }
 
   Result<Statement> with_statement(Position at) {
-    Statement result = make(Kind::With, at);
+    Statement result = make(Node::With, at);
     while (!tokens_.is(TokenKind::BlockEnd)) {
       if (!result.targets.empty()) TRY(tokens_.expect_operator(","));
       Target target;

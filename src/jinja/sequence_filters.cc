@@ -13,20 +13,29 @@ namespace diptych::jinja {
 
 namespace {
 
-// "author.name" or "0.name" of a value; an integer is an index.
-Result<Value> look_up(const Invocation& call, Value value, const Value& path) {
-  if (path.is_integral()) return call.interpreter.item(value, path);
-  if (!path.is_string())
+// "author.name" or "0.name" of a value; an integer is an index. `otherwise`, where given, takes the
+// place of every part that is not there.
+Result<Value> look_up(const Invocation& call, Value value, const Value& path,
+                      const std::optional<Value>& otherwise = std::nullopt) {
+  const auto part = [&](const Value& key) -> Status {
+    value = TRY(call.interpreter.item(value, key));
+    if (value.is(Kind::Undefined) && otherwise) value = *otherwise;
+    return {};
+  };
+  if (path.is_integral()) {
+    TRY(part(path));
+    return value;
+  }
+  if (!path.is_string()) {
     return invalid_argument("an attribute is a string, found a {}", type_name(path));
+  }
   std::string_view rest = path.string();
   while (true) {
     const std::string_view name = rest.substr(0, rest.find('.'));
     int64_t index = 0;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), index);
     const bool is_index = !name.empty() && parsed.ptr == name.data() + name.size();
-    const Value key =
-        is_index ? Value::of(index) : call.interpreter.heap().string(std::string(name));
-    value = TRY(call.interpreter.item(value, key));
+    TRY(part(is_index ? Value::of(index) : call.interpreter.heap().string(std::string(name))));
     if (name.size() == rest.size()) return value;
     rest.remove_prefix(name.size() + 1);
   }
@@ -134,9 +143,7 @@ Result<Value> map(const Invocation& call) {
     }
   } else if (attribute) {
     for (const Value& item : TRY(call.interpreter.iterate(call.self))) {
-      Value value = TRY(look_up(call, item, *attribute));
-      if (value.is(Kind::Undefined) && otherwise) value = *otherwise;
-      results.push_back(value);
+      results.push_back(TRY(look_up(call, item, *attribute, otherwise)));
     }
   } else {
     return invalid_argument("map needs the name of a filter or an attribute");
