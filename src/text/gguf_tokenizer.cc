@@ -83,7 +83,7 @@ Result<std::string> sentencepiece_model(const GgufTokenizer& gguf) {
   const auto bos = TRY(token_at(gguf, "bos_token_id", gguf.bos));
   const auto eos = TRY(token_at(gguf, "eos_token_id", gguf.eos));
   const auto unknown = TRY(token_at(gguf, "unknown_token_id", gguf.unknown));
-  std::string file;
+  std::string file;  // complete when the inner writers are gone
   protozero::pbf_writer model(file);
   bool byte_fallback = false;
   for (size_t id = 0; id < gguf.tokens.size(); ++id) {
@@ -108,11 +108,13 @@ Result<std::string> sentencepiece_model(const GgufTokenizer& gguf) {
     if (bos) trainer.add_string(46, *bos);
     if (eos) trainer.add_string(47, *eos);
   }
-  protozero::pbf_writer normalizer(model, 3);
-  normalizer.add_string(1, "identity");
-  normalizer.add_bool(3, gguf.add_space_prefix.value_or(true));
-  normalizer.add_bool(4, false);  // every space counts
-  normalizer.add_bool(5, true);   // spaces are U+2581
+  {
+    protozero::pbf_writer normalizer(model, 3);
+    normalizer.add_string(1, "identity");
+    normalizer.add_bool(3, gguf.add_space_prefix.value_or(true));
+    normalizer.add_bool(4, false);  // every space counts
+    normalizer.add_bool(5, true);   // spaces are U+2581
+  }
   return file;
 }
 

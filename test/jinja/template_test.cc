@@ -89,7 +89,7 @@ TEST(Template, RefusesByNameLineAndColumn) {
 }
 
 TEST(Template, StopsWhatRunsForEver) {
-  const Limits limits{.steps = 100'000, .output_bytes = 10'000, .memory_bytes = 1 << 20};
+  const Limits limits{.steps = 100'000, .output_bytes = 10'000, .memory_bytes = 64 << 20};
   const auto run = [&](std::string_view source) { return render(source, Json::object(), limits); };
   EXPECT_THAT(run("{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}"),
               HasSubstr("100000 steps"));
