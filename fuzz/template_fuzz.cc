@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "jinja/chat_template.h"
 #include "seeds.h"
 
