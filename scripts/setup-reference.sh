@@ -2,19 +2,21 @@
 # scripts/setup-reference.sh DIR
 #
 # Makes a Python virtual environment in DIR with stock ExecuTorch, coremltools and what upstream's
-# exporter needs: the versions that the conformance suite was written against. Does nothing when DIR
-# holds them already. PYTHON chooses the Python, 3.10 to 3.12.
+# exporter needs: the versions that the conformance suite was written against, and what its part
+# "families" compares with. Does nothing when DIR holds them already. PYTHON chooses the Python, 3.10
+# to 3.12.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 directory=$1
 packages="torch==2.13.0 executorch==1.5.0 torchao==0.18.0 coremltools==9.0 numpy==2.4.6
   networkx==3.6.1 jinja2==3.1.6 sentencepiece==0.2.3 tiktoken==0.14.0
   tokenizers==0.23.3"
+# Added to an environment that has the above; they fit together.
+families="transformers==5.24.0 safetensors==0.8.0 gguf==0.19.0"
 
 complete() {
   [ -x "$directory/bin/python" ] || return 1
-  # shellcheck disable=SC2086  # a list of words
-  "$directory/bin/python" - $packages <<'P'
+  "$directory/bin/python" - "$@" <<'P'
 import importlib.metadata as metadata, sys
 for wanted in sys.argv[1:]:
     name, version = wanted.split("==")
@@ -27,7 +29,21 @@ for wanted in sys.argv[1:]:
 P
 }
 
-if complete; then exit 0; fi
+install() {
+  "$directory/bin/python" -m pip --disable-pip-version-check install --quiet "$@"
+}
+
+# shellcheck disable=SC2086  # lists of words, here and below
+add_families() {
+  complete $families 2>/dev/null || install $families
+  complete $packages $families
+}
+
+# shellcheck disable=SC2086
+if complete $packages; then
+  add_families
+  exit 0
+fi
 if [ -e "$directory/bin/python" ]; then
   echo "setup-reference: $directory is another environment; remove it or name another place" >&2
   exit 1
@@ -54,7 +70,7 @@ P
 echo "installing stock ExecuTorch and coremltools into $directory" >&2
 "$python" -m venv "$directory"
 # torch first: the others take the build that is there.
-"$directory/bin/python" -m pip --disable-pip-version-check install --quiet torch==2.13.0
-# shellcheck disable=SC2086  # a list of words
-"$directory/bin/python" -m pip --disable-pip-version-check install --quiet $packages
-complete
+install torch==2.13.0
+# shellcheck disable=SC2086
+install $packages
+add_families

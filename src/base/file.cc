@@ -75,13 +75,12 @@ MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
-void MappedFile::release(Bytes range) const {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(range.data()), end = begin + range.size();
-  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
-  if (first >= last) return;
+void MappedFile::note_read(uint64_t size) const {
+  constexpr uint64_t kMostResident = 64 << 20;
+  if (read_.fetch_add(size) + size < kMostResident) return;
+  read_ = 0;
   // Safe for a private read-only mapping of a file: the pages are clean.
-  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {

@@ -1,6 +1,7 @@
 // The only place where files are opened: a read-only map for input, an atomic writer for output.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -19,15 +20,17 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   Bytes bytes() const { return bytes_; }
-  // Takes whole pages inside `range`, a part of bytes(), out of this process's resident memory;
-  // they stay in the page cache and come back when touched. For streaming through large files.
-  void release(Bytes range) const;
+  // Tells that `size` bytes have been read, for streaming through large files: after every 64 MiB
+  // the file's pages are taken out of this process's resident memory. They stay in the page cache
+  // and come back when touched, also while other threads read.
+  void note_read(uint64_t size) const;
   const std::string& path() const { return path_; }
 
  private:
   MappedFile(std::string path, Bytes bytes) : path_(std::move(path)), bytes_(bytes) {}
   std::string path_;
   Bytes bytes_;
+  mutable std::atomic<uint64_t> read_ = 0;  // since the last release
 };
 
 // The whole of a small text file; larger than `limit` bytes is an error.

@@ -8,16 +8,19 @@
 
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "exporter/forecast.h"
 
 namespace diptych::cli {
 
 namespace {
 
 struct ExportArguments {
-  std::string checkpoint, params, output = "model.pte";
+  std::string model, checkpoint, params, output = "model.pte";
   std::string dtype = "fp16", embedding = "8,0", linear = "c4w", sharing = "positional";
   exporter::Options options;
-  bool no_graph_breaks = false;
+  bool no_graph_breaks = false, dry_run = false;
+
+  const std::string& source() const { return model.empty() ? checkpoint : model; }
 };
 
 Result<exporter::Options> options_from(const ExportArguments& arguments) {
@@ -25,6 +28,12 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
   options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
   options.embedding = TRY(as_usage(exporter::embedding_from_text(arguments.embedding)));
   options.linear = TRY(as_usage(exporter::linear_from_text(arguments.linear)));
+  if (arguments.source().empty()) {
+    return usage_error("name the model to export: a directory, a GGUF or a .pth file");
+  }
+  if (!arguments.model.empty() && !arguments.checkpoint.empty()) {
+    return usage_error("the model is named twice, as MODEL and with --checkpoint");
+  }
   options.graph_breaks = !arguments.no_graph_breaks;
   options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
                                                     : passes::WeightSharing::Positional;
@@ -32,7 +41,7 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
   return options;
 }
 
-void print_report(const exporter::Report& report, double seconds) {
+void print_partitions(const exporter::Report& report) {
   Table partitions({"method", "partition", "inputs", "outputs", "operations"});
   std::string method;
   int index = 0;
@@ -43,6 +52,10 @@ void print_report(const exporter::Report& report, double seconds) {
                     std::to_string(partition.outputs), std::to_string(partition.operations)});
   }
   fmt::print(stderr, "{}\n", partitions.text());
+}
+
+// The rows that an export and its forecast have in common.
+Table totals_of(const exporter::Report& report) {
   Table totals({"quantity", "value"});
   totals.add(
       {"parameters", fmt::format("{:.1f} M in {} tensors",
@@ -51,17 +64,39 @@ void print_report(const exporter::Report& report, double seconds) {
   totals.add({"  shared between functions", human_bytes(report.shared_bytes())});
   totals.add({"  unique, stored once", human_bytes(report.unique_bytes)});
   totals.add({"file", human_bytes(report.file_bytes)});
+  totals.add({"KV caches while running", human_bytes(report.cache_bytes)});
+  return totals;
+}
+
+void print_report(const exporter::Report& report, double seconds) {
+  print_partitions(report);
+  Table totals = totals_of(report);
   totals.add({"time", human_seconds(seconds)});
   totals.add({"peak memory", human_bytes(peak_memory_bytes())});
   fmt::print(stderr, "{}", totals.text());
 }
 
+Status run_dry(const ExportArguments& arguments, const exporter::Options& options) {
+  exporter::Model model = TRY(exporter::open_model(arguments.source(), arguments.params));
+  const exporter::Forecast forecast = TRY(exporter::forecast(std::move(model), options));
+  print_partitions(forecast.report);
+  Table totals = totals_of(forecast.report);
+  totals.add({"peak memory, about", human_bytes(forecast.peak_memory_bytes)});
+  fmt::print(stderr, "{}\nNeural Engine, by rules of thumb:\n", totals.text());
+  if (forecast.neural_engine_warnings.empty()) fmt::print(stderr, "  nothing known against it\n");
+  for (const std::string& warning : forecast.neural_engine_warnings) {
+    fmt::print(stderr, "  {}\n", warning);
+  }
+  return write_results(fmt::format("{}\n", forecast.report.file_bytes));
+}
+
 Status run_export(const ExportArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   const exporter::Options options = TRY(options_from(arguments));
+  if (arguments.dry_run) return run_dry(arguments, options);
   stop_on_interrupt();
   ProgressBar progress;
-  const exporter::Report report = TRY(exporter::export_files(arguments.checkpoint, arguments.params,
+  const exporter::Report report = TRY(exporter::export_files(arguments.source(), arguments.params,
                                                              arguments.output, options, progress));
   progress.finish();
   print_report(report,
@@ -74,8 +109,11 @@ Status run_export(const ExportArguments& arguments) {
 Action setup_export(CLI::App& parser) {
   auto arguments = std::make_shared<ExportArguments>();
   ExportArguments& a = *arguments;
-  parser.add_option("-c,--checkpoint", a.checkpoint, "Model checkpoint (Meta .pth)")->required();
-  parser.add_option("-p,--params", a.params, "The checkpoint's params.json")->required();
+  parser.add_option("MODEL", a.model,
+                    "A Hugging Face directory, a GGUF file, or a Meta directory or .pth file");
+  parser.add_option("-c,--checkpoint", a.checkpoint, "The same, as upstream's exporter names it");
+  parser.add_option("-p,--params", a.params,
+                    "Meta's params.json (default: the one beside the checkpoint)");
   parser.add_option("-o,--output", a.output, "The .pte to write")->capture_default_str();
   parser
       .add_option("--max_context_len", a.options.max_context_len,
@@ -111,6 +149,11 @@ Action setup_export(CLI::App& parser) {
                   "with logits of the last token; else one method with all logits, for lookahead");
   parser.add_option("--weight_sharing", a.sharing, "How methods share weights")
       ->check(CLI::IsMember({"positional", "disabled"}))
+      ->capture_default_str();
+  parser.add_flag("--dry_run", a.dry_run,
+                  "Say what the export would give, from headers alone, and print the file's size");
+  parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")
+      ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   return [arguments] { return run_export(*arguments); };
 }

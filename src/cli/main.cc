@@ -21,7 +21,9 @@ namespace diptych::cli {
 namespace {
 
 constexpr std::array kCommands = {
-    Command{"export", "Export a Llama checkpoint to a Core ML .pte",
+    Command{"export", "Export a model to a Core ML .pte",
+            "  diptych export ./Llama-3.2-1B-Instruct -o llama.pte --multifunction\n"
+            "  diptych export model.gguf --dry-run\n"
             "  diptych export -c model.pth -p params.json -o model.pte --multifunction\n"
             "  diptych export -c model.pth -p params.json -o model.pte --max_context_len 512 \\\n"
             "      --input_len 32 -E 4,32 --linear_quantize b4w\n",
@@ -55,10 +57,12 @@ constexpr std::array kCommands = {
             setup_inspect},
     Command{"extract", "Write each partition's .mlpackage",
             "  diptych extract model.pte -o packages/\n", setup_extract},
-    Command{"synth", "Write a random checkpoint of a known shape",
-            "  diptych synth --shape 110m -o synth-110m\n"
-            "  diptych synth --shape dim=256,layers=4,heads=8,kv_heads=2,vocab=1000 -o small\n",
-            setup_synth},
+    Command{
+        "synth", "Write a random checkpoint of a known shape",
+        "  diptych synth --shape 110m -o synth-110m\n"
+        "  diptych synth --shape dim=256,layers=4,heads=8,kv_heads=2,vocab=1000 -o small\n"
+        "  diptych synth --shape dim=256,layers=4,heads=8 --family qwen3 --format gguf -o qwen\n",
+        setup_synth},
     Command{"tokenize", "Turn text into token ids, or ids into text",
             "  diptych tokenize -t tokenizer.model \"Once upon a time\"\n"
             "  diptych tokenize -t model_directory --stdin --no-bos --json <prompt.txt\n"

@@ -6,13 +6,24 @@
 
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "llama/families.h"
 
 namespace diptych::cli {
+
+namespace {
+
+std::vector<std::string> family_names() {
+  std::vector<std::string> names;
+  for (const llama::Family& family : llama::families()) names.emplace_back(family.name);
+  return names;
+}
+
+}  // namespace
 
 Action setup_synth(CLI::App& parser) {
   struct Arguments {
     tools::SynthOptions options;
-    std::string dtype = "bf16";
+    std::string dtype = "bf16", format = "meta";
     int threads = 0;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -23,8 +34,21 @@ Action setup_synth(CLI::App& parser) {
           "260k, 110m, 1b, 3b, 8b, or dim=…,layers=…,heads=…[,kv_heads=…,hidden=…,vocab=…,\n"
           "head_dim=…,qk_norm=…,qkv_bias=…,tied=…]")
       ->required();
-  parser.add_option("-o,--output", a.options.directory, "Directory for model.pth and params.json")
+  parser.add_option("-o,--output", a.options.directory, "Directory for the model's files")
       ->required();
+  parser
+      .add_option("--format", a.format,
+                  "meta: model.pth, params.json (which cannot say Mistral's window);\n"
+                  "hf: model.safetensors, config.json; gguf: model.gguf")
+      ->check(CLI::IsMember({"meta", "hf", "gguf"}))
+      ->capture_default_str();
+  parser
+      .add_option("--family", a.options.family,
+                  "What the model has beyond a Llama's (docs/formats/families.md)")
+      ->check(CLI::IsMember(family_names()))
+      ->capture_default_str();
+  parser.add_option("--shards", a.options.shards, "Files to spread hf's tensors over")
+      ->capture_default_str();
   parser.add_option("--dtype", a.dtype, "Element type")
       ->check(CLI::IsMember({"bf16", "fp16", "fp32"}))
       ->capture_default_str();
@@ -34,6 +58,9 @@ Action setup_synth(CLI::App& parser) {
       ->capture_default_str();
   return [arguments]() -> Status {
     arguments->options.dtype = TRY(dtype_from_name(arguments->dtype));
+    arguments->options.form = arguments->format == "meta" ? tools::SynthForm::Meta
+                              : arguments->format == "hf" ? tools::SynthForm::HuggingFace
+                                                          : tools::SynthForm::Gguf;
     ThreadPool pool(arguments->threads);
     stop_on_interrupt();
     ProgressBar progress;
@@ -41,7 +68,9 @@ Action setup_synth(CLI::App& parser) {
     progress.finish();
     fmt::print(stderr, "{:.1f} M parameters, {}\n", static_cast<double>(report.parameters) / 1e6,
                human_bytes(report.bytes));
-    return write_results(fmt::format("{}\n{}\n", report.checkpoint, report.params));
+    std::string files = report.checkpoint + "\n";
+    if (!report.params.empty()) files += report.params + "\n";
+    return write_results(files);
   };
 }
 

@@ -95,8 +95,8 @@ struct DelegateBlob {
 // Packs a partition: one function, or the functions of several methods, named after them. In the
 // blob the weight file comes first, so that weights lie at multiples of 64 when the blob does.
 // `cache` remembers digests across partitions, by address: it must not outlive the weights it has
-// seen.
+// seen. The blob's weights are produced on `pool`, if one is given.
 Result<DelegateBlob> write_delegate(const mil::Program& program, std::string_view root_name,
-                                    DigestCache& cache);
+                                    DigestCache& cache, std::shared_ptr<ThreadPool> pool = nullptr);
 
 }  // namespace diptych::coreml

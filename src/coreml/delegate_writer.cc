@@ -16,7 +16,7 @@ ArgumentNames names_of(const mil::Function& function) {
 }  // namespace
 
 Result<DelegateBlob> write_delegate(const mil::Program& program, std::string_view root_name,
-                                    DigestCache& cache) {
+                                    DigestCache& cache, std::shared_ptr<ThreadPool> pool) {
   const SerializedModel model = TRY(write_model(program));
   const Digest digest = model.digest(cache);
   const bool multifunction = program.functions.size() > 1;
@@ -31,7 +31,7 @@ Result<DelegateBlob> write_delegate(const mil::Program& program, std::string_vie
     metadata.names = names_of(*program.functions.front());
   }
 
-  std::vector<FileEntry> files = package_files(model, digest);
+  std::vector<FileEntry> files = package_files(model, digest, std::move(pool));
   for (FileEntry& file : files) file.path = "model.mlpackage/" + file.path;
   files.push_back({"metadata.json", memory_source(format_metadata(metadata))});
 

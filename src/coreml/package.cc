@@ -64,9 +64,10 @@ Result<const FileView*> find_file(const FileMap& files, const std::string& path)
 
 }  // namespace
 
-std::vector<FileEntry> package_files(const SerializedModel& model, const Digest& identity) {
+std::vector<FileEntry> package_files(const SerializedModel& model, const Digest& identity,
+                                     std::shared_ptr<ThreadPool> pool) {
   const std::string data(kData);
-  return {{data + std::string(kWeightsPath) + "/weight.bin", model.weights.source()},
+  return {{data + std::string(kWeightsPath) + "/weight.bin", model.weights.source(std::move(pool))},
           {data + std::string(kModelPath), memory_source(model.mlmodel)},
           {std::string(kManifest), memory_source(manifest_text(identity))}};
 }

@@ -18,7 +18,9 @@ namespace diptych::coreml {
 // The files of a package whose model is `model`. The weight file comes first, for its alignment
 // (see write_memory_fs), and is there even when the model has no weights. `identity` determines the
 // manifest's item ids; use the model's digest.
-std::vector<FileEntry> package_files(const SerializedModel& model, const Digest& identity);
+// The weight file is produced on `pool`, if one is given.
+std::vector<FileEntry> package_files(const SerializedModel& model, const Digest& identity,
+                                     std::shared_ptr<ThreadPool> pool = nullptr);
 
 // Reads the package among `files` whose paths start with `prefix` ("" or "model.mlpackage/"). The
 // model is found through the manifest, the weight file beside it.

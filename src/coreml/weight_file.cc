@@ -39,8 +39,12 @@ uint64_t padding_bits(const TensorType& type, uint64_t elements, uint64_t bytes)
 
 class WeightFileSource : public Source {
  public:
-  WeightFileSource(std::vector<WeightRef> weights, std::vector<WeightRecord> records, uint64_t size)
-      : weights_(std::move(weights)), records_(std::move(records)), size_(size) {}
+  WeightFileSource(std::vector<WeightRef> weights, std::vector<WeightRecord> records, uint64_t size,
+                   std::shared_ptr<ThreadPool> pool)
+      : weights_(std::move(weights)),
+        records_(std::move(records)),
+        size_(size),
+        pool_(std::move(pool)) {}
 
   uint64_t size() const override { return size_; }
 
@@ -53,7 +57,7 @@ class WeightFileSource : public Source {
       const WeightRecord& record = records_[i];
       TRY(sink.write_zeros(align_up(position, kAlignment) - position));
       TRY(sink.write(std::as_bytes(std::span(&record, 1))));
-      TRY(packed_source(weights_[i])->write_to(sink));
+      TRY(packed_source(weights_[i], pool_)->write_to(sink));
       position = record.data_offset + record.size;
     }
     return {};
@@ -63,6 +67,7 @@ class WeightFileSource : public Source {
   std::vector<WeightRef> weights_;
   std::vector<WeightRecord> records_;
   uint64_t size_;
+  std::shared_ptr<ThreadPool> pool_;
 };
 
 }  // namespace
@@ -173,8 +178,8 @@ Result<uint64_t> WeightFileBuilder::add(const WeightRef& weight) {
   return offset;
 }
 
-SourceRef WeightFileBuilder::source() const {
-  return std::make_shared<WeightFileSource>(weights_, records_, size_);
+SourceRef WeightFileBuilder::source(std::shared_ptr<ThreadPool> pool) const {
+  return std::make_shared<WeightFileSource>(weights_, records_, size_, std::move(pool));
 }
 
 }  // namespace diptych::coreml

@@ -78,8 +78,8 @@ class WeightFileBuilder {
   Result<uint64_t> add(const WeightRef& weight);
 
   const std::vector<WeightRef>& weights() const { return weights_; }  // in file order
-  // The file as laid out so far.
-  SourceRef source() const;
+  // The file as laid out so far, produced on `pool`, if one is given.
+  SourceRef source(std::shared_ptr<ThreadPool> pool = nullptr) const;
 
  private:
   std::vector<WeightRef> weights_;

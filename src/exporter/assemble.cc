@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/thread_pool.h"
 #include "coreml/delegate.h"
 #include "pte/constant_method.h"
 #include "pte/tree_spec.h"
@@ -18,9 +19,9 @@ using Payloads = std::map<std::pair<size_t, size_t>, pte::Blob>;
 
 Result<Payloads> pack(const std::vector<AssembledMethod>& methods,
                       const std::vector<passes::CutMethod>& cuts,
-                      std::vector<passes::Package> packages, pte::Program& program) {
+                      std::vector<passes::Package> packages, pte::Program& program,
+                      DigestCache& digests, const std::shared_ptr<ThreadPool>& pool) {
   Payloads payloads;
-  DigestCache digests;
   for (const passes::Package& package : packages) {
     const auto [method, partition] = package.members.front();
     const std::string root = cuts[method].partitions.size() == 1
@@ -28,7 +29,7 @@ Result<Payloads> pack(const std::vector<AssembledMethod>& methods,
                                  : fmt::format("lowered_module_partition_{}", partition);
     const coreml::DelegateBlob blob =
         TRY(within(fmt::format("partition {}", partition),
-                   coreml::write_delegate(package.program, root, digests)));
+                   coreml::write_delegate(package.program, root, digests, pool)));
     if (blob.key.empty()) {
       payloads[{method, partition}] = pte::Blob::produced(blob.blob);
       continue;
@@ -135,9 +136,10 @@ Result<pte::Program> assemble(const std::vector<AssembledMethod>& methods,
                               const std::vector<passes::CutMethod>& cuts,
                               std::vector<passes::Package> packages,
                               const std::vector<llama::ConstantMethod>& metadata,
-                              const Options& options) {
+                              const Options& options, DigestCache& digests) {
   pte::Program program;
-  Payloads payloads = TRY(pack(methods, cuts, std::move(packages), program));
+  const auto pool = std::make_shared<ThreadPool>(options.threads);
+  Payloads payloads = TRY(pack(methods, cuts, std::move(packages), program, digests, pool));
   for (size_t m = 0; m < methods.size(); ++m) {
     pte::Method method = TRY(assemble_method(methods[m], cuts[m], options));
     for (size_t p = 0; p < method.delegates.size(); ++p) {

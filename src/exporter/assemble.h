@@ -19,11 +19,12 @@ struct AssembledMethod {
 };
 
 // The program: each method with a delegate call per partition, whose values are numbered as in
-// CutMethod, then the constant methods. `packages` are consumed.
+// CutMethod, then the constant methods. `packages` are consumed; `digests` remembers what their ids
+// follow from. Weights are produced on options.threads threads when the program is written.
 Result<pte::Program> assemble(const std::vector<AssembledMethod>& methods,
                               const std::vector<passes::CutMethod>& cuts,
                               std::vector<passes::Package> packages,
                               const std::vector<llama::ConstantMethod>& metadata,
-                              const Options& options);
+                              const Options& options, DigestCache& digests);
 
 }  // namespace diptych::exporter

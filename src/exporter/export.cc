@@ -3,9 +3,8 @@
 #include <map>
 
 #include "base/file.h"
-#include "base/json.h"
-#include "checkpoint/checkpoint.h"
 #include "exporter/assemble.h"
+#include "exporter/source.h"
 #include "llama/graph.h"
 #include "llama/metadata.h"
 #include "llama/rope.h"
@@ -57,6 +56,23 @@ class ProgressSink : public Sink {
   Progress& progress_;
 };
 
+Status check_window(const llama::Params& params, const Options& options) {
+  if (!params.attention_window || options.max_context_len <= *params.attention_window) return {};
+  return unsupported(
+      "--max_context_len {}: the model's attention is a sliding window of {} positions, and only "
+      "full attention is implemented, which is the same up to there; use at most {}",
+      options.max_context_len, *params.attention_window, *params.attention_window);
+}
+
+// Keys and values of all layers, for one method: methods share the caches.
+uint64_t cache_bytes(const llama::MethodInterface& method, size_t layers) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < 2 * layers; ++i) {
+    bytes += packed_size(method.inputs[llama::kFirstCacheIndex + i].type).value_or(0);
+  }
+  return bytes;
+}
+
 uint64_t parameter_count(const llama::Params& params) {
   uint64_t count = 0;
   for (const llama::ExpectedTensor& tensor : llama::expected_tensors(params)) {
@@ -68,8 +84,9 @@ uint64_t parameter_count(const llama::Params& params) {
 }  // namespace
 
 Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
-                    const Options& options, Progress& progress) {
+                    const Options& options, Progress& progress, Reading reading) {
   TRY(check(options));
+  TRY(check_window(params, options));
   const llama::PreparedWeights prepared =
       TRY(llama::prepare(params, std::move(weights), options.dtype));
   const std::vector<llama::MethodSpec> specs = method_specs(options);
@@ -100,14 +117,19 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
     const passes::ConstantBytes bytes = passes::count_constant_bytes(package.program);
     report.constant_bytes += bytes.total;
     report.unique_bytes += bytes.unique;
+    report.package_bytes.push_back(bytes.unique);
   }
   report.parameters = parameter_count(params);
+  report.cache_bytes = cache_bytes(methods.front().interface, static_cast<size_t>(params.n_layers));
 
   const llama::RopeTables tables =
       TRY(llama::rope_tables(params, options.max_context_len, options.dtype));
   progress.begin("reading weights", 0);
-  pte::Program container = TRY(assemble(methods, cuts, std::move(packages),
-                                        llama::constant_methods(params, tables, specs), options));
+  DigestCache digests;
+  digests.made_up = reading == Reading::HeadersOnly;
+  pte::Program container =
+      TRY(assemble(methods, cuts, std::move(packages),
+                   llama::constant_methods(params, tables, specs), options, digests));
   result.file = TRY(pte::write(std::move(container)));
   report.file_bytes = result.file->size();
   return result;
@@ -116,16 +138,12 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
 Result<Report> export_files(const std::string& checkpoint_path, const std::string& params_path,
                             const std::string& output, const Options& options, Progress& progress) {
   TRY(check(options));
-  const Json json = TRY(within(params_path, parse_json(TRY(read_text_file(params_path)))));
-  const llama::Params params = TRY(within(params_path, llama::params_from_meta(json)));
-  const checkpoint::Checkpoint checkpoint = TRY(checkpoint::open(checkpoint_path));
-  llama::LlamaWeights weights =
-      TRY(within(checkpoint_path, llama::collect(params, checkpoint.tensors)));
+  Model model = TRY(open_model(checkpoint_path, params_path));
 
   // Created first, so that an impossible path is refused before the work.
   auto file = TRY(AtomicFile::create(output));
-  Export planned = TRY(plan(params, std::move(weights), options, progress));
-  planned.report.tensors = checkpoint.tensors.size();
+  Export planned = TRY(plan(model.params, std::move(model.weights), options, progress));
+  planned.report.tensors = model.tensors;
   progress.begin("writing", planned.file->size());
   ProgressSink sink(*file, progress);
   TRY(planned.file->write_to(sink));

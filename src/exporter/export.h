@@ -27,6 +27,8 @@ struct Report {
   uint64_t constant_bytes = 0;  // of all functions, each on its own
   uint64_t unique_bytes = 0;    // stored
   uint64_t file_bytes = 0;
+  std::vector<uint64_t> package_bytes;  // constants of each package (partition of all methods)
+  uint64_t cache_bytes = 0;             // of the KV caches that a runner keeps between calls
 
   uint64_t shared_bytes() const { return constant_bytes - unique_bytes; }
 };
@@ -39,10 +41,16 @@ struct Export {
 // Plans an export: builds the methods' graphs, runs the passes and lays out the file. All that can
 // be refused is refused here; of the weights' contents only digests are taken (the ids of packages
 // follow from them), told to `progress`.
+//
+// With HeadersOnly not even those are taken: the report is the same, but the file must not be
+// written, for its ids are not those of its contents.
+enum class Reading : uint8_t { Contents, HeadersOnly };
 Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
-                    const Options& options, Progress& progress);
+                    const Options& options, Progress& progress,
+                    Reading reading = Reading::Contents);
 
-// Reads params.json and checkpoint, plans, and writes `output` atomically.
+// Opens a model (open_model() says what `checkpoint` and `params` may be), plans, and writes
+// `output` atomically.
 Result<Report> export_files(const std::string& checkpoint, const std::string& params,
                             const std::string& output, const Options& options, Progress& progress);
 

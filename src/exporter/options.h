@@ -27,6 +27,7 @@ struct Options {
   bool graph_breaks = true;
   bool multifunction = false;
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
+  int threads = 0;  // that quantise; 0: ThreadPool::default_threads()
 };
 
 // "8,0" and the like: bits, comma, group size (0: one scale per row); "" or "none": no

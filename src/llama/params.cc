@@ -6,15 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "llama/param_reader.h"
+
 namespace diptych::llama {
 namespace {
-
-// Far above any model in existence, and low enough that the bytes of a whole model (fewer than
-// 2^60) fit 64 bits, so that nobody has to check sizes derived from Params.
-constexpr int64_t kMaxLayers = 1024;
-constexpr int64_t kMaxDim = int64_t{1} << 20;
-constexpr int64_t kMaxInner = int64_t{1} << 22;  // hidden_dim and n_heads * head_dim
-constexpr int64_t kMaxVocab = int64_t{1} << 24;
 
 // Keys that params_from_meta() reads.
 constexpr std::string_view kImplemented[] = {
@@ -133,71 +128,7 @@ bool has(const Range& keys, std::string_view key) {
   return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
 }
 
-// A value as it stands in an error, shortened.
-std::string shown(const Json& value) {
-  std::string text = dump_json(value);
-  if (text.size() > 40) text = text.substr(0, 37) + "...";
-  return text;
-}
-
-// Reads members of params.json and collects what is wrong with them, so that one error says all.
-class Reader {
- public:
-  explicit Reader(const Json& json) : json_(json) {}
-
-  // The value of a key, or nothing when it is absent; null counts as absent where upstream's
-  // default is null.
-  const Json* find(std::string_view key, bool nullable) const {
-    const auto at = json_.find(std::string(key));
-    if (at == json_.end() || (nullable && at->is_null())) return nullptr;
-    return &*at;
-  }
-
-  int64_t integer(std::string_view key, int64_t fallback, int64_t max, bool nullable = false) {
-    const Json* value = find(key, nullable);
-    if (value == nullptr) return fallback;
-    const auto number = json_int(json_, key);
-    if (!number) {
-      wrong(key, "a whole number", *value);
-    } else if (*number < 1 || *number > max) {
-      wrong(key, fmt::format("1 to {}", max), *value);
-    } else {
-      return *number;
-    }
-    return fallback;
-  }
-
-  double positive(std::string_view key, double fallback, bool nullable = false) {
-    const Json* value = find(key, nullable);
-    if (value == nullptr) return fallback;
-    const auto number = json_number(json_, key);
-    if (number && std::isfinite(*number) && *number > 0 && *number < 1e30) return *number;
-    wrong(key, "a positive number", *value);
-    return fallback;
-  }
-
-  bool flag(std::string_view key, bool fallback) {
-    const Json* value = find(key, false);
-    if (value == nullptr) return fallback;
-    if (value->is_boolean()) return value->get<bool>();
-    wrong(key, "true or false", *value);
-    return fallback;
-  }
-
-  void problem(std::string text) { problems_.push_back(std::move(text)); }
-  bool clean() const { return problems_.empty(); }
-  std::vector<std::string> take_problems() { return std::move(problems_); }
-
- private:
-  void wrong(std::string_view key, std::string_view expected, const Json& found) {
-    problem(fmt::format("{}: expected {}, found {}", key, expected, shown(found)));
-  }
-
-  const Json& json_;
-  std::vector<std::string> problems_;
-};
-
-void check_keys(const Json& json, Reader& reader) {
+void check_keys(const Json& json, ParamReader& reader) {
   for (const auto& [name, value] : json.items()) {
     const std::string_view key = name;
     if (has(kImplemented, key) || has(kIgnored, key)) continue;
@@ -218,7 +149,7 @@ void check_keys(const Json& json, Reader& reader) {
 
 // The width of the feed-forward layer when params.json does not give it: 8/3 of dim, scaled,
 // rounded up to a multiple. Python truncates at each step.
-int64_t derived_hidden_dim(Reader& reader, int64_t dim) {
+int64_t derived_hidden_dim(ParamReader& reader, int64_t dim) {
   const int64_t multiple_of = reader.integer("multiple_of", 256, kMaxInner);
   const double multiplier = reader.positive("ffn_dim_multiplier", 1.0, true);
   double hidden = std::trunc(2.0 * static_cast<double>(4 * dim) / 3.0);
@@ -234,39 +165,13 @@ int64_t derived_hidden_dim(Reader& reader, int64_t dim) {
   return (width + multiple_of - 1) / multiple_of * multiple_of;
 }
 
-// Relations between values that are fine one by one.
-void check_relations(const Params& params, Reader& reader) {
-  if (params.n_heads % params.n_kv_heads != 0) {
-    reader.problem(fmt::format("n_heads: {} is not a multiple of n_kv_heads {}", params.n_heads,
-                               params.n_kv_heads));
-  }
-  if (params.head_dim < 1) {
-    reader.problem(
-        fmt::format("head_dim: dim {} is less than n_heads {}", params.dim, params.n_heads));
-  } else if (params.head_dim % 2 != 0) {
-    reader.problem(
-        fmt::format("head_dim: {} is odd, RoPE rotates pairs of channels", params.head_dim));
-  }
-  if (params.use_scaled_rope && params.high_freq_factor <= 1) {
-    reader.problem(fmt::format("high_freq_factor: expected more than 1 (the low factor), found {}",
-                               params.high_freq_factor));
-  }
-  if (params.use_scaled_rope && params.use_hf_rope) {
-    reader.problem("use_scaled_rope: contradicts use_hf_rope, whose tables are never scaled");
-  }
-  if (params.q_dim() > kMaxInner) {
-    reader.problem(fmt::format("head_dim: n_heads * head_dim is {}, expected at most {}",
-                               params.q_dim(), kMaxInner));
-  }
-}
-
 }  // namespace
 
 Result<Params> params_from_meta(const Json& json) {
   if (!json.is_object()) {
     return invalid_data("params: expected an object, found {}", json.type_name());
   }
-  Reader reader(json);
+  ParamReader reader(json);
   check_keys(json, reader);
 
   Params params;
@@ -291,11 +196,8 @@ Result<Params> params_from_meta(const Json& json) {
   params.qk_norm_affine = reader.flag("qk_norm_affine", params.qk_norm_affine);
   // Values that failed above stand at their defaults here and would give misleading findings.
   if (reader.clean()) check_relations(params, reader);
-
-  if (reader.clean()) return params;
-  Error error{ErrorCode::InvalidData, "params", "", reader.take_problems()};
-  error.message = fmt::format("{} of the model's parameters cannot be used", error.items.size());
-  return tl::unexpected(std::move(error));
+  TRY(reader.finish("params"));
+  return params;
 }
 
 }  // namespace diptych::llama

@@ -1,8 +1,11 @@
-// The shape of a Llama: what Meta's params.json says, with ExecuTorch's defaults.
+// The shape of a Llama: what Meta's params.json says, with ExecuTorch's defaults, and a little more
+// that other sources can say.
 // Source: executorch/examples/models/llama/model_args.py. Page: docs/formats/llama_static.md.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -22,15 +25,22 @@ struct Params {
   double norm_eps = 1e-5;
 
   double rope_theta = 10000.0;
-  bool use_hf_rope = false;  // rotate halves (x[j], x[j+d/2]) instead of pairs (x[2j], x[2j+1])
-  bool use_scaled_rope = false;
-  double rope_scale_factor = 8;  // the following two matter with use_scaled_rope only
+  bool use_hf_rope = false;      // rotate halves (x[j], x[j+d/2]) instead of pairs (x[2j], x[2j+1])
+  bool use_scaled_rope = false;  // Llama 3's, with the four numbers that follow
+  double rope_scale_factor = 8;
   double high_freq_factor = 4;
+  double low_freq_factor = 1;  // this and the next are constants in params.json's world
+  double rope_trained_context = 8192;
+  double rope_linear_factor = 1;    // positions are divided by it ("linear" scaling)
+  std::vector<float> rope_factors;  // [d/2] what each frequency is divided by, or empty
 
   bool attention_qkv_bias = false;
   bool use_qk_norm = false;
   bool qk_norm_before_rope = false;
   bool qk_norm_affine = true;  // q/k norms have weights
+
+  // Positions over which attention is full; beyond, the model would slide a window of this size.
+  std::optional<int64_t> attention_window;
 
   int64_t heads_per_group() const { return n_heads / n_kv_heads; }  // G
   int64_t q_dim() const { return n_heads * head_dim; }

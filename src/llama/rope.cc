@@ -8,9 +8,6 @@
 namespace diptych::llama {
 namespace {
 
-// Llama 3 was trained on this many positions before its context was stretched; upstream has it
-// hard-coded.
-constexpr float kTrainedContext = 8192;
 constexpr int64_t kMaxContext = int64_t{1} << 24;  // beyond, fp32 cannot count positions
 constexpr uint64_t kMaxTableBytes = uint64_t{1} << 31;
 
@@ -19,11 +16,14 @@ constexpr uint64_t kMaxTableBytes = uint64_t{1} << 31;
 float scaled(float frequency, const Params& params) {
   const auto factor = static_cast<float>(params.rope_scale_factor);
   const auto high = static_cast<float>(params.high_freq_factor);
+  const auto low = static_cast<float>(params.low_freq_factor);
+  // Upstream has 8192, Llama 3's, hard-coded, and a low factor of 1.
+  const auto trained = static_cast<float>(params.rope_trained_context);
   // A number over a tensor is the tensor's reciprocal times the number: two roundings.
   const float wavelength = (1.0f / frequency) * static_cast<float>(2 * std::numbers::pi);
-  if (wavelength < kTrainedContext / high) return frequency;
-  if (wavelength > kTrainedContext) return frequency / factor;
-  const float smooth = (kTrainedContext / wavelength - 1.0f) / (high - 1.0f);
+  if (wavelength < trained / high) return frequency;
+  if (wavelength > trained / low) return frequency / factor;
+  const float smooth = (trained / wavelength - low) / (high - low);
   const float slow = (1.0f - smooth) * frequency / factor;
   const float fast = smooth * frequency;
   return slow + fast;
@@ -47,7 +47,13 @@ std::vector<float> rope_frequencies(const Params& params) {
     const float exponent = static_cast<float>(channel) / static_cast<float>(params.head_dim);
     const auto power = static_cast<float>(std::pow(theta, static_cast<double>(exponent)));
     const float frequency = 1.0f / power;
-    frequencies.push_back(params.use_scaled_rope ? scaled(frequency, params) : frequency);
+    if (params.use_scaled_rope) {
+      frequencies.push_back(scaled(frequency, params));
+    } else if (!params.rope_factors.empty()) {
+      frequencies.push_back(frequency / params.rope_factors.at(frequencies.size()));
+    } else {
+      frequencies.push_back(frequency / static_cast<float>(params.rope_linear_factor));
+    }
   }
   return frequencies;
 }

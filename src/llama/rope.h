@@ -11,8 +11,8 @@
 
 namespace diptych::llama {
 
-// The d/2 angular frequencies, theta^(-2j/d), with Llama 3's scaling when the parameters ask for
-// it.
+// The d/2 angular frequencies, theta^(-2j/d), with the scaling that the parameters ask for: Llama
+// 3's, factors of their own, or one for all.
 std::vector<float> rope_frequencies(const Params& params);
 
 // cos and sin of position * frequency: [max_context_len, rope_dim] in `dtype` (F16 or F32).

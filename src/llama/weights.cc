@@ -4,62 +4,117 @@
 #include <cstring>
 #include <unordered_map>
 
+#include "tensor/views.h"
+
 namespace diptych::llama {
 namespace {
 
+// Matrices that a fused layout has in place of several.
+struct FusedLayer {
+  WeightRef qkv;      // [(H+2K)*d, D]: q, k, v
+  WeightRef gate_up;  // [2F, D]: gate, up
+};
+
+// The tensors as a checkpoint has them.
+struct Collected {
+  explicit Collected(const Params& params) : fused(static_cast<size_t>(params.n_layers)) {
+    weights.layers.resize(fused.size());
+  }
+  LlamaWeights weights;
+  std::vector<FusedLayer> fused;
+};
+
 // Calls visit(expected, slot) for every tensor of the model: the one place that relates names,
-// shapes and members. `weights.layers` has n_layers entries.
+// shapes and members.
 template <class Visit>
-void visit_tensors(const Params& params, LlamaWeights& weights, Visit visit) {
+void visit_tensors(const Params& params, const Layout& layout, Collected& model, Visit visit) {
   const int64_t dim = params.dim, hidden = params.hidden_dim, vocab = params.vocab_size;
-  visit(ExpectedTensor{{"tok_embeddings.weight"}, {vocab, dim}}, weights.tok_embeddings);
+  const Dialect dialect = layout.dialect;
+  LlamaWeights& weights = model.weights;
+  visit(ExpectedTensor{{model_tensor(dialect, names::kEmbedding)}, {vocab, dim}},
+        weights.tok_embeddings);
   for (size_t i = 0; i < weights.layers.size(); ++i) {
     LayerWeights& layer = weights.layers[i];
-    const auto matrix = [&](std::string_view name, int64_t rows, int64_t columns, WeightRef& slot) {
-      visit(ExpectedTensor{{fmt::format("layers.{}.{}.weight", i, name)}, {rows, columns}}, slot);
-    };
-    const auto norm = [&](std::string_view name, WeightRef& slot) {
-      visit(ExpectedTensor{{fmt::format("layers.{}.{}.weight", i, name)}, {dim}}, slot);
+    FusedLayer& fused = model.fused[i];
+    const auto tensor = [&](const RoleName& role, Shape shape, WeightRef& slot) {
+      visit(ExpectedTensor{{layer_tensor(dialect, i, role, "weight")}, std::move(shape)}, slot);
     };
     // Upstream's static attention holds q, k and v in lists of one: "wq" is loaded as "wqs.0".
-    const auto projection = [&](char which, int64_t rows, WeightRef& weight, WeightRef& bias) {
+    const auto projection = [&](const RoleName& role, int64_t rows, WeightRef& weight,
+                                WeightRef& bias) {
       const auto names = [&](std::string_view kind) {
-        return std::vector<std::string>{
-            fmt::format("layers.{}.attention.w{}.{}", i, which, kind),
-            fmt::format("layers.{}.attention.w{}s.0.{}", i, which, kind)};
+        std::vector<std::string> accepted = {layer_tensor(dialect, i, role, kind)};
+        if (dialect == Dialect::Meta) {
+          accepted.push_back(fmt::format("layers.{}.{}s.0.{}", i, role.meta, kind));
+        }
+        return accepted;
       };
       visit(ExpectedTensor{names("weight"), {rows, dim}}, weight);
       if (params.attention_qkv_bias) visit(ExpectedTensor{names("bias"), {rows}}, bias);
     };
-    const auto head_norm = [&](char which, WeightRef& slot) {
-      const auto name = [&](std::string_view suffix) {
-        return fmt::format("layers.{}.attention.{}_norm{}.weight", i, which, suffix);
-      };
-      visit(ExpectedTensor{{name(""), name("_fn")}, {params.head_dim}}, slot);
+    const auto head_norm = [&](const RoleName& role, WeightRef& slot) {
+      std::vector<std::string> accepted = {layer_tensor(dialect, i, role, "weight")};
+      if (dialect == Dialect::Meta) {
+        accepted.push_back(fmt::format("layers.{}.{}_fn.weight", i, role.meta));
+      }
+      visit(ExpectedTensor{std::move(accepted), {params.head_dim}}, slot);
     };
-    norm("attention_norm", layer.attention_norm);
-    projection('q', params.q_dim(), layer.wq, layer.bq);
-    projection('k', params.kv_dim(), layer.wk, layer.bk);
-    projection('v', params.kv_dim(), layer.wv, layer.bv);
-    matrix("attention.wo", dim, params.q_dim(), layer.wo);
-    if (params.use_qk_norm && params.qk_norm_affine) {
-      head_norm('q', layer.q_norm);
-      head_norm('k', layer.k_norm);
+    tensor(names::kAttentionNorm, {dim}, layer.attention_norm);
+    if (layout.fused) {
+      tensor(names::kQkv, {params.q_dim() + 2 * params.kv_dim(), dim}, fused.qkv);
+    } else {
+      projection(names::kQ, params.q_dim(), layer.wq, layer.bq);
+      projection(names::kK, params.kv_dim(), layer.wk, layer.bk);
+      projection(names::kV, params.kv_dim(), layer.wv, layer.bv);
     }
-    norm("ffn_norm", layer.ffn_norm);
-    matrix("feed_forward.w1", hidden, dim, layer.w1);
-    matrix("feed_forward.w2", dim, hidden, layer.w2);
-    matrix("feed_forward.w3", hidden, dim, layer.w3);
+    tensor(names::kO, {dim, params.q_dim()}, layer.wo);
+    if (params.use_qk_norm && params.qk_norm_affine) {
+      head_norm(names::kQNorm, layer.q_norm);
+      head_norm(names::kKNorm, layer.k_norm);
+    }
+    tensor(names::kFfnNorm, {dim}, layer.ffn_norm);
+    if (layout.fused) {
+      tensor(names::kGateUp, {2 * hidden, dim}, fused.gate_up);
+    } else {
+      tensor(names::kGate, {hidden, dim}, layer.w1);
+    }
+    tensor(names::kDown, {dim, hidden}, layer.w2);
+    if (!layout.fused) tensor(names::kUp, {hidden, dim}, layer.w3);
   }
-  visit(ExpectedTensor{{"norm.weight"}, {dim}}, weights.norm);
-  visit(ExpectedTensor{{"output.weight"}, {vocab, dim}, true}, weights.output);
+  visit(ExpectedTensor{{model_tensor(dialect, names::kNorm)}, {dim}}, weights.norm);
+  visit(
+      ExpectedTensor{
+          {model_tensor(dialect, names::kOutput)}, {vocab, dim}, layout.tied != Layout::Tied::No},
+      weights.output);
+}
+
+// Brings the tensors of a layout to Meta's: fused ones apart, RoPE's channels to pairs.
+void arrange(const Params& params, const Layout& layout, Collected& model) {
+  const int64_t q = params.q_dim(), kv = params.kv_dim(), hidden = params.hidden_dim;
+  for (size_t i = 0; i < model.fused.size(); ++i) {
+    LayerWeights& layer = model.weights.layers[i];
+    if (layout.fused) {
+      const FusedLayer& fused = model.fused[i];
+      layer.wq = row_view(fused.qkv, 0, q);
+      layer.wk = row_view(fused.qkv, q, kv);
+      layer.wv = row_view(fused.qkv, q + kv, kv);
+      layer.w1 = row_view(fused.gate_up, 0, hidden);
+      layer.w3 = row_view(fused.gate_up, hidden, hidden);
+    }
+    if (!layout.halves) continue;
+    for (WeightRef* weight :
+         {&layer.wq, &layer.wk, &layer.bq, &layer.bk, &layer.q_norm, &layer.k_norm}) {
+      if (*weight) *weight = halves_to_pairs(std::move(*weight), params.head_dim);
+    }
+  }
 }
 
 // Tables that older checkpoints carry and that follow from the parameters.
 bool is_computable(std::string_view name) {
   constexpr std::string_view kFreqs = "rope.freqs";
   return name == kFreqs || name.ends_with(".rope.freqs") || name == "freqs_cos" ||
-         name == "freqs_sin" || name == "freqs_cis";
+         name == "freqs_sin" || name == "freqs_cis" || name.ends_with(".rotary_emb.inv_freq") ||
+         name == kRopeFactorsTensor;
 }
 
 // Names of a hostile checkpoint may be of any length and hold any bytes.
@@ -101,18 +156,18 @@ struct Findings {
 
 }  // namespace
 
-std::vector<ExpectedTensor> expected_tensors(const Params& params) {
-  LlamaWeights weights;
-  weights.layers.resize(static_cast<size_t>(params.n_layers));
+std::vector<ExpectedTensor> expected_tensors(const Params& params, const Layout& layout) {
+  Collected model(params);
   std::vector<ExpectedTensor> tensors;
-  visit_tensors(params, weights, [&](ExpectedTensor expected, WeightRef&) {
+  visit_tensors(params, layout, model, [&](ExpectedTensor expected, WeightRef&) {
     tensors.push_back(std::move(expected));
   });
   return tensors;
 }
 
 Result<LlamaWeights> collect(const Params& params,
-                             std::span<const std::pair<std::string, WeightRef>> tensors) {
+                             std::span<const std::pair<std::string, WeightRef>> tensors,
+                             const Layout& layout) {
   Findings findings;
   std::unordered_map<std::string_view, WeightRef> left;  // not assigned yet
   for (const auto& [name, weight] : tensors) {
@@ -122,9 +177,8 @@ Result<LlamaWeights> collect(const Params& params,
     }
   }
 
-  LlamaWeights weights;
-  weights.layers.resize(static_cast<size_t>(params.n_layers));
-  visit_tensors(params, weights, [&](const ExpectedTensor& expected, WeightRef& slot) {
+  Collected model(params);
+  visit_tensors(params, layout, model, [&](const ExpectedTensor& expected, WeightRef& slot) {
     std::string_view taken;
     for (const std::string& name : expected.names) {
       const auto at = left.find(name);
@@ -153,23 +207,33 @@ Result<LlamaWeights> collect(const Params& params,
     findings.surplus.push_back(
         fmt::format("surplus: {} {}", shown(name), to_string(weight->shape())));
   }
+  LlamaWeights& weights = model.weights;
+  const bool tied = findings.empty() &&
+                    (!weights.output || same_contents(weights.output, weights.tok_embeddings));
+  if (findings.empty() && !tied && layout.tied == Layout::Tied::Yes) {
+    findings.misfit.push_back(
+        fmt::format("{}: differs from {}, but the configuration says that they are tied",
+                    model_tensor(layout.dialect, names::kOutput),
+                    model_tensor(layout.dialect, names::kEmbedding)));
+  }
   if (!findings.empty()) return tl::unexpected(std::move(findings).error());
 
-  if (!weights.output || same_contents(weights.output, weights.tok_embeddings)) {
-    weights.output = weights.tok_embeddings;
-  }
-  return weights;
+  if (tied) weights.output = weights.tok_embeddings;
+  arrange(params, layout, model);
+  return std::move(weights);
 }
 
 Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DType dtype) {
   if (dtype != DType::F16 && dtype != DType::F32) {
     return invalid_argument("a model computes in fp16 or fp32, not in {}", name(dtype));
   }
-  PreparedWeights prepared{dtype, std::move(weights), {}};
-  const bool tied = prepared.tensors.tied();
-  visit_tensors(params, prepared.tensors, [&](const ExpectedTensor&, WeightRef& slot) {
+  const bool tied = weights.tied();
+  Collected model(params);
+  model.weights = std::move(weights);
+  visit_tensors(params, {}, model, [&](const ExpectedTensor&, WeightRef& slot) {
     slot = cast(std::move(slot), dtype);
   });
+  PreparedWeights prepared{dtype, std::move(model.weights), {}};
   if (tied) prepared.tensors.output = prepared.tensors.tok_embeddings;
   for (const int64_t width :
        {params.dim, params.q_dim(), params.kv_dim(), params.hidden_dim, params.vocab_size}) {

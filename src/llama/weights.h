@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "llama/names.h"
 #include "llama/params.h"
 #include "tensor/weight.h"
 
@@ -41,18 +42,23 @@ struct LlamaWeights {
 
 // One tensor that a checkpoint of these parameters holds.
 struct ExpectedTensor {
-  std::vector<std::string> names;  // Meta's first, then others that upstream's loader takes
+  std::vector<std::string> names;  // the dialect's, then others that upstream's loader takes
   Shape shape;
   bool optional = false;  // output.weight: absent when tied to the embedding
 };
-std::vector<ExpectedTensor> expected_tensors(const Params& params);
+std::vector<ExpectedTensor> expected_tensors(const Params& params, const Layout& layout = {});
+
+// Factors of RoPE's frequencies in GGUF files (describe_gguf() reads them).
+inline constexpr std::string_view kRopeFactorsTensor = "rope_freqs.weight";
 
 // Assigns a checkpoint's tensors to their places. One error lists all that are missing, surplus,
 // given twice, of the wrong shape or not of a float type. `rope.freqs` and its like, which can be
 // computed, are ignored. An output.weight that is absent, or holds what tok_embeddings.weight
-// holds, becomes the same object.
+// holds, becomes the same object. Whatever the checkpoint's layout, the result is in Meta's:
+// tensors that differ from it become views.
 Result<LlamaWeights> collect(const Params& params,
-                             std::span<const std::pair<std::string, WeightRef>> tensors);
+                             std::span<const std::pair<std::string, WeightRef>> tensors,
+                             const Layout& layout = {});
 
 // Weights in the dtype that a model computes in, together with the zero biases of its linears.
 // Every method of a model is built from one of these and so shares its weights by construction.

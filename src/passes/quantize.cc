@@ -14,8 +14,8 @@ namespace {
 constexpr uint64_t kBlockBytes = 128 << 10;
 
 // What the codes and the scales of one weight have in common. Scales found while codes are read
-// from the first row on are kept until they are read in turn: they cost little memory, and the
-// source need not be read (and converted from another type) once more.
+// are kept until they are read in turn: they cost little memory, and the source need not be read
+// (and converted from another type) once more. Rows are computed by several threads, in any order.
 class Quantizer {
  public:
   Quantizer(WeightRef source, const Quantization& how, std::string tensor)
@@ -34,19 +34,26 @@ class Quantizer {
     std::vector<std::byte> scales(scale_bytes(count));
     TRY(compute(first, count, reinterpret_cast<int8_t*>(codes.data()), scales.data()));
     const std::lock_guard lock(mutex_);
-    if (first == 0) scales_.clear();
-    if (scales_.size() == scale_bytes(first)) {
-      scales_.insert(scales_.end(), scales.begin(), scales.end());
-    }
+    const auto rows = static_cast<size_t>(source_->rows());
+    scales_.resize(scale_bytes(source_->rows()));
+    known_.resize(rows, false);
+    std::copy(scales.begin(), scales.end(), scales_.data() + scale_bytes(first));
+    std::fill_n(known_.begin() + first, count, true);
     return {};
   }
 
   Status read_scales(int64_t first, int64_t count, MutableBytes scales) const {
     {
       const std::lock_guard lock(mutex_);
-      if (range_fits(scale_bytes(first), scales.size(), scales_.size())) {
+      const auto begin = known_.begin() + (known_.empty() ? 0 : first);
+      if (!known_.empty() && std::find(begin, begin + count, false) == begin + count) {
         std::copy_n(scales_.data() + scale_bytes(first), scales.size(), scales.data());
-        if (first + count == source_->rows()) std::vector<std::byte>().swap(scales_);
+        std::fill_n(begin, count, false);
+        // The last to be read take the memory along.
+        if (std::find(known_.begin(), known_.end(), true) == known_.end()) {
+          std::vector<std::byte>().swap(scales_);
+          std::vector<bool>().swap(known_);
+        }
         return {};
       }
     }
@@ -105,7 +112,8 @@ class Quantizer {
   int64_t groups_;
 
   mutable std::mutex mutex_;
-  mutable std::vector<std::byte> scales_;  // of the first rows, as many as have been computed
+  mutable std::vector<std::byte> scales_;  // of all rows once one is known
+  mutable std::vector<bool> known_;        // by row: computed and not yet read
 };
 
 class CodesWeight : public Weight {

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "base/thread_pool.h"
+#include "tensor/convert.h"
 
 namespace diptych {
 
@@ -12,6 +14,12 @@ namespace {
 
 // Rows are produced in blocks of about this many bytes when a whole weight is streamed.
 constexpr uint64_t kBlockBytes = 1 << 20;
+
+// A mapped weight is hashed in steps of this size.
+constexpr uint64_t kHashedAtOnce = 16 << 20;
+
+// In front of the packed bytes of a tensor in its digest.
+constexpr std::string_view kPackedMark = "packed";
 
 int64_t rows_per_block(const Weight& weight) {
   return std::max<int64_t>(
@@ -58,7 +66,7 @@ class PackedWeight : public Weight {
     return {};
   }
   Status identify(Hasher& hasher, DigestCache&) const override {
-    hasher.add(std::string_view("packed"));
+    hasher.add(kPackedMark);
     hasher.add(packed_);
     return {};
   }
@@ -167,48 +175,6 @@ class GeneratedWeight : public Weight {
   uint64_t seed_;
 };
 
-void to_floats(const std::byte* in, DType from, uint64_t count, float* out) {
-  switch (from) {
-    case DType::F16:
-      for (uint64_t i = 0; i < count; ++i) out[i] = half_to_float(load<uint16_t>(in + 2 * i));
-      break;
-    case DType::BF16:
-      for (uint64_t i = 0; i < count; ++i) out[i] = bfloat16_to_float(load<uint16_t>(in + 2 * i));
-      break;
-    case DType::F32:
-      std::memcpy(out, in, count * 4);
-      break;
-    case DType::F64:
-      for (uint64_t i = 0; i < count; ++i) out[i] = static_cast<float>(load<double>(in + 8 * i));
-      break;
-    default:
-      break;
-  }
-}
-
-void from_floats(const float* in, DType to, uint64_t count, std::byte* out) {
-  switch (to) {
-    case DType::F16:
-      for (uint64_t i = 0; i < count; ++i) store(out + 2 * i, float_to_half(in[i]));
-      break;
-    case DType::BF16:
-      for (uint64_t i = 0; i < count; ++i) store(out + 2 * i, float_to_bfloat16(in[i]));
-      break;
-    case DType::F32:
-      std::memcpy(out, in, count * 4);
-      break;
-    case DType::F64:
-      for (uint64_t i = 0; i < count; ++i) store(out + 8 * i, static_cast<double>(in[i]));
-      break;
-    default:
-      break;
-  }
-}
-
-bool is_castable(DType dtype) {
-  return dtype == DType::F16 || dtype == DType::BF16 || dtype == DType::F32 || dtype == DType::F64;
-}
-
 class CastWeight : public Weight {
  public:
   CastWeight(WeightRef source, DType dtype)
@@ -219,12 +185,14 @@ class CastWeight : public Weight {
     const uint64_t elements = static_cast<uint64_t>(count) * row_elements();
     std::vector<std::byte> buffer(static_cast<uint64_t>(count) * source_->row_bytes());
     TRY(source_->read_rows(first, count, buffer));
-    std::vector<float> values(elements);
-    to_floats(buffer.data(), source_->dtype(), elements, values.data());
-    from_floats(values.data(), dtype(), elements, out.data());
+    convert_floats(buffer.data(), source_->dtype(), elements, out.data(), dtype());
     return {};
   }
+  // What is small is known by its elements, so that norms are the same model whether a checkpoint
+  // holds them in 16 bits or, as GGUF files do, in 32.
   Status identify(Hasher& hasher, DigestCache& cache) const override {
+    constexpr uint64_t kSmall = 64 << 10;
+    if (elements() <= kSmall) return Weight::identify(hasher, cache);
     hasher.add(std::string_view("cast"));
     hasher.add(source_->digest(cache));
     return {};
@@ -244,15 +212,19 @@ class StreamedWeight : public Weight {
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
     TRY(source_->read_rows(first, count, out));
-    const auto all = source_->bytes();
-    if (all && !is_sub_byte(dtype())) {
-      file_->release(all->subspan(static_cast<uint64_t>(first) * row_bytes(), out.size()));
-    }
+    file_->note_read(out.size());
     return {};
   }
   Status identify(Hasher& hasher, DigestCache& cache) const override {
-    hasher.add(source_->digest(cache));
-    if (const auto all = source_->bytes()) file_->release(*all);
+    const auto all = source_->bytes();
+    if (!all) return identify_as(*source_, hasher, cache);
+    // As the packed bytes, in steps between which pages can be released.
+    hasher.add(kPackedMark);
+    for (uint64_t at = 0; at < all->size(); at += kHashedAtOnce) {
+      const uint64_t size = std::min(kHashedAtOnce, all->size() - at);
+      hasher.add(all->subspan(at, size));
+      file_->note_read(size);
+    }
     return {};
   }
 
@@ -287,69 +259,83 @@ class RowSliceWeight : public Weight {
   int64_t first_;
 };
 
+// Packs elements of one byte each, least significant bits first. The last byte is filled with
+// zeros.
+void pack_bits(Bytes elements, unsigned width, std::vector<std::byte>& out) {
+  out.resize((elements.size() * width + 7) / 8);
+  size_t i = 0, at = 0;
+  if (width == 4) {
+    for (; i + 1 < elements.size(); i += 2) {
+      out[at++] = (elements[i] & std::byte{15}) | (elements[i + 1] << 4);
+    }
+  }
+  unsigned pending = 0, filled = 0;
+  for (; i < elements.size(); ++i) {
+    pending |= (static_cast<unsigned>(elements[i]) & ((1u << width) - 1)) << filled;
+    filled += width;
+    if (filled >= 8) {
+      out[at++] = std::byte(pending & 0xFF);
+      pending >>= 8;
+      filled -= 8;
+    }
+  }
+  if (filled > 0) out[at] = std::byte(pending & 0xFF);
+}
+
+// Blocks of rows are produced side by side, as many as there are threads, and written in order.
 class PackedSource : public Source {
  public:
-  explicit PackedSource(WeightRef weight)
-      : weight_(std::move(weight)), size_(packed_size(weight_->type()).value_or(0)) {}
+  PackedSource(WeightRef weight, std::shared_ptr<ThreadPool> pool)
+      : weight_(std::move(weight)),
+        pool_(std::move(pool)),
+        size_(packed_size(weight_->type()).value_or(0)) {}
   uint64_t size() const override { return size_; }
 
   Status write_to(Sink& sink) const override {
     if (const auto bytes = weight_->bytes()) return sink.write(*bytes);
-    const int64_t block = rows_per_block(*weight_);
-    std::vector<std::byte> rows;
-    BitPacker packer(bit_width(weight_->dtype()));
-    for (int64_t first = 0; first < weight_->rows(); first += block) {
-      const int64_t count = std::min(block, weight_->rows() - first);
-      rows.resize(static_cast<uint64_t>(count) * weight_->row_bytes());
-      TRY(weight_->read_rows(first, count, rows));
-      if (is_sub_byte(weight_->dtype())) {
-        packer.pack(rows);
-        TRY(sink.write(packer.take()));
+    // Eight rows end at a byte whatever the width of an element.
+    const auto rows =
+        static_cast<int64_t>(align_up(static_cast<uint64_t>(rows_per_block(*weight_)), 8));
+    std::vector<Block> blocks(pool_ ? static_cast<size_t>(pool_->threads()) : 1);
+    for (int64_t first = 0; first < weight_->rows();) {
+      size_t used = 0;
+      for (; used < blocks.size() && first < weight_->rows(); ++used) {
+        blocks[used].first = first;
+        blocks[used].count = std::min(rows, weight_->rows() - first);
+        first += blocks[used].count;
+      }
+      if (used > 1) {
+        pool_->parallel_for(static_cast<int64_t>(used), 1, [&](int64_t begin, int64_t end) {
+          for (; begin < end; ++begin) produce(blocks[static_cast<size_t>(begin)]);
+        });
       } else {
-        TRY(sink.write(rows));
+        produce(blocks[0]);
+      }
+      for (size_t i = 0; i < used; ++i) {
+        TRY(std::move(blocks[i].status));
+        TRY(sink.write(is_sub_byte(weight_->dtype()) ? blocks[i].packed : blocks[i].rows));
       }
     }
-    return sink.write(packer.finish());
+    return {};
   }
 
  private:
-  // Packs one-byte elements into a bit stream that runs on over rows.
-  class BitPacker {
-   public:
-    explicit BitPacker(int width) : width_(static_cast<unsigned>(width)) {}
-    void pack(Bytes elements) {
-      out_.clear();
-      out_.reserve(elements.size() * width_ / 8 + 1);
-      size_t i = 0;
-      if (width_ == 4 && filled_ == 0) {
-        for (; i + 1 < elements.size(); i += 2) {
-          out_.push_back((elements[i] & std::byte{15}) | (elements[i + 1] << 4));
-        }
-      }
-      for (; i < elements.size(); ++i) {
-        pending_ |= (static_cast<unsigned>(elements[i]) & ((1u << width_) - 1)) << filled_;
-        filled_ += width_;
-        if (filled_ >= 8) {
-          out_.push_back(std::byte(pending_ & 0xFF));
-          pending_ >>= 8;
-          filled_ -= 8;
-        }
-      }
-    }
-    Bytes take() const { return out_; }
-    Bytes finish() {
-      out_.clear();
-      if (filled_ > 0) out_.push_back(std::byte(pending_ & 0xFF));
-      filled_ = 0;
-      return out_;
-    }
-
-   private:
-    unsigned width_, pending_ = 0, filled_ = 0;
-    std::vector<std::byte> out_;
+  struct Block {
+    int64_t first = 0, count = 0;
+    Status status;
+    std::vector<std::byte> rows, packed;
   };
 
+  void produce(Block& block) const {
+    block.rows.resize(static_cast<uint64_t>(block.count) * weight_->row_bytes());
+    block.status = weight_->read_rows(block.first, block.count, block.rows);
+    if (block.status && is_sub_byte(weight_->dtype())) {
+      pack_bits(block.rows, static_cast<unsigned>(bit_width(weight_->dtype())), block.packed);
+    }
+  }
+
   WeightRef weight_;
+  std::shared_ptr<ThreadPool> pool_;
   uint64_t size_;
 };
 
@@ -378,6 +364,7 @@ Status Weight::read_rows(int64_t first, int64_t count, MutableBytes out) const {
 }
 
 Status Weight::identify(Hasher& hasher, DigestCache&) const {
+  hasher.add(std::string_view(is_sub_byte(dtype()) ? "rows" : kPackedMark));
   std::vector<std::byte> buffer;
   const int64_t block = rows_per_block(*this);
   for (int64_t first = 0; first < rows(); first += block) {
@@ -390,12 +377,13 @@ Status Weight::identify(Hasher& hasher, DigestCache&) const {
 }
 
 Digest Weight::digest(DigestCache& cache) const {
-  if (const auto known = cache.find(this); known != cache.end()) return known->second;
+  if (cache.made_up) return {};
+  if (const auto known = cache.known.find(this); known != cache.known.end()) return known->second;
   Hasher hasher;
   hasher.add(to_string(type_));
   // A weight that cannot be read fails when it is written; until then its error identifies it.
   if (const Status status = identify(hasher, cache); !status) hasher.add(status.error().message);
-  return cache[this] = hasher.digest();
+  return cache.known[this] = hasher.digest();
 }
 
 Result<std::vector<float>> read_floats(const Weight& weight, int64_t first, int64_t count) {
@@ -403,7 +391,8 @@ Result<std::vector<float>> read_floats(const Weight& weight, int64_t first, int6
   TRY(weight.read_rows(first, count, buffer));
   std::vector<float> values(static_cast<uint64_t>(count) * weight.row_elements());
   if (is_castable(weight.dtype())) {
-    to_floats(buffer.data(), weight.dtype(), values.size(), values.data());
+    convert_floats(buffer.data(), weight.dtype(), values.size(),
+                   reinterpret_cast<std::byte*>(values.data()), DType::F32);
     return values;
   }
   if (is_float(weight.dtype())) {
@@ -459,8 +448,8 @@ Result<std::vector<int64_t>> read_ints(const Weight& weight) {
   return values;
 }
 
-SourceRef packed_source(WeightRef weight) {
-  return std::make_shared<PackedSource>(std::move(weight));
+SourceRef packed_source(WeightRef weight, std::shared_ptr<ThreadPool> pool) {
+  return std::make_shared<PackedSource>(std::move(weight), std::move(pool));
 }
 
 Result<WeightRef> mapped_weight(TensorType type, Bytes packed, std::shared_ptr<const void> owner) {
@@ -490,7 +479,8 @@ WeightRef constant_floats(DType dtype, Shape shape, const std::vector<double>& v
       store(&packed[i * 8], values[i]);
     } else {
       const auto value = static_cast<float>(values[i]);
-      from_floats(&value, dtype, 1, &packed[i * static_cast<size_t>(bit_width(dtype)) / 8]);
+      convert_floats(reinterpret_cast<const std::byte*>(&value), DType::F32, 1,
+                     &packed[i * static_cast<size_t>(bit_width(dtype)) / 8], dtype);
     }
   }
   return memory_weight({dtype, std::move(shape)}, std::move(packed)).value();

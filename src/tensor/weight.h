@@ -18,11 +18,16 @@
 
 namespace diptych {
 
+class ThreadPool;
 class Weight;
 using WeightRef = std::shared_ptr<const Weight>;
 
 // Remembers digests by weight, so that a shared source is hashed once.
-using DigestCache = std::map<const Weight*, Digest>;
+struct DigestCache {
+  std::map<const Weight*, Digest> known;
+  // All digests are zero and nothing is read: for planning what is not going to be written.
+  bool made_up = false;
+};
 
 class Weight {
  public:
@@ -55,10 +60,15 @@ class Weight {
   Digest digest(DigestCache& cache) const;
 
  protected:
-  // As read_rows(), arguments checked.
+  // As read_rows(), arguments checked. Called by several threads at once.
   virtual Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const = 0;
-  // Adds what determines the contents, type excepted. The default hashes all rows.
+  // Adds what determines the contents, type excepted. The default hashes all rows, with the result
+  // that bytes lying somewhere would have.
   virtual Status identify(Hasher& hasher, DigestCache& cache) const;
+  // What `other` adds: for weights that are another one, only read in a different way.
+  static Status identify_as(const Weight& other, Hasher& hasher, DigestCache& cache) {
+    return other.identify(hasher, cache);
+  }
 
  private:
   TensorType type_;
@@ -71,8 +81,9 @@ Result<std::vector<float>> read_floats(const Weight& weight);
 // The elements of an integer or boolean weight.
 Result<std::vector<int64_t>> read_ints(const Weight& weight);
 
-// The packed bytes of a weight as a stream, produced in blocks of rows.
-SourceRef packed_source(WeightRef weight);
+// The packed bytes of a weight as a stream, produced in blocks of rows, on the threads of `pool` if
+// one is given. The weight is then read from inside the pool's bodies and must not use it itself.
+SourceRef packed_source(WeightRef weight, std::shared_ptr<ThreadPool> pool = nullptr);
 
 // --- Weights that are given ---
 
@@ -80,8 +91,8 @@ SourceRef packed_source(WeightRef weight);
 Result<WeightRef> memory_weight(TensorType type, std::vector<std::byte> packed);
 // Packed bytes inside something that `owner` keeps alive (a mapped file).
 Result<WeightRef> mapped_weight(TensorType type, Bytes packed, std::shared_ptr<const void> owner);
-// `source`, which lies in `file`, for one pass over it: pages that were read are released, so that
-// streaming through a checkpoint does not keep it resident.
+// `source`, which lies in `file`, for one pass over it: the file is told what is read and releases
+// its pages, so that streaming through a checkpoint does not keep it resident.
 WeightRef streamed_weight(WeightRef source, std::shared_ptr<const MappedFile> file);
 // Small constants from numbers, rounded to the dtype (round to nearest even).
 WeightRef constant_ints(DType dtype, Shape shape, const std::vector<int64_t>& values);

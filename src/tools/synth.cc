@@ -7,7 +7,10 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/output_directory.h"
+#include "checkpoint/gguf_writer.h"
+#include "checkpoint/safetensors_writer.h"
 #include "checkpoint/torch_writer.h"
+#include "tools/synth_forms.h"
 
 namespace diptych::tools {
 
@@ -320,8 +323,54 @@ Json synth_params(const SynthShape& shape) {
   return params;
 }
 
+namespace {
+
+// Writes a file in one of the formats.
+template <class Write>
+Status write_atomically(const std::string& path, Write write) {
+  auto file = TRY(AtomicFile::create(path));
+  TRY(write(*file));
+  return file->commit();
+}
+
+// One file, or several of about the same number of tensors and their index. Gives the path of what
+// stands for all of them.
+Result<std::string> write_safetensors_files(const std::string& directory,
+                                            std::span<const checkpoint::NamedWeight> tensors,
+                                            int64_t shards, Progress& progress) {
+  if (shards == 1) {
+    std::string path = directory + "/model.safetensors";
+    TRY(write_atomically(
+        path, [&](Sink& sink) { return checkpoint::write_safetensors(sink, tensors, progress); }));
+    return path;
+  }
+  std::vector<std::pair<std::string, std::string>> files;
+  uint64_t total = 0;
+  const auto count = static_cast<int64_t>(tensors.size());
+  for (int64_t i = 0; i < shards; ++i) {
+    const int64_t first = count * i / shards, last = count * (i + 1) / shards;
+    const auto shard =
+        tensors.subspan(static_cast<size_t>(first), static_cast<size_t>(last - first));
+    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards);
+    TRY(write_atomically(directory + "/" + name, [&](Sink& sink) {
+      return checkpoint::write_safetensors(sink, shard, progress);
+    }));
+    for (const auto& [tensor, weight] : shard) {
+      files.emplace_back(tensor, name);
+      total += TRY(packed_size(weight->type()));
+    }
+  }
+  std::string path = directory + "/model.safetensors.index.json";
+  TRY(write_file(path, as_bytes(dump_json(checkpoint::shard_index(files, total), 2) + "\n")));
+  return path;
+}
+
+}  // namespace
+
 Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progress& progress) {
-  const SynthShape shape = TRY(synth_shape(options.shape));
+  const llama::Family& family = *TRY(llama::family_from_name(options.family));
+  SynthShape shape = TRY(synth_shape(options.shape));
+  TRY(within("shape", fit_family(family, options.form, &shape)));
   const auto tensors = TRY(synth_tensors(shape, options.dtype, options.seed, pool));
   SynthReport report;
   for (const auto& [name, weight] : tensors) {
@@ -330,14 +379,34 @@ Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progres
     report.bytes += TRY(packed_size(weight->type()));
   }
   auto directory = TRY(OutputDirectory::create(options.directory));
-  report.checkpoint = options.directory + "/model.pth";
-  report.params = options.directory + "/params.json";
-  auto file = TRY(AtomicFile::create(report.checkpoint));
-  auto params = TRY(AtomicFile::create(report.params));
-  TRY(params->write(as_bytes(dump_json(synth_params(shape), 2) + "\n")));
-  TRY(checkpoint::write_torch(*file, tensors, progress));
-  TRY(file->commit());
-  TRY(params->commit());
+  const auto formed = tensors_as(options.form, family, shape, tensors);
+  Json params;
+  if (options.form == SynthForm::Gguf) {
+    report.checkpoint = options.directory + "/model.gguf";
+    TRY(write_atomically(report.checkpoint, [&](Sink& sink) {
+      return checkpoint::write_gguf(sink, gguf_metadata(family, shape), formed, progress);
+    }));
+    directory.keep();
+    return report;
+  }
+  if (options.form == SynthForm::HuggingFace) {
+    if (options.shards < 1 || options.shards > static_cast<int64_t>(formed.size())) {
+      return invalid_argument("shards: expected 1 to {} (tensors), found {}", formed.size(),
+                              options.shards);
+    }
+    report.params = options.directory + "/config.json";
+    params = hugging_face_config(family, shape, options.dtype);
+    report.checkpoint =
+        TRY(write_safetensors_files(options.directory, formed, options.shards, progress));
+  } else {
+    report.checkpoint = options.directory + "/model.pth";
+    report.params = options.directory + "/params.json";
+    params = synth_params(shape);
+    TRY(write_atomically(report.checkpoint, [&](Sink& sink) {
+      return checkpoint::write_torch(sink, formed, progress);
+    }));
+  }
+  TRY(write_file(report.params, as_bytes(dump_json(params, 2) + "\n")));
   directory.keep();
   return report;
 }

@@ -43,20 +43,28 @@ Result<std::vector<checkpoint::NamedWeight>> synth_tensors(const SynthShape& sha
 // The shape as upstream's params.json has it.
 Json synth_params(const SynthShape& shape);
 
+// What is written: Meta's model.pth and params.json; Hugging Face's config.json with
+// model.safetensors (or shards and their index); model.gguf.
+enum class SynthForm : uint8_t { Meta, HuggingFace, Gguf };
+
 struct SynthOptions {
   std::string shape;      // for synth_shape()
   std::string directory;  // made when it does not exist
   DType dtype = DType::BF16;
   uint64_t seed = 0;
+  SynthForm form = SynthForm::Meta;
+  std::string family = "llama";  // llama::Family::name
+  int64_t shards = 1;            // of Hugging Face's form
 };
 
 struct SynthReport {
-  std::string checkpoint, params;  // paths
+  std::string checkpoint, params;  // paths; `params` is empty for GGUF, which has it inside
   uint64_t parameters = 0;         // a tied output counts once
   uint64_t bytes = 0;              // of tensors
 };
 
-// Writes DIR/model.pth and DIR/params.json; each appears only when complete.
+// Writes a model into a directory; each file appears only when complete. One seed and shape give
+// the same model in every form.
 Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progress& progress);
 
 }  // namespace diptych::tools

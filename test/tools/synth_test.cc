@@ -174,6 +174,36 @@ TEST(Synth, WritesParams) {
   EXPECT_NE(checkpoint->find("output.weight"), checkpoint->find("tok_embeddings.weight"));
 }
 
+TEST(Synth, AFamilySetsWhatItNeedsAndRefusesWhatItCannotSay) {
+  Progress silent;
+  ThreadPool pool(1);
+  SynthOptions options;
+  options.directory = testing::temporary_directory() + "/family";
+  const auto refusal = [&](const char* family, const char* shape, SynthForm form) {
+    options.family = family;
+    options.shape = shape;
+    options.form = form;
+    const auto report = synth(options, pool, silent);
+    return report ? "written" : report.error().to_string();
+  };
+  constexpr const char* kSmall = "dim=32,layers=1,heads=2,hidden=32";
+  EXPECT_EQ(refusal("qwen2", kSmall, SynthForm::Meta), "written");
+  const auto checkpoint = checkpoint::open(options.directory);
+  ASSERT_OK(checkpoint);
+  EXPECT_NE(checkpoint->find("layers.0.attention.wqs.0.bias"), nullptr);
+  EXPECT_EQ(checkpoint->config["attention_qkv_bias"], true);
+  EXPECT_THAT(refusal("llama", "dim=32,layers=1,heads=2,qk_norm=1", SynthForm::Gguf),
+              ::testing::HasSubstr("LlamaForCausalLM cannot say qk_norm"));
+  EXPECT_THAT(refusal("phi3", "dim=32,layers=1,heads=2,head_dim=8", SynthForm::HuggingFace),
+              ::testing::HasSubstr("head_dim that is not dim / heads"));
+  EXPECT_THAT(refusal("qwen3", "dim=32,layers=1,heads=2,rope_scale_factor=8", SynthForm::Gguf),
+              ::testing::HasSubstr("rope_scale_factor"));
+  EXPECT_THAT(refusal("gpt2", kSmall, SynthForm::Meta),
+              ::testing::HasSubstr("expected one of llama, mistral, qwen2, qwen3, phi3"));
+  options.shards = 100;
+  EXPECT_THAT(refusal("llama", kSmall, SynthForm::HuggingFace), ::testing::HasSubstr("shards"));
+}
+
 TEST(Synth, LeavesNothingBehindWhenItFails) {
   const std::string directory = testing::temporary_directory() + "/blocked";
   ASSERT_OK(make_directories(directory + "/model.pth"));

@@ -1,0 +1,71 @@
+#include "exporter/source.h"
+
+#include "base/file.h"
+
+namespace diptych::exporter {
+
+namespace {
+
+// Meta's params.json says -1 where the size of the vocabulary is the tokenizer's.
+Json with_vocabulary(Json config, const checkpoint::Checkpoint& checkpoint) {
+  const auto size = config.is_object() ? config.find("vocab_size") : config.end();
+  if (size == config.end() || *size != -1) return config;
+  if (const WeightRef embedding = checkpoint.find("tok_embeddings.weight")) {
+    *size = embedding->rows();
+  }
+  return config;
+}
+
+Result<llama::Description> describe(const checkpoint::Checkpoint& checkpoint) {
+  switch (checkpoint.format) {
+    case checkpoint::Format::Safetensors:
+      return llama::describe_hugging_face(checkpoint.config);
+    case checkpoint::Format::Gguf:
+      return llama::describe_gguf(checkpoint.config, checkpoint.tensors);
+    case checkpoint::Format::Torch:
+      break;
+  }
+  llama::Description description;
+  description.params = TRY(llama::params_from_meta(with_vocabulary(checkpoint.config, checkpoint)));
+  return description;
+}
+
+}  // namespace
+
+Result<Model> model_from(const checkpoint::Checkpoint& checkpoint) {
+  llama::Description description =
+      TRY(within(checkpoint.config_source.empty() ? checkpoint.source : checkpoint.config_source,
+                 describe(checkpoint)));
+  Model model;
+  model.family = description.family;
+  model.params = std::move(description.params);
+  model.weights = TRY(within(checkpoint.source,
+                             llama::collect(model.params, checkpoint.tensors, description.layout)));
+  model.tensors = checkpoint.tensors.size();
+  model.tokenizer = checkpoint.tokenizer;
+  return model;
+}
+
+Result<Model> open_model(const std::string& path, const std::string& params) {
+  // First, for it is small and often at fault.
+  Json given;
+  if (!params.empty()) given = TRY(within(params, parse_json(TRY(read_text_file(params)))));
+  checkpoint::Checkpoint checkpoint = TRY(checkpoint::open(path));
+  const bool torch = checkpoint.format == checkpoint::Format::Torch;
+  if (!params.empty()) {
+    if (!torch) {
+      return within<Model>(path, invalid_argument("has a configuration of its own, --params is for "
+                                                  "Meta's .pth files"));
+    }
+    checkpoint.config = std::move(given);
+    checkpoint.config_source = params;
+  }
+  if (checkpoint.config.is_null()) {
+    return within<Model>(
+        path, not_found("there is no {} beside it{}", torch ? "params.json" : "config.json",
+                        torch ? "; name it with --params" : ""));
+  }
+  return model_from(checkpoint);
+}
+
+}  // namespace diptych::exporter

@@ -1,0 +1,28 @@
+// Where an export starts: a model of any form, as parameters and tensors.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "checkpoint/checkpoint.h"
+#include "llama/families.h"
+#include "llama/weights.h"
+
+namespace diptych::exporter {
+
+struct Model {
+  const llama::Family* family = nullptr;  // null for Meta's form, which names none
+  llama::Params params;
+  llama::LlamaWeights weights;
+  size_t tensors = 0;                                          // in the files
+  std::shared_ptr<const checkpoint::GgufTokenizer> tokenizer;  // of GGUF files
+};
+
+// Opens what `path` names (checkpoint::open()) and reads its headers. `params` is the path of a
+// params.json for checkpoints in Meta's form, or empty: the one beside the checkpoint.
+Result<Model> open_model(const std::string& path, const std::string& params);
+
+// The same of a checkpoint that is open. Its configuration must be there.
+Result<Model> model_from(const checkpoint::Checkpoint& checkpoint);
+
+}  // namespace diptych::exporter

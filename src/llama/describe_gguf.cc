@@ -1,0 +1,158 @@
+// A GGUF file's metadata as parameters.
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "llama/families.h"
+#include "llama/param_reader.h"
+#include "llama/weights.h"
+
+namespace diptych::llama {
+
+namespace {
+
+Result<const Family*> find_family(const Json& metadata) {
+  const std::string name = TRY(json_string(metadata, "general.architecture"));
+  std::string known;
+  for (const Family& family : families()) {
+    if (family.gguf == name) return &family;
+    if (known.find(family.gguf) == known.npos) {
+      known += (known.empty() ? "" : ", ") + std::string(family.gguf);
+    }
+  }
+  return unsupported("architecture {}, expected one of {}", shown(Json(name)), known);
+}
+
+WeightRef find(std::span<const std::pair<std::string, WeightRef>> tensors, std::string_view name) {
+  for (const auto& [candidate, weight] : tensors) {
+    if (candidate == name) return weight;
+  }
+  return nullptr;
+}
+
+// Whether the factors are Llama 3's for these parameters, up to the rounding of other programs.
+bool are_llama3_factors(const std::vector<float>& factors, const Params& params) {
+  const std::vector<float> expected = llama3_rope_factors(params);
+  return factors.size() == expected.size() &&
+         std::equal(factors.begin(), factors.end(), expected.begin(),
+                    [](float a, float b) { return std::abs(a - b) <= 1e-5f * b; });
+}
+
+// Factors of the frequencies, if the file has them.
+Status read_rope_factors(const WeightRef& tensor, Params* params) {
+  const Shape expected = {params->head_dim / 2};
+  if (tensor->shape() != expected || !is_float(tensor->dtype())) {
+    return invalid_data("{}: expected floats {}, found {}", kRopeFactorsTensor, to_string(expected),
+                        to_string(tensor->type()));
+  }
+  std::vector<float> factors = TRY(read_floats(*tensor));
+  for (const float factor : factors) {
+    if (!(factor > 0) || !std::isfinite(factor)) {
+      return invalid_data("{}: a factor of {}", kRopeFactorsTensor, factor);
+    }
+  }
+  Params scaled = *params;
+  scaled.use_scaled_rope = true;
+  // The slowest frequencies are divided by the whole factor.
+  scaled.rope_scale_factor = factors.back();
+  if (are_llama3_factors(factors, scaled)) {
+    *params = std::move(scaled);
+  } else if (std::any_of(factors.begin(), factors.end(), [](float f) { return f != 1; })) {
+    params->rope_factors = std::move(factors);
+  }
+  return {};
+}
+
+void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
+  params->rope_theta = reader.positive(prefix + "rope.freq_base", 10000);
+  const int64_t rotated =
+      reader.integer(prefix + "rope.dimension_count", params->head_dim, kMaxInner);
+  if (rotated != params->head_dim) {
+    reader.problem(
+        fmt::format("{}rope.dimension_count: {} rotates a part of each head, only {} "
+                    "(all of it) is implemented",
+                    prefix, rotated, params->head_dim));
+  }
+  const std::string type = reader.text(prefix + "rope.scaling.type", "none");
+  if (type == "linear") {
+    params->rope_linear_factor = reader.positive(prefix + "rope.scaling.factor", 1);
+  } else if (type != "none") {
+    reader.problem(
+        fmt::format("{}rope.scaling.type: {}, expected none or linear", prefix, shown(Json(type))));
+  }
+}
+
+}  // namespace
+
+std::vector<float> llama3_rope_factors(const Params& params) {
+  std::vector<float> factors;
+  const double trained = params.rope_trained_context;
+  for (int64_t channel = 0; channel < params.head_dim; channel += 2) {
+    const double exponent = static_cast<double>(channel) / static_cast<double>(params.head_dim);
+    const double wavelength = 2 * std::numbers::pi * std::pow(params.rope_theta, exponent);
+    double factor = params.rope_scale_factor;
+    if (wavelength < trained / params.high_freq_factor) {
+      factor = 1;
+    } else if (wavelength <= trained / params.low_freq_factor) {
+      const double smooth = (trained / wavelength - params.low_freq_factor) /
+                            (params.high_freq_factor - params.low_freq_factor);
+      factor = 1 / ((1 - smooth) / params.rope_scale_factor + smooth);
+    }
+    factors.push_back(static_cast<float>(factor));
+  }
+  return factors;
+}
+
+Result<Description> describe_gguf(const Json& metadata,
+                                  std::span<const std::pair<std::string, WeightRef>> tensors) {
+  if (!metadata.is_object()) return invalid_data("metadata: expected an object");
+  Description description;
+  description.family = TRY(find_family(metadata));
+  const Family& family = *description.family;
+  const std::string prefix = std::string(family.gguf) + ".";
+  Params& params = description.params;
+  ParamReader reader(metadata);
+  params.dim = reader.required(prefix + "embedding_length", kMaxDim);
+  params.n_layers = reader.required(prefix + "block_count", kMaxLayers);
+  params.n_heads = reader.required(prefix + "attention.head_count", kMaxInner);
+  params.hidden_dim = reader.required(prefix + "feed_forward_length", kMaxInner);
+  params.n_kv_heads = reader.integer(prefix + "attention.head_count_kv", params.n_heads, kMaxInner);
+  params.head_dim =
+      reader.integer(prefix + "attention.key_length", params.dim / params.n_heads, kMaxInner);
+  params.norm_eps = reader.positive(prefix + "attention.layer_norm_rms_epsilon", family.norm_eps);
+  params.attention_qkv_bias = family.qkv_bias;
+  params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
+
+  const WeightRef embedding = find(tensors, model_tensor(Dialect::Gguf, names::kEmbedding));
+  const int64_t rows = embedding ? embedding->rows() : 0;
+  params.vocab_size = reader.integer(prefix + "vocab_size", rows, kMaxVocab);
+  if (params.vocab_size < 1) reader.problem(prefix + "vocab_size: missing, and no token_embd");
+  if (params.vocab_size > kMaxVocab) {
+    reader.problem(fmt::format("token_embd.weight: {} rows, expected 1 to {}", rows, kMaxVocab));
+  }
+  read_rope(prefix, reader, &params);
+  if (metadata.contains(prefix + "attention.sliding_window")) {
+    const auto window = json_int(metadata, prefix + "attention.sliding_window");
+    if (!window || *window < 0) {
+      reader.problem(prefix + "attention.sliding_window: expected a count");
+    } else if (*window > 0) {
+      params.attention_window = *window;
+    }
+  }
+  if (reader.clean()) check_relations(params, reader);
+  TRY(reader.finish("metadata"));
+  if (const WeightRef factors = find(tensors, kRopeFactorsTensor)) {
+    TRY(read_rope_factors(factors, &params));
+  }
+  for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
+    if (find(tensors, name)) {
+      return unsupported("{}: RoPE type longrope, expected none, linear or Llama 3's factors",
+                         name);
+    }
+  }
+  description.layout = {Dialect::Gguf, family.fused, !family.gguf_pairs, Layout::Tied::ByTensors};
+  return description;
+}
+
+}  // namespace diptych::llama

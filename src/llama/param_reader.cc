@@ -1,0 +1,30 @@
+#include "llama/param_reader.h"
+
+namespace diptych::llama {
+
+void check_relations(const Params& params, ParamReader& reader) {
+  if (params.n_heads % params.n_kv_heads != 0) {
+    reader.problem(fmt::format("n_heads: {} is not a multiple of n_kv_heads {}", params.n_heads,
+                               params.n_kv_heads));
+  }
+  if (params.head_dim < 1) {
+    reader.problem(
+        fmt::format("head_dim: dim {} is less than n_heads {}", params.dim, params.n_heads));
+  } else if (params.head_dim % 2 != 0) {
+    reader.problem(
+        fmt::format("head_dim: {} is odd, RoPE rotates pairs of channels", params.head_dim));
+  }
+  if (params.use_scaled_rope && params.high_freq_factor <= params.low_freq_factor) {
+    reader.problem(fmt::format("high_freq_factor: expected more than {} (the low factor), found {}",
+                               params.low_freq_factor, params.high_freq_factor));
+  }
+  if (params.use_scaled_rope && params.use_hf_rope) {
+    reader.problem("use_scaled_rope: contradicts use_hf_rope, whose tables are never scaled");
+  }
+  if (params.q_dim() > kMaxInner) {
+    reader.problem(fmt::format("head_dim: n_heads * head_dim is {}, expected at most {}",
+                               params.q_dim(), kMaxInner));
+  }
+}
+
+}  // namespace diptych::llama

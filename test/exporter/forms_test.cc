@@ -1,0 +1,193 @@
+// One model in Meta's, Hugging Face's and GGUF's form is one program; and what a dry run says of
+// it comes true.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "exporter/forecast.h"
+#include "testing/shared_data.h"
+#include "tools/synth.h"
+
+namespace diptych::exporter {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using tools::SynthForm;
+
+constexpr std::string_view kForms[] = {"meta", "hf", "gguf"};
+
+// The directory of a small model, written by synth.
+Result<std::string> model_of(std::string_view family, std::string_view shape, size_t form,
+                             DType dtype = DType::BF16, int64_t shards = 1) {
+  tools::SynthOptions options;
+  options.shape = shape;
+  options.family = family;
+  options.form = static_cast<SynthForm>(form);
+  options.dtype = dtype;
+  options.shards = shards;
+  options.seed = 3;
+  options.directory =
+      fmt::format("{}/{}_{}_{}", testing::temporary_directory(), family, kForms[form], shards);
+  ThreadPool pool(1);
+  Progress silent;
+  TRY(tools::synth(options, pool, silent));
+  return options.directory;
+}
+
+Options options_of(bool multifunction) {
+  Options options;
+  options.max_context_len = 64;
+  options.input_len = 16;
+  options.multifunction = multifunction;
+  options.split = {32, 4};
+  return options;
+}
+
+Result<std::string> exported(const std::string& model, const Options& options) {
+  const std::string path = model + "/exported.pte";
+  Progress silent;
+  TRY(export_files(model, "", path, options, silent));
+  return read_text_file(path);
+}
+
+struct Case {
+  std::string_view family, shape;
+};
+constexpr Case kCases[] = {
+    {"llama", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,tied=0"},
+    {"llama",
+     "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,rope_theta=500000,"
+     "rope_scale_factor=8"},
+    {"mistral", "dim=64,layers=2,heads=4,kv_heads=2,head_dim=32,hidden=96,vocab=128,tied=0"},
+    {"qwen2", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128"},
+    {"qwen3", "dim=64,layers=2,heads=4,kv_heads=2,head_dim=32,hidden=96,vocab=128"},
+    {"phi3", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,tied=0"},
+};
+
+class Forms : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Forms, GiveTheSameProgram) {
+  const auto& [family, shape] = GetParam();
+  for (const bool multifunction : {false, true}) {
+    std::string first;
+    for (size_t form = 0; form < 3; ++form) {
+      const auto model = model_of(family, shape, form);
+      ASSERT_OK(model);
+      const auto program = exported(*model, options_of(multifunction));
+      ASSERT_OK(program);
+      if (form == 0) {
+        first = *program;
+        EXPECT_GT(first.size(), 10'000u);
+      }
+      EXPECT_TRUE(*program == first) << kForms[form];
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Forms, ::testing::ValuesIn(kCases));
+
+TEST(Forms, ShardsGiveTheSameProgram) {
+  const auto whole = model_of("qwen2", kCases[3].shape, 1);
+  const auto shards = model_of("qwen2", kCases[3].shape, 1, DType::BF16, 3);
+  ASSERT_OK(whole);
+  ASSERT_OK(shards);
+  EXPECT_TRUE(exported(*whole, options_of(true)).value() ==
+              exported(*shards, options_of(true)).value());
+}
+
+TEST(Forms, AContextBeyondTheWindowIsRefused) {
+  const auto model = model_of("mistral", kCases[2].shape, 1);
+  ASSERT_OK(model);
+  Options options = options_of(true);
+  options.max_context_len = 5000;
+  EXPECT_THAT(exported(*model, options).error().to_string(),
+              AllOf(HasSubstr("sliding window of 4096 positions"), HasSubstr("use at most 4096")));
+}
+
+TEST(Forms, AConfigurationOfItsOwnLeavesNoRoomForParams) {
+  const auto model = model_of("llama", kCases[0].shape, 1);
+  ASSERT_OK(model);
+  EXPECT_THAT(open_model(*model, testing::source_path("demo/params.json")).error().to_string(),
+              HasSubstr("--params is for Meta's .pth files"));
+  ASSERT_OK(open_model(testing::source_path("demo/model.pth"), ""));
+}
+
+TEST(Forms, MinusOneIsTheEmbeddingsVocabulary) {
+  const auto directory = model_of("llama", kCases[0].shape, 0);
+  ASSERT_OK(directory);
+  Json params = parse_json(read_text_file(*directory + "/params.json").value()).value();
+  params["vocab_size"] = -1;
+  ASSERT_OK(write_file(*directory + "/params.json", as_bytes(dump_json(params))));
+  const auto model = open_model(*directory, "");
+  ASSERT_OK(model);
+  EXPECT_EQ(model->params.vocab_size, 128);
+}
+
+TEST(Forecast, TheFileHasTheSizeForetold) {
+  for (const bool multifunction : {false, true}) {
+    for (const std::string_view linear : {"c4w", "b4w", "none"}) {
+      for (const std::string_view embedding : {"8,0", "4,32", "none"}) {
+        for (const DType dtype : {DType::F16, DType::F32}) {
+          Options options = options_of(multifunction);
+          options.linear = linear_from_text(linear).value();
+          options.embedding = embedding_from_text(embedding).value();
+          options.dtype = dtype;
+          auto model = open_model(testing::source_path("demo/model.pth"), "");
+          ASSERT_OK(model);
+          const auto foretold = forecast(std::move(*model), options);
+          ASSERT_OK(foretold);
+          Progress silent;
+          const std::string path = testing::temporary_directory() + "/forecast.pte";
+          const auto report =
+              export_files(testing::source_path("demo/model.pth"), "", path, options, silent);
+          ASSERT_OK(report);
+          EXPECT_EQ(foretold->report.file_bytes, read_text_file(path)->size());
+          EXPECT_EQ(foretold->report.unique_bytes, report->unique_bytes);
+          EXPECT_EQ(foretold->report.shared_bytes(), report->shared_bytes());
+          EXPECT_EQ(foretold->report.cache_bytes, report->cache_bytes);
+          EXPECT_GT(foretold->peak_memory_bytes, 1u << 20);
+        }
+      }
+    }
+  }
+}
+
+TEST(Forecast, CacheBytesAreKeysAndValuesOfAllLayers) {
+  const auto directory = model_of("qwen3", kCases[4].shape, 1);
+  ASSERT_OK(directory);
+  const auto foretold = forecast(std::move(open_model(*directory, "").value()), options_of(true));
+  ASSERT_OK(foretold);
+  // 2 layers, K and V, 2 heads of 32 channels, 63 positions, fp16.
+  EXPECT_EQ(foretold->report.cache_bytes, 2u * 2 * 2 * 32 * 63 * 2);
+  EXPECT_TRUE(foretold->neural_engine_warnings.empty());
+}
+
+TEST(Forecast, WarnsOfWhatTheNeuralEngineWillNotTake) {
+  // Headers alone: no tensor of this size exists.
+  Model model;
+  model.params.dim = 20'480;
+  model.params.n_heads = model.params.n_kv_heads = 160;
+  model.params.head_dim = 128;
+  model.params.hidden_dim = 32'768;
+  model.params.vocab_size = 256'000;
+  std::vector<std::pair<std::string, WeightRef>> tensors;
+  for (const auto& tensor : llama::expected_tensors(model.params)) {
+    tensors.emplace_back(tensor.names.front(), zeros({DType::BF16, tensor.shape}));
+  }
+  model.weights = llama::collect(model.params, tensors).value();
+  Options options;
+  options.dtype = DType::F32;
+  const auto foretold = forecast(std::move(model), options);
+  ASSERT_OK(foretold);
+  EXPECT_THAT(foretold->neural_engine_warnings,
+              ::testing::ElementsAre(
+                  HasSubstr("fp32"), HasSubstr("attention's output linear: 20480 exceeds 16384"),
+                  HasSubstr("(dim): 20480"), HasSubstr("(hidden_dim): 32768"),
+                  HasSubstr("(vocab_size): 32000"), HasSubstr("partition 0: 5.24 GB of weights"),
+                  HasSubstr("partition 1:"), HasSubstr("partition 2:")));
+  EXPECT_GT(foretold->report.file_bytes, uint64_t{8} << 30);
+}
+
+}  // namespace
+}  // namespace diptych::exporter

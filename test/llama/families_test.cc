@@ -1,0 +1,292 @@
+#include "llama/families.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "llama/rope.h"
+#include "llama/weights.h"
+#include "testing/shared_data.h"
+
+namespace diptych::llama {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+Json config_of(std::string_view architecture) {
+  return {{"architectures", {architecture}},
+          {"hidden_size", 64},
+          {"intermediate_size", 96},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"vocab_size", 99},
+          {"rms_norm_eps", 1e-5}};
+}
+
+Json with(Json config, std::string_view key, Json value) {
+  config[std::string(key)] = std::move(value);
+  return config;
+}
+
+std::string refusal(const Json& config) {
+  const auto model = describe_hugging_face(config);
+  return model ? "described" : model.error().to_string();
+}
+
+TEST(Families, EveryOneIsFoundByBothOfItsNames) {
+  for (const Family& family : families()) {
+    const auto model = describe_hugging_face(config_of(family.architecture));
+    ASSERT_OK(model);
+    EXPECT_EQ(model->family, &family);
+    EXPECT_EQ(model->params.attention_qkv_bias, family.qkv_bias);
+    EXPECT_EQ(model->params.use_qk_norm, family.qk_norm);
+    EXPECT_EQ(model->params.qk_norm_before_rope, family.qk_norm);
+    EXPECT_EQ(model->params.head_dim, family.head_dim.value_or(16));
+    EXPECT_EQ(model->layout.fused, family.fused);
+    EXPECT_TRUE(model->layout.halves);
+    EXPECT_EQ(model->layout.tied, Layout::Tied::No);
+    Json config = config_of(family.architecture);
+    config.erase("architectures");
+    EXPECT_EQ(describe_hugging_face(with(config, "model_type", family.model_type))->family,
+              &family);
+    EXPECT_EQ(*family_from_name(family.name), &family);
+  }
+}
+
+TEST(Families, DefaultsAreTransformers) {
+  Json config = config_of("LlamaForCausalLM");
+  config.erase("rms_norm_eps");
+  config.erase("num_key_value_heads");
+  const auto llama = describe_hugging_face(with(config, "head_dim", nullptr));
+  ASSERT_OK(llama);
+  EXPECT_EQ(llama->params.norm_eps, 1e-6);
+  EXPECT_EQ(llama->params.n_kv_heads, 4);
+  EXPECT_EQ(llama->params.head_dim, 16);
+  EXPECT_EQ(llama->params.rope_theta, 10000);
+  EXPECT_EQ(llama->params.attention_window, std::nullopt);
+  config["architectures"] = {"Phi3ForCausalLM"};
+  EXPECT_EQ(describe_hugging_face(config)->params.norm_eps, 1e-5);
+}
+
+TEST(Families, RopeInBothForms) {
+  const Json llama3 = {{"rope_type", "llama3"},
+                       {"factor", 32.0},
+                       {"low_freq_factor", 1.5},
+                       {"high_freq_factor", 3.0},
+                       {"original_max_position_embeddings", 4096}};
+  const Json base = config_of("LlamaForCausalLM");
+  const auto older =
+      describe_hugging_face(with(with(base, "rope_theta", 500000.0), "rope_scaling", llama3));
+  const auto newer =
+      describe_hugging_face(with(base, "rope_parameters", with(llama3, "rope_theta", 500000.0)));
+  for (const auto* model : {&older, &newer}) {
+    ASSERT_OK(*model);
+    const Params& params = (*model)->params;
+    EXPECT_EQ(params.rope_theta, 500000);
+    EXPECT_TRUE(params.use_scaled_rope);
+    EXPECT_EQ(params.rope_scale_factor, 32);
+    EXPECT_EQ(params.low_freq_factor, 1.5);
+    EXPECT_EQ(params.high_freq_factor, 3);
+    EXPECT_EQ(params.rope_trained_context, 4096);
+  }
+  const auto linear =
+      describe_hugging_face(with(base, "rope_scaling", {{"type", "linear"}, {"factor", 4.0}}));
+  ASSERT_OK(linear);
+  EXPECT_EQ(linear->params.rope_linear_factor, 4);
+  EXPECT_EQ(rope_frequencies(linear->params)[0], 0.25f);
+  ASSERT_OK(describe_hugging_face(with(base, "rope_parameters", {{"rope_type", "default"}})));
+  ASSERT_OK(describe_hugging_face(with(base, "rope_scaling", nullptr)));
+}
+
+TEST(Families, Windows) {
+  const auto window = [](const Json& config) {
+    return describe_hugging_face(config)->params.attention_window;
+  };
+  const Json mistral = config_of("MistralForCausalLM"), qwen = config_of("Qwen2ForCausalLM");
+  EXPECT_EQ(window(mistral), 4096);
+  EXPECT_EQ(window(with(mistral, "sliding_window", 512)), 512);
+  EXPECT_EQ(window(with(mistral, "sliding_window", nullptr)), std::nullopt);
+  EXPECT_EQ(window(with(qwen, "sliding_window", 512)), std::nullopt);
+  EXPECT_EQ(window(with(with(qwen, "sliding_window", 512), "use_sliding_window", true)), 512);
+  EXPECT_EQ(window(with(config_of("Phi3ForCausalLM"), "sliding_window", 2047)), 2047);
+}
+
+TEST(Families, RefusesByNameWithWhatIsKnown) {
+  const Json base = config_of("LlamaForCausalLM");
+  EXPECT_THAT(refusal(config_of("GemmaForCausalLM")),
+              AllOf(HasSubstr("\"GemmaForCausalLM\""),
+                    HasSubstr("expected one of LlamaForCausalLM, MistralForCausalLM")));
+  EXPECT_THAT(refusal(with(base, "hidden_act", "gelu")),
+              HasSubstr("hidden_act: \"gelu\", expected \"silu\""));
+  EXPECT_THAT(refusal(with(base, "rope_scaling", {{"rope_type", "yarn"}})),
+              HasSubstr("RoPE type \"yarn\": expected default, linear or llama3"));
+  EXPECT_THAT(refusal(with(base, "partial_rotary_factor", 0.5)),
+              HasSubstr("partial_rotary_factor: 0.5 rotates a part of each head"));
+  EXPECT_THAT(refusal(with(base, "attention_bias", true)), HasSubstr("attention_bias"));
+  EXPECT_THAT(refusal(with(base, "mlp_bias", true)), HasSubstr("mlp_bias"));
+  EXPECT_THAT(refusal(with(base, "quantization_config", {{"quant_method", "awq"}})),
+              HasSubstr("weights quantised by \"awq\" are not read"));
+  EXPECT_THAT(refusal(with(config_of("Qwen3ForCausalLM"), "layer_types", {"sliding_attention"})),
+              HasSubstr("layer_types: \"sliding_attention\""));
+  Json several = with(base, "hidden_size", "big");
+  several.erase("vocab_size");
+  EXPECT_THAT(refusal(several), AllOf(HasSubstr("2 of the model's parameters"),
+                                      HasSubstr("hidden_size: expected a whole number"),
+                                      HasSubstr("vocab_size: missing")));
+  EXPECT_THAT(refusal({{"x", 1}}), HasSubstr("not the config.json of a language model"));
+  EXPECT_THAT(refusal(Json::array()), HasSubstr("expected an object"));
+}
+
+// --- GGUF ---
+
+Json metadata_of(std::string_view architecture) {
+  const auto key = [&](std::string_view name) { return fmt::format("{}.{}", architecture, name); };
+  return {{"general.architecture", architecture},
+          {key("embedding_length"), 64},
+          {key("block_count"), 2},
+          {key("feed_forward_length"), 96},
+          {key("attention.head_count"), 4},
+          {key("attention.head_count_kv"), 2},
+          {key("attention.layer_norm_rms_epsilon"), 1e-5f},
+          {key("rope.freq_base"), 500000.0f},
+          {key("vocab_size"), 99}};
+}
+
+TEST(Gguf, ArchitecturesAreFamilies) {
+  for (const Family& family : families()) {
+    const auto model = describe_gguf(metadata_of(family.gguf), {});
+    ASSERT_OK(model);
+    EXPECT_EQ(model->family->gguf, family.gguf);
+    EXPECT_EQ(model->layout.dialect, Dialect::Gguf);
+    EXPECT_EQ(model->layout.halves, family.gguf != "llama");
+    EXPECT_EQ(model->params.head_dim, 16);
+    EXPECT_EQ(static_cast<float>(model->params.norm_eps), 1e-5f);
+  }
+  EXPECT_THAT(describe_gguf(metadata_of("gemma"), {}).error().to_string(),
+              HasSubstr("architecture \"gemma\", expected one of llama, qwen2, qwen3, phi3"));
+}
+
+TEST(Gguf, VocabularyOfTheEmbedding) {
+  Json metadata = metadata_of("llama");
+  metadata.erase("llama.vocab_size");
+  EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(), HasSubstr("vocab_size: missing"));
+  const std::vector<std::pair<std::string, WeightRef>> tensors = {
+      {"token_embd.weight", zeros({DType::F16, {77, 64}})}};
+  EXPECT_EQ(describe_gguf(metadata, tensors)->params.vocab_size, 77);
+}
+
+TEST(Gguf, RecognisesTheFactorsOfLlama3) {
+  Params scaled;
+  scaled.head_dim = 16;
+  scaled.rope_theta = 500000;
+  scaled.rope_scale_factor = 32;
+  const std::vector<float> factors = llama3_rope_factors(scaled);
+  const auto describe = [&](const std::vector<float>& values) {
+    const std::vector<std::pair<std::string, WeightRef>> tensors = {
+        {"rope_freqs.weight", constant_floats(DType::F32, {static_cast<int64_t>(values.size())},
+                                              {values.begin(), values.end()})}};
+    return describe_gguf(metadata_of("llama"), tensors);
+  };
+  const auto recognised = describe(factors);
+  ASSERT_OK(recognised);
+  EXPECT_TRUE(recognised->params.use_scaled_rope);
+  EXPECT_EQ(recognised->params.rope_scale_factor, 32);
+  EXPECT_TRUE(recognised->params.rope_factors.empty());
+
+  std::vector<float> others = factors;
+  others[1] = 3;
+  const auto explicit_factors = describe(others);
+  ASSERT_OK(explicit_factors);
+  EXPECT_FALSE(explicit_factors->params.use_scaled_rope);
+  EXPECT_EQ(explicit_factors->params.rope_factors, others);
+  Params plain = explicit_factors->params;
+  plain.rope_factors.clear();
+  EXPECT_EQ(rope_frequencies(explicit_factors->params)[1], rope_frequencies(plain)[1] / 3);
+
+  EXPECT_FALSE(describe({1, 2}));
+  others[0] = -1;
+  EXPECT_FALSE(describe(others));
+}
+
+TEST(Gguf, Refusals) {
+  Json metadata = metadata_of("phi3");
+  metadata["phi3.rope.dimension_count"] = 8;
+  metadata["phi3.rope.scaling.type"] = "yarn";
+  EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(),
+              AllOf(HasSubstr("rope.dimension_count: 8 rotates a part of each head, only 16"),
+                    HasSubstr("rope.scaling.type: \"yarn\", expected none or linear")));
+  const std::vector<std::pair<std::string, WeightRef>> tensors = {
+      {"rope_factors_long.weight", zeros({DType::F32, {8}})}};
+  EXPECT_THAT(describe_gguf(metadata_of("phi3"), tensors).error().to_string(),
+              HasSubstr("longrope"));
+}
+
+// --- Tensors ---
+
+using Tensors = std::vector<std::pair<std::string, WeightRef>>;
+
+Tensors tensors_for(const Description& model) {
+  Tensors tensors;
+  for (const ExpectedTensor& expected : expected_tensors(model.params, model.layout)) {
+    tensors.emplace_back(expected.names.front(),
+                         random_weight({DType::F32, expected.shape}, tensors.size()));
+  }
+  return tensors;
+}
+
+TEST(Layout, FusedMatricesComeApart) {
+  const auto model = describe_hugging_face(config_of("Phi3ForCausalLM"));
+  ASSERT_OK(model);
+  Tensors tensors = tensors_for(*model);
+  EXPECT_EQ(tensors[2].first, "model.layers.0.self_attn.qkv_proj.weight");
+  EXPECT_EQ(tensors[2].second->shape(), (Shape{128, 64}));
+  const auto weights = collect(model->params, tensors, model->layout);
+  ASSERT_OK(weights);
+  const LayerWeights& layer = weights->layers[0];
+  const auto fused = read_floats(*tensors[2].second).value();
+  // Row 1 of q is row head_dim/2 of the file's; v stays as it is.
+  const auto q = read_floats(*layer.wq, 1, 1).value();
+  EXPECT_TRUE(std::equal(q.begin(), q.end(), fused.begin() + 8 * 64));
+  const auto v = read_floats(*layer.wv).value();
+  EXPECT_TRUE(std::equal(v.begin(), v.end(), fused.begin() + 96 * 64));
+  const WeightRef gate_up = tensors[5].second;
+  EXPECT_EQ(tensors[5].first, "model.layers.0.mlp.gate_up_proj.weight");
+  EXPECT_EQ(read_floats(*layer.w1).value(), read_floats(*gate_up, 0, 96).value());
+  EXPECT_EQ(read_floats(*layer.w3).value(), read_floats(*gate_up, 96, 96).value());
+}
+
+TEST(Layout, NormsAndBiasesMoveWithTheirChannels) {
+  const auto model = describe_hugging_face(config_of("Qwen3ForCausalLM"));
+  ASSERT_OK(model);
+  const Tensors tensors = tensors_for(*model);
+  const auto weights = collect(model->params, tensors, model->layout);
+  ASSERT_OK(weights);
+  const auto norm = read_floats(*weights->layers[0].q_norm).value();
+  for (const auto& [name, weight] : tensors) {
+    if (name != "model.layers.0.self_attn.q_norm.weight") continue;
+    const auto stored = read_floats(*weight).value();
+    EXPECT_EQ(norm[1], stored[64]);
+    EXPECT_EQ(norm[2], stored[1]);
+  }
+}
+
+TEST(Layout, ContradictionsBetweenConfigurationAndTensors) {
+  auto model = describe_hugging_face(config_of("LlamaForCausalLM"));
+  ASSERT_OK(model);
+  Tensors tensors = tensors_for(*model);
+  Layout tied = model->layout;
+  tied.tied = Layout::Tied::Yes;
+  EXPECT_THAT(collect(model->params, tensors, tied).error().to_string(),
+              HasSubstr("lm_head.weight: differs from model.embed_tokens.weight"));
+  tensors.pop_back();  // lm_head
+  ASSERT_OK(collect(model->params, tensors, tied));
+  model->params.hidden_dim = 98;
+  EXPECT_THAT(collect(model->params, tensors, model->layout).error().to_string(),
+              AllOf(HasSubstr("missing: lm_head.weight [99,64]"),
+                    HasSubstr("model.layers.0.mlp.gate_proj.weight: expected floats [98,64], "
+                              "found fp32[96,64]")));
+}
+
+}  // namespace
+}  // namespace diptych::llama
