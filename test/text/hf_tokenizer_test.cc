@@ -246,7 +246,8 @@ TEST(OpenTokenizer, TakesAModelsDirectory) {
               HasSubstr("tokenizer_config.json: \"eos_token\""));
 }
 
-// The metadata of a GGUF made from a SentencePiece model in which pieces stand in order of merging.
+// The metadata of a GGUF made from a SentencePiece model in which pieces stand in order of merging;
+// only runs of spaces come last, as in Llama 2's.
 GgufTokenizer spm_gguf(const Tokenizer& model) {
   GgufTokenizer gguf;
   gguf.model = "llama";
@@ -267,7 +268,9 @@ GgufTokenizer spm_gguf(const Tokenizer& model) {
     }
     gguf.tokens.push_back(piece);
     gguf.token_types.push_back(type);
-    gguf.scores.push_back(static_cast<float>(-id));
+    const bool spaces = model.piece(id).size() > 1 &&
+                        model.piece(id).find_first_not_of(' ') == std::string_view::npos;
+    gguf.scores.push_back(spaces ? -1e9f : static_cast<float>(-id));
   }
   gguf.bos = 1;
   gguf.eos = 2;
@@ -275,16 +278,18 @@ GgufTokenizer spm_gguf(const Tokenizer& model) {
   return gguf;
 }
 
-constexpr const char* kTexts[] = {"Once upon a time, there was a bear.",
-                                  "  a  b ",
-                                  "\n\n\t1234567 don't I'LL",
-                                  "\xC3\xA9\xF0\x9F\x91\x8D \xE6\x97\xA5\xE6\x9C\xAC \xD0\x9F\xD1\x80",
-                                  "x = [1, 2]; // ok?!",
-                                  ""};
+constexpr const char* kTexts[] = {
+    "Once upon a time, there was a bear.",
+    "  a  b ",
+    "\n\n\t1234567 don't I'LL",
+    "\xC3\xA9\xF0\x9F\x91\x8D \xE6\x97\xA5\xE6\x9C\xAC \xD0\x9F\xD1\x80",
+    "x = [1, 2]; // ok?!",
+    ""};
 
 TEST(GgufTokenizer, SpmEqualsTheModelItCameFrom) {
-  for (const std::string& path : {::diptych::testing::source_path("demo/tokenizer.model"),
-                                  ::diptych::testing::shared_data("tokenizers/llama2/tokenizer.model")}) {
+  for (const std::string& path :
+       {::diptych::testing::source_path("demo/tokenizer.model"),
+        ::diptych::testing::shared_data("tokenizers/llama2/tokenizer.model")}) {
     if (path.empty()) continue;  // without reference data the demo's alone
     auto model = open_tokenizer(path);
     ASSERT_OK(model);
