@@ -47,10 +47,11 @@ TEST(Limits, ArePlausible) {
   const auto reader = MemoryReader::create(pool);
   ASSERT_OK(reader);
   EXPECT_GE((*reader)->size(), uint64_t{1} << 20);
-  // Bytes and operations per second: more than any machine's floppy, less than any one core's.
-  EXPECT_GT((*reader)->measure(pool), 1e8);
+  // Bytes and operations per second: less than any one core's, and more than a machine that is busy
+  // with other things still gives.
+  EXPECT_GT((*reader)->measure(pool), 1e6);
   EXPECT_LT((*reader)->measure(pool), 1e12);
-  EXPECT_GT(measure_fma(pool), 1e8);
+  EXPECT_GT(measure_fma(pool), 1e6);
   EXPECT_LT(measure_fma(pool), 1e13);
 }
 
@@ -62,7 +63,7 @@ TEST(Limits, OfIntegerDotProducts) {
       if (isa == kernels::Isa::Scalar) {
         EXPECT_EQ(peak, 0);
       } else {
-        EXPECT_GT(peak, 1e9) << kernels::name(isa);
+        EXPECT_GT(peak, 1e7) << kernels::name(isa);
         EXPECT_LT(peak, 1e14) << kernels::name(isa);
       }
     }
