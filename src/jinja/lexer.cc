@@ -278,8 +278,8 @@ class Lexer {
       }
     }
     std::string text = source_.substr(at, end - at);
-    const bool zeros = base == 10 && !is_float && text[0] == '0' &&
-                       text.find_first_not_of("0_") != text.npos;
+    const bool zeros =
+        base == 10 && !is_float && text[0] == '0' && text.find_first_not_of("0_") != text.npos;
     if (zeros || text.find("__") != text.npos || text.ends_with('_')) {
       return error(at, fmt::format("the number {} cannot be used", in_quotes(text)));
     }
