@@ -103,23 +103,17 @@ double measure_dot(ThreadPool& pool, kernels::Isa isa, int bits) {
   return measure_loop(pool, static_cast<double>(loop.multiply_adds_per_round), loop.run);
 }
 
-double measure_arithmetic(ThreadPool& pool, kernels::Isa isa, const MultiplyAdds& work) {
-  if (work.total() == 0) return measure_fma(pool);
-  double seconds = 0;
-  uint64_t as_fp32 = work.fp32;
-  const auto add = [&](uint64_t multiply_adds, int bits) {
-    if (multiply_adds == 0) return;
-    const double peak = measure_dot(pool, isa, bits);
-    if (peak > 0) {
-      seconds += 2 * static_cast<double>(multiply_adds) / peak;
-    } else {
-      as_fp32 += multiply_adds;
-    }
+Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa) {
+  return {measure_dot(pool, isa, 4), measure_dot(pool, isa, 8), measure_fma(pool)};
+}
+
+double peak_of(const MultiplyAdds& work, const Peaks& peaks) {
+  if (work.total() == 0) return peaks.fp32;
+  const auto time = [&](uint64_t multiply_adds, double peak) {
+    return static_cast<double>(multiply_adds) / (peak > 0 ? peak : peaks.fp32);
   };
-  add(work.int4, 4);
-  add(work.int8, 8);
-  if (as_fp32 > 0) seconds += 2 * static_cast<double>(as_fp32) / measure_fma(pool);
-  return 2 * static_cast<double>(work.total()) / seconds;
+  return static_cast<double>(work.total()) /
+         (time(work.int4, peaks.int4) + time(work.int8, peaks.int8) + time(work.fp32, peaks.fp32));
 }
 
 }  // namespace diptych::measure

@@ -50,9 +50,14 @@ double measure_fma(ThreadPool& pool);
 // kernels use; 0 where the instruction set has none.
 double measure_dot(ThreadPool& pool, kernels::Isa isa, int bits);
 
+// Operations per second of each kind; int4 and int8 are 0 where there are no dot products.
+struct Peaks {
+  double int4 = 0, int8 = 0, fp32 = 0;
+};
+Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa);
+
 // How fast a mix of multiply-adds can be done at most: each kind at its own peak, one after the
-// other. Measures the peaks that the mix needs. What an instruction set has no dot products for
-// counts as fp32, and so does no work at all.
-double measure_arithmetic(ThreadPool& pool, kernels::Isa isa, const MultiplyAdds& work);
+// other; what has no peak of its own counts as fp32.
+double peak_of(const MultiplyAdds& work, const Peaks& peaks);
 
 }  // namespace diptych::measure

@@ -8,6 +8,7 @@
 #include "exporter/export.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
+#include "measure/profile.h"
 #include "testing/shared_data.h"
 
 namespace {
@@ -43,7 +44,8 @@ namespace {
 
 class Allocations : public ::testing::TestWithParam<engine::Numerics> {};
 
-TEST_P(Allocations, NoneWhileATokenIsComputed) {
+// With an observer or without.
+void expect_no_allocations(engine::Numerics numerics, engine::RunObserver* observer) {
   exporter::Options options;
   options.max_context_len = 64;
   options.input_len = 16;
@@ -54,12 +56,13 @@ TEST_P(Allocations, NoneWhileATokenIsComputed) {
                                    testing::source_path("demo/params.json"), path, options,
                                    silent));
   runtime::Options runtime_options;
-  runtime_options.numerics = GetParam();
+  runtime_options.numerics = numerics;
   runtime_options.threads = 2;
   auto program = runtime::Program::open(path, runtime_options);
   ASSERT_OK(program);
   auto session = generate::Session::create(std::move(*program));
   ASSERT_OK(session);
+  (*session)->observe(observer);
   std::vector<int64_t> prompt(20, 1);
   ASSERT_OK((*session)->evaluate(prompt));
   // The first tokens make buffers that stay.
@@ -75,6 +78,15 @@ TEST_P(Allocations, NoneWhileATokenIsComputed) {
       EXPECT_EQ(after - before, 0) << "token " << i;
     }
   }
+}
+
+TEST_P(Allocations, NoneWhileATokenIsComputed) { expect_no_allocations(GetParam(), nullptr); }
+
+TEST_P(Allocations, NoneWhileATokenIsProfiled) {
+  measure::Profiler profiler(1000);
+  expect_no_allocations(GetParam(), &profiler);
+  EXPECT_EQ(profiler.events().size(), 1000U);
+  EXPECT_GT(profiler.dropped(), 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Numerics, Allocations,
