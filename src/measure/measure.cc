@@ -147,10 +147,10 @@ class ModelBenchmark {
     const TestCase& test = row.test;
     std::vector<double> limits;
     for (int64_t i = 0; i < options_.repetitions && !progress_.cancelled(); ++i) {
-      limits.push_back(test.is_decode()
-                           ? reader_->measure(program_->threads())
-                           : measure_arithmetic(program_->threads(), kernels::selected_isa(),
-                                                prefill_arithmetic()));
+      ThreadPool& pool = program_->threads();
+      limits.push_back(test.is_decode() ? reader_->measure(pool)
+                                        : peak_of(prefill_arithmetic(),
+                                                  measure_peaks(pool, kernels::selected_isa())));
       TRY(prepare(test));
       // Reading the buffer emptied the caches of what a model that fits them keeps there.
       TRY(evaluate(test, 1));

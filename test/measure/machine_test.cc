@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <vector>
 
 #include "measure/limits.h"
@@ -70,16 +69,14 @@ TEST(Limits, OfIntegerDotProducts) {
   }
 }
 
-// A mix is between its parts: neither faster than the best nor slower than the worst, by a wide
-// margin for other work on the machine.
-TEST(Limits, OfAMix) {
-  ThreadPool pool(1);
-  const kernels::Isa isa = kernels::available_isas().back();
-  const double fp32 = measure_fma(pool), int4 = measure_dot(pool, isa, 4);
-  const double mix = measure_arithmetic(pool, isa, {1000, 0, 1000});
-  EXPECT_GT(mix, std::min(fp32, int4 > 0 ? int4 : fp32) / 4);
-  EXPECT_LT(mix, std::max(fp32, int4) * 4);
-  EXPECT_GT(measure_arithmetic(pool, isa, {}), fp32 / 4);
+TEST(Limits, OfAMixIsEachKindAtItsPeak) {
+  const Peaks peaks{400, 200, 100};
+  EXPECT_EQ(peak_of({8, 0, 0}, peaks), 400);
+  EXPECT_EQ(peak_of({0, 8, 0}, peaks), 200);
+  EXPECT_EQ(peak_of({0, 0, 8}, peaks), 100);
+  EXPECT_DOUBLE_EQ(peak_of({400, 0, 100}, peaks), 250);  // in two seconds
+  EXPECT_EQ(peak_of({5, 3, 1}, {0, 0, 100}), 100);       // no dot products
+  EXPECT_EQ(peak_of({}, peaks), 100);
 }
 
 }  // namespace
