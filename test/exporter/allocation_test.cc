@@ -1,43 +1,12 @@
-// Computing a token allocates no memory: counted by replacing the allocator of this program.
+// Computing a token allocates no memory: counted by counting_allocator.h.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
+#include "counting_allocator.h"
 #include "exporter/export.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
 #include "measure/profile.h"
 #include "testing/shared_data.h"
-
-namespace {
-std::atomic<int64_t> allocations{0};
-
-void* counted(size_t size, size_t alignment) {
-  ++allocations;
-  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-}  // namespace
-
-void* operator new(size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new[](size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new(size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<size_t>(alignment));
-}
-void* operator new[](size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace diptych {
 namespace {
@@ -68,9 +37,9 @@ void expect_no_allocations(engine::Numerics numerics, engine::RunObserver* obser
   // The first tokens make buffers that stay.
   int64_t token = 1;
   for (int i = 0; i < 24; ++i) {
-    const int64_t before = allocations;
+    const int64_t before = testing::allocations();
     const auto logits = (*session)->evaluate(std::span(&token, 1));
-    const int64_t after = allocations;
+    const int64_t after = testing::allocations();
     ASSERT_OK(logits);
     token = generate::argmax(*logits);
     // Any thread of the pool may compute its first share late.
