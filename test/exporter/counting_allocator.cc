@@ -7,17 +7,23 @@
 
 namespace {
 std::atomic<int64_t> count{0};
+constexpr size_t kUsual = alignof(std::max_align_t);
+
+void* counted_or_null(size_t size, size_t alignment) noexcept {
+  ++count;
+  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
 
 void* counted(size_t size, size_t alignment) {
-  ++count;
-  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  void* memory = counted_or_null(size, alignment);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
 }  // namespace
 
-void* operator new(size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new[](size_t size) { return counted(size, alignof(std::max_align_t)); }
+// Every form, since the library's forms need not call each other (sanitizers' do not).
+void* operator new(size_t size) { return counted(size, kUsual); }
+void* operator new[](size_t size) { return counted(size, kUsual); }
 void* operator new(size_t size, std::align_val_t alignment) {
   return counted(size, static_cast<size_t>(alignment));
 }
@@ -25,14 +31,16 @@ void* operator new[](size_t size, std::align_val_t alignment) {
   return counted(size, static_cast<size_t>(alignment));
 }
 void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  try {
-    return counted(size, alignof(std::max_align_t));
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
+  return counted_or_null(size, kUsual);
 }
-void* operator new[](size_t size, const std::nothrow_t& nothrow) noexcept {
-  return operator new(size, nothrow);
+void* operator new[](size_t size, const std::nothrow_t&) noexcept {
+  return counted_or_null(size, kUsual);
+}
+void* operator new(size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return counted_or_null(size, static_cast<size_t>(alignment));
+}
+void* operator new[](size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return counted_or_null(size, static_cast<size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
