@@ -24,17 +24,19 @@ namespace diptych::kernels {
 namespace {
 
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t quotient_rounded_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Weight rows that are worked off for all rows of x before the next ones, so that they stay in the
 // second level of cache.
-constexpr int64_t kCachedBytes = int64_t{256} << 10;
+constexpr int64_t kCachedBytes = int64_t{128} << 10;
 
 // With several rows of x, longer rows are worked off in parts, so that a tile's part of x stays in
 // the first level of cache; between parts a block's sums are kept in memory.
 constexpr int64_t kPartChunks = 8;
-constexpr int64_t kPartColumns = 1024;    // of floats
+constexpr int64_t kPartColumns = 2048;    // of floats
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
 constexpr int64_t kPartRows = 64;         // rows of the weight whose sums are kept
+constexpr int64_t kFloatPartRows = 24;    // the same of floats, which are longer
 
 // `size` bytes at `from`, of which those before `end` may be read. What the others are does not
 // matter; they come from `spare` when there are any.
@@ -47,6 +49,27 @@ template <int64_t size>
   __builtin_memcpy(spare, from, static_cast<size_t>(end - from));
   return spare;
 }
+
+// With several rows of x, the weight rows that come next are brought to the second level of cache
+// while the present ones are worked off: a share of them with each tile.
+class NextRows {
+ public:
+  // Nothing to bring.
+  NextRows() = default;
+  // [from, end) of the weight, while `tiles` tiles are computed.
+  NextRows(const std::byte* from, const std::byte* end, int64_t tiles)
+      : at_(from), end_(end), share_((end - from) / tiles + kLine) {}
+
+  void bring_share() {
+    const std::byte* const stop = end_ - at_ > share_ ? at_ + share_ : end_;
+    for (; at_ < stop; at_ += kLine) __builtin_prefetch(at_, 0, 2);
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const std::byte *at_ = nullptr, *end_ = nullptr;
+  int64_t share_ = 0;
+};
 
 // The scales of a chunk's blocks of weights: of block b, number `(b + phase) / per_scale` after
 // `first` in the row, no later than `last` of them.
@@ -205,15 +228,17 @@ void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floa
 
 // The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
 template <class V, DType type, Scales kScales, int M = V::kMaxTile>
-void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t m, int64_t count) {
+void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t m, int64_t count,
+                   NextRows& next) {
   if constexpr (M > 1) {
-    if (count < M) return tiles_of_rows<V, type, kScales, M - 1>(call, first, last, m, count);
+    if (count < M) return tiles_of_rows<V, type, kScales, M - 1>(call, first, last, m, count, next);
   }
   constexpr int R = V::template kRows<M>;
   typename V::Floats first_sums[M];
   for (int i = 0; i < M; ++i) first_sums[i] = first_sum<V, type, kScales>(call, m + i);
   if (M == 1 || call.chunks <= kPartChunks) {
     for (int64_t row = first; row < last; row += R) {
+      next.bring_share();
       tile<V, type, kScales, R, M>(call, row, m, first_sums, {0, call.chunks, nullptr});
     }
     return;
@@ -222,6 +247,7 @@ void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t 
   for (int64_t chunk = 0; chunk < call.chunks; chunk += kPartChunks) {
     Part part{chunk, least(chunk + kPartChunks, call.chunks), sums};
     for (int64_t row = first; row < last; row += R, part.sums += R * M * V::kLanes) {
+      next.bring_share();
       tile<V, type, kScales, R, M>(call, row, m, first_sums, part);
     }
   }
@@ -248,11 +274,19 @@ void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_
                         weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
   const int64_t rows_at_once = least((kCachedBytes / row_bytes | 7) + 1,
                                      x.rows > 1 && call.chunks > kPartChunks ? kPartRows : last);
+  const int64_t tiles = quotient_rounded_up(x.rows, V::kMaxTile) *
+                        quotient_rounded_up(rows_at_once, V::template kRows<V::kMaxTile>) *
+                        quotient_rounded_up(call.chunks, kPartChunks);
   for (int64_t row = first; row < last; row += rows_at_once) {
     const int64_t end = least(row + rows_at_once, last);
+    NextRows next;
+    if (x.rows > 1) {
+      next = NextRows(weight.data + end * row_bytes,
+                      weight.data + least(end + rows_at_once, weight.rows) * row_bytes, tiles);
+    }
     for (int64_t m = 0, some; m < x.rows; m += some) {
       some = tile_size<V::kMaxTile>(x.rows - m);
-      tiles_of_rows<V, type, kScales>(call, row, end, m, some);
+      tiles_of_rows<V, type, kScales>(call, row, end, m, some, next);
     }
   }
 }
@@ -345,17 +379,18 @@ void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part)
 
 template <class V, DType type, int M = V::kMaxFloatTile>
 void float_tiles_of_rows(const FloatCall& call, int64_t first, int64_t last, int64_t m,
-                         int64_t count) {
+                         int64_t count, NextRows& next) {
   if constexpr (M > 1) {
-    if (count < M) return float_tiles_of_rows<V, type, M - 1>(call, first, last, m, count);
+    if (count < M) return float_tiles_of_rows<V, type, M - 1>(call, first, last, m, count, next);
   }
   constexpr int R = V::template kFloatRows<M>;
   const int64_t columns = call.weight.columns;
-  alignas(64) float sums[(kPartRows + R) * M * V::kLanes];
-  const int64_t part_columns = M == 1 || columns <= 2 * kPartColumns ? columns : kPartColumns;
+  alignas(64) float sums[(kFloatPartRows + R) * M * V::kLanes];
+  const int64_t part_columns = M == 1 ? columns : kPartColumns;
   for (int64_t column = 0; column < columns; column += part_columns) {
     Part part{column, least(column + part_columns, columns), sums};
     for (int64_t row = first; row < last; row += R, part.sums += R * M * V::kLanes) {
+      next.bring_share();
       float_tile<V, type, R, M>(call, row, m, part);
     }
   }
@@ -363,14 +398,23 @@ void float_tiles_of_rows(const FloatCall& call, int64_t first, int64_t last, int
 
 template <class V, DType type>
 void linear_float_of(const FloatCall& call, int64_t first) {
-  const int64_t row_bytes = call.weight.columns * (type == DType::F32 ? 4 : 2);
-  const int64_t rows_at_once =
-      least((kCachedBytes / row_bytes | 7) + 1, call.x.rows > 1 ? kPartRows : call.last);
+  const FloatWeight& weight = call.weight;
+  const int64_t row_bytes = weight.columns * (type == DType::F32 ? 4 : 2);
+  const int64_t rows_at_once = call.x.rows > 1 ? kFloatPartRows : call.last;
+  const int64_t tiles =
+      quotient_rounded_up(call.x.rows, V::kMaxFloatTile) *
+      quotient_rounded_up(rows_at_once, V::template kFloatRows<V::kMaxFloatTile>) *
+      quotient_rounded_up(weight.columns, kPartColumns);
   for (int64_t row = first; row < call.last; row += rows_at_once) {
     const int64_t end = least(row + rows_at_once, call.last);
+    NextRows next;
+    if (call.x.rows > 1) {
+      next = NextRows(weight.data + end * row_bytes,
+                      weight.data + least(end + rows_at_once, weight.rows) * row_bytes, tiles);
+    }
     for (int64_t m = 0, some; m < call.x.rows; m += some) {
       some = tile_size<V::kMaxFloatTile>(call.x.rows - m);
-      float_tiles_of_rows<V, type>(call, row, end, m, some);
+      float_tiles_of_rows<V, type>(call, row, end, m, some, next);
     }
   }
 }
