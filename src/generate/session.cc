@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 
 #include "engine/cells.h"
 
@@ -20,6 +21,20 @@ void put_mask(std::byte* out, DType dtype, bool visible) {
   }
 }
 
+// Loads the functions' methods, side by side when the program has more than one thread.
+std::vector<Result<std::unique_ptr<runtime::Method>>> load_methods(
+    runtime::Program& program, const std::vector<FunctionDescription>& functions) {
+  const auto when = program.threads().threads() > 1 ? std::launch::async : std::launch::deferred;
+  std::vector<std::future<Result<std::unique_ptr<runtime::Method>>>> loading;
+  for (const FunctionDescription& function : functions) {
+    loading.push_back(
+        std::async(when, [&program, &function] { return program.load_method(function.method); }));
+  }
+  std::vector<Result<std::unique_ptr<runtime::Method>>> methods;
+  for (auto& method : loading) methods.push_back(method.get());
+  return methods;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Program> program) {
@@ -35,7 +50,10 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
     session->key_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
     session->value_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
   }
-  for (const FunctionDescription& function : model.functions) TRY(session->load_function(function));
+  std::vector<Result<std::unique_ptr<runtime::Method>>> methods = load_methods(*session->program_, model.functions);
+  for (size_t i = 0; i < methods.size(); ++i) {
+    TRY(session->add_function(model.functions[i], TRY(std::move(methods[i]))));
+  }
   // Only now do they stay where they are.
   for (Loaded& loaded : session->loaded_) {
     if (const auto input = loaded.description->last_position_input) {
@@ -46,10 +64,11 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
   return session;
 }
 
-Status Session::load_function(const FunctionDescription& description) {
+Status Session::add_function(const FunctionDescription& description,
+                             std::unique_ptr<runtime::Method> loaded_method) {
   Loaded loaded;
   loaded.description = &description;
-  loaded.method = TRY(program_->load_method(description.method));
+  loaded.method = std::move(loaded_method);
   const auto input_size = [&](size_t index) { return packed_size(loaded.method->inputs()[index]); };
   const auto output_size = [&](size_t index) {
     return packed_size(loaded.method->outputs()[index]);

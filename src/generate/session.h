@@ -93,7 +93,8 @@ class Session {
   Status check_tokens(std::span<const int64_t> tokens) const;
   Loaded& function_for(int64_t rows);
   Result<Chunk> evaluate_chunk(std::span<const int64_t> tokens);
-  Status load_function(const FunctionDescription& description);
+  Status add_function(const FunctionDescription& description,
+                      std::unique_ptr<runtime::Method> loaded_method);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
   void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);
   void store_row(const Loaded& loaded, int64_t row);

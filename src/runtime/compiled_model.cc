@@ -32,13 +32,16 @@ Result<CompiledFunction> CompiledModel::function(std::string_view method,
   CompiledFunction compiled;
   compiled.inputs = positions(function.inputs, function.function->inputs);
   compiled.outputs = positions(function.outputs, function.function->outputs);
-  std::lock_guard lock(mutex_);
-  auto& executable = executables_[function.function];
-  if (!executable) {
-    executable = TRY(within("function " + function.function->name,
-                            engine::Executable::compile(*function.function, options_)));
+  Compilation& compilation = [&]() -> Compilation& {
+    std::lock_guard lock(mutex_);
+    return compilations_[function.function];
+  }();
+  std::lock_guard lock(compilation.mutex);
+  if (!compilation.executable) {
+    compilation.executable = TRY(within("function " + function.function->name,
+                                        engine::Executable::compile(*function.function, options_)));
   }
-  compiled.executable = executable;
+  compiled.executable = compilation.executable;
   return compiled;
 }
 

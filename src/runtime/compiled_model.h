@@ -35,10 +35,16 @@ class CompiledModel {
   CompiledModel(coreml::DelegateModel model, const engine::ExecutableOptions& options)
       : model_(std::move(model)), options_(options) {}
 
+  // Functions are compiled side by side when different threads ask for them.
+  struct Compilation {
+    std::mutex mutex;
+    std::shared_ptr<const engine::Executable> executable;  // null: not done yet
+  };
+
   const coreml::DelegateModel model_;
   const engine::ExecutableOptions options_;
-  std::mutex mutex_;
-  std::map<const mil::Function*, std::shared_ptr<const engine::Executable>> executables_;
+  std::mutex mutex_;  // of the map, whose elements stay where they are
+  std::map<const mil::Function*, Compilation> compilations_;
 };
 
 }  // namespace diptych::runtime
