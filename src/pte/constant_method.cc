@@ -50,6 +50,27 @@ Result<Method> constant_tensor_method(Program& program, std::string name, const 
   return constant_method(std::move(name), std::move(tensor));
 }
 
+Result<Method> constant_ints_method(Program& program, std::string name,
+                                    std::span<const int64_t> items) {
+  const Bytes bytes = std::as_bytes(items);
+  return constant_tensor_method(program, std::move(name),
+                                {DType::Int64, {static_cast<int64_t>(items.size())}},
+                                {bytes.begin(), bytes.end()});
+}
+
+Status set_constant_method(Program& program, Method method) {
+  for (Method& known : program.methods) {
+    if (known.name != method.name) continue;
+    if (!is_constant_method(known)) {
+      return invalid_argument("method '{}' computes something, it is no constant", known.name);
+    }
+    known = std::move(method);
+    return {};
+  }
+  program.methods.push_back(std::move(method));
+  return {};
+}
+
 bool is_constant_method(const Method& method) {
   return method.inputs.empty() && method.instructions.empty() && !method.outputs.empty();
 }

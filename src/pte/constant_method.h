@@ -2,6 +2,8 @@
 // instructions; its outputs are its values. docs/formats/pte.md, section 5.
 #pragma once
 
+#include <span>
+
 #include "pte/program.h"
 
 namespace diptych::pte {
@@ -21,6 +23,12 @@ Method constant_method(std::string name, EValue value);
 // number must be packed_size(type). The method is returned, not added.
 Result<Method> constant_tensor_method(Program& program, std::string name, const TensorType& type,
                                       std::vector<std::byte> bytes);
+// One that answers with int64[n].
+Result<Method> constant_ints_method(Program& program, std::string name,
+                                    std::span<const int64_t> items);
+// Adds a constant method, or puts it in the place of the constant method of its name. Fails when a
+// method of that name computes something.
+Status set_constant_method(Program& program, Method method);
 
 // --- Reading ---
 

@@ -122,6 +122,15 @@ const Blob* find_named_data(const Program& program, std::string_view key) {
   return nullptr;
 }
 
+void set_named_data(Program& program, std::string_view key, Blob data) {
+  for (NamedData& entry : program.named_data) {
+    if (entry.key != key) continue;
+    entry.data = std::move(data);
+    return;
+  }
+  program.named_data.push_back({std::string(key), std::move(data)});
+}
+
 uint32_t add_constant(Program& program, Blob bytes) {
   const auto begin = program.constants.begin() + 1;  // behind the placeholder
   const auto found = std::find(begin, program.constants.end(), bytes);

@@ -226,6 +226,9 @@ struct Program {
 const Method* find_method(const Program& program, std::string_view name);
 const Blob* find_named_data(const Program& program, std::string_view key);
 
+// Adds named data, or replaces what has that key.
+void set_named_data(Program& program, std::string_view key, Blob data);
+
 // The index of a constant with these bytes, added unless an equal one is there.
 uint32_t add_constant(Program& program, Blob bytes);
 
