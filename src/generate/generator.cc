@@ -18,6 +18,8 @@ std::string_view name(StopReason reason) {
   switch (reason) {
     case StopReason::StopToken:
       return "stop token";
+    case StopReason::StopText:
+      return "stop text";
     case StopReason::MaxTokens:
       return "token limit";
     case StopReason::ContextFull:
@@ -29,11 +31,19 @@ std::string_view name(StopReason reason) {
 }
 
 Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
-                            const GenerateOptions& options,
-                            const std::function<bool(int64_t token)>& on_token) {
+                            const GenerateOptions& options, const OnToken& on_token) {
+  TRY(check(options.sampler, session.model().vocab_size));
   Sampler sampler(options.sampler);
-  if (options.lookahead && !sampler.greedy()) {
-    return invalid_argument("lookahead decodes greedily; leave --temperature at 0");
+  return generate(session, prompt, options, sampler, on_token);
+}
+
+Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
+                            const GenerateOptions& options, Sampler& sampler,
+                            const OnToken& on_token) {
+  if (options.lookahead && (!sampler.plain() || options.logprobs)) {
+    return invalid_argument(
+        "lookahead decodes greedily; leave --temperature at 0 and give no penalties, --logit-bias "
+        "or --logprobs");
   }
   std::optional<Lookahead> lookahead;
   if (options.lookahead) {
@@ -58,8 +68,21 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
     return false;
   };
 
+  const auto choose = [&](std::span<const float> logits) {
+    const int64_t token = sampler.sample(logits, session.tokens());
+    if (options.logprobs) {
+      generation.logprobs.push_back(logprobs(logits, token, *options.logprobs));
+    }
+    return token;
+  };
+
   const auto start = Clock::now();
-  const int64_t first = sampler.sample(TRY(session.evaluate(prompt)));
+  const auto prompt_logits = session.evaluate(prompt, options.cancelled);
+  if (!prompt_logits && prompt_logits.error().code == ErrorCode::Cancelled) {
+    generation.reason = StopReason::Cancelled;
+    return generation;
+  }
+  const int64_t first = choose(TRY(prompt_logits));
   generation.prefill_seconds = seconds_since(start);
   bool more = take(first);
   const auto decode_start = Clock::now();
@@ -76,7 +99,7 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
         if (!more) break;
       }
     } else {
-      more = take(sampler.sample(TRY(session.evaluate(std::span(&token, 1)))));
+      more = take(choose(TRY(session.evaluate(std::span(&token, 1)))));
     }
   }
   generation.decode_seconds = seconds_since(decode_start);

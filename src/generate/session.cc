@@ -205,7 +205,8 @@ Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens) 
   return Chunk{&loaded, tail, rows};
 }
 
-Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens) {
+Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens,
+                                                 const std::function<bool()>& cancelled) {
   TRY(check_tokens(tokens));
   for (;;) {
     const Chunk chunk = TRY(evaluate_chunk(tokens));
@@ -214,6 +215,7 @@ Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens
       return logits_of(*chunk.loaded, chunk.loaded->description->full_logits ? chunk.rows - 1 : 0,
                        1);
     }
+    if (cancelled && cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
   }
 }
 

@@ -37,12 +37,16 @@ class Session {
   const ModelDescription& model() const { return model_; }
   // Tokens evaluated so far = the position of the next token.
   int64_t position() const { return static_cast<int64_t>(history_.size()); }
+  std::span<const int64_t> tokens() const { return history_; }  // those, until the next call
   int64_t remaining() const { return model_.max_context - position(); }
 
   // Evaluates `tokens` after those that were evaluated before, in as few calls as possible, and
   // gives the logits [vocab_size] after the last one; valid until the next call. More tokens than
   // remaining(), none at all, or ids outside the vocabulary are errors, before any computation.
-  Result<std::span<const float>> evaluate(std::span<const int64_t> tokens);
+  // `cancelled`, where given, is asked between calls; when it says so the error is Cancelled, and
+  // what has been evaluated stays.
+  Result<std::span<const float>> evaluate(std::span<const int64_t> tokens,
+                                          const std::function<bool()>& cancelled = {});
   // The same, telling `visit` the logits after each of the tokens, in order: as many of one call as
   // a function gives, so token by token where only the last ones come out. An error of `visit`
   // ends the evaluation.
