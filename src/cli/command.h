@@ -27,6 +27,7 @@ struct Command {
 };
 
 Action setup_bench(CLI::App& parser);
+Action setup_chat(CLI::App& parser);
 Action setup_cpu(CLI::App& parser);
 Action setup_eval(CLI::App& parser);
 Action setup_export(CLI::App& parser);

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "base/json.h"
+#include "card/model_card.h"
 #include "cli/command.h"
+#include "cli/sampling_options.h"
 #include "cli/terminal.h"
 #include "generate/generator.h"
 #include "generate/session.h"
@@ -21,26 +23,12 @@ namespace {
 struct RunArguments {
   std::string model, tokenizer, prompt, ids, numerics, stats = "text";
   generate::GenerateOptions options;
+  SamplingArguments sampling;
   generate::LookaheadOptions lookahead;
-  bool use_lookahead = false, ignore_eos = false, print_ids = false;
+  bool use_lookahead = false, print_ids = false;
   int threads = 0;
   bool has_prompt = false, has_ids = false;
 };
-
-constexpr double kMostTokens = 1e9;
-constexpr double kHighestTemperature = 1e6;
-
-// Unlike CLI::Range, refuses "nan" and prints short limits.
-CLI::Validator number_between(double low, double high) {
-  const std::string range = fmt::format("{} to {}", low, high);
-  return {[low, high, range](const std::string& text) {
-            double value = 0;
-            const bool fits =
-                CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-            return fits ? std::string() : fmt::format("expected {}, found {}", range, text);
-          },
-          range};
-}
 
 Result<std::vector<int64_t>> parse_ids(std::string_view text) {
   std::vector<int64_t> ids;
@@ -64,35 +52,60 @@ Status check_arguments(const RunArguments& a) {
   if (a.has_prompt == a.has_ids)
     return usage_error("give either a prompt (-p) or token ids (--ids)");
   if (a.has_prompt && a.tokenizer.empty()) return usage_error("a prompt needs a tokenizer (-t)");
-  if (!a.print_ids && a.tokenizer.empty()) {
-    return usage_error("without a tokenizer (-t) only ids can be printed (--print-ids)");
+  if (!a.print_ids && !a.sampling.json && a.tokenizer.empty()) {
+    return usage_error("without a tokenizer (-t) only ids can be printed (--print-ids, --json)");
+  }
+  if (!a.sampling.stop.empty() && a.tokenizer.empty()) {
+    return usage_error("--stop needs a tokenizer (-t)");
   }
   return {};
 }
 
-// Prints text as it becomes complete, or ids.
+// How the answer is printed: text as it becomes complete, ids, or all at the end.
+enum class Form : uint8_t { Text, Ids, Json };
+
+// Turns tokens into text, watches for stop texts, and prints.
 class Printer {
  public:
-  Printer(const text::Tokenizer* tokenizer, bool ids) : ids_(ids) {
-    if (!ids) decoder_.emplace(*tokenizer);
+  Printer(const text::Tokenizer* tokenizer, text::StopTexts stops, Form form)
+      : tokenizer_(tokenizer), stops_(std::move(stops)), form_(form) {
+    if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
   }
 
   Status begin(const RunArguments& a, const std::vector<int64_t>& prompt) {
-    if (ids_) return {};
     std::string text;
-    for (const int64_t id : prompt) text += decoder_->add(static_cast<text::TokenId>(id));
-    return write_results(a.has_prompt ? a.prompt : text);
+    for (const int64_t id : prompt) text += decode(id);
+    return form_ == Form::Text ? write_results(a.has_prompt ? a.prompt : text) : Status();
   }
   Status add(int64_t id) {
-    if (!ids_) return write_results(decoder_->add(static_cast<text::TokenId>(id)));
+    TRY(add_text(stops_.add(decode(id))));
+    if (form_ != Form::Ids) return {};
     const bool first = std::exchange(first_, false);
     return write_results(fmt::format("{}{}", first ? "" : ",", id));
   }
-  Status finish() { return write_results(decoder_ ? decoder_->finish() + "\n" : "\n"); }
+  Status finish(const generate::Generation& generation) {
+    if (decoder_) TRY(add_text(stops_.add(decoder_->finish())));
+    TRY(add_text(stops_.finish()));
+    if (form_ != Form::Json) return write_results("\n");
+    return write_results(dump_json(answer_json(generation, text_, tokenizer_)) + "\n");
+  }
+  bool stopped() const { return stops_.stopped(); }
 
  private:
-  bool ids_, first_ = true;
+  std::string decode(int64_t id) {
+    return decoder_ ? decoder_->add(static_cast<text::TokenId>(id)) : std::string();
+  }
+  Status add_text(const std::string& text) {
+    text_ += text;
+    return form_ == Form::Text ? write_results(text) : Status();
+  }
+
+  const text::Tokenizer* tokenizer_;
   std::optional<text::StreamDecoder> decoder_;
+  text::StopTexts stops_;
+  Form form_;
+  std::string text_;
+  bool first_ = true;
 };
 
 double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
@@ -169,6 +182,11 @@ void warn(const RunStatistics& s, const generate::Session& session) {
 
 Status run_model(const RunArguments& a) {
   TRY(check_arguments(a));
+  generate::GenerateOptions options = a.options;
+  TRY(sampler_options(a.sampling, {}));  // wrong usage is found before files are opened
+  options.logprobs = a.sampling.logprobs;
+  options.cancelled = interrupted;
+  text::StopTexts stops = TRY(stop_texts(a.sampling));
   const auto start = std::chrono::steady_clock::now();
   auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a.numerics)), a.threads}));
   auto session = TRY(within(a.model, generate::Session::create(program)));
@@ -183,9 +201,14 @@ Status run_model(const RunArguments& a) {
     const auto ids = TRY(tokenizer->encode(a.prompt, true));
     prompt.assign(ids.begin(), ids.end());
   }
-  generate::GenerateOptions options = a.options;
-  if (a.use_lookahead) options.lookahead = a.lookahead;
-  if (tokenizer && !a.ignore_eos) {
+  const card::ModelCard card = TRY(within(a.model, card::read_card(program->container())));
+  if (a.use_lookahead) {  // greedy, whatever the model's makers want
+    options.lookahead = a.lookahead;
+    options.sampler = TRY(sampler_options(a.sampling, {}));
+  } else {
+    options.sampler = TRY(sampler_options(a.sampling, sampler_defaults(card.generation)));
+  }
+  if (tokenizer && !a.sampling.ignore_eos) {
     options.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   }
 
@@ -194,16 +217,22 @@ Status run_model(const RunArguments& a) {
   statistics.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   stop_on_interrupt();
-  Printer printer(tokenizer.get(), a.print_ids);
+  const Form form = a.sampling.json ? Form::Json : a.print_ids ? Form::Ids : Form::Text;
+  Printer printer(tokenizer.get(), std::move(stops), form);
   bool begun = false;
   Status printed;
   auto generation = generate::generate(*session, prompt, options, [&](int64_t token) {
     if (!begun) printed = printer.begin(a, prompt);
     begun = true;
     if (printed) printed = printer.add(token);
-    return printed && !interrupted();
+    return printed && !interrupted() && !printer.stopped();
   });
-  if (begun && printed) printed = printer.finish();
+  if (generation && printer.stopped()) generation->reason = generate::StopReason::StopText;
+  if (generation && printed && (begun || form == Form::Json)) {
+    printed = printer.finish(*generation);
+  } else if (begun && printed) {
+    printed = write_results("\n");
+  }
   TRY(std::move(printed));
   statistics.generation = TRY(within(a.model, std::move(generation)));
   if (a.stats == "text") print_text_statistics(statistics, *session);
@@ -226,18 +255,7 @@ Action setup_run(CLI::App& parser) {
   parser.add_option("-n,--max_new_tokens", a.options.max_tokens, "Tokens to generate at most")
       ->check(number_between(0, kMostTokens))
       ->capture_default_str();
-  auto& sampler = a.options.sampler;
-  parser.add_option("--temperature", sampler.temperature, "0 is greedy; higher is more varied")
-      ->check(number_between(0, kHighestTemperature))
-      ->capture_default_str();
-  parser.add_option("--top_p", sampler.top_p, "Keep the likeliest tokens up to this probability")
-      ->check(number_between(0, 1))
-      ->capture_default_str();
-  parser.add_option("--top_k", sampler.top_k, "Keep the k likeliest tokens; 0 keeps all")
-      ->check(number_between(0, kMostTokens))
-      ->capture_default_str();
-  parser.add_option("--seed", sampler.seed, "Same seed, same text")->capture_default_str();
-  parser.add_flag("--ignore_eos", a.ignore_eos, "Go on after an end-of-text token");
+  add_sampling_options(parser, a.sampling);
   parser.add_flag("--lookahead", a.use_lookahead,
                   "Lookahead decoding (single-method files, greedy)");
   parser.add_option("--ngram_size", a.lookahead.ngram_size, "Lookahead: n-gram size")
@@ -248,8 +266,10 @@ Action setup_run(CLI::App& parser) {
       .add_option("--n_verifications", a.lookahead.verifications,
                   "Lookahead: branches verified per step")
       ->capture_default_str();
-  parser.add_flag("--print_ids", a.print_ids,
-                  "Print the generated ids, comma-separated, instead of text");
+  parser
+      .add_flag("--print_ids", a.print_ids,
+                "Print the generated ids, comma-separated, instead of text")
+      ->excludes("--json");
   parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
       ->check(number_between(0, 1024))
       ->capture_default_str();

@@ -88,6 +88,7 @@ std::string Table::text() const {
 }
 
 void stop_on_interrupt() {
+  was_interrupted = false;
   struct sigaction action {};
   action.sa_handler = [](int) { was_interrupted = true; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);

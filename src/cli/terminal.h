@@ -13,7 +13,7 @@
 namespace diptych::cli {
 
 // From now on the first Ctrl-C only sets interrupted(), so that work ends in order; a second one
-// ends the process.
+// ends the process. Called again, it begins anew.
 void stop_on_interrupt();
 bool interrupted();
 

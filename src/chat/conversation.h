@@ -1,0 +1,97 @@
+// A conversation with a model: messages in, answers out.
+//
+// The whole conversation is rendered by the model's template for each message. What the rendering
+// has in common with the tokens in the KV cache is kept there and only the rest is evaluated, so
+// that an answer is always the one that a fresh session would give to the whole conversation,
+// whatever was asked, undone or loaded before.
+#pragma once
+
+#include <ctime>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "chat/transcript.h"
+#include "generate/generator.h"
+#include "generate/session.h"
+#include "jinja/chat_template.h"
+#include "text/stop_texts.h"
+#include "text/tokenizer.h"
+
+namespace diptych::chat {
+
+// What happens when the conversation outgrows the context.
+enum class OnFull : uint8_t {
+  Stop,   // the message is refused, or the answer ends there
+  Slide,  // the oldest turns are forgotten, as few as possible
+  Reset,  // all turns before this one are forgotten
+};
+
+struct Options {
+  generate::GenerateOptions generate;  // max_tokens: of an answer
+  text::StopTexts stops;
+  OnFull on_full = OnFull::Stop;
+};
+
+struct Answer {
+  std::string text;                 // without stop text
+  generate::Generation generation;  // of the whole answer
+  size_t prompt_tokens = 0;     // of the conversation when the answer began
+  size_t reused_tokens = 0;     // of those, the ones that were in the KV cache
+  size_t evaluated_tokens = 0;  // not in the cache: new ones, and again those after forgetting
+  size_t forgotten_turns = 0;   // since the context was full
+};
+
+class Conversation {
+ public:
+  // Tries the template on a conversation of two turns and checks the options: what cannot work
+  // fails here, before any computation. All references must outlive the conversation.
+  static Result<Conversation> create(generate::Session& session, const text::Tokenizer& tokenizer,
+                                     const jinja::ChatTemplate& chat_template, std::string system,
+                                     Options options);
+
+  // Called with each piece of the answer, valid UTF-8; false ends the answer.
+  using OnText = std::function<bool(std::string_view text)>;
+
+  // The answer to `message`, which must be UTF-8. It becomes part of the conversation as far as it
+  // was given, unless it was cancelled before it began. On an error the conversation is what it was
+  // before; a message that does not fit is one, before any computation.
+  Result<Answer> ask(const std::string& message, const OnText& on_text);
+
+  // Takes the last message and its answer back; false when there is none.
+  bool undo();
+
+  // Forgets all but the system prompt; sampling begins anew with its seed.
+  void reset();
+
+  const Transcript& transcript() const { return transcript_; }
+
+  // Goes on from another conversation, system prompt included. Fails when the template does not
+  // take it; the conversation is what it was before then.
+  Status restore(Transcript transcript);
+
+ private:
+  Conversation(generate::Session& session, const text::Tokenizer& tokenizer,
+               const jinja::ChatTemplate& chat_template, Options options);
+
+  using Tokens = std::vector<int64_t>;
+  // The tokens that come before the answer to the last turn.
+  Result<Tokens> render(const Transcript& transcript) const;
+  // The same, followed by the tokens of the answer so far, with room for more, for which turns of
+  // `transcript` are forgotten if need be.
+  Result<Tokens> fit(Transcript& transcript, const Tokens& so_far) const;
+  // What is to be evaluated of `prompt` after the session has gone back to where it differs.
+  std::span<const int64_t> reuse(const Tokens& prompt);
+
+  generate::Session& session_;
+  const text::Tokenizer& tokenizer_;
+  const jinja::ChatTemplate& template_;
+  Options options_;
+  generate::Sampler sampler_;
+  Transcript transcript_;
+  std::tm now_ = {};  // a template that writes the time must not change what was said before
+};
+
+}  // namespace diptych::chat

@@ -1,0 +1,372 @@
+// diptych chat: a conversation with a model.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "card/model_card.h"
+#include "chat/conversation.h"
+#include "cli/chat_input.h"
+#include "cli/command.h"
+#include "cli/sampling_options.h"
+#include "cli/terminal.h"
+#include "generate/session.h"
+#include "jinja/chat_template.h"
+#include "text/utf8.h"
+
+namespace diptych::cli {
+
+namespace {
+
+constexpr int64_t kLongestAnswer = 1024;
+
+struct ChatArguments {
+  std::string model, tokenizer, chat_template, system, numerics, stats = "none";
+  int64_t max_tokens = kLongestAnswer;
+  chat::OnFull on_full = chat::OnFull::Stop;
+  SamplingArguments sampling;
+  int threads = 0;
+};
+
+const std::map<std::string, chat::OnFull> kOnFull = {
+    {"stop", chat::OnFull::Stop}, {"slide", chat::OnFull::Slide}, {"reset", chat::OnFull::Reset}};
+
+template <class... Args>
+void notice(fmt::format_string<Args...> format, Args&&... args) {
+  fmt::print(stderr, "diptych chat: {}\n", fmt::format(format, std::forward<Args>(args)...));
+}
+
+double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
+
+// The loop of messages, commands and answers.
+class Chat {
+ public:
+  Chat(const ChatArguments& arguments, const generate::Session& session,
+       const text::Tokenizer& tokenizer, chat::Conversation& conversation, ChatInput& input)
+      : arguments_(arguments),
+        session_(session),
+        tokenizer_(tokenizer),
+        conversation_(conversation),
+        input_(input) {}
+
+  // To the end of the input or /quit. What goes wrong is said at a terminal; elsewhere it ends the
+  // conversation.
+  Status run();
+
+ private:
+  struct Command {
+    const char* name;
+    const char* argument;  // "" for none
+    const char* help;
+    Status (Chat::*run)(const std::string& argument);
+  };
+  static const std::array<Command, 7> kCommands;
+
+  Status take(const Input& input);
+  Status answer(const std::string& message);
+  Status command(const std::string& text);
+  Status print(const chat::Answer& answer);
+  void tell_end(const chat::Answer& answer) const;
+  void print_statistics(const chat::Answer& answer) const;
+  Status handle_interrupt();
+
+  Status reset(const std::string&);
+  Status undo(const std::string&);
+  Status save(const std::string& path);
+  Status load(const std::string& path);
+  Status stats(const std::string&);
+  Status help(const std::string&);
+  Status quit(const std::string&);
+
+  const ChatArguments& arguments_;
+  const generate::Session& session_;
+  const text::Tokenizer& tokenizer_;
+  chat::Conversation& conversation_;
+  ChatInput& input_;
+  bool done_ = false;
+  bool leaving_ = false;  // the next Ctrl-C ends the program
+  chat::Answer last_;
+};
+
+const std::array<Chat::Command, 7> Chat::kCommands = {{
+    {"reset", "", "Begin anew; the system prompt stays", &Chat::reset},
+    {"undo", "", "Take the last message and its answer back", &Chat::undo},
+    {"save", "FILE", "Write the conversation as JSON", &Chat::save},
+    {"load", "FILE", "Go on from a saved conversation", &Chat::load},
+    {"stats", "", "Show the size of the conversation and the speed", &Chat::stats},
+    {"help", "", "Show this", &Chat::help},
+    {"quit", "", "Leave, as Ctrl-D does", &Chat::quit},
+}};
+
+Status Chat::run() {
+  if (input_.interactive()) notice("/help lists the commands; Ctrl-C stops an answer");
+  while (!done_) {
+    stop_on_interrupt();
+    Result<Input> input = input_.next();
+    Status status = input ? take(*input) : Status(tl::unexpected(std::move(input.error())));
+    if (status) continue;
+    if (!input_.interactive() || status.error().code == ErrorCode::Io) return status;
+    notice("{}", status.error().to_string());
+  }
+  return {};
+}
+
+Status Chat::take(const Input& input) {
+  if (input.kind == Input::Kind::Interrupt) return handle_interrupt();
+  leaving_ = false;
+  switch (input.kind) {
+    case Input::Kind::Message:
+      return answer(input.text);
+    case Input::Kind::Command:
+      return command(input.text);
+    default:  // the end of the input
+      if (input_.interactive()) fmt::print(stderr, "\n");
+      done_ = true;
+      return {};
+  }
+}
+
+// Ctrl-C at the prompt: the first one drops the line.
+Status Chat::handle_interrupt() {
+  if (!input_.interactive()) return fail(ErrorCode::Cancelled, "interrupted");
+  fmt::print(stderr, "\n");
+  if (leaving_) {
+    done_ = true;
+  } else {
+    notice("Ctrl-C again, or /quit, leaves");
+  }
+  leaving_ = true;
+  return {};
+}
+
+Status Chat::answer(const std::string& message) {
+  const bool json = arguments_.sampling.json;
+  Status printed;
+  Result<chat::Answer> answer = conversation_.ask(message, [&](std::string_view text) {
+    if (!json && printed) printed = write_results(text);
+    return printed && !interrupted();
+  });
+  TRY(std::move(printed));
+  last_ = TRY(std::move(answer));
+  TRY(print(last_));
+  if (arguments_.stats != "none") print_statistics(last_);
+  if (!input_.interactive() && interrupted()) return fail(ErrorCode::Cancelled, "interrupted");
+  tell_end(last_);
+  return {};
+}
+
+// The end of an answer, which has been printed as it came, or all of it.
+Status Chat::print(const chat::Answer& answer) {
+  if (!arguments_.sampling.json) return write_results("\n");
+  Json json = answer_json(answer.generation, answer.text, &tokenizer_);
+  json["prompt_tokens"] = answer.prompt_tokens;
+  json["reused_tokens"] = answer.reused_tokens;
+  json["evaluated_tokens"] = answer.evaluated_tokens;
+  json["forgotten_turns"] = answer.forgotten_turns;
+  return write_results(dump_json(json) + "\n");
+}
+
+void Chat::tell_end(const chat::Answer& answer) const {
+  if (answer.forgotten_turns > 0) {
+    notice("the context of {} tokens is full: the oldest {} turns are forgotten",
+           session_.model().max_context, answer.forgotten_turns);
+  }
+  switch (answer.generation.reason) {
+    case generate::StopReason::MaxTokens:
+      notice("the answer ends after {} tokens; -n allows more", answer.generation.tokens.size());
+      break;
+    case generate::StopReason::ContextFull:
+      notice(
+          "the context of {} tokens is full: the answer ends here; /undo or /reset, or choose "
+          "--on-full slide or --on-full reset",
+          session_.model().max_context);
+      break;
+    case generate::StopReason::Cancelled:
+      notice("the answer was stopped");
+      break;
+    default:
+      break;
+  }
+}
+
+void Chat::print_statistics(const chat::Answer& answer) const {
+  const generate::Generation& g = answer.generation;
+  const double prefill =
+      rate(static_cast<double>(answer.evaluated_tokens), g.prefill_seconds);
+  const double decode = rate(static_cast<double>(g.decode_steps), g.decode_seconds);
+  if (arguments_.stats == "json") {
+    const Json json = {{"prompt_tokens", answer.prompt_tokens},
+                       {"reused_tokens", answer.reused_tokens},
+                       {"prefill",
+                        {{"tokens", answer.evaluated_tokens},
+                         {"seconds", g.prefill_seconds},
+                         {"tokens_per_second", prefill}}},
+                       {"decode",
+                        {{"tokens", g.decode_steps},
+                         {"seconds", g.decode_seconds},
+                         {"tokens_per_second", decode}}},
+                       {"stop_reason", generate::name(g.reason)},
+                       {"position", session_.position()},
+                       {"max_context", session_.model().max_context}};
+    fmt::print(stderr, "{}\n", dump_json(json));
+    return;
+  }
+  fmt::print(stderr, "context  {} of {} tokens\n", session_.position(),
+             session_.model().max_context);
+  fmt::print(stderr, "prefill  {} tokens in {}, {:.1f} tok/s; {} were in the cache\n",
+             answer.evaluated_tokens, human_seconds(g.prefill_seconds), prefill,
+             answer.reused_tokens);
+  fmt::print(stderr, "decode   {} tokens in {}, {:.1f} tok/s, stopped by {}\n", g.decode_steps,
+             human_seconds(g.decode_seconds), decode, generate::name(g.reason));
+}
+
+Status Chat::command(const std::string& text) {
+  const size_t space = std::min(text.find(' '), text.size());
+  const size_t end = text.find_last_not_of(' ') + 1;
+  const size_t begin = std::min(text.find_first_not_of(' ', space), end);
+  const std::string name = text.substr(0, space), argument = text.substr(begin, end - begin);
+  for (const Command& command : kCommands) {
+    if (command.name != name) continue;
+    const bool wants_argument = *command.argument != '\0';
+    if (wants_argument == argument.empty()) {
+      return invalid_argument("/{} {}", name,
+                              wants_argument ? "needs the name of a file" : "takes no argument");
+    }
+    return (this->*command.run)(argument);
+  }
+  return invalid_argument(
+      "no command \"/{}\"; /help lists them, and between \"\"\" a message may begin with a slash",
+      name);
+}
+
+Status Chat::reset(const std::string&) {
+  conversation_.reset();
+  return {};
+}
+
+Status Chat::undo(const std::string&) {
+  if (!conversation_.undo()) return invalid_argument("there is no message to take back");
+  return {};
+}
+
+Status Chat::save(const std::string& path) {
+  const chat::Transcript& transcript = conversation_.transcript();
+  TRY(write_file(path, as_bytes(chat::format_transcript(transcript))));
+  notice("{} turns saved to {}", transcript.turns.size(), path);
+  return {};
+}
+
+Status Chat::load(const std::string& path) {
+  const std::string file = TRY(read_text_file(path));
+  chat::Transcript transcript = TRY(within(path, chat::parse_transcript(file)));
+  TRY(within(path, conversation_.restore(std::move(transcript))));
+  notice("{} turns loaded from {}", conversation_.transcript().turns.size(), path);
+  return {};
+}
+
+Status Chat::stats(const std::string&) {
+  fmt::print(stderr, "turns    {}\n", conversation_.transcript().turns.size());
+  print_statistics(last_);
+  return {};
+}
+
+Status Chat::help(const std::string&) {
+  for (const Command& command : kCommands) {
+    fmt::print(stderr, "{:<12} {}\n", fmt::format("/{} {}", command.name, command.argument),
+               command.help);
+  }
+  fmt::print(stderr,
+             "A line that ends in a backslash goes on in the next; \"\"\" begins and ends a message\n"
+             "of several lines.\n");
+  return {};
+}
+
+Status Chat::quit(const std::string&) {
+  done_ = true;
+  return {};
+}
+
+Result<jinja::ChatTemplate> open_template(const ChatArguments& a, const card::ModelCard& card) {
+  if (!a.chat_template.empty()) {
+    return within(a.chat_template,
+                  jinja::ChatTemplate::parse(TRY(read_text_file(a.chat_template))));
+  }
+  if (!card.chat_template.empty()) {
+    return within(a.model, jinja::ChatTemplate::parse(card.chat_template));
+  }
+  return within<jinja::ChatTemplate>(
+      a.model, not_found("the file carries no chat template; name one (--chat-template)"));
+}
+
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_of(const ChatArguments& a,
+                                                           const card::ModelCard& card,
+                                                           int64_t vocab_size) {
+  if (!a.tokenizer.empty()) return open_tokenizer_for(vocab_size, a.tokenizer);
+  if (card.has_tokenizer()) return within(a.model, card::open_tokenizer(card));
+  return within<std::unique_ptr<text::Tokenizer>>(
+      a.model, not_found("the file carries no tokenizer; name one (-t)"));
+}
+
+Status run_chat(const ChatArguments& a) {
+  chat::Options options;
+  options.stops = TRY(stop_texts(a.sampling));
+  options.on_full = a.on_full;
+  options.generate.max_tokens = a.max_tokens;
+  options.generate.logprobs = a.sampling.logprobs;
+  options.generate.cancelled = interrupted;
+  TRY(sampler_options(a.sampling, {}));  // wrong usage is found before files are opened
+
+  auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a.numerics)), a.threads}));
+  const card::ModelCard card = TRY(within(a.model, card::read_card(program->container())));
+  const jinja::ChatTemplate chat_template = TRY(open_template(a, card));
+  options.generate.sampler = TRY(sampler_options(a.sampling, sampler_defaults(card.generation)));
+  auto session = TRY(within(a.model, generate::Session::create(program)));
+  const auto tokenizer = TRY(open_tokenizer_of(a, card, session->model().vocab_size));
+  if (!a.sampling.ignore_eos) {
+    options.generate.stop_tokens.insert(card.eos.begin(), card.eos.end());
+    options.generate.stop_tokens.insert(tokenizer->stop_ids().begin(),
+                                        tokenizer->stop_ids().end());
+  }
+  chat::Conversation conversation =
+      TRY(chat::Conversation::create(*session, *tokenizer, chat_template,
+                                     text::replace_invalid_utf8(a.system), std::move(options)));
+  const auto input = TRY(ChatInput::create());
+  return Chat(a, *session, *tokenizer, conversation, *input).run();
+}
+
+}  // namespace
+
+Action setup_chat(CLI::App& parser) {
+  auto arguments = std::make_shared<ChatArguments>();
+  ChatArguments& a = *arguments;
+  parser.add_option("model", a.model, "The .pte to talk to")->required();
+  parser.add_option("-t,--tokenizer", a.tokenizer,
+                    "Tokenizer: a file or a model's directory (default: the one in the .pte)");
+  parser.add_option("--chat_template", a.chat_template,
+                    "File of the Jinja template (default: the one in the .pte)");
+  parser.add_option("--system", a.system, "System prompt");
+  parser.add_option("-n,--max_new_tokens", a.max_tokens, "Tokens of an answer at most")
+      ->check(number_between(1, kMostTokens))
+      ->capture_default_str();
+  parser
+      .add_option("--on_full", a.on_full,
+                  "When the context is full: stop, slide (forget the oldest turns) or reset\n"
+                  "(forget all turns before this one) [stop]")
+      ->transform(CLI::Transformer(kOnFull))
+      ->option_text("stop|slide|reset");
+  add_sampling_options(parser, a.sampling);
+  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
+      ->check(number_between(0, 1024))
+      ->capture_default_str();
+  parser.add_option("--numerics", a.numerics, kNumericsHelp);
+  parser.add_option("--stats", a.stats, "Statistics of each answer on stderr: text, json or none")
+      ->check(CLI::IsMember({"text", "json", "none"}))
+      ->capture_default_str();
+  return [arguments] { return run_chat(*arguments); };
+}
+
+}  // namespace diptych::cli
