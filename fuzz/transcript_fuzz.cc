@@ -5,8 +5,7 @@
 using namespace diptych;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  const auto transcript =
-      chat::parse_transcript({reinterpret_cast<const char*>(data), size});
+  const auto transcript = chat::parse_transcript({reinterpret_cast<const char*>(data), size});
   if (!transcript) return 0;
   const auto again = chat::parse_transcript(chat::format_transcript(*transcript));
   if (!again || *again != *transcript) __builtin_trap();

@@ -15,7 +15,8 @@ constexpr int64_t kRoomAfterForgetting = 4;  // a quarter
 // Turns tokens into the text of an answer.
 class AnswerText {
  public:
-  AnswerText(const text::Tokenizer& tokenizer, text::StopTexts stops, const Conversation::OnText& on_text)
+  AnswerText(const text::Tokenizer& tokenizer, text::StopTexts stops,
+             const Conversation::OnText& on_text)
       : decoder_(tokenizer), stops_(std::move(stops)), on_text_(on_text) {}
 
   // The text goes on after `prompt`: no leading space is dropped.

@@ -38,10 +38,10 @@ struct Options {
 struct Answer {
   std::string text;                 // without stop text
   generate::Generation generation;  // of the whole answer
-  size_t prompt_tokens = 0;     // of the conversation when the answer began
-  size_t reused_tokens = 0;     // of those, the ones that were in the KV cache
-  size_t evaluated_tokens = 0;  // not in the cache: new ones, and again those after forgetting
-  size_t forgotten_turns = 0;   // since the context was full
+  size_t prompt_tokens = 0;         // of the conversation when the answer began
+  size_t reused_tokens = 0;         // of those, the ones that were in the KV cache
+  size_t evaluated_tokens = 0;      // not in the cache: new ones, and again those after forgetting
+  size_t forgotten_turns = 0;       // since the context was full
 };
 
 class Conversation {

@@ -56,8 +56,8 @@ Result<Transcript> parse_transcript(std::string_view file) {
 
   Transcript transcript;
   size_t next = 0;
-  const bool has_system = !messages.empty() && messages[0].is_object() &&
-                          messages[0].value("role", Json()) == "system";
+  const bool has_system =
+      !messages.empty() && messages[0].is_object() && messages[0].value("role", Json()) == "system";
   if (has_system) transcript.system = TRY(content_at(messages, next++, "system"));
   while (next < messages.size()) {
     Turn turn;

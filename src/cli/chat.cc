@@ -25,9 +25,8 @@ namespace {
 constexpr int64_t kLongestAnswer = 1024;
 
 struct ChatArguments {
-  std::string model, tokenizer, chat_template, system, numerics, stats = "none";
+  std::string model, tokenizer, chat_template, system, numerics, on_full = "stop", stats = "none";
   int64_t max_tokens = kLongestAnswer;
-  chat::OnFull on_full = chat::OnFull::Stop;
   SamplingArguments sampling;
   int threads = 0;
 };
@@ -69,6 +68,7 @@ class Chat {
   Status take(const Input& input);
   Status answer(const std::string& message);
   Status command(const std::string& text);
+  Status write(std::string_view text);
   Status print(const chat::Answer& answer);
   void tell_end(const chat::Answer& answer) const;
   void print_statistics(const chat::Answer& answer) const;
@@ -89,6 +89,7 @@ class Chat {
   ChatInput& input_;
   bool done_ = false;
   bool leaving_ = false;  // the next Ctrl-C ends the program
+  bool broken_ = false;   // standard output takes no more
   chat::Answer last_;
 };
 
@@ -109,7 +110,7 @@ Status Chat::run() {
     Result<Input> input = input_.next();
     Status status = input ? take(*input) : Status(tl::unexpected(std::move(input.error())));
     if (status) continue;
-    if (!input_.interactive() || status.error().code == ErrorCode::Io) return status;
+    if (!input_.interactive() || broken_) return status;
     notice("{}", status.error().to_string());
   }
   return {};
@@ -147,7 +148,7 @@ Status Chat::answer(const std::string& message) {
   const bool json = arguments_.sampling.json;
   Status printed;
   Result<chat::Answer> answer = conversation_.ask(message, [&](std::string_view text) {
-    if (!json && printed) printed = write_results(text);
+    if (!json && printed) printed = write(text);
     return printed && !interrupted();
   });
   TRY(std::move(printed));
@@ -159,15 +160,21 @@ Status Chat::answer(const std::string& message) {
   return {};
 }
 
+Status Chat::write(std::string_view text) {
+  Status status = write_results(text);
+  broken_ = !status;
+  return status;
+}
+
 // The end of an answer, which has been printed as it came, or all of it.
 Status Chat::print(const chat::Answer& answer) {
-  if (!arguments_.sampling.json) return write_results("\n");
+  if (!arguments_.sampling.json) return write("\n");
   Json json = answer_json(answer.generation, answer.text, &tokenizer_);
   json["prompt_tokens"] = answer.prompt_tokens;
   json["reused_tokens"] = answer.reused_tokens;
   json["evaluated_tokens"] = answer.evaluated_tokens;
   json["forgotten_turns"] = answer.forgotten_turns;
-  return write_results(dump_json(json) + "\n");
+  return write(dump_json(json) + "\n");
 }
 
 void Chat::tell_end(const chat::Answer& answer) const {
@@ -195,8 +202,7 @@ void Chat::tell_end(const chat::Answer& answer) const {
 
 void Chat::print_statistics(const chat::Answer& answer) const {
   const generate::Generation& g = answer.generation;
-  const double prefill =
-      rate(static_cast<double>(answer.evaluated_tokens), g.prefill_seconds);
+  const double prefill = rate(static_cast<double>(answer.evaluated_tokens), g.prefill_seconds);
   const double decode = rate(static_cast<double>(g.decode_steps), g.decode_seconds);
   if (arguments_.stats == "json") {
     const Json json = {{"prompt_tokens", answer.prompt_tokens},
@@ -279,9 +285,10 @@ Status Chat::help(const std::string&) {
     fmt::print(stderr, "{:<12} {}\n", fmt::format("/{} {}", command.name, command.argument),
                command.help);
   }
-  fmt::print(stderr,
-             "A line that ends in a backslash goes on in the next; \"\"\" begins and ends a message\n"
-             "of several lines.\n");
+  fmt::print(
+      stderr,
+      "A line that ends in a backslash goes on in the next; \"\"\" begins and ends a message\n"
+      "of several lines.\n");
   return {};
 }
 
@@ -314,7 +321,7 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_of(const ChatArguments& 
 Status run_chat(const ChatArguments& a) {
   chat::Options options;
   options.stops = TRY(stop_texts(a.sampling));
-  options.on_full = a.on_full;
+  options.on_full = kOnFull.at(a.on_full);
   options.generate.max_tokens = a.max_tokens;
   options.generate.logprobs = a.sampling.logprobs;
   options.generate.cancelled = interrupted;
@@ -328,8 +335,7 @@ Status run_chat(const ChatArguments& a) {
   const auto tokenizer = TRY(open_tokenizer_of(a, card, session->model().vocab_size));
   if (!a.sampling.ignore_eos) {
     options.generate.stop_tokens.insert(card.eos.begin(), card.eos.end());
-    options.generate.stop_tokens.insert(tokenizer->stop_ids().begin(),
-                                        tokenizer->stop_ids().end());
+    options.generate.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   }
   chat::Conversation conversation =
       TRY(chat::Conversation::create(*session, *tokenizer, chat_template,
@@ -355,9 +361,9 @@ Action setup_chat(CLI::App& parser) {
   parser
       .add_option("--on_full", a.on_full,
                   "When the context is full: stop, slide (forget the oldest turns) or reset\n"
-                  "(forget all turns before this one) [stop]")
-      ->transform(CLI::Transformer(kOnFull))
-      ->option_text("stop|slide|reset");
+                  "(forget all turns before this one)")
+      ->check(CLI::IsMember({"stop", "slide", "reset"}))
+      ->capture_default_str();
   add_sampling_options(parser, a.sampling);
   parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
       ->check(number_between(0, 1024))

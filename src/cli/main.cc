@@ -34,11 +34,12 @@ constexpr std::array kCommands = {
         "  diptych run model.pte -t tokenizer.model -p \"Hello\" --temperature 0.8 --top-p 0.9\n"
         "  diptych run model.pte --ids 1,403,407 -n 20 --print-ids\n",
         setup_run},
-    Command{"chat", "Talk with a model",
-            "  diptych chat llama.pte\n"
-            "  diptych chat llama.pte --system \"Answer in one sentence.\" --on-full slide\n"
-            "  diptych chat model.pte -t tokenizer.model --chat-template template.jinja <turns.txt\n",
-            setup_chat},
+    Command{
+        "chat", "Talk with a model",
+        "  diptych chat llama.pte\n"
+        "  diptych chat llama.pte --system \"Answer in one sentence.\" --on-full slide\n"
+        "  diptych chat model.pte -t tokenizer.model --chat-template template.jinja <turns.txt\n",
+        setup_chat},
     Command{"eval", "Measure how well a model predicts a text",
             "  diptych eval model.pte -t tokenizer.model --text held_out.txt\n"
             "  diptych eval model.pte -t tokenizer.model --text held_out.txt --numerics typed \\\n"

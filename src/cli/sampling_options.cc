@@ -58,8 +58,7 @@ void add_sampling_options(CLI::App& parser, SamplingArguments& a) {
   parser.add_option("--top_k", a.top_k, "Keep the k likeliest tokens; 0 keeps all [0]")
       ->check(number_between(0, kMostTokens))
       ->group(kGroup);
-  parser
-      .add_option("--top_p", a.top_p, "Keep the likeliest tokens up to this probability [1]")
+  parser.add_option("--top_p", a.top_p, "Keep the likeliest tokens up to this probability [1]")
       ->check(number_between(0, 1))
       ->group(kGroup);
   parser
@@ -92,11 +91,8 @@ void add_sampling_options(CLI::App& parser, SamplingArguments& a) {
                   "ID=VALUE: add to a token's logit; -inf bans it; may be repeated")
       ->allow_extra_args(false)
       ->group(kGroup);
-  parser.add_option("--seed", a.seed, "Same seed, same text")
-      ->capture_default_str()
-      ->group(kGroup);
-  parser
-      .add_option("--stop", a.stop, "End before this text; may be repeated")
+  parser.add_option("--seed", a.seed, "Same seed, same text")->capture_default_str()->group(kGroup);
+  parser.add_option("--stop", a.stop, "End before this text; may be repeated")
       ->allow_extra_args(false);
   parser.add_flag("--ignore_eos", a.ignore_eos, "Go on after an end-of-text token");
   auto* json = parser.add_flag("--json", a.json, "Print answers as JSON, one a line, with tokens");

@@ -28,7 +28,7 @@ enum class StopReason : uint8_t { StopToken, StopText, MaxTokens, ContextFull, C
 std::string_view name(StopReason reason);
 
 struct Generation {
-  std::vector<int64_t> tokens;  // generated ones, a stop token included
+  std::vector<int64_t> tokens;          // generated ones, a stop token included
   std::vector<TokenLogprobs> logprobs;  // of each token, when they were asked for
   StopReason reason = StopReason::MaxTokens;
   double prefill_seconds = 0;  // prompt to first token

@@ -32,8 +32,7 @@ Status expect(std::string_view name, double value, double low, double high) {
 }  // namespace
 
 bool SamplerOptions::changes_logits() const {
-  const bool penalises =
-      repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0;
+  const bool penalises = repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0;
   return !logit_bias.empty() || (penalises && repeat_last_n != 0);
 }
 
@@ -56,8 +55,8 @@ Status check(const SamplerOptions& options, int64_t vocab_size) {
                               token, vocab_size - 1);
     }
     if (bias != -INFINITY && !(std::abs(bias) <= kLargest)) {
-      return invalid_argument("logit bias of token {} is {}, expected {} to {} or -inf", token, bias,
-                              -kLargest, kLargest);
+      return invalid_argument("logit bias of token {} is {}, expected {} to {} or -inf", token,
+                              bias, -kLargest, kLargest);
     }
   }
   return {};
@@ -86,8 +85,8 @@ int64_t Sampler::sample(std::span<const float> logits, std::span<const int64_t> 
   candidates_.clear();
   for (size_t i = 0; i < logits.size(); ++i) {
     if (!(logits[i] > -INFINITY)) continue;
-    const double weight = std::exp(
-        (static_cast<double>(logits[i]) - static_cast<double>(largest)) / options_.temperature);
+    const double weight = std::exp((static_cast<double>(logits[i]) - static_cast<double>(largest)) /
+                                   options_.temperature);
     candidates_.emplace_back(static_cast<float>(weight), static_cast<int64_t>(i));
   }
   return draw();
@@ -162,8 +161,7 @@ int64_t Sampler::draw() {
 }
 
 TokenLogprobs logprobs(std::span<const float> logits, int64_t chosen, int64_t n) {
-  const auto largest =
-      static_cast<double>(logits[static_cast<size_t>(argmax(logits))]);
+  const auto largest = static_cast<double>(logits[static_cast<size_t>(argmax(logits))]);
   double sum = 0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - largest);
   const double log_sum = largest + std::log(sum);

@@ -1,5 +1,5 @@
-// Conversations with the demo model, which goes on telling whatever it is told: what matters here is
-// which tokens are evaluated, and that answers do not depend on what the cache held before.
+// Conversations with the demo model, which goes on telling whatever it is told: what matters here
+// is which tokens are evaluated, and that answers do not depend on what the cache held before.
 
 #include "chat/conversation.h"
 
@@ -18,7 +18,8 @@ using ::testing::HasSubstr;
 constexpr int64_t kContext = 96;
 constexpr const char* kTemplate =
     "{{ bos_token }}{% for m in messages %}"
-    "{% if m.role == 'assistant' %}{{ m.content }}\n{% else %}{{ m.role }}: {{ m.content }}\n"
+    "{% if m.role == 'assistant' %}Once upon a time{{ m.content }}\n{% else %}{{ m.role }}: {{ "
+    "m.content }}\n"
     "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}Once upon a time{% endif %}";
 

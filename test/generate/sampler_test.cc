@@ -77,7 +77,8 @@ TEST(Sampler, MinPKeepsTokensNearTheLikeliest) {
 }
 
 TEST(Sampler, TopPCountsWhatTopKKept) {
-  // Of the two likeliest, with half of the probability each, one reaches 0.5; of all, two would not.
+  // Of the two likeliest, with half of the probability each, one reaches 0.5; of all, two would
+  // not.
   SamplerOptions options;
   options.temperature = 1;
   options.top_k = 2;
@@ -87,8 +88,8 @@ TEST(Sampler, TopPCountsWhatTopKKept) {
   EXPECT_EQ(counts(options, 500).size(), 2u);
 }
 
-// The generator is mt19937_64, whose numbers the C++ standard gives; seed 5489 has 14514284786278117030
-// for its first: 0.7868 of the way. With weights 1/4 each that is token 3.
+// The generator is mt19937_64, whose numbers the C++ standard gives; seed 5489 has
+// 14514284786278117030 for its first: 0.7868 of the way. With weights 1/4 each that is token 3.
 TEST(Sampler, DrawsByTheStandardsGenerator) {
   const std::vector<float> equal(4, 0.0f);
   SamplerOptions options;
@@ -116,8 +117,8 @@ double changed_logit(float logit, SamplerOptions options, const std::vector<int6
 TEST(Sampler, PenaltiesAreThoseOfTheField) {
   SamplerOptions options;
   options.repetition_penalty = 1.25;
-  EXPECT_NEAR(changed_logit(2, options, {0}), 1.6, 1e-4);       // 2 / 1.25
-  EXPECT_NEAR(changed_logit(-2, options, {0}), -2.5, 1e-4);     // -2 * 1.25
+  EXPECT_NEAR(changed_logit(2, options, {0}), 1.6, 1e-4);        // 2 / 1.25
+  EXPECT_NEAR(changed_logit(-2, options, {0}), -2.5, 1e-4);      // -2 * 1.25
   EXPECT_NEAR(changed_logit(2, options, {0, 0, 0}), 1.6, 1e-4);  // once, however often it occurs
   EXPECT_NEAR(changed_logit(2, options, {}), 2, 1e-4);
 
@@ -189,7 +190,9 @@ TEST(Sampler, RefusesWhatHasNoMeaning) {
   EXPECT_NE(message([](O& o) { o.presence_penalty = INFINITY; }), "");
   EXPECT_NE(message([](O& o) { o.frequency_penalty = NAN; }), "");
   EXPECT_NE(message([](O& o) { o.repeat_last_n = -2; }), "");
-  EXPECT_EQ(message([](O& o) { o.logit_bias = {{4, 1}}; }),
+  EXPECT_EQ(message([](O& o) {
+              o.logit_bias = {{4, 1}};
+            }),
             "logit bias of token 4: outside the vocabulary, expected 0 to 3");
   EXPECT_NE(message([](O& o) { o.logit_bias = {{-1, 1}}; }), "");
   EXPECT_NE(message([](O& o) { o.logit_bias = {{1, INFINITY}}; }), "");
