@@ -338,8 +338,9 @@ Status run_chat(const ChatArguments& a) {
     options.generate.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   }
   chat::Conversation conversation =
-      TRY(chat::Conversation::create(*session, *tokenizer, chat_template,
-                                     text::replace_invalid_utf8(a.system), std::move(options)));
+      TRY(within(a.model, chat::Conversation::create(*session, *tokenizer, chat_template,
+                                                     text::replace_invalid_utf8(a.system),
+                                                     std::move(options))));
   const auto input = TRY(ChatInput::create());
   return Chat(a, *session, *tokenizer, conversation, *input).run();
 }

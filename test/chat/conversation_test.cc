@@ -284,11 +284,11 @@ TEST(OnFull, SlideForgetsTheOldestTurnsAndKeepsTheSystemPrompt) {
 }
 
 TEST(OnFull, SlideGoesOnWithinAnAnswer) {
-  Talk talk(on_full(OnFull::Slide, 16), "Be nice.");
+  Talk talk(on_full(OnFull::Slide, 40));
   size_t within = 0;  // answers during which turns were forgotten
   for (int i = 0; i < 8; ++i) {
     const Answer answer = talk.answer("Tim had a dog.");
-    EXPECT_EQ(answer.generation.tokens.size(), 16u);
+    EXPECT_EQ(answer.generation.tokens.size(), 40u);
     EXPECT_EQ(answer.generation.reason, StopReason::MaxTokens);
     EXPECT_EQ(talk->transcript().turns.back().assistant, answer.text);
     within += answer.forgotten_turns > 0 && answer.evaluated_tokens > answer.prompt_tokens;
