@@ -1,4 +1,5 @@
 // Saved conversations: what is accepted reads back as itself.
+#include "base/bytes.h"
 #include "chat/transcript.h"
 #include "seeds.h"
 
