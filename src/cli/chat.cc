@@ -187,10 +187,11 @@ void Chat::tell_end(const chat::Answer& answer) const {
       notice("the answer ends after {} tokens; -n allows more", answer.generation.tokens.size());
       break;
     case generate::StopReason::ContextFull:
-      notice(
-          "the context of {} tokens is full: the answer ends here; /undo or /reset, or choose "
-          "--on-full slide or --on-full reset",
-          session_.model().max_context);
+      notice("the context of {} tokens is full: the answer ends here; {}",
+             session_.model().max_context,
+             arguments_.on_full == "stop"
+                 ? "/undo or /reset, or choose --on-full slide or --on-full reset"
+                 : "export with a larger --max_context_len for longer ones");
       break;
     case generate::StopReason::Cancelled:
       notice("the answer was stopped");
