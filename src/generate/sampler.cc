@@ -121,9 +121,15 @@ void Sampler::penalise(std::span<const int64_t> recent) {
   }
 }
 
-// Narrows candidates_ down and draws one of them. They are in the order of their tokens before and
-// after each step: sums have a defined order.
+// Narrows candidates_ down and draws one of them. Sums are taken in the order of the tokens, so
+// that they are defined; the likeliest are taken off a heap, as most often few are needed.
 int64_t Sampler::draw() {
+  const auto less_likely = [](const auto& a, const auto& b) { return likelier(b, a); };
+  const auto sum_of_weights = [&] {
+    double sum = 0;
+    for (const auto& candidate : candidates_) sum += static_cast<double>(candidate.first);
+    return sum;
+  };
   if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < candidates_.size()) {
     const auto end = candidates_.begin() + options_.top_k;
     std::nth_element(candidates_.begin(), end - 1, candidates_.end(), likelier);
@@ -131,13 +137,11 @@ int64_t Sampler::draw() {
     std::sort(candidates_.begin(), candidates_.end(), earlier);
   }
   if (options_.top_p < 1) {
-    // The likeliest are taken off a heap, as most often few are needed.
-    double total = 0, sum = 0;
-    for (const auto& candidate : candidates_) total += static_cast<double>(candidate.first);
-    const auto less_likely = [](const auto& a, const auto& b) { return likelier(b, a); };
+    const double wanted = options_.top_p * sum_of_weights();
+    double sum = 0;
     std::make_heap(candidates_.begin(), candidates_.end(), less_likely);
     auto end = candidates_.end();
-    while (end != candidates_.begin() && (sum == 0 || sum < options_.top_p * total)) {
+    while (end != candidates_.begin() && (sum == 0 || sum < wanted)) {
       std::pop_heap(candidates_.begin(), end, less_likely);
       sum += static_cast<double>((--end)->first);
     }
@@ -149,15 +153,15 @@ int64_t Sampler::draw() {
       return static_cast<double>(candidate.first) < options_.min_p;
     });
   }
-  double total = 0;
-  for (const auto& candidate : candidates_) total += static_cast<double>(candidate.first);
   // 53 random bits, so that the choice does not depend on a library's distribution.
-  double point = static_cast<double>(random_() >> 11) * 0x1p-53 * total;
-  for (const auto& [weight, token] : candidates_) {
+  double point = static_cast<double>(random_() >> 11) * 0x1p-53 * sum_of_weights();
+  std::make_heap(candidates_.begin(), candidates_.end(), less_likely);
+  for (auto end = candidates_.end();; --end) {
+    std::pop_heap(candidates_.begin(), end, less_likely);
+    const auto& [weight, token] = *(end - 1);
     point -= static_cast<double>(weight);
-    if (point < 0) return token;
+    if (point < 0 || end - 1 == candidates_.begin()) return token;
   }
-  return candidates_.back().second;
 }
 
 TokenLogprobs logprobs(std::span<const float> logits, int64_t chosen, int64_t n) {

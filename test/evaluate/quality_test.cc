@@ -87,7 +87,10 @@ Result<std::vector<Window>> told_stories() {
       open(testing::shared_data("golden/pte/st_multi_fp32_none.pte"), engine::Numerics::Precise));
   std::vector<Window> windows;
   for (uint64_t seed = 0; seed < static_cast<uint64_t>(kPositions / kTokens); ++seed) {
-    generate::Sampler sampler({1, 1, 0, seed});
+    generate::SamplerOptions options;
+    options.temperature = 1;
+    options.seed = seed;
+    generate::Sampler sampler(options);
     teller->rewind(0);
     std::vector<int64_t> ids;
     int64_t token = kBos;
