@@ -28,10 +28,10 @@ constexpr int64_t quotient_rounded_up(int64_t a, int64_t b) { return (a + b - 1)
 
 // Weight rows that are worked off for all rows of x before the next ones, so that they stay in the
 // second level of cache.
-constexpr int64_t kCachedBytes = int64_t{128} << 10;
+constexpr int64_t kCachedBytes = int64_t{256} << 10;
 
-// With several rows of x, longer rows are worked off in parts, so that a tile's part of x stays in
-// the first level of cache; between parts a block's sums are kept in memory.
+// With several rows of x, longer rows are worked off in parts, so that a tile's part of x is no
+// larger than the first level of cache; between parts a block's sums are kept in memory.
 constexpr int64_t kPartChunks = 8;
 constexpr int64_t kPartColumns = 2048;    // of floats
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
@@ -50,15 +50,17 @@ template <int64_t size>
   return spare;
 }
 
-// With several rows of x, the weight rows that come next are brought to the second level of cache
-// while the present ones are worked off: a share of them with each tile.
+// With several rows of x, the float weight rows that come next are brought to the second level of
+// cache while the present ones are worked off: a share of them with each tile.
 class NextRows {
  public:
   // Nothing to bring.
   NextRows() = default;
-  // [from, end) of the weight, while `tiles` tiles are computed.
-  NextRows(const std::byte* from, const std::byte* end, int64_t tiles)
-      : at_(from), end_(end), share_((end - from) / tiles + kLine) {}
+  // Rows [first, last) of a weight, as far as it has them, while `tiles` tiles are computed.
+  NextRows(const FloatWeight& weight, int64_t row_bytes, int64_t first, int64_t last, int64_t tiles)
+      : at_(weight.data + first * row_bytes),
+        end_(weight.data + least(last, weight.rows) * row_bytes),
+        share_((end_ - at_) / tiles + kLine) {}
 
   void bring_share() {
     const std::byte* const stop = end_ - at_ > share_ ? at_ + share_ : end_;
@@ -228,17 +230,15 @@ void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floa
 
 // The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
 template <class V, DType type, Scales kScales, int M = V::kMaxTile>
-void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t m, int64_t count,
-                   NextRows& next) {
+void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t m, int64_t count) {
   if constexpr (M > 1) {
-    if (count < M) return tiles_of_rows<V, type, kScales, M - 1>(call, first, last, m, count, next);
+    if (count < M) return tiles_of_rows<V, type, kScales, M - 1>(call, first, last, m, count);
   }
   constexpr int R = V::template kRows<M>;
   typename V::Floats first_sums[M];
   for (int i = 0; i < M; ++i) first_sums[i] = first_sum<V, type, kScales>(call, m + i);
   if (M == 1 || call.chunks <= kPartChunks) {
     for (int64_t row = first; row < last; row += R) {
-      next.bring_share();
       tile<V, type, kScales, R, M>(call, row, m, first_sums, {0, call.chunks, nullptr});
     }
     return;
@@ -247,7 +247,6 @@ void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t 
   for (int64_t chunk = 0; chunk < call.chunks; chunk += kPartChunks) {
     Part part{chunk, least(chunk + kPartChunks, call.chunks), sums};
     for (int64_t row = first; row < last; row += R, part.sums += R * M * V::kLanes) {
-      next.bring_share();
       tile<V, type, kScales, R, M>(call, row, m, first_sums, part);
     }
   }
@@ -269,24 +268,16 @@ void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_
                         reinterpret_cast<const ActivationChunk*>(x.data),
                         last,
                         y,
-                        (x.columns + kChunk - 1) / kChunk,
+                        quotient_rounded_up(x.columns, kChunk),
                         row_bytes,
                         weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
   const int64_t rows_at_once = least((kCachedBytes / row_bytes | 7) + 1,
                                      x.rows > 1 && call.chunks > kPartChunks ? kPartRows : last);
-  const int64_t tiles = quotient_rounded_up(x.rows, V::kMaxTile) *
-                        quotient_rounded_up(rows_at_once, V::template kRows<V::kMaxTile>) *
-                        quotient_rounded_up(call.chunks, kPartChunks);
   for (int64_t row = first; row < last; row += rows_at_once) {
     const int64_t end = least(row + rows_at_once, last);
-    NextRows next;
-    if (x.rows > 1) {
-      next = NextRows(weight.data + end * row_bytes,
-                      weight.data + least(end + rows_at_once, weight.rows) * row_bytes, tiles);
-    }
     for (int64_t m = 0, some; m < x.rows; m += some) {
       some = tile_size<V::kMaxTile>(x.rows - m);
-      tiles_of_rows<V, type, kScales>(call, row, end, m, some, next);
+      tiles_of_rows<V, type, kScales>(call, row, end, m, some);
     }
   }
 }
@@ -409,10 +400,7 @@ void linear_float_of(const FloatCall& call, int64_t first) {
   for (int64_t row = first; row < call.last; row += rows_at_once) {
     const int64_t end = least(row + rows_at_once, call.last);
     NextRows next;
-    if (call.x.rows > 1) {
-      next = NextRows(weight.data + end * row_bytes,
-                      weight.data + least(end + rows_at_once, weight.rows) * row_bytes, tiles);
-    }
+    if (call.x.rows > 1) next = NextRows(weight, row_bytes, end, end + rows_at_once, tiles);
     for (int64_t m = 0, some; m < call.x.rows; m += some) {
       some = tile_size<V::kMaxFloatTile>(call.x.rows - m);
       float_tiles_of_rows<V, type>(call, row, end, m, some, next);
