@@ -21,17 +21,18 @@ void put_mask(std::byte* out, DType dtype, bool visible) {
   }
 }
 
-// Loads the functions' methods, side by side when the program has more than one thread.
-std::vector<Result<std::unique_ptr<runtime::Method>>> load_methods(
-    runtime::Program& program, const std::vector<FunctionDescription>& functions) {
+using MethodLoading = std::future<Result<std::unique_ptr<runtime::Method>>>;
+
+// Loads the functions' methods, side by side when the program has more than one thread. What is
+// passed must outlive the result.
+std::vector<MethodLoading> load_methods(runtime::Program& program,
+                                        const std::vector<FunctionDescription>& functions) {
   const auto when = program.threads().threads() > 1 ? std::launch::async : std::launch::deferred;
-  std::vector<std::future<Result<std::unique_ptr<runtime::Method>>>> loading;
+  std::vector<MethodLoading> methods;
   for (const FunctionDescription& function : functions) {
-    loading.push_back(
+    methods.push_back(
         std::async(when, [&program, &function] { return program.load_method(function.method); }));
   }
-  std::vector<Result<std::unique_ptr<runtime::Method>>> methods;
-  for (auto& method : loading) methods.push_back(method.get());
   return methods;
 }
 
@@ -50,9 +51,9 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
     session->key_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
     session->value_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
   }
-  std::vector<Result<std::unique_ptr<runtime::Method>>> methods = load_methods(*session->program_, model.functions);
+  std::vector<MethodLoading> methods = load_methods(*session->program_, model.functions);
   for (size_t i = 0; i < methods.size(); ++i) {
-    TRY(session->add_function(model.functions[i], TRY(std::move(methods[i]))));
+    TRY(session->add_function(model.functions[i], TRY(methods[i].get())));
   }
   // Only now do they stay where they are.
   for (Loaded& loaded : session->loaded_) {
