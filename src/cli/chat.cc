@@ -39,8 +39,6 @@ void notice(fmt::format_string<Args...> format, Args&&... args) {
   fmt::print(stderr, "diptych chat: {}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
-double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
-
 // The loop of messages, commands and answers.
 class Chat {
  public:
@@ -367,10 +365,7 @@ Action setup_chat(CLI::App& parser) {
       ->check(CLI::IsMember({"stop", "slide", "reset"}))
       ->capture_default_str();
   add_sampling_options(parser, a.sampling);
-  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(number_between(0, 1024))
-      ->capture_default_str();
-  parser.add_option("--numerics", a.numerics, kNumericsHelp);
+  add_engine_options(parser, a.threads, a.numerics);
   parser.add_option("--stats", a.stats, "Statistics of each answer on stderr: text, json or none")
       ->check(CLI::IsMember({"text", "json", "none"}))
       ->capture_default_str();

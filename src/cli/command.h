@@ -47,10 +47,16 @@ Result<T> as_usage(Result<T> result) {
 }
 bool is_usage_error(const Error& error);
 
-// The numerics that an option names; when it is empty those of DIPTYCH_NUMERICS, else precise.
+// The numerics that an option names; when it is empty those of DIPTYCH_NUMERICS, else fast.
 inline constexpr const char* kNumericsHelp =
     "How the engine rounds, docs/engine.md (default: DIPTYCH_NUMERICS, else fast)";
 Result<engine::Numerics> numerics_from(const std::string& option);
+
+// Unlike CLI::Range, refuses "nan" and prints short limits.
+CLI::Validator number_between(double low, double high);
+
+// The options --threads and --numerics; the values must outlive the parser.
+void add_engine_options(CLI::App& parser, int& threads, std::string& numerics);
 
 // The tokenizer that a path names: a file or a model's directory. Every subcommand opens its
 // tokenizer here.

@@ -192,6 +192,24 @@ Result<engine::Numerics> numerics_from(const std::string& option) {
   return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
 }
 
+CLI::Validator number_between(double low, double high) {
+  const std::string range = fmt::format("{} to {}", low, high);
+  return {[low, high, range](const std::string& text) {
+            double value = 0;
+            const bool fits =
+                CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+            return fits ? std::string() : fmt::format("expected {}, found {}", range, text);
+          },
+          range};
+}
+
+void add_engine_options(CLI::App& parser, int& threads, std::string& numerics) {
+  parser.add_option("--threads", threads, "Threads; 0: all CPUs of this process")
+      ->check(number_between(0, 1024))
+      ->capture_default_str();
+  parser.add_option("--numerics", numerics, kNumericsHelp);
+}
+
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
   return text::open_tokenizer(path);
 }

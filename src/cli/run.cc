@@ -108,8 +108,6 @@ class Printer {
   bool first_ = true;
 };
 
-double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
-
 struct RunStatistics {
   double load_seconds = 0;
   size_t prompt_tokens = 0;
@@ -202,12 +200,12 @@ Status run_model(const RunArguments& a) {
     prompt.assign(ids.begin(), ids.end());
   }
   const card::ModelCard card = TRY(within(a.model, card::read_card(program->container())));
+  generate::SamplerOptions defaults = sampler_defaults(card.generation);
   if (a.use_lookahead) {  // greedy, whatever the model's makers want
     options.lookahead = a.lookahead;
-    options.sampler = TRY(sampler_options(a.sampling, {}));
-  } else {
-    options.sampler = TRY(sampler_options(a.sampling, sampler_defaults(card.generation)));
+    defaults = {};
   }
+  options.sampler = TRY(sampler_options(a.sampling, std::move(defaults)));
   if (tokenizer && !a.sampling.ignore_eos) {
     options.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   }
@@ -270,11 +268,7 @@ Action setup_run(CLI::App& parser) {
       .add_flag("--print_ids", a.print_ids,
                 "Print the generated ids, comma-separated, instead of text")
       ->excludes("--json");
-  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(number_between(0, 1024))
-      ->capture_default_str();
-  parser.add_option("--numerics", a.numerics,
-                    "typed: fp16 as declared; precise: fp32 inside (default; DIPTYCH_NUMERICS)");
+  add_engine_options(parser, a.threads, a.numerics);
   parser.add_option("--stats", a.stats, "Statistics on stderr: text, json or none")
       ->check(CLI::IsMember({"text", "json", "none"}))
       ->capture_default_str();

@@ -39,17 +39,6 @@ Json token_json(int64_t id, const text::Tokenizer* tokenizer) {
 
 }  // namespace
 
-CLI::Validator number_between(double low, double high) {
-  const std::string range = fmt::format("{} to {}", low, high);
-  return {[low, high, range](const std::string& text) {
-            double value = 0;
-            const bool fits =
-                CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-            return fits ? std::string() : fmt::format("expected {}, found {}", range, text);
-          },
-          range};
-}
-
 void add_sampling_options(CLI::App& parser, SamplingArguments& a) {
   constexpr const char* kGroup = "Sampling (defaults: the model's, else as shown)";
   parser.add_option("--temperature", a.temperature, "0 is greedy; higher is more varied [0]")

@@ -37,8 +37,6 @@ Result<generate::SamplerOptions> sampler_options(const SamplingArguments& argume
                                                  generate::SamplerOptions defaults);
 Result<text::StopTexts> stop_texts(const SamplingArguments& arguments);
 
-// Unlike CLI::Range, refuses "nan" and prints short limits.
-CLI::Validator number_between(double low, double high);
 inline constexpr double kMostTokens = 1e9;
 
 // An answer for --json: "text" and each token's "text" where there is a tokenizer, "logprob" and

@@ -122,6 +122,8 @@ std::string human_seconds(double seconds) {
   return fmt::format("{:.2f} s", seconds);
 }
 
+double rate(double count, double seconds) { return seconds > 0 ? count / seconds : 0; }
+
 uint64_t peak_memory_bytes() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
