@@ -44,7 +44,7 @@ demo: build
 	@mkdir -p build/demo
 	$(DIPTYCH) export -c demo/model.pth -p demo/params.json -o build/demo/demo.pte \
 	  --max_context_len 512 --input_len 32 -E 8,0 --linear_quantize c4w --multifunction
-	$(DIPTYCH) run build/demo/demo.pte -t demo/tokenizer.model -p "$(PROMPT)" -n 300
+	$(DIPTYCH) run build/demo/demo.pte -p "$(PROMPT)" -n 300
 
 test: configure
 	@cmake --build --preset release -j $(JOBS)

@@ -1,8 +1,9 @@
-// Feeds arbitrary bytes to the readers of a Core ML delegate's payload, reference or blob, and
-// resolves and reads what they accept.
+// Feeds arbitrary bytes to the readers of a Core ML delegate's payload, reference or blob, resolves
+// and reads what they accept, and renames a method in it.
 
 #include "../test/coreml/sample.h"
 #include "coreml/delegate.h"
+#include "coreml/rename_method.h"
 #include "seeds.h"
 
 using namespace diptych;
@@ -13,6 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (is_reference(payload)) {
     if (const auto reference = parse_reference(payload)) (void)format_reference(*reference);
     return 0;
+  }
+  if (const auto renamed = rename_method(payload, nullptr, "forward", "decode")) {
+    (void)read_delegate(*read_all(*renamed->blob), nullptr);
   }
   const auto delegate = read_delegate(payload, nullptr);
   if (!delegate) return 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "pte/constant_method.h"
 
 namespace diptych::card {
@@ -96,7 +97,7 @@ Result<ModelCard> read_card(const pte::Program& program) {
   const auto bos = TRY(ids_of(program, kBosId, 1));
   if (!bos.empty()) card.bos = bos.front();
   card.eos = TRY(ids_of(program, kEosIds, kMaxEosIds));
-  card.tokenizer = pte::Blob::view(TRY(data_of(program, kTokenizer, kMaxTokenizerBytes)));
+  card.tokenizer = pte::Blob::view(TRY(data_of(program, kTokenizer, text::kMaxTokenizerBytes)));
   if (const Json rules = TRY(object_of(program, kTokenizerConfig)); !rules.is_null()) {
     card.tokenizer_rules = TRY(
         within(fmt::format("named data {}", kTokenizerConfig), text::TokenizerRules::read(rules)));
@@ -117,6 +118,7 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const ModelCard& card) {
 
 Status add_card(const ModelCard& card, pte::Program& program) {
   if (!card.name.empty()) {
+    if (!is_valid_utf8(card.name)) return invalid_argument("the model's name is not UTF-8");
     TRY(pte::set_constant_method(program,
                                  pte::constant_method(std::string(kModelName), card.name)));
   }

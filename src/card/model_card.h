@@ -28,7 +28,7 @@ inline constexpr std::string_view kTokenizerConfig = "diptych.tokenizer_config";
 inline constexpr std::string_view kChatTemplate = "diptych.chat_template";
 inline constexpr std::string_view kGenerationConfig = "diptych.generation_config";
 
-inline constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
+// More is refused when a card is read; of the tokenizer text::kMaxTokenizerBytes.
 inline constexpr uint64_t kMaxTextBytes = 4 << 20;  // of each of the other three
 
 struct ModelCard {
@@ -55,7 +55,8 @@ Result<ModelCard> read_card(const pte::Program& program);
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const ModelCard& card);
 
 // Adds the card to a program, in place of what the program has of the same name; what the card
-// leaves out stays as it is. Fails when a method that computes has one of the names.
+// leaves out stays as it is. Fails when a method that computes has one of the names, and when the
+// model's name is not UTF-8.
 Status add_card(const ModelCard& card, pte::Program& program);
 
 }  // namespace diptych::card

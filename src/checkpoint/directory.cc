@@ -6,7 +6,7 @@
 #include <system_error>
 
 #include "base/file.h"
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 #include "checkpoint/model_parallel.h"
 #include "checkpoint/safetensors_reader.h"
 

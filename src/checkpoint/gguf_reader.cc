@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "base/in_quotes.h"
 #include "checkpoint/gguf_format.h"
 #include "checkpoint/gguf_quants.h"
-#include "checkpoint/in_quotes.h"
 
 namespace diptych::checkpoint {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 #include "tensor/views.h"
 
 namespace diptych::checkpoint {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 
 namespace diptych::checkpoint {
 

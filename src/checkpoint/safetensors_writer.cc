@@ -1,6 +1,6 @@
 #include "checkpoint/safetensors_writer.h"
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 
 namespace diptych::checkpoint {
 

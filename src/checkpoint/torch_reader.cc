@@ -4,7 +4,7 @@
 #include <set>
 #include <tuple>
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 #include "checkpoint/strided_weight.h"
 #include "checkpoint/unpickler.h"
 #include "checkpoint/zip.h"

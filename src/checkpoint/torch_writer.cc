@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 #include "checkpoint/pickle_format.h"
 #include "checkpoint/unpickler.h"
 #include "checkpoint/zip.h"

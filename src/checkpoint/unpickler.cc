@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 #include "checkpoint/pickle_format.h"
 
 namespace diptych::checkpoint {

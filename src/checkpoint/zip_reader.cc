@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 #include "checkpoint/zip.h"
 #include "checkpoint/zip_format.h"
 

@@ -1,6 +1,6 @@
 #include <zlib.h>
 
-#include "checkpoint/in_quotes.h"
+#include "base/in_quotes.h"
 #include "checkpoint/zip.h"
 #include "checkpoint/zip_format.h"
 

@@ -309,10 +309,10 @@ Result<jinja::ChatTemplate> open_template(const ChatArguments& a, const card::Mo
 }
 
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_of(const ChatArguments& a,
-                                                           const card::ModelCard& card,
+                                                           const runtime::Program& program,
                                                            int64_t vocab_size) {
-  if (!a.tokenizer.empty()) return open_tokenizer_for(vocab_size, a.tokenizer);
-  if (card.has_tokenizer()) return within(a.model, card::open_tokenizer(card));
+  auto tokenizer = TRY(open_tokenizer_for(program, vocab_size, a.tokenizer));
+  if (tokenizer) return tokenizer;
   return within<std::unique_ptr<text::Tokenizer>>(
       a.model, not_found("the file carries no tokenizer; name one (-t)"));
 }
@@ -331,7 +331,7 @@ Status run_chat(const ChatArguments& a) {
   const jinja::ChatTemplate chat_template = TRY(open_template(a, card));
   options.generate.sampler = TRY(sampler_options(a.sampling, sampler_defaults(card.generation)));
   auto session = TRY(within(a.model, generate::Session::create(program)));
-  const auto tokenizer = TRY(open_tokenizer_of(a, card, session->model().vocab_size));
+  const auto tokenizer = TRY(open_tokenizer_of(a, *program, session->model().vocab_size));
   if (!a.sampling.ignore_eos) {
     options.generate.stop_tokens.insert(card.eos.begin(), card.eos.end());
     options.generate.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());

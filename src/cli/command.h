@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "engine/numerics.h"
+#include "runtime/program.h"
 #include "text/tokenizer.h"
 
 namespace diptych::cli {
@@ -33,6 +34,7 @@ Action setup_eval(CLI::App& parser);
 Action setup_export(CLI::App& parser);
 Action setup_extract(CLI::App& parser);
 Action setup_inspect(CLI::App& parser);
+Action setup_metadata(CLI::App& parser);
 Action setup_run(CLI::App& parser);
 Action setup_synth(CLI::App& parser);
 Action setup_tokenize(CLI::App& parser);
@@ -58,12 +60,18 @@ CLI::Validator number_between(double low, double high);
 // The options --threads and --numerics; the values must outlive the parser.
 void add_engine_options(CLI::App& parser, int& threads, std::string& numerics);
 
-// The tokenizer that a path names: a file or a model's directory. Every subcommand opens its
-// tokenizer here.
+// The tokenizer that a path names: a tokenizer's file, a model's directory, a GGUF file, or a .pte
+// that carries one. Every subcommand opens its tokenizer here.
+inline constexpr const char* kTokenizerHelp =
+    "A tokenizer's file (SentencePiece, tiktoken-style, tokenizer.json), a model's directory, a\n"
+    "GGUF, or a .pte that carries one";
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path);
 
-// The same, refusing one with more tokens than the model knows.
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(int64_t vocab_size,
+// The same for a program with a vocabulary of `vocab_size`; when the path is empty, the tokenizer
+// that the program's file carries, null when there is none. Refuses one with more tokens than the
+// model knows.
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(const runtime::Program& program,
+                                                            int64_t vocab_size,
                                                             const std::string& path);
 
 }  // namespace diptych::cli

@@ -29,6 +29,7 @@ struct EvalArguments {
 struct Side {
   std::string path;
   engine::Numerics numerics = engine::Numerics::Precise;
+  std::shared_ptr<const runtime::Program> program;
   std::unique_ptr<generate::Session> session;
 };
 
@@ -37,8 +38,8 @@ Result<Side> open_side(const std::string& path, engine::Numerics numerics, int t
   options.numerics = numerics;
   options.threads = threads;
   auto program = TRY(runtime::Program::open(path, options));
-  auto session = TRY(within(path, generate::Session::create(std::move(program))));
-  return Side{path, numerics, std::move(session)};
+  auto session = TRY(within(path, generate::Session::create(program)));
+  return Side{path, numerics, std::move(program), std::move(session)};
 }
 
 // Without numerics of its own the reference has the model's: then only the files differ.
@@ -98,8 +99,12 @@ Result<std::vector<evaluate::Window>> read_windows(const EvalArguments& a, const
   }
   if (a.context > 0) length = a.context;
   std::unique_ptr<text::Tokenizer> tokenizer;
-  if (!a.tokenizer.empty()) {
-    tokenizer = TRY(open_tokenizer_for(description.vocab_size, a.tokenizer));
+  if (a.ids.empty() || !a.tokenizer.empty()) {
+    tokenizer = TRY(open_tokenizer_for(*model.program, description.vocab_size, a.tokenizer));
+    if (!tokenizer) {
+      return within<std::vector<evaluate::Window>>(
+          a.model, not_found("the file carries no tokenizer; name one for the text (-t)"));
+    }
   }
   const std::vector<int64_t> tokens = TRY(read_tokens(a, tokenizer.get()));
   std::optional<int64_t> bos;
@@ -178,9 +183,6 @@ Status evaluate_model(const EvalArguments& a) {
   if (a.text.empty() == a.ids.empty()) {
     return usage_error("give the text to predict, either as such (--text) or as ids (--ids)");
   }
-  if (!a.text.empty() && a.tokenizer.empty()) {
-    return usage_error("a text needs a tokenizer (-t)");
-  }
   const Side model = TRY(open_side(a.model, TRY(numerics_from(a.numerics)), a.threads));
   const std::optional<Side> reference = TRY(open_reference(a, model.numerics));
   const auto windows = TRY(read_windows(a, model, reference));
@@ -205,7 +207,7 @@ Action setup_eval(CLI::App& parser) {
   constexpr int64_t kMost = 1'000'000'000;
   parser.add_option("model", a.model, "The .pte to evaluate")->required();
   parser.add_option("-t,--tokenizer", a.tokenizer,
-                    "Tokenizer: SentencePiece .model or tiktoken-style file");
+                    std::string(kTokenizerHelp) + " (default: the one that the model carries)");
   parser.add_option("--text", a.text, "File of the text to predict, one the model has not seen");
   parser.add_option("--ids", a.ids,
                     "File of token ids instead of a text; with -t windows begin with its BOS");

@@ -64,6 +64,9 @@ Table totals_of(const exporter::Report& report) {
   totals.add({"  shared between functions", human_bytes(report.shared_bytes())});
   totals.add({"  unique, stored once", human_bytes(report.unique_bytes)});
   totals.add({"file", human_bytes(report.file_bytes)});
+  if (report.tokenizer_bytes > 0) {
+    totals.add({"  of it the tokenizer", human_bytes(report.tokenizer_bytes)});
+  }
   totals.add({"KV caches while running", human_bytes(report.cache_bytes)});
   return totals;
 }
@@ -77,7 +80,8 @@ void print_report(const exporter::Report& report, double seconds) {
 }
 
 Status run_dry(const ExportArguments& arguments, const exporter::Options& options) {
-  exporter::Model model = TRY(exporter::open_model(arguments.source(), arguments.params));
+  exporter::Model model =
+      TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
   const exporter::Forecast forecast = TRY(exporter::forecast(std::move(model), options));
   print_partitions(forecast.report);
   Table totals = totals_of(forecast.report);
@@ -150,6 +154,16 @@ Action setup_export(CLI::App& parser) {
   parser.add_option("--weight_sharing", a.sharing, "How methods share weights")
       ->check(CLI::IsMember({"positional", "disabled"}))
       ->capture_default_str();
+  auto* tokenizer =
+      parser.add_option("--tokenizer", a.options.card.tokenizer,
+                        "The tokenizer to carry: a file, a model's directory, a GGUF or a .pte\n"
+                        "(default: the model's own, if there is one)");
+  parser
+      .add_flag("--no_tokenizer", a.options.card.no_tokenizer,
+                "Leave the tokenizer out of the file")
+      ->excludes(tokenizer);
+  parser.add_option("--name", a.options.card.name,
+                    "The model's name for get_model_name (default: as the model says)");
   parser.add_flag("--dry_run", a.dry_run,
                   "Say what the export would give, from headers alone, and print the file's size");
   parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "card/card_of_model.h"
 #include "cli/command.h"
 #include "kernels/isa.h"
 
@@ -30,7 +31,7 @@ constexpr std::array kCommands = {
             setup_export},
     Command{
         "run", "Generate text with an exported model",
-        "  diptych run model.pte -t tokenizer.model -p \"Once upon a time\" -n 100\n"
+        "  diptych run model.pte -p \"Once upon a time\" -n 100\n"
         "  diptych run model.pte -t tokenizer.model -p \"Hello\" --temperature 0.8 --top-p 0.9\n"
         "  diptych run model.pte --ids 1,403,407 -n 20 --print-ids\n",
         setup_run},
@@ -64,6 +65,13 @@ constexpr std::array kCommands = {
     Command{"extract", "Write each partition's .mlpackage",
             "  diptych extract model.pte -o packages/\n", setup_extract},
     Command{
+        "metadata", "Show or edit what a .pte says of itself, without another export",
+        "  diptych metadata show model.pte\n"
+        "  diptych metadata set model.pte get_model_name=Tiny get_eos_ids=[2,7] -o named.pte\n"
+        "  diptych metadata set model.pte --tokenizer tokenizer.json --chat-template chat.jinja\n"
+        "  diptych metadata rename-method model.pte vocab_size get_vocab_size\n",
+        setup_metadata},
+    Command{
         "synth", "Write a random checkpoint of a known shape",
         "  diptych synth --shape 110m -o synth-110m\n"
         "  diptych synth --shape dim=256,layers=4,heads=8,kv_heads=2,vocab=1000 -o small\n"
@@ -71,7 +79,7 @@ constexpr std::array kCommands = {
         setup_synth},
     Command{"tokenize", "Turn text into token ids, or ids into text",
             "  diptych tokenize -t tokenizer.model \"Once upon a time\"\n"
-            "  diptych tokenize -t model_directory --stdin --no-bos --json <prompt.txt\n"
+            "  diptych tokenize -t model.pte --stdin --no-bos --json <prompt.txt\n"
             "  diptych tokenize -t tokenizer.json --decode 9906,1917\n",
             setup_tokenize},
 };
@@ -211,17 +219,22 @@ void add_engine_options(CLI::App& parser, int& threads, std::string& numerics) {
 }
 
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
-  return text::open_tokenizer(path);
+  return card::open_tokenizer(path);
 }
 
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(int64_t vocab_size,
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(const runtime::Program& program,
+                                                            int64_t vocab_size,
                                                             const std::string& path) {
-  auto tokenizer = TRY(open_tokenizer(path));
-  if (tokenizer->vocab_size() <= vocab_size) return tokenizer;
-  return within<std::unique_ptr<text::Tokenizer>>(
-      path, invalid_argument("the tokenizer has {} tokens, the model's vocabulary {}; give the "
-                             "tokenizer the model was trained with",
-                             tokenizer->vocab_size(), vocab_size));
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  if (path.empty()) {
+    const card::ModelCard card = TRY(within(program.name(), card::read_card(program.container())));
+    if (!card.has_tokenizer()) return nullptr;
+    tokenizer = TRY(within(program.name(), card::open_tokenizer(card)));
+  } else {
+    tokenizer = TRY(open_tokenizer(path));
+  }
+  TRY(within(path.empty() ? program.name() : path, card::check_fits(*tokenizer, vocab_size)));
+  return tokenizer;
 }
 
 bool is_usage_error(const Error& error) { return error.message.rfind(kUsageMark, 0) == 0; }

@@ -51,14 +51,25 @@ Result<std::vector<int64_t>> parse_ids(std::string_view text) {
 Status check_arguments(const RunArguments& a) {
   if (a.has_prompt == a.has_ids)
     return usage_error("give either a prompt (-p) or token ids (--ids)");
-  if (a.has_prompt && a.tokenizer.empty()) return usage_error("a prompt needs a tokenizer (-t)");
-  if (!a.print_ids && !a.sampling.json && a.tokenizer.empty()) {
-    return usage_error("without a tokenizer (-t) only ids can be printed (--print-ids, --json)");
-  }
-  if (!a.sampling.stop.empty() && a.tokenizer.empty()) {
-    return usage_error("--stop needs a tokenizer (-t)");
-  }
   return {};
+}
+
+// Where text comes in or goes out, or one is named.
+bool needs_tokenizer(const RunArguments& a) {
+  return a.has_prompt || !(a.print_ids || a.sampling.json) || !a.sampling.stop.empty() ||
+         !a.tokenizer.empty();
+}
+
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_of(const RunArguments& a,
+                                                           const runtime::Program& program,
+                                                           int64_t vocab_size) {
+  if (!needs_tokenizer(a) && !a.sampling.json) return nullptr;
+  auto tokenizer = TRY(open_tokenizer_for(program, vocab_size, a.tokenizer));
+  if (tokenizer || !needs_tokenizer(a)) return tokenizer;
+  return within<std::unique_ptr<text::Tokenizer>>(
+      a.model, not_found("the file carries no tokenizer; {}",
+                         a.has_prompt ? "name one for the prompt (-t)"
+                                      : "name one (-t), or print ids (--print-ids)"));
 }
 
 // How the answer is printed: text as it becomes complete, ids, or all at the end.
@@ -188,10 +199,8 @@ Status run_model(const RunArguments& a) {
   const auto start = std::chrono::steady_clock::now();
   auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a.numerics)), a.threads}));
   auto session = TRY(within(a.model, generate::Session::create(program)));
-  const int64_t vocab_size = session->model().vocab_size;
-
-  std::unique_ptr<text::Tokenizer> tokenizer;
-  if (!a.tokenizer.empty()) tokenizer = TRY(open_tokenizer_for(vocab_size, a.tokenizer));
+  const card::ModelCard card = TRY(within(a.model, card::read_card(program->container())));
+  const auto tokenizer = TRY(open_tokenizer_of(a, *program, session->model().vocab_size));
   std::vector<int64_t> prompt;
   if (a.has_ids) {
     prompt = TRY(parse_ids(a.ids));
@@ -199,15 +208,17 @@ Status run_model(const RunArguments& a) {
     const auto ids = TRY(tokenizer->encode(a.prompt, true));
     prompt.assign(ids.begin(), ids.end());
   }
-  const card::ModelCard card = TRY(within(a.model, card::read_card(program->container())));
   generate::SamplerOptions defaults = sampler_defaults(card.generation);
   if (a.use_lookahead) {  // greedy, whatever the model's makers want
     options.lookahead = a.lookahead;
     defaults = {};
   }
   options.sampler = TRY(sampler_options(a.sampling, std::move(defaults)));
-  if (tokenizer && !a.sampling.ignore_eos) {
-    options.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
+  if (!a.sampling.ignore_eos) {
+    options.stop_tokens.insert(card.eos.begin(), card.eos.end());
+    if (tokenizer) {
+      options.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
+    }
   }
 
   RunStatistics statistics;
@@ -247,7 +258,7 @@ Action setup_run(CLI::App& parser) {
   RunArguments& a = *arguments;
   parser.add_option("model", a.model, "The .pte to run")->required();
   parser.add_option("-t,--tokenizer", a.tokenizer,
-                    "Tokenizer: SentencePiece .model or tiktoken-style file");
+                    std::string(kTokenizerHelp) + " (default: the one that the model carries)");
   auto* prompt = parser.add_option("-p,--prompt", a.prompt, "Text to continue");
   auto* ids = parser.add_option("--ids", a.ids, "Token ids to continue instead of a prompt: 1,2,3");
   parser.add_option("-n,--max_new_tokens", a.options.max_tokens, "Tokens to generate at most")

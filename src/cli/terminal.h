@@ -51,6 +51,9 @@ class Table {
 // Writes results to stdout at once; a closed or full stdout is an error.
 Status write_results(std::string_view text);
 
+// A name out of a file, fit for a terminal: what would move the cursor becomes a question mark.
+std::string printable(std::string_view text);
+
 std::string human_bytes(uint64_t bytes);    // "1.2 GiB"
 std::string human_seconds(double seconds);  // "12.3 ms", "4.5 s"
 double rate(double count, double seconds);  // per second; 0 when no time has passed

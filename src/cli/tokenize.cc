@@ -74,7 +74,9 @@ Status run_tokenize(const TokenizeArguments& a) {
   const std::string input = a.from_stdin ? TRY(read_stdin()) : a.text;
   if (!a.decode) {
     const auto specials = a.specials ? text::Specials::AsTokens : text::Specials::AsText;
-    return print_ids(a, *tokenizer, TRY(tokenizer->encode(input, !a.no_bos, specials)));
+    auto ids = TRY(tokenizer->encode(input, !a.no_bos, specials));
+    if (!a.no_bos) ids.insert(ids.end(), tokenizer->suffix().begin(), tokenizer->suffix().end());
+    return print_ids(a, *tokenizer, ids);
   }
   const auto ids = TRY(parse_ids(input, tokenizer->vocab_size()));
   const std::string text = text::decode(*tokenizer, ids);
@@ -87,14 +89,11 @@ Action setup_tokenize(CLI::App& parser) {
   auto arguments = std::make_shared<TokenizeArguments>();
   TokenizeArguments& a = *arguments;
   auto* text = parser.add_option("text", a.text, "Text to encode, or ids to decode: 1,2,3");
-  parser
-      .add_option(
-          "-t,--tokenizer", a.tokenizer,
-          "SentencePiece model, tiktoken-style file, tokenizer.json, or a model's directory")
-      ->required();
+  parser.add_option("-t,--tokenizer", a.tokenizer, kTokenizerHelp)->required();
   parser.add_flag("--stdin", a.from_stdin,
                   "Take the text from standard input, every byte of it, the last newline included");
-  parser.add_flag("--no_bos", a.no_bos, "Put no beginning-of-text token before the text");
+  parser.add_flag("--no_bos", a.no_bos,
+                  "Put no beginning-of-text token before the text (and none behind it)");
   parser.add_flag("--specials", a.specials,
                   "Let names of special tokens in the text (<|eot_id|>) be these tokens");
   parser.add_flag("--decode", a.decode, "From ids to text");

@@ -152,6 +152,10 @@ Result<pte::Program> assemble(const std::vector<AssembledMethod>& methods,
       program.methods.push_back(pte::constant_method(constant.name, *number));
       continue;
     }
+    if (const auto* truth = std::get_if<bool>(&constant.value)) {
+      program.methods.push_back(pte::constant_method(constant.name, *truth));
+      continue;
+    }
     const WeightRef& weight = std::get<WeightRef>(constant.value);
     program.methods.push_back(TRY(pte::constant_tensor_method(
         program, constant.name, weight->type(), TRY(read_all(*packed_source(weight))))));

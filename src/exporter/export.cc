@@ -84,7 +84,8 @@ uint64_t parameter_count(const llama::Params& params) {
 }  // namespace
 
 Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
-                    const Options& options, Progress& progress, Reading reading) {
+                    const Options& options, Progress& progress, Reading reading,
+                    const card::ModelCard& card) {
   TRY(check(options));
   TRY(check_window(params, options));
   const llama::PreparedWeights prepared =
@@ -130,6 +131,8 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   pte::Program container =
       TRY(assemble(methods, cuts, std::move(packages),
                    llama::constant_methods(params, tables, specs), options, digests));
+  TRY(card::add_card(card, container));
+  report.tokenizer_bytes = card.tokenizer.size();
   result.file = TRY(pte::write(std::move(container)));
   report.file_bytes = result.file->size();
   return result;
@@ -138,11 +141,12 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
 Result<Report> export_files(const std::string& checkpoint_path, const std::string& params_path,
                             const std::string& output, const Options& options, Progress& progress) {
   TRY(check(options));
-  Model model = TRY(open_model(checkpoint_path, params_path));
+  Model model = TRY(open_model(checkpoint_path, params_path, options.card));
 
   // Created first, so that an impossible path is refused before the work.
   auto file = TRY(AtomicFile::create(output));
-  Export planned = TRY(plan(model.params, std::move(model.weights), options, progress));
+  Export planned = TRY(plan(model.params, std::move(model.weights), options, progress,
+                            Reading::Contents, model.card));
   planned.report.tensors = model.tensors;
   progress.begin("writing", planned.file->size());
   ProgressSink sink(*file, progress);

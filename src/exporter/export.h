@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/stream.h"
+#include "card/model_card.h"
 #include "exporter/options.h"
 #include "llama/params.h"
 #include "llama/weights.h"
@@ -29,6 +30,7 @@ struct Report {
   uint64_t file_bytes = 0;
   std::vector<uint64_t> package_bytes;  // constants of each package (partition of all methods)
   uint64_t cache_bytes = 0;             // of the KV caches that a runner keeps between calls
+  uint64_t tokenizer_bytes = 0;         // of the tokenizer's file, which the file carries
 
   uint64_t shared_bytes() const { return constant_bytes - unique_bytes; }
 };
@@ -46,8 +48,8 @@ struct Export {
 // written, for its ids are not those of its contents.
 enum class Reading : uint8_t { Contents, HeadersOnly };
 Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
-                    const Options& options, Progress& progress,
-                    Reading reading = Reading::Contents);
+                    const Options& options, Progress& progress, Reading reading = Reading::Contents,
+                    const card::ModelCard& card = {});
 
 // Opens a model (open_model() says what `checkpoint` and `params` may be), plans, and writes
 // `output` atomically.

@@ -96,11 +96,12 @@ Result<Forecast> forecast(Model model, const Options& options) {
   }
   Forecast result;
   Progress silent;
-  const Export planned =
-      TRY(plan(model.params, std::move(model.weights), options, silent, Reading::HeadersOnly));
+  const Export planned = TRY(plan(model.params, std::move(model.weights), options, silent,
+                                  Reading::HeadersOnly, model.card));
   result.report = planned.report;
   result.report.tensors = model.tensors;
-  result.peak_memory_bytes = peak_memory(model.params, options, result.report, source_bytes);
+  result.peak_memory_bytes =
+      peak_memory(model.params, options, result.report, source_bytes) + model.card.tokenizer.size();
   result.neural_engine_warnings = neural_engine_warnings(model.params, options, result.report);
   return result;
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "card/card_of_model.h"
 #include "passes/merge_functions.h"
 #include "passes/quantize.h"
 #include "passes/quantize_linears.h"
@@ -27,6 +28,7 @@ struct Options {
   bool graph_breaks = true;
   bool multifunction = false;
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
+  card::CardOptions card;
   int threads = 0;  // that quantise; 0: ThreadPool::default_threads()
 };
 

@@ -42,11 +42,11 @@ Result<Model> model_from(const checkpoint::Checkpoint& checkpoint) {
   model.weights = TRY(within(checkpoint.source,
                              llama::collect(model.params, checkpoint.tensors, description.layout)));
   model.tensors = checkpoint.tensors.size();
-  model.tokenizer = checkpoint.tokenizer;
   return model;
 }
 
-Result<Model> open_model(const std::string& path, const std::string& params) {
+Result<Model> open_model(const std::string& path, const std::string& params,
+                         const card::CardOptions& card) {
   // First, for it is small and often at fault.
   Json given;
   if (!params.empty()) given = TRY(within(params, parse_json(TRY(read_text_file(params)))));
@@ -65,7 +65,9 @@ Result<Model> open_model(const std::string& path, const std::string& params) {
         path, not_found("there is no {} beside it{}", torch ? "params.json" : "config.json",
                         torch ? "; name it with --params" : ""));
   }
-  return model_from(checkpoint);
+  Model model = TRY(model_from(checkpoint));
+  model.card = TRY(card::card_of_model(path, checkpoint, model.params.vocab_size, card));
+  return model;
 }
 
 }  // namespace diptych::exporter

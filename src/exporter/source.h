@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "card/card_of_model.h"
 #include "checkpoint/checkpoint.h"
 #include "llama/families.h"
 #include "llama/weights.h"
@@ -14,13 +15,15 @@ struct Model {
   const llama::Family* family = nullptr;  // null for Meta's form, which names none
   llama::Params params;
   llama::LlamaWeights weights;
-  size_t tensors = 0;                                          // in the files
-  std::shared_ptr<const checkpoint::GgufTokenizer> tokenizer;  // of GGUF files
+  size_t tensors = 0;    // in the files
+  card::ModelCard card;  // empty from model_from()
 };
 
 // Opens what `path` names (checkpoint::open()) and reads its headers. `params` is the path of a
 // params.json for checkpoints in Meta's form, or empty: the one beside the checkpoint.
-Result<Model> open_model(const std::string& path, const std::string& params);
+// `card` says what the model's card takes up of the files beside it.
+Result<Model> open_model(const std::string& path, const std::string& params,
+                         const card::CardOptions& card = {});
 
 // The same of a checkpoint that is open. Its configuration must be there.
 Result<Model> model_from(const checkpoint::Checkpoint& checkpoint);

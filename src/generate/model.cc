@@ -174,7 +174,7 @@ Status check_metadata(const runtime::Program& program, const ModelDescription& m
 Result<ModelDescription> describe(const runtime::Program& program) {
   TRY(runtime::check_has_coreml(program.container()));
   ModelDescription model;
-  for (const char* method : {"prefill", "forward"}) {
+  for (const char* method : {"prefill", "forward", "decode"}) {
     if (!program.has_method(method)) continue;
     const Signature signature = TRY(program.signature(method));
     ModelDescription seen;
@@ -194,7 +194,7 @@ Result<ModelDescription> describe(const runtime::Program& program) {
   if (model.functions.empty()) {
     Error error{ErrorCode::Unsupported,
                 {},
-                "no method named forward or prefill; its methods are",
+                "no method named forward, prefill or decode; its methods are",
                 program.method_names()};
     return tl::unexpected(std::move(error));
   }

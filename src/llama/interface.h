@@ -30,7 +30,8 @@ std::string k_cache_input(int64_t layer);
 std::string v_cache_input(int64_t layer);
 
 // Positions in the method's signature. K caches of all layers come before the V caches.
-inline constexpr int64_t kMaskIndex = 1, kCosIndex = 2, kSinIndex = 3, kFirstCacheIndex = 4;
+inline constexpr int64_t kTokensIndex = 0, kMaskIndex = 1, kCosIndex = 2, kSinIndex = 3,
+                         kFirstCacheIndex = 4;
 inline constexpr int64_t kFirstKvOutput = 1;  // output 0 is the logits
 
 struct NamedType {

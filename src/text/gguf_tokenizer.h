@@ -25,12 +25,8 @@ struct GgufTokenizer {
   std::optional<bool> add_space_prefix;  // for "llama"; missing: true
 };
 
-// The file's bytes, and the rules that go with it where it is opened. Fails when the lists are at
-// odds, and on models and words that are not known, by name with the list of those that are.
-struct TokenizerFile {
-  std::string bytes;
-  TokenizerRules rules;
-};
+// Fails when the lists are at odds, and on models and words that are not known, by name with the
+// list of those that are.
 Result<TokenizerFile> tokenizer_file_from_gguf(const GgufTokenizer& gguf);
 
 // The tokenizer itself.

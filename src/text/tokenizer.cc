@@ -71,16 +71,12 @@ Result<TokenizerRules> open_rules(const std::string& path) {
   return within(path, TokenizerRules::read(TRY(within(path, parse_json(text)))));
 }
 
-Result<std::unique_ptr<Tokenizer>> open_directory(const std::filesystem::path& directory) {
+// The tokenizer's file in a model's directory.
+Result<std::string> file_in(const std::filesystem::path& directory) {
   std::error_code ignored;
-  TokenizerRules rules;
-  const std::filesystem::path config = directory / "tokenizer_config.json";
-  if (std::filesystem::exists(config, ignored)) rules = TRY(open_rules(config.string()));
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
     const std::filesystem::path path = directory / name;
-    if (!std::filesystem::exists(path, ignored)) continue;
-    const auto file = TRY(MappedFile::open(path.string()));
-    return within(path.string(), read_tokenizer(file->bytes(), rules));
+    if (std::filesystem::exists(path, ignored)) return path.string();
   }
   return not_found("{}: no tokenizer.json and no tokenizer.model in this directory",
                    directory.string());
@@ -112,10 +108,12 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, bool with_
   return ids;
 }
 
-void Tokenizer::set_ends(TokenId bos, TokenId eos, std::vector<TokenId> prefix) {
+void Tokenizer::set_ends(TokenId bos, TokenId eos, std::vector<TokenId> prefix,
+                         std::vector<TokenId> suffix) {
   bos_ = bos;
   eos_ = eos;
   prefix_ = std::move(prefix);
+  suffix_ = std::move(suffix);
   find_stop_ids();
 }
 
@@ -156,11 +154,23 @@ Result<std::unique_ptr<Tokenizer>> read_tokenizer(Bytes file, const TokenizerRul
   return tokenizer;
 }
 
-Result<std::unique_ptr<Tokenizer>> open_tokenizer(const std::string& path) {
+Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
+  namespace fs = std::filesystem;
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return open_directory(path);
-  const auto file = TRY(MappedFile::open(path));
-  return within(path, read_tokenizer(file->bytes()));
+  TokenizerFile file;
+  file.source = path;
+  if (fs::is_directory(path, ignored)) {
+    const std::string config = (fs::path(path) / "tokenizer_config.json").string();
+    if (fs::exists(config, ignored)) file.rules = TRY(open_rules(config));
+    file.source = TRY(file_in(path));
+  }
+  file.bytes = TRY(read_text_file(file.source, kMaxTokenizerBytes));
+  return file;
+}
+
+Result<std::unique_ptr<Tokenizer>> open_tokenizer(const std::string& path) {
+  const TokenizerFile file = TRY(load_tokenizer_file(path));
+  return within(file.source, read_tokenizer(as_bytes(file.bytes), file.rules));
 }
 
 }  // namespace diptych::text

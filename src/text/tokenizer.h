@@ -60,7 +60,11 @@ class Tokenizer {
   // What comes before the ids of a text: bos(), or nothing for models trained without.
   const std::vector<TokenId>& prefix() const { return prefix_; }
 
-  // The ids of `text`, after prefix() when `with_bos`; no EOS is added. Upstream encodes prompts
+  // What a tokenizer.json puts behind the ids of a text that is whole. A prompt is none: its ids
+  // are to be continued.
+  const std::vector<TokenId>& suffix() const { return suffix_; }
+
+  // The ids of `text`, after prefix() when `with_bos`, without suffix(). Upstream encodes prompts
   // with_bos. Any bytes are accepted: SentencePiece and tokenizer.json see U+FFFD where they are
   // not UTF-8, rank files encode such bytes one by one. Fails on more than kMaxTextBytes.
   Result<std::vector<TokenId>> encode(std::string_view text, bool with_bos,
@@ -85,7 +89,8 @@ class Tokenizer {
 
  protected:
   // What the file says. Stop ids are `eos` and the tokens known to end a turn that exist.
-  void set_ends(TokenId bos, TokenId eos, std::vector<TokenId> prefix);
+  void set_ends(TokenId bos, TokenId eos, std::vector<TokenId> prefix,
+                std::vector<TokenId> suffix = {});
 
  private:
   // Appends the ids of `text` alone.
@@ -94,12 +99,23 @@ class Tokenizer {
   void find_stop_ids();
 
   TokenId bos_ = kNoToken, eos_ = kNoToken;
-  std::vector<TokenId> stop_ids_, prefix_;
+  std::vector<TokenId> stop_ids_, prefix_, suffix_;
 };
 
-// Opens a tokenizer file, whose kind is told by its content, or a model's directory: its
-// tokenizer.json, else its tokenizer.model, with the rules of its tokenizer_config.json where there
-// is one. The error names the file.
+// A tokenizer's file and the rules that go with it where it is opened.
+struct TokenizerFile {
+  std::string bytes;
+  TokenizerRules rules;
+  std::string source;  // its path, for messages
+};
+inline constexpr uint64_t kMaxTokenizerBytes = 256 << 20;  // larger files are not read
+
+// Reads a tokenizer file, or from a model's directory its tokenizer.json, else its tokenizer.model,
+// with the rules of its tokenizer_config.json where there is one. Nothing is said of the contents.
+// NotFound for a directory without; the error names the file.
+Result<TokenizerFile> load_tokenizer_file(const std::string& path);
+
+// The same, opened. A file's kind is told by its content.
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const std::string& path);
 
 // A file from memory; nothing of `file` is used after the call.

@@ -169,8 +169,8 @@ Json hugging_face_config(const llama::Family& family, const SynthShape& shape, D
                  {"rope_theta", shape.rope_theta},
                  {"tie_word_embeddings", shape.tied},
                  {"torch_dtype", type},
-                 {"bos_token_id", 1},
-                 {"eos_token_id", 2},
+                 {"bos_token_id", nullptr},  // there is no vocabulary
+                 {"eos_token_id", nullptr},
                  {"pad_token_id", nullptr}};
   if (shape.head_dim * shape.heads != shape.dim || family.head_dim) {
     config["head_dim"] = shape.head_dim;
@@ -194,7 +194,6 @@ std::vector<checkpoint::GgufEntry> gguf_metadata(const llama::Family& family,
   const auto number = [](int64_t value) { return static_cast<uint32_t>(value); };
   const auto head_dim = number(shape.head_dim);
   return {{"general.architecture", std::string(family.gguf)},
-          {"general.name", std::string("synth")},
           {key("block_count"), number(shape.layers)},
           {key("context_length"), number(kContext)},
           {key("embedding_length"), number(shape.dim)},

@@ -168,6 +168,13 @@ TEST(ModelCard, AMethodThatComputesIsNotReplaced) {
               HasSubstr("'get_bos_id' computes something"));
 }
 
+TEST(ModelCard, ANameThatIsNoTextIsRefused) {
+  ModelCard card;
+  card.name = "\xFF";
+  pte::Program program;
+  EXPECT_THAT(add_card(card, program).error().to_string(), HasSubstr("name is not UTF-8"));
+}
+
 TEST(GenerationDefaults, NullSaysNothingAndOtherKeysArePassedOver) {
   const auto defaults = read_generation_defaults(
       Json{{"temperature", nullptr}, {"transformers_version", "4.40"}, {"top_k", 0}});

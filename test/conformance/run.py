@@ -22,11 +22,12 @@ from pathlib import Path
 from context import ROOT, Context
 from report import HEADER, Row, cells, line, summary
 
-PARTS = ["registration", "example", "runners", "matrix", "multimethod", "families", "packages", "bad_input", "checkers",
-         "tokenizers", "templates"]
+PARTS = ["registration", "example", "runners", "matrix", "multimethod", "families", "packages", "self_description",
+         "bad_input", "checkers", "tokenizers", "templates"]
 # Parts whose modules would hide the packages that they compare with.
 MODULES = {"tokenizers": "text_tokenizers", "templates": "text_templates"}
-SMOKE_PARTS = ["registration", "example", "runners", "matrix", "packages", "bad_input", "templates"]
+SMOKE_PARTS = ["registration", "example", "runners", "matrix", "packages", "self_description", "bad_input",
+               "templates"]
 
 
 def arguments():

@@ -138,13 +138,18 @@ def added(id, content, special=True, **flags):
     return {"id": id, "content": content, **defaults, "special": special, **flags}
 
 
-def template(name, id):
+def template(name, id, end=None):
+    """A token before the text, and `end`, a name and an id, behind it."""
     text = [{"SpecialToken": {"id": name, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    tokens = [(name, id)]
+    if end:
+        text.append({"SpecialToken": {"id": end[0], "type_id": 0}})
+        tokens.append(end)
     return {
         "type": "TemplateProcessing",
         "single": text,
         "pair": [*text, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {name: {"id": name, "ids": [id], "tokens": [name]}},
+        "special_tokens": {name: {"id": name, "ids": [id], "tokens": [name]} for name, id in tokens},
     }
 
 
@@ -279,11 +284,13 @@ def trained_rows(context, directory):
     chat = chat_tokens(vocab)
     shapes = {
         "prepended": {"normalizer": PREPEND_AND_REPLACE},
+        "with an end": {"normalizer": PREPEND_AND_REPLACE, "post_processor": template("<s>", 1, ("</s>", 2))},
         "metaspace first": {"pre_tokenizer": metaspace},
         "metaspace always split": {"pre_tokenizer": {**metaspace, "prepend_scheme": "always", "split": True}},
     }
     for name, parts in shapes.items():
-        file = file_of(fallback, added_tokens=[*specials, *chat], post_processor=template("<s>", 1), decoder=SPACE_DECODER, **parts)
+        parts = {"post_processor": template("<s>", 1), **parts}
+        file = file_of(fallback, added_tokens=[*specials, *chat], decoder=SPACE_DECODER, **parts)
         for with_specials in (False, True):
             case = f"trained byte fallback {name}" + (" with specials" if with_specials else "")
             yield hf_row(context, case, file, directory, specials=with_specials)

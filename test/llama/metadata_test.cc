@@ -41,7 +41,8 @@ TEST(Metadata, SingleMethodIsDescribedByBareNames) {
   EXPECT_THAT(names(constants),
               ElementsAre("vocab_size", "head_dim", "n_heads_per_cache", "freqs_cos", "freqs_sin",
                           "freqs_cos_input_index", "freqs_sin_input_index", "mask_specs",
-                          "kv_cache_specs", "forward_input_len"));
+                          "kv_cache_specs", "forward_input_len", "get_max_context_len",
+                          "tokens_input_index", "generate_full_logits"));
   EXPECT_EQ(std::get<int64_t>(constants[0].value), 512);
   EXPECT_EQ(std::get<int64_t>(constants[1].value), 4);
   EXPECT_EQ(std::get<int64_t>(constants[2].value), 4);
@@ -51,6 +52,9 @@ TEST(Metadata, SingleMethodIsDescribedByBareNames) {
   EXPECT_THAT(ints(constants[7]), ElementsAre(1, 96));
   EXPECT_THAT(ints(constants[8]), ElementsAre(4, 1, 6, 3, 96, 5, 2, 7, 4, 96));
   EXPECT_EQ(std::get<int64_t>(constants[9].value), 32);
+  EXPECT_EQ(std::get<int64_t>(constants[10].value), 128);
+  EXPECT_THAT(ints(constants[11]), ElementsAre(0));
+  EXPECT_TRUE(std::get<bool>(constants[12].value));
 }
 
 TEST(Metadata, SeveralMethodsArePrefixed) {
@@ -64,9 +68,20 @@ TEST(Metadata, SeveralMethodsArePrefixed) {
                   "decode_input_len", "decode_freqs_cos_input_index",
                   "decode_freqs_sin_input_index", "decode_mask_specs", "decode_kv_cache_specs",
                   "prefill_input_len", "prefill_freqs_cos_input_index",
-                  "prefill_freqs_sin_input_index", "prefill_mask_specs", "prefill_kv_cache_specs"));
+                  "prefill_freqs_sin_input_index", "prefill_mask_specs", "prefill_kv_cache_specs",
+                  "get_max_context_len", "decode_tokens_input_index",
+                  "decode_last_valid_token_pos_input_index", "decode_generate_full_logits",
+                  "prefill_tokens_input_index", "prefill_last_valid_token_pos_input_index",
+                  "prefill_generate_full_logits"));
   EXPECT_EQ(std::get<int64_t>(find(constants, "decode_input_len").value), 1);
   EXPECT_EQ(std::get<int64_t>(find(constants, "prefill_input_len").value), 32);
+  EXPECT_FALSE(std::get<bool>(find(constants, "prefill_generate_full_logits").value));
+  const auto method = method_interface(params, methods[1].shape, DType::F16);
+  ASSERT_OK(method);
+  const auto last = ints(find(constants, "prefill_last_valid_token_pos_input_index"));
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_EQ(method->inputs.at(static_cast<size_t>(last[0])).name, kLastPositionInput);
+  EXPECT_EQ(method->inputs.at(0).name, kTokensInput);
 }
 
 // Upstream sorts cache names as strings and pairs layer 10's inputs with layer 2's outputs.

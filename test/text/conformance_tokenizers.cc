@@ -28,8 +28,8 @@ Result<Json> answer(const Tokenizer& tokenizer, const std::string& line) {
   const std::string text =
       is_text ? TRY(json_string(request, "text")) : from_hex(TRY(json_string(request, "hex")));
   const bool specials = request.value("specials", false);
-  const auto ids =
-      TRY(tokenizer.encode(text, true, specials ? Specials::AsTokens : Specials::AsText));
+  auto ids = TRY(tokenizer.encode(text, true, specials ? Specials::AsTokens : Specials::AsText));
+  ids.insert(ids.end(), tokenizer.suffix().begin(), tokenizer.suffix().end());
   return Json{{"ids", ids}, {"text", decode(tokenizer, ids)}};
 }
 

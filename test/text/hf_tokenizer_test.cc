@@ -75,6 +75,16 @@ TEST(HfTokenizer, PutsTheTemplatesTokensFirst) {
   EXPECT_EQ(tokenizer->special_name('a'), "");
 }
 
+TEST(HfTokenizer, KeepsTheTokensBehindTheTextApart) {
+  Json json = byte_level();
+  json["post_processor"]["single"].push_back({{"SpecialToken", {{"id", "<bos>"}, {"type_id", 0}}}});
+  const auto tokenizer = read(json);
+  ASSERT_TRUE(tokenizer);
+  EXPECT_THAT(tokenizer->suffix(), ElementsAre(259));
+  EXPECT_THAT(encode(*tokenizer, "a", true), ElementsAre(259, 'a'));
+  EXPECT_THAT(read(byte_level())->suffix(), ElementsAre());
+}
+
 TEST(HfTokenizer, FindsAddedTokens) {
   const auto tokenizer = read(byte_level());
   ASSERT_TRUE(tokenizer);

@@ -132,7 +132,7 @@ class HfTokenizer : public Tokenizer {
     }
     set_ends(first_special(processor.before, {"<s>", "<|begin_of_text|>"}),
              first_special(processor.after, {"</s>", "<|end_of_text|>", "<|endoftext|>"}),
-             processor.before);
+             processor.before, processor.after);
     return {};
   }
 

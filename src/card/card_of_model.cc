@@ -1,0 +1,232 @@
+#include "card/card_of_model.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "checkpoint/directory.h"
+#include "checkpoint/gguf_reader.h"
+#include "pte/reader.h"
+#include "text/gguf_tokenizer.h"
+
+namespace diptych::card {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kProgramMark = "ET12";  // behind the first four bytes
+
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+Result<text::TokenizerFile> tokenizer_of_gguf(const checkpoint::GgufTokenizer& from) {
+  text::GgufTokenizer gguf;
+  gguf.model = from.model;
+  gguf.pre = from.pre;
+  gguf.tokens = from.tokens;
+  gguf.scores = from.scores;
+  gguf.token_types = from.types;
+  gguf.merges = from.merges;
+  gguf.bos = from.bos_id;
+  gguf.eos = from.eos_id;
+  gguf.unknown = from.unknown_id;
+  gguf.add_bos = from.add_bos;
+  gguf.add_space_prefix = from.add_space_prefix;
+  return text::tokenizer_file_from_gguf(gguf);
+}
+
+// A JSON object beside the checkpoint; null when there is no such file.
+Result<Json> config_beside(const fs::path& directory, const char* name) {
+  const std::string path = (directory / name).string();
+  if (!exists(path)) return Json();
+  Json json = TRY(within(path, parse_json(TRY(read_text_file(path, kMaxTextBytes)))));
+  if (!json.is_object()) return within<Json>(path, invalid_data("expected an object"));
+  return json;
+}
+
+// The template of a tokenizer_config.json: a text, or a list of named ones.
+Result<std::string> template_in(const Json& config) {
+  const auto found = config.find("chat_template");
+  if (found == config.end() || found->is_null()) return std::string();
+  if (!found->is_array()) return json_string(config, "chat_template");
+  std::string chosen;
+  for (const Json& entry : *found) {
+    const std::string name = TRY(within("chat_template", json_string(entry, "name")));
+    std::string text = TRY(within("chat_template", json_string(entry, "template")));
+    if (name == "default" || chosen.empty()) chosen = std::move(text);
+    if (name == "default") break;
+  }
+  return chosen;
+}
+
+Result<std::string> template_beside(const fs::path& directory) {
+  const std::string path = (directory / "chat_template.jinja").string();
+  if (exists(path)) return read_text_file(path, kMaxTextBytes);
+  const Json config = TRY(config_beside(directory, "tokenizer_config.json"));
+  if (config.is_null()) return std::string();
+  return within((directory / "tokenizer_config.json").string(), template_in(config));
+}
+
+// An id, a list of ids, or nothing.
+std::vector<int64_t> ids_in(const Json& config, const char* key) {
+  std::vector<int64_t> ids;
+  const auto found = config.is_object() ? config.find(key) : config.end();
+  if (found == config.end()) return ids;
+  for (const Json& id : found->is_array() ? *found : Json::array({*found})) {
+    if (id.is_number_integer()) ids.push_back(id.get<int64_t>());
+  }
+  return ids;
+}
+
+// The last part of "meta-llama/Llama-2-7b-hf".
+std::string name_in(const checkpoint::Checkpoint& checkpoint) {
+  const bool gguf = checkpoint.format == checkpoint::Format::Gguf;
+  const Json& config = checkpoint.config;
+  const char* key = gguf ? "general.name" : "_name_or_path";
+  const auto found = config.is_object() ? config.find(key) : config.end();
+  if (found == config.end() || !found->is_string()) return {};
+  const auto name = found->get<std::string>();
+  if (!is_valid_utf8(name)) return {};
+  return gguf ? name : fs::path(name).filename().string();
+}
+
+// The tokenizer that belongs to the model, none if there is none.
+Result<std::optional<text::TokenizerFile>> find_tokenizer(const fs::path& directory,
+                                                          const checkpoint::Checkpoint& checkpoint,
+                                                          const CardOptions& options) {
+  if (!options.tokenizer.empty()) return TRY(load_tokenizer(options.tokenizer));
+  if (checkpoint.format == checkpoint::Format::Gguf) {
+    if (!checkpoint.tokenizer) return std::nullopt;
+    text::TokenizerFile file = TRY(tokenizer_of_gguf(*checkpoint.tokenizer));
+    file.source = checkpoint.source;
+    return file;
+  }
+  auto file = text::load_tokenizer_file(directory.empty() ? "." : directory.string());
+  if (!file && file.error().code == ErrorCode::NotFound) return std::nullopt;
+  return TRY(std::move(file));
+}
+
+// The same opened, its file put into the card; null if there is none.
+Result<std::unique_ptr<text::Tokenizer>> open_fitting(const fs::path& directory,
+                                                      const checkpoint::Checkpoint& checkpoint,
+                                                      int64_t vocab_size,
+                                                      const CardOptions& options, ModelCard* card) {
+  const auto file = TRY(find_tokenizer(directory, checkpoint, options));
+  if (!file) return nullptr;
+  auto tokenizer =
+      TRY(within(file->source, text::read_tokenizer(as_bytes(file->bytes), file->rules)));
+  TRY(within(file->source, check_fits(*tokenizer, vocab_size)));
+  card->tokenizer = pte::Blob::own(file->bytes);
+  card->tokenizer_rules = file->rules;
+  return tokenizer;
+}
+
+// Ids that end an answer.
+std::vector<int64_t> eos_ids(const checkpoint::Checkpoint& checkpoint, const Json& generation,
+                             const text::Tokenizer* tokenizer, int64_t vocab_size) {
+  std::vector<int64_t> ids = ids_in(generation, "eos_token_id");
+  if (ids.empty()) ids = ids_in(checkpoint.config, "eos_token_id");
+  if (tokenizer != nullptr) {
+    ids.insert(ids.end(), tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
+  }
+  if (checkpoint.tokenizer && checkpoint.tokenizer->eot_id) {
+    ids.push_back(*checkpoint.tokenizer->eot_id);
+  }
+  // Ids that the model cannot give are padding of configurations.
+  std::erase_if(ids, [&](int64_t id) { return id < 0 || id >= vocab_size; });
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+}  // namespace
+
+Result<ModelCard> card_of_model(const std::string& path, const checkpoint::Checkpoint& checkpoint,
+                                int64_t vocab_size, const CardOptions& options) {
+  const fs::path directory =
+      checkpoint::is_directory(path) ? fs::path(path) : fs::path(path).parent_path();
+  const bool gguf = checkpoint.format == checkpoint::Format::Gguf;
+  ModelCard card;
+  card.name = options.name.empty() ? name_in(checkpoint) : options.name;
+
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  if (!options.no_tokenizer) {
+    auto opened = open_fitting(directory, checkpoint, vocab_size, options, &card);
+    if (!opened && options.tokenizer.empty()) {
+      opened.error().message += "; --no-tokenizer exports the model without it";
+    }
+    tokenizer = TRY(std::move(opened));
+  }
+  Json generation;
+  if (gguf) {
+    if (checkpoint.tokenizer) card.chat_template = checkpoint.tokenizer->chat_template;
+  } else {
+    card.chat_template = TRY(template_beside(directory));
+    generation = TRY(config_beside(directory, "generation_config.json"));
+  }
+  if (!generation.is_null()) {
+    card.generation = TRY(within((directory / "generation_config.json").string(),
+                                 read_generation_defaults(generation)));
+  }
+  if (tokenizer) {
+    if (tokenizer->bos() != text::kNoToken) card.bos = tokenizer->bos();
+  } else if (const auto ids = ids_in(checkpoint.config, "bos_token_id");
+             !ids.empty() && ids[0] >= 0 && ids[0] < vocab_size) {
+    card.bos = ids[0];
+  }
+  card.eos = eos_ids(checkpoint, generation, tokenizer.get(), vocab_size);
+  return card;
+}
+
+Result<text::TokenizerFile> load_tokenizer(const std::string& path) {
+  if (checkpoint::is_directory(path)) {
+    auto file = text::load_tokenizer_file(path);
+    if (file || file.error().code != ErrorCode::NotFound) return file;
+    // A directory of a GGUF file has its tokenizer inside.
+    const auto checkpoint = checkpoint::open(path);
+    if (!checkpoint || !checkpoint->tokenizer) return file;
+    return within(path, tokenizer_of_gguf(*checkpoint->tokenizer));
+  }
+  const auto mapped = TRY(MappedFile::open(path));
+  const Bytes bytes = mapped->bytes();
+  text::TokenizerFile file;
+  if (checkpoint::is_gguf(bytes)) {
+    const auto checkpoint = TRY(checkpoint::open_file(path));
+    if (!checkpoint.tokenizer) {
+      return within<text::TokenizerFile>(path, not_found("the file carries no tokenizer"));
+    }
+    file = TRY(within(path, tokenizer_of_gguf(*checkpoint.tokenizer)));
+  } else if (bytes.size() >= 8 && as_text(bytes.subspan(4, 4)) == kProgramMark) {
+    const pte::Program program = TRY(within(path, pte::read(bytes)));
+    const ModelCard card = TRY(within(path, read_card(program)));
+    if (!card.has_tokenizer()) {
+      return within<text::TokenizerFile>(path, not_found("the file carries no tokenizer"));
+    }
+    file.bytes = as_text(card.tokenizer.bytes());
+    file.rules = card.tokenizer_rules;
+  } else {
+    return text::load_tokenizer_file(path);
+  }
+  file.source = path;
+  return file;
+}
+
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
+  const text::TokenizerFile file = TRY(load_tokenizer(path));
+  return within(file.source, text::read_tokenizer(as_bytes(file.bytes), file.rules));
+}
+
+Status check_fits(const text::Tokenizer& tokenizer, int64_t vocab_size) {
+  if (tokenizer.vocab_size() <= vocab_size) return {};
+  return invalid_argument(
+      "the tokenizer has {} tokens, the model's vocabulary {}; give the tokenizer the model was "
+      "trained with",
+      tokenizer.vocab_size(), vocab_size);
+}
+
+}  // namespace diptych::card

@@ -1,0 +1,205 @@
+// What an export takes up of the files that lie with a checkpoint.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/file.h"
+#include "exporter/forecast.h"
+#include "pte/constant_method.h"
+#include "pte/reader.h"
+#include "testing/shared_data.h"
+#include "tools/synth.h"
+
+namespace diptych::exporter {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+namespace fs = std::filesystem;
+
+std::string demo_tokenizer() {
+  return read_text_file(testing::source_path("demo/tokenizer.model")).value();
+}
+
+void put(const std::string& directory, const char* name, std::string_view text) {
+  ASSERT_OK(write_file(directory + "/" + name, as_bytes(text)));
+}
+
+// A Hugging Face directory with as many tokens as the demo's tokenizer, which lies beside.
+std::string directory_of(tools::SynthForm form, std::string_view vocab = "1024") {
+  tools::SynthOptions options;
+  options.shape = fmt::format("dim=32,layers=1,heads=2,hidden=64,vocab={}", vocab);
+  options.form = form;
+  options.directory = fmt::format("{}/{}", testing::temporary_directory(),
+                                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  fs::remove_all(options.directory);
+  ThreadPool pool(1);
+  Progress silent;
+  EXPECT_TRUE(tools::synth(options, pool, silent).has_value());
+  put(options.directory, "tokenizer.model", demo_tokenizer());
+  return options.directory;
+}
+
+Options small() {
+  Options options;
+  options.max_context_len = 64;
+  options.input_len = 16;
+  return options;
+}
+
+// A .pte, kept with what is read from it.
+struct Exported {
+  std::shared_ptr<const MappedFile> file;
+  pte::Program program;
+  card::ModelCard card;
+};
+Result<Exported> exported(const std::string& model, const Options& options) {
+  const std::string path = testing::temporary_directory() + "/card.pte";
+  Progress silent;
+  TRY(export_files(model, "", path, options, silent));
+  Exported result;
+  result.file = TRY(MappedFile::open(path));
+  result.program = TRY(pte::read(result.file->bytes()));
+  result.card = TRY(card::read_card(result.program));
+  return result;
+}
+
+TEST(Card, AHuggingFaceDirectorysFilesAreTakenUp) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace);
+  put(model, "tokenizer_config.json",
+      R"({"add_bos_token":false,"eos_token":{"content":"</s>"},)"
+      R"("chat_template":[{"name":"tool_use","template":"T"},{"name":"default","template":"D"}]})");
+  put(model, "generation_config.json",
+      R"({"eos_token_id":[7,2,99999],"temperature":0.6,"top_p":0.9,"do_sample":true})");
+  Json config = parse_json(read_text_file(model + "/config.json").value()).value();
+  config["_name_or_path"] = "someone/Tiny-1";
+  config["eos_token_id"] = 5;
+  put(model, "config.json", dump_json(config));
+
+  const auto file = exported(model, small());
+  ASSERT_OK(file);
+  const card::ModelCard& card = file->card;
+  EXPECT_EQ(card.name, "Tiny-1");
+  EXPECT_EQ(card.bos, 1);
+  EXPECT_THAT(card.eos, ElementsAre(2, 7));  // 99999 is no token of the model
+  EXPECT_EQ(as_text(card.tokenizer.bytes()), demo_tokenizer());
+  EXPECT_EQ(card.tokenizer_rules.add_bos, false);
+  EXPECT_EQ(card.chat_template, "D");
+  EXPECT_EQ(card.generation.temperature, 0.6);
+  EXPECT_EQ(card.generation.do_sample, true);
+  EXPECT_EQ(pte::constant_int(file->program, "get_max_context_len").value(), 64);
+
+  put(model, "chat_template.jinja", "J\n");
+  EXPECT_EQ(exported(model, small())->card.chat_template, "J\n");
+}
+
+TEST(Card, OfMetasFormTheTokenizerBesideAndNamedOnes) {
+  const std::string model = directory_of(tools::SynthForm::Meta);
+  const auto plain = exported(model + "/model.pth", small());
+  ASSERT_OK(plain);
+  EXPECT_EQ(as_text(plain->card.tokenizer.bytes()), demo_tokenizer());
+  EXPECT_THAT(plain->card.eos, ElementsAre(2));
+  EXPECT_EQ(plain->card.name, "");
+
+  Options options = small();
+  options.card.no_tokenizer = true;
+  options.card.name = "of its own";
+  const auto without = exported(model, options);
+  ASSERT_OK(without);
+  EXPECT_FALSE(without->card.has_tokenizer());
+  EXPECT_TRUE(without->program.named_data.empty());
+  EXPECT_EQ(without->card.name, "of its own");
+
+  fs::remove(model + "/tokenizer.model");
+  EXPECT_FALSE(exported(model, small())->card.has_tokenizer());
+  options = small();
+  options.card.tokenizer = testing::source_path("demo/tokenizer.model");
+  EXPECT_EQ(as_text(exported(model, options)->card.tokenizer.bytes()), demo_tokenizer());
+  options.card.tokenizer = model;
+  EXPECT_THAT(exported(model, options).error().to_string(), HasSubstr("no tokenizer.json"));
+}
+
+TEST(Card, OneThatDoesNotFitIsRefusedWithTheWayOut) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace, "1023");
+  EXPECT_THAT(exported(model, small()).error().to_string(),
+              AllOf(HasSubstr("tokenizer.model: the tokenizer has 1024 tokens, the model's "
+                              "vocabulary 1023"),
+                    HasSubstr("--no-tokenizer exports the model without it")));
+  put(model, "tokenizer.model", "nothing of the kind");
+  EXPECT_THAT(exported(model, small()).error().to_string(),
+              AllOf(HasSubstr("not a tokenizer"), HasSubstr("--no-tokenizer")));
+  put(model, "generation_config.json", R"({"top_p":7})");
+  Options options = small();
+  options.card.no_tokenizer = true;
+  EXPECT_THAT(exported(model, options).error().to_string(),
+              HasSubstr("generation_config.json: \"top_p\" is 7, expected 0 to 1"));
+  put(model, "generation_config.json", "[]");
+  EXPECT_THAT(exported(model, options).error().to_string(), HasSubstr("expected an object"));
+}
+
+TEST(Card, OneAsTheSourceOfATokenizer) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace);
+  ASSERT_OK(exported(model, small()));
+  const std::string pte = testing::temporary_directory() + "/card.pte";
+  const auto tokenizer = card::open_tokenizer(pte);
+  ASSERT_OK(tokenizer);
+  EXPECT_EQ((*tokenizer)->vocab_size(), 1024);
+  Options options = small();
+  options.card.no_tokenizer = true;
+  ASSERT_OK(exported(model, options));
+  EXPECT_THAT(card::open_tokenizer(pte).error().to_string(),
+              HasSubstr("card.pte: the file carries no tokenizer"));
+  EXPECT_THAT(card::open_tokenizer(testing::temporary_directory() + "/none").error().to_string(),
+              HasSubstr("none"));
+}
+
+TEST(Card, TheForecastCountsTheTokenizer) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace);
+  put(model, "chat_template.jinja", std::string(5000, 'x'));
+  auto opened = open_model(model, "");
+  ASSERT_OK(opened);
+  const auto foretold = forecast(std::move(*opened), small());
+  ASSERT_OK(foretold);
+  const auto file = exported(model, small());
+  ASSERT_OK(file);
+  EXPECT_EQ(foretold->report.file_bytes, file->file->bytes().size());
+  EXPECT_EQ(foretold->report.tokenizer_bytes, demo_tokenizer().size());
+}
+
+// Synthetic GGUFs have no vocabulary; this one has the pieces that a model of it needs.
+TEST(Card, AGgufsOwnTokenizerAndTemplate) {
+  checkpoint::Checkpoint gguf;
+  gguf.format = checkpoint::Format::Gguf;
+  gguf.source = "tiny.gguf";
+  gguf.config = {{"general.name", "Tiny G"}};
+  auto vocabulary = std::make_shared<checkpoint::GgufTokenizer>();
+  vocabulary->model = "llama";
+  vocabulary->tokens = {"<unk>", "<s>", "</s>", "a", "\xE2\x96\x81", "<end>"};
+  vocabulary->scores = {0, 0, 0, -1, -2, 0};
+  vocabulary->types = {2, 3, 3, 1, 1, 3};
+  vocabulary->bos_id = 1;
+  vocabulary->eos_id = 2;
+  vocabulary->eot_id = 5;
+  vocabulary->unknown_id = 0;
+  vocabulary->chat_template = "G";
+  gguf.tokenizer = vocabulary;
+  const auto card = card::card_of_model("/somewhere/tiny.gguf", gguf, 6, {});
+  ASSERT_OK(card);
+  EXPECT_EQ(card->name, "Tiny G");
+  EXPECT_EQ(card->bos, 1);
+  EXPECT_THAT(card->eos, ElementsAre(2, 5));
+  EXPECT_EQ(card->chat_template, "G");
+  const auto tokenizer = card::open_tokenizer(*card);
+  ASSERT_OK(tokenizer);
+  EXPECT_EQ((*tokenizer)->vocab_size(), 6);
+  EXPECT_THAT((*tokenizer)->encode("a", true).value(), ElementsAre(1, 4, 3));
+  EXPECT_THAT(
+      card::card_of_model("tiny.gguf", gguf, 5, {}).error().to_string(),
+      AllOf(HasSubstr("tiny.gguf: the tokenizer has 6 tokens"), HasSubstr("--no-tokenizer")));
+}
+
+}  // namespace
+}  // namespace diptych::exporter
