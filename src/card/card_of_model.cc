@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kProgramMark = "ET12";  // behind the first four bytes
+constexpr std::string_view kZipMark = "PK";        // a .pth begins so
 
 bool exists(const std::string& path) {
   std::error_code ignored;
@@ -209,6 +210,9 @@ Result<text::TokenizerFile> load_tokenizer(const std::string& path) {
     }
     file.bytes = as_text(card.tokenizer.bytes());
     file.rules = card.tokenizer_rules;
+  } else if (as_text(bytes).starts_with(kZipMark)) {
+    const fs::path directory = fs::path(path).parent_path();
+    return text::load_tokenizer_file(directory.empty() ? "." : directory.string());
   } else {
     return text::load_tokenizer_file(path);
   }

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "cli/command.h"
+#include "cli/quantization.h"
 #include "cli/terminal.h"
 #include "exporter/forecast.h"
 
@@ -18,6 +19,7 @@ struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
   std::string dtype = "fp16", embedding = "8,0", linear = "c4w", sharing = "positional";
   exporter::Options options;
+  QuantizationArguments quantization;
   bool no_graph_breaks = false, dry_run = false;
 
   const std::string& source() const { return model.empty() ? checkpoint : model; }
@@ -34,6 +36,11 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
   if (!arguments.model.empty() && !arguments.checkpoint.empty()) {
     return usage_error("the model is named twice, as MODEL and with --checkpoint");
   }
+  const std::string& tokenizer = options.card.tokenizer;
+  options.quantization =
+      TRY(quantization_from(arguments.quantization,
+                            tokenizer.empty() ? arguments.source() : tokenizer,
+                            options.max_context_len));
   options.graph_breaks = !arguments.no_graph_breaks;
   options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
                                                     : passes::WeightSharing::Positional;
@@ -71,12 +78,22 @@ Table totals_of(const exporter::Report& report) {
   return totals;
 }
 
+// Whether a tied head is stored once with the embedding.
+void print_head(const exporter::HeadSharing& head) {
+  if (!head.tied) return;
+  fmt::print(stderr, "tied head: {}\n",
+             head.shared ? "one quantised blob with the embedding, not split"
+                         : "stored apart from the embedding: " + head.reason);
+}
+
 void print_report(const exporter::Report& report, double seconds) {
   print_partitions(report);
   Table totals = totals_of(report);
   totals.add({"time", human_seconds(seconds)});
   totals.add({"peak memory", human_bytes(peak_memory_bytes())});
   fmt::print(stderr, "{}", totals.text());
+  print_head(report.head);
+  print_errors(report.errors);
 }
 
 Status run_dry(const ExportArguments& arguments, const exporter::Options& options) {
@@ -86,7 +103,9 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
   print_partitions(forecast.report);
   Table totals = totals_of(forecast.report);
   totals.add({"peak memory, about", human_bytes(forecast.peak_memory_bytes)});
-  fmt::print(stderr, "{}\nNeural Engine, by rules of thumb:\n", totals.text());
+  fmt::print(stderr, "{}", totals.text());
+  print_head(forecast.report.head);
+  fmt::print(stderr, "\nNeural Engine, by rules of thumb:\n");
   if (forecast.neural_engine_warnings.empty()) fmt::print(stderr, "  nothing known against it\n");
   for (const std::string& warning : forecast.neural_engine_warnings) {
     fmt::print(stderr, "  {}\n", warning);
@@ -105,6 +124,7 @@ Status run_export(const ExportArguments& arguments) {
   progress.finish();
   print_report(report,
                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  TRY(write_errors(arguments.quantization, report.errors));
   return write_results(arguments.output + "\n");
 }
 
@@ -135,10 +155,12 @@ Action setup_export(CLI::App& parser) {
                   "Embedding: bits,group (group 0: one scale per row), or none")
       ->capture_default_str();
   parser
-      .add_option("--linear_quantize", a.linear,
-                  "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), or none")
-      ->check(CLI::IsMember({"c4w", "b4w", "none"}))
+      .add_option(
+          "--linear_quantize", a.linear,
+          "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
+          "c8w (8 bits, one scale per row), or none")
       ->capture_default_str();
+  add_quantization_options(parser, a.quantization);
   parser
       .add_option("--target_split_size", a.options.split.target_size,
                   "Split linears into pieces of about this many outputs; 0 does not split")
@@ -155,9 +177,9 @@ Action setup_export(CLI::App& parser) {
       ->check(CLI::IsMember({"positional", "disabled"}))
       ->capture_default_str();
   auto* tokenizer =
-      parser.add_option("--tokenizer", a.options.card.tokenizer,
-                        "The tokenizer to carry: a file, a model's directory, a GGUF or a .pte\n"
-                        "(default: the model's own, if there is one)");
+      parser.add_option("-t,--tokenizer", a.options.card.tokenizer,
+                        "The tokenizer to carry, and of the calibration text: a file, a model's\n"
+                        "directory, a GGUF or a .pte (default: the model's own, if there is one)");
   parser
       .add_flag("--no_tokenizer", a.options.card.no_tokenizer,
                 "Leave the tokenizer out of the file")

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "exporter/assemble.h"
+#include "exporter/calibrate.h"
 #include "exporter/source.h"
 #include "llama/graph.h"
 #include "llama/metadata.h"
@@ -24,16 +25,32 @@ std::vector<llama::MethodSpec> method_specs(const Options& options) {
   return {{"forward", {1, cache_len, true}}, {"prefill", {options.input_len, cache_len, true}}};
 }
 
-Status run_export_passes(mil::Program& program, const Options& options) {
+// Quantised weights in the place of those that only a calibration gives, of the same types.
+void stand_in(const std::vector<NamedLinear>& linears, passes::QuantizeCache& quantized) {
+  for (const NamedLinear& linear : linears) {
+    if (!linear.how || linear.how->algorithm != passes::Algorithm::Gptq) continue;
+    passes::Quantization lazy = *linear.how;
+    lazy.algorithm = passes::Algorithm::Rtn;
+    const auto types = passes::quantize(linear.weight, lazy, linear.tensor);
+    if (!types) continue;  // a width that the pass refuses together with others
+    quantized.remember(linear.weight, *linear.how, *types);
+  }
+}
+
+Status run_export_passes(mil::Program& program, const Options& options,
+                         const std::vector<NamedLinear>& linears, bool share_head,
+                         std::shared_ptr<passes::QuantizeCache> quantized) {
   passes::PassOptions pass_options;
   pass_options.split = options.split;
-  std::vector<std::string_view> names = {"split-linears"};
-  if (options.linear) {
-    pass_options.linear = *options.linear;
-    names.push_back("quantize-linears");
+  if (share_head) pass_options.split.whole.insert(linears.back().weight.get());
+  pass_options.linear.reset();
+  for (const NamedLinear& linear : linears) {
+    pass_options.linear_choices[linear.weight.get()] = linear.how;
   }
-  if (options.embedding) {
-    pass_options.embedding = *options.embedding;
+  pass_options.quantized = std::move(quantized);
+  std::vector<std::string_view> names = {"split-linears", "quantize-linears"};
+  if (const auto embedding = embedding_choice(options)) {
+    pass_options.embedding = *embedding;
     names.push_back("quantize-embeddings");
   }
   names.push_back("share-constants");
@@ -88,9 +105,12 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
                     const card::ModelCard& card) {
   TRY(check(options));
   TRY(check_window(params, options));
+  const llama::LlamaWeights original = weights;  // for a plan before this one
   const llama::PreparedWeights prepared =
       TRY(llama::prepare(params, std::move(weights), options.dtype));
   const std::vector<llama::MethodSpec> specs = method_specs(options);
+  std::vector<NamedLinear> linears = TRY(choose_linears(prepared.tensors, options));
+  const HeadSharing head = head_sharing(prepared.tensors, linears.back(), options);
 
   mil::Program program;
   std::vector<AssembledMethod> methods;
@@ -100,10 +120,26 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
     program.functions.push_back(
         TRY(llama::build(params, prepared, {spec.shape, options.graph_breaks}, spec.name)));
   }
-  TRY(run_export_passes(program, options));
+  const auto quantized = std::make_shared<passes::QuantizeCache>();
+  std::map<std::string, passes::OutputError> output_errors;
+  if (reading == Reading::HeadersOnly) {
+    stand_in(linears, *quantized);
+  } else if (options.quantization.algorithm == passes::Algorithm::Gptq) {
+    // What can be refused is, before the long work.
+    TRY(plan(params, original, options, progress, Reading::HeadersOnly, card));
+    output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
+  }
+  TRY(run_export_passes(program, options, linears, head.shared, quantized));
 
   Export result;
   Report& report = result.report;
+  report.head = head;
+  result.calibration_bytes = calibration_bytes(params, linears, options);
+  linears.push_back({"tok_embeddings.weight", prepared.tensors.tok_embeddings,
+                     head.shared ? std::nullopt : embedding_choice(options)});
+  result.errors = [linears = std::move(linears), quantized, output_errors] {
+    return tensor_errors(linears, *quantized, output_errors);
+  };
   std::vector<passes::CutMethod> cuts;
   for (const auto& function : program.functions) {
     cuts.push_back(TRY(passes::cut_at_breaks(*function, {llama::leading_partition_inputs(), {}})));
@@ -153,6 +189,7 @@ Result<Report> export_files(const std::string& checkpoint_path, const std::strin
   TRY(planned.file->write_to(sink));
   TRY(file->commit());
   progress.finish();
+  planned.report.errors = planned.errors();
   return std::move(planned.report);
 }
 

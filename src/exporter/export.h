@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/stream.h"
 #include "card/model_card.h"
 #include "exporter/options.h"
+#include "exporter/tensor_errors.h"
 #include "llama/params.h"
 #include "llama/weights.h"
 
@@ -31,6 +33,8 @@ struct Report {
   std::vector<uint64_t> package_bytes;  // constants of each package (partition of all methods)
   uint64_t cache_bytes = 0;             // of the KV caches that a runner keeps between calls
   uint64_t tokenizer_bytes = 0;         // of the tokenizer's file, which the file carries
+  HeadSharing head;
+  std::vector<TensorError> errors;  // of the quantised tensors, the worst first; once written
 
   uint64_t shared_bytes() const { return constant_bytes - unique_bytes; }
 };
@@ -38,6 +42,9 @@ struct Report {
 struct Export {
   SourceRef file;  // weights are quantised while it is written; may be written more than once
   Report report;
+  // Report::errors, of what was written so far.
+  std::function<std::vector<TensorError>()> errors;
+  uint64_t calibration_bytes = 0;  // of memory that a calibration takes; 0 without one
 };
 
 // Plans an export: builds the methods' graphs, runs the passes and lays out the file. All that can

@@ -101,7 +101,8 @@ Result<Forecast> forecast(Model model, const Options& options) {
   result.report = planned.report;
   result.report.tensors = model.tensors;
   result.peak_memory_bytes =
-      peak_memory(model.params, options, result.report, source_bytes) + model.card.tokenizer.size();
+      peak_memory(model.params, options, result.report, source_bytes) + model.card.tokenizer.size() +
+      planned.calibration_bytes;
   result.neural_engine_warnings = neural_engine_warnings(model.params, options, result.report);
   return result;
 }

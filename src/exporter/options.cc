@@ -31,11 +31,56 @@ Result<std::optional<passes::Quantization>> embedding_from_text(std::string_view
   return std::optional(how);
 }
 
+namespace {
+
+struct LinearFormat {
+  std::string_view name;
+  std::optional<passes::Quantization> how;
+};
+constexpr LinearFormat kLinearFormats[] = {
+    {"c4w", passes::kC4w},
+    {"c8w", passes::kC8w},
+    {"b4w", passes::kB4w},
+    {"b4w:64", passes::Quantization{4, 64}},
+    {"b4w:128", passes::Quantization{4, 128}},
+    {"none", std::nullopt},
+};
+
+// The format, or an error that says where it was to stand.
+Result<std::optional<passes::Quantization>> linear_format(std::string_view option,
+                                                          std::string_view text) {
+  std::string known;
+  for (const LinearFormat& format : kLinearFormats) {
+    if (format.name == text) return format.how;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", format.name);
+  }
+  return invalid_argument("{}: expected one of {}, found \"{}\"", option, known, text);
+}
+
+}  // namespace
+
 Result<std::optional<passes::Quantization>> linear_from_text(std::string_view text) {
-  if (text == "none") return std::optional<passes::Quantization>();
-  if (text == "c4w") return std::optional(passes::kC4w);
-  if (text == "b4w") return std::optional(passes::kB4w);
-  return invalid_argument("--linear_quantize: expected c4w, b4w or none, found \"{}\"", text);
+  return linear_format("--linear_quantize", text);
+}
+
+std::string linear_text(const std::optional<passes::Quantization>& how) {
+  for (const LinearFormat& format : kLinearFormats) {
+    if (format.how.has_value() != how.has_value()) continue;
+    if (!how || (format.how->bits == how->bits && format.how->group == how->group)) {
+      return std::string(format.name);
+    }
+  }
+  return passes::to_string(*how);
+}
+
+Result<LinearOverride> override_from_text(std::string_view text) {
+  const size_t equals = text.rfind('=');
+  if (equals == text.npos || equals == 0) {
+    return invalid_argument(
+        "--quantize_override: expected PATTERN=FORMAT such as layers.0.*=c8w, found \"{}\"", text);
+  }
+  return LinearOverride{std::string(text.substr(0, equals)),
+                        TRY(linear_format("--quantize_override", text.substr(equals + 1)))};
 }
 
 Status check(const Options& options) {
@@ -60,7 +105,18 @@ Status check(const Options& options) {
   if (options.split.max_splits < 1) {
     return invalid_argument("--max_splits: expected 1 or more, found {}", options.split.max_splits);
   }
-  return {};
+  if (options.quantization.algorithm != passes::Algorithm::Gptq) return {};
+  size_t tokens = 0;
+  for (const auto& text : options.quantization.calibration) tokens += text.size();
+  if (tokens >= kLeastCalibration) return {};
+  if (tokens == 0) {
+    return invalid_argument(
+        "--quant_algorithm gptq: needs a text like those that the model is "
+        "for; name it with --calibration");
+  }
+  return invalid_argument(
+      "--calibration: expected a text of at least {} tokens, better some thousands, found {}",
+      kLeastCalibration, tokens);
 }
 
 }  // namespace diptych::exporter

@@ -37,11 +37,11 @@ constexpr Pass kPasses[] = {
      }},
     {"quantize-embeddings", "quantise the tables of embeddings",
      [](mil::Program& program, const PassOptions& options) {
-       return quantize_embeddings(program, options.embedding);
+       return quantize_embeddings(program, options.embedding, *options.quantized);
      }},
     {"quantize-linears", "quantise the weights of linears",
      [](mil::Program& program, const PassOptions& options) {
-       return quantize_linears(program, options.linear);
+       return quantize_linears(program, options.linear, options.linear_choices, *options.quantized);
      }},
     {"share-constants", "make equal small constants one object",
      [](mil::Program& program, const PassOptions&) { return share_constants(program); }},

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -17,8 +19,11 @@ namespace diptych::passes {
 // Parameters of all passes; each takes what is its own.
 struct PassOptions {
   SplitOptions split;
-  Quantization linear = kC4w;
+  std::optional<Quantization> linear = kC4w;
+  LinearChoices linear_choices;
   Quantization embedding{8, 0};
+  // What was quantised so far, so that passes share it too.
+  std::shared_ptr<QuantizeCache> quantized = std::make_shared<QuantizeCache>();
 };
 
 // A transformation of a program in place.

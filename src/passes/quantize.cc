@@ -1,10 +1,17 @@
 #include "passes/quantize.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstdlib>
-#include <mutex>
+#include <cstring>
 
+#include "passes/grid.h"
+#include "passes/quantize_hqq.h"
 #include "passes/quantize_kernel.h"
+#include "passes/quantize_mse.h"
+#include "tensor/convert.h"
+#include "tensor/slice_origin.h"
 
 namespace diptych::passes {
 
@@ -29,6 +36,8 @@ class Quantizer {
     return {how_.bits == 4 ? DType::Int4 : DType::Int8, source_->shape()};
   }
   TensorType scales_type() const { return {source_->dtype(), {source_->shape()[0], groups_}}; }
+
+  std::shared_ptr<const ErrorMeter> error() const { return error_; }
 
   Status read_codes(int64_t first, int64_t count, MutableBytes codes) const {
     std::vector<std::byte> scales(scale_bytes(count));
@@ -63,6 +72,7 @@ class Quantizer {
   void identify(Hasher& hasher, DigestCache& cache) const {
     hasher.add(static_cast<uint64_t>(how_.bits));
     hasher.add(static_cast<uint64_t>(how_.group));
+    if (how_.algorithm != Algorithm::Rtn) hasher.add(name(how_.algorithm));
     hasher.add(source_->digest(cache));
   }
 
@@ -85,15 +95,18 @@ class Quantizer {
     const auto rows_per_block = static_cast<int64_t>(
         std::max<uint64_t>(1, kBlockBytes / std::max<uint64_t>(1, source_->row_bytes())));
     std::vector<T> block, row_scales(groups);
+    std::vector<int8_t> unwanted(codes ? 0 : columns);
+    Floats floats{std::vector<float>(columns), std::vector<float>(groups)};
+    QuantizationError error;
     for (int64_t done = 0; done < count;) {
       const int64_t rows = std::min(rows_per_block, count - done);
       block.resize(static_cast<size_t>(rows) * columns);
       TRY(source_->read_rows(first + done, rows, std::as_writable_bytes(std::span(block))));
       for (int64_t row = 0; row < rows; ++row, ++done) {
         const auto at = static_cast<size_t>(done);
-        if (!quantize_groups(block.data() + static_cast<size_t>(row) * columns, groups,
-                             columns / groups, how_.bits, codes ? codes + at * columns : nullptr,
-                             row_scales.data())) {
+        const T* weights = block.data() + static_cast<size_t>(row) * columns;
+        int8_t* row_codes = codes ? codes + at * columns : unwanted.data();
+        if (!quantize_row(weights, row_codes, row_scales, floats)) {
           return invalid_data(
               "{} {}: row {} holds an infinite or NaN value, which cannot be quantised; correct "
               "the checkpoint{}",
@@ -101,15 +114,68 @@ class Quantizer {
               source_->dtype() == DType::F16 ? " or export in fp32 if the value exceeds fp16" : "");
         }
         std::memcpy(scales + at * groups * sizeof(T), row_scales.data(), groups * sizeof(T));
+        if (codes) add_error(row_codes, floats, error);
       }
     }
+    if (codes) error_->add(error);
     return {};
+  }
+
+  // A row and its scales in fp32.
+  struct Floats {
+    std::vector<float> weights, scales;
+
+    std::span<const float> group(size_t index) const {
+      const size_t size = weights.size() / scales.size();
+      return std::span(weights).subspan(index * size, size);
+    }
+  };
+
+  // False for a row that is not finite. Fills `floats` too.
+  template <class T>
+  bool quantize_row(const T* weights, int8_t* codes, std::vector<T>& scales, Floats& floats) const {
+    const DType dtype = source_->dtype();
+    const size_t columns = floats.weights.size(), groups = scales.size();
+    convert_floats(reinterpret_cast<const std::byte*>(weights), dtype, columns,
+                   reinterpret_cast<std::byte*>(floats.weights.data()), DType::F32);
+    if (how_.algorithm == Algorithm::Rtn) {
+      if (!quantize_groups(weights, groups, columns / groups, how_.bits, codes, scales.data())) {
+        return false;
+      }
+      convert_floats(reinterpret_cast<const std::byte*>(scales.data()), dtype, groups,
+                     reinterpret_cast<std::byte*>(floats.scales.data()), DType::F32);
+      return true;
+    }
+    if (!std::all_of(floats.weights.begin(), floats.weights.end(),
+                     [](float w) { return std::isfinite(w); })) {
+      return false;
+    }
+    for (size_t g = 0; g < groups; ++g) {
+      const std::span<const float> group = floats.group(g);
+      const float scale = how_.algorithm == Algorithm::Mse ? mse_scale(group, {}, how_.bits, dtype)
+                                                           : hqq_scale(group, how_.bits, dtype);
+      nearest_codes(group, scale, how_.bits, codes + g * group.size());
+      floats.scales[g] = scale;
+    }
+    convert_floats(reinterpret_cast<const std::byte*>(floats.scales.data()), DType::F32, groups,
+                   reinterpret_cast<std::byte*>(scales.data()), dtype);
+    return true;
+  }
+
+  static void add_error(const int8_t* codes, const Floats& floats, QuantizationError& error) {
+    for (size_t g = 0; g < floats.scales.size(); ++g) {
+      const std::span<const float> group = floats.group(g);
+      const Deviation off = deviation(group, codes + g * group.size(), floats.scales[g]);
+      error.squares += off.squares;
+      error.source_squares += off.source_squares;
+    }
   }
 
   WeightRef source_;
   Quantization how_;
   std::string tensor_;
   int64_t groups_;
+  std::shared_ptr<ErrorMeter> error_ = std::make_shared<ErrorMeter>();
 
   mutable std::mutex mutex_;
   mutable std::vector<std::byte> scales_;  // of all rows once one is known
@@ -156,7 +222,41 @@ class ScalesWeight : public Weight {
 
 constexpr int64_t kGroups[] = {32, 64, 128};
 
+constexpr std::array<std::pair<std::string_view, Algorithm>, 4> kAlgorithms = {
+    {{"rtn", Algorithm::Rtn},
+     {"mse", Algorithm::Mse},
+     {"hqq", Algorithm::Hqq},
+     {"gptq", Algorithm::Gptq}}};
+
 }  // namespace
+
+std::string_view name(Algorithm algorithm) {
+  return kAlgorithms.at(static_cast<size_t>(algorithm)).first;
+}
+
+Result<Algorithm> algorithm_from_name(std::string_view name) {
+  std::string known;
+  for (const auto& [text, algorithm] : kAlgorithms) {
+    if (text == name) return algorithm;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", text);
+  }
+  return invalid_argument("no quantisation algorithm is named \"{}\"; there are {}", name, known);
+}
+
+double QuantizationError::relative() const {
+  return source_squares > 0 ? std::sqrt(squares / source_squares) : 0;
+}
+
+void ErrorMeter::add(const QuantizationError& part) {
+  const std::lock_guard lock(mutex_);
+  total_.squares += part.squares;
+  total_.source_squares += part.source_squares;
+}
+
+QuantizationError ErrorMeter::total() const {
+  const std::lock_guard lock(mutex_);
+  return total_;
+}
 
 std::string to_string(const Quantization& how) {
   return how.group == 0 ? fmt::format("{}-bit per row", how.bits)
@@ -190,6 +290,9 @@ int64_t nearest_group(int64_t group, int64_t width) {
 Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
                                  std::string_view tensor) {
   TRY(check(how));
+  if (how.algorithm == Algorithm::Gptq) {
+    return invalid_argument("{}: gptq needs a calibration, none was made for this weight", tensor);
+  }
   const TensorType& type = source->type();
   if (type.rank() != 2 || (type.dtype != DType::F16 && type.dtype != DType::F32)) {
     return invalid_argument("{}: expected an fp16 or fp32 matrix to quantise, found {}", tensor,
@@ -205,15 +308,41 @@ Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
   const auto quantizer =
       std::make_shared<const Quantizer>(std::move(source), how, std::string(tensor));
   return QuantizedWeight{std::make_shared<CodesWeight>(quantizer),
-                         std::make_shared<ScalesWeight>(quantizer)};
+                         std::make_shared<ScalesWeight>(quantizer), quantizer->error()};
 }
+
+namespace {
+auto key_of(const Weight* source, const Quantization& how) {
+  return std::make_tuple(source, how.bits, how.group, how.algorithm);
+}
+}  // namespace
 
 Result<QuantizedWeight> QuantizeCache::quantize(const WeightRef& source, const Quantization& how,
                                                 std::string_view tensor) {
-  const auto key = std::make_tuple(source.get(), how.bits, how.group);
-  const auto found = known_.find(key);
-  if (found != known_.end()) return found->second;
-  return known_[key] = TRY(passes::quantize(source, how, tensor));
+  const auto found = known_.find(key_of(source.get(), how));
+  if (found != known_.end()) return found->second.quantized;
+  const SliceOrigin origin = slice_origin(*source);
+  const auto whole = known_.find(key_of(origin.source.get(), how));
+  if (whole == known_.end()) {
+    remember(source, how, TRY(passes::quantize(source, how, tensor)));
+  } else {
+    const QuantizedWeight& all = whole->second.quantized;
+    remember(source, how,
+             {row_slice(all.codes, origin.first, source->rows()),
+              row_slice(all.scales, origin.first, source->rows()), all.error});
+  }
+  return known_.at(key_of(source.get(), how)).quantized;
+}
+
+void QuantizeCache::remember(WeightRef source, const Quantization& how, QuantizedWeight quantized) {
+  const auto key = key_of(source.get(), how);
+  known_.insert_or_assign(key, Entry{std::move(source), how, std::move(quantized)});
+}
+
+std::vector<QuantizeCache::Entry> QuantizeCache::entries() const {
+  std::vector<Entry> entries;
+  for (const auto& [key, entry] : known_) entries.push_back(entry);
+  return entries;
 }
 
 }  // namespace diptych::passes

@@ -20,46 +20,57 @@ mil::Value* quantizable(const mil::Op& op, QuantizableParam param_of) {
   return is_float_matrix(value) ? value : nullptr;
 }
 
-Status check_widths(const mil::Program& program, const Quantization& how, std::string_view what,
-                    QuantizableParam param_of) {
-  if (how.group == 0) return {};
-  std::set<std::string> refused;  // once, though several functions hold the weight
-  int64_t divisor = 0;            // of all widths
+// The nearest group that divides all the widths, for an error.
+std::string nearest_choice(int64_t group, int64_t divisor) {
+  const int64_t nearest = nearest_group(group, divisor);
+  return nearest == 0 ? "0 (one scale per row)" : fmt::format("{}", nearest);
+}
+
+Status check_widths(const mil::Program& program, const QuantizationOf& how_of,
+                    std::string_view what, QuantizableParam param_of) {
+  std::set<std::string> refused;   // once, though several functions hold the weight
+  int64_t divisor = 0, group = 0;  // of all widths that a group must divide; the first group that
+                                   // does not
   for (const auto& function : program.functions) {
     for (const auto& op : function->ops) {
       const mil::Value* weight = quantizable(*op, param_of);
       if (!weight) continue;
+      const auto how = how_of(*weight->weight);
+      if (!how) continue;
+      TRY(check(*how));
+      if (how->group == 0) continue;
       divisor = std::gcd(divisor, weight->type.shape[1]);
-      if (weight->type.shape[1] % how.group == 0) continue;
+      if (weight->type.shape[1] % how->group == 0) continue;
+      if (group == 0) group = how->group;
       refused.insert(fmt::format("{} {}", weight->name, diptych::to_string(weight->type)));
     }
   }
   if (refused.empty()) return {};
-  const int64_t nearest = nearest_group(how.group, divisor);
-  const std::string choice = nearest == 0 ? "0 (one scale per row)" : fmt::format("{}", nearest);
   Error error{ErrorCode::InvalidArgument, {}, {}, {}};
   if (refused.size() == 1) {
     error.message = fmt::format(
         "{} {}: its width is not a multiple of the group {}; the nearest valid group is {}", what,
-        *refused.begin(), how.group, choice);
+        *refused.begin(), group, nearest_choice(group, divisor));
   } else {
     error.message = fmt::format(
         "{} {}s have a width that is not a multiple of the group {}; the nearest valid group is {}",
-        refused.size(), what, how.group, choice);
+        refused.size(), what, group, nearest_choice(group, divisor));
     error.items.assign(refused.begin(), refused.end());
   }
   return tl::unexpected(std::move(error));
 }
 
-Status quantize_function(mil::Function& function, const Quantization& how,
+Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
                          QuantizableParam param_of, QuantizeCache& cache) {
   std::unordered_map<const mil::Value*, mil::Value*> replaced;
   for (size_t i = 0; i < function.ops.size(); ++i) {
     mil::Value* weight = quantizable(*function.ops[i], param_of);
     if (!weight) continue;
+    const auto how = how_of(*weight->weight);
+    if (!how) continue;
     mil::Value*& dequantized = replaced[weight];
     if (!dequantized) {
-      const QuantizedWeight quantized = TRY(cache.quantize(weight->weight, how, weight->name));
+      const QuantizedWeight quantized = TRY(cache.quantize(weight->weight, *how, weight->name));
       mil::Value* data = function.add_constant(weight->name + "_codes", quantized.codes);
       mil::Value* scale = function.add_constant(weight->name + "_scale", quantized.scales);
       dequantized = function
@@ -80,11 +91,9 @@ Status quantize_function(mil::Function& function, const Quantization& how,
 
 }  // namespace
 
-Status quantize_constants(mil::Program& program, const Quantization& how, std::string_view what,
-                          QuantizableParam param_of) {
-  TRY(check(how));
+Status quantize_constants(mil::Program& program, const QuantizationOf& how, std::string_view what,
+                          QuantizableParam param_of, QuantizeCache& cache) {
   TRY(check_widths(program, how, what, param_of));
-  QuantizeCache cache;
   for (const auto& function : program.functions) {
     TRY(quantize_function(*function, how, param_of, cache));
   }

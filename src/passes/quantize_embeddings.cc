@@ -15,8 +15,9 @@ std::string_view table_param(const mil::Op& op) {
 
 }  // namespace
 
-Status quantize_embeddings(mil::Program& program, const Quantization& how) {
-  return quantize_constants(program, how, "embedding table", table_param);
+Status quantize_embeddings(mil::Program& program, const Quantization& how, QuantizeCache& cache) {
+  const auto same = [&](const Weight&) { return std::optional(how); };
+  return quantize_constants(program, same, "embedding table", table_param, cache);
 }
 
 }  // namespace diptych::passes

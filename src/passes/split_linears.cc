@@ -60,6 +60,7 @@ Status check_linears(const mil::Program& program, const SplitOptions& options) {
             "@{}: linear %{}: only constant weights can be split; split before quantising",
             function->name, op->result()->name);
       }
+      if (options.whole.contains(weight->weight.get())) continue;
       outputs.push_back(weight->type.shape[0]);
       if (split_count(outputs.back(), options)) continue;
       refused.insert(fmt::format("{} {}", weight->name, diptych::to_string(weight->type)));
@@ -165,6 +166,7 @@ Status split_linears(mil::Program& program, const SplitOptions& options) {
     for (size_t i = 0; i < function->ops.size(); ++i) {
       const mil::Op& op = *function->ops[i];
       if (op.type != "linear") continue;
+      if (options.whole.contains(op.operand("weight")->weight.get())) continue;
       const int64_t outputs = op.operand("weight")->type.shape[0];
       i = split_one(*function, i, TRY(split_count(outputs, options)), cache);
     }

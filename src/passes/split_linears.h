@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "base/error.h"
@@ -13,6 +14,7 @@ namespace diptych::passes {
 struct SplitOptions {
   int64_t target_size = 1024;  // outputs per piece aimed at; 0 does not split
   int64_t max_splits = 8;
+  std::set<const Weight*> whole = {};  // weights whose linears are left as they are
 };
 
 // The pieces a linear with `outputs` outputs is split into: outputs / target_size, at least 1, at

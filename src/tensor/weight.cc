@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "base/thread_pool.h"
 #include "tensor/convert.h"
+#include "tensor/slice_origin.h"
 
 namespace diptych {
 
@@ -248,6 +249,8 @@ class RowSliceWeight : public Weight {
     if (begin % 8 != 0 || (end % 8 != 0 && end / 8 + 1 != whole->size())) return std::nullopt;
     return whole->subspan(begin / 8, (end + 7) / 8 - begin / 8);
   }
+
+  SliceOrigin origin() const { return {source_, first_}; }
 
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
@@ -513,6 +516,11 @@ WeightRef row_slice(WeightRef source, int64_t first, int64_t count) {
   Shape shape = source->shape();
   shape.at(0) = count;
   return std::make_shared<RowSliceWeight>(std::move(source), first, std::move(shape));
+}
+
+SliceOrigin slice_origin(const Weight& weight) {
+  const auto* slice = dynamic_cast<const RowSliceWeight*>(&weight);
+  return slice ? slice->origin() : SliceOrigin{};
 }
 
 }  // namespace diptych

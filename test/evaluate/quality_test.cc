@@ -3,12 +3,11 @@
 // divergence of at most 1e-3 nats.
 #include <gtest/gtest.h>
 
-#include "base/file.h"
 #include "evaluate/evaluate.h"
 #include "exporter/export.h"
 #include "generate/sampler.h"
+#include "stories.h"
 #include "testing/shared_data.h"
-#include "text/tokenizer.h"
 
 namespace diptych::evaluate {
 namespace {
@@ -40,26 +39,6 @@ void expect_quality(const std::string& path, std::span<const Window> windows) {
              evaluation->comparison->mean_kl);
 }
 
-// Each story alone, as the model was trained.
-Result<std::vector<Window>> held_out_stories() {
-  constexpr std::string_view kSeparator = "===\n";
-  const auto tokenizer = TRY(text::open_tokenizer(testing::source_path("demo/tokenizer.model")));
-  const std::string text = TRY(read_text_file(testing::source_path("demo/held_out.txt")));
-  std::vector<Window> windows;
-  int64_t left = kPositions;
-  for (size_t begin = 0; begin < text.size() && left > 0;) {
-    const size_t end = std::min(text.find(kSeparator, begin), text.size());
-    const auto ids = TRY(tokenizer->encode(text.substr(begin, end - begin), false));
-    left -= static_cast<int64_t>(ids.size());
-    for (Window& window : make_windows(std::vector<int64_t>(ids.begin(), ids.end()),
-                                       tokenizer->bos(), static_cast<int64_t>(ids.size()))) {
-      windows.push_back(std::move(window));
-    }
-    begin = end + kSeparator.size();
-  }
-  return windows;
-}
-
 class DemoQuality : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(DemoQuality, OfFastNumerics) {
@@ -73,7 +52,7 @@ TEST_P(DemoQuality, OfFastNumerics) {
   ASSERT_OK(exporter::export_files(testing::source_path("demo/model.pth"),
                                    testing::source_path("demo/params.json"), path, options,
                                    silent));
-  const auto windows = held_out_stories();
+  const auto windows = held_out_stories(kPositions);
   ASSERT_OK(windows);
   expect_quality(path, *windows);
 }

@@ -7,6 +7,16 @@
 namespace diptych::passes {
 namespace {
 
+Status quantize_linears(mil::Program& program, const Quantization& how) {
+  QuantizeCache cache;
+  return passes::quantize_linears(program, how, {}, cache);
+}
+
+Status quantize_embeddings(mil::Program& program, const Quantization& how) {
+  QuantizeCache cache;
+  return passes::quantize_embeddings(program, how, cache);
+}
+
 constexpr std::string_view kLinear = R"(func @forward(%x: fp16[1,4,64]) opset "CoreML8" {
   %w: fp16[32,64] = random(1)
   %b: fp16[32] = zeros

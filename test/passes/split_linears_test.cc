@@ -123,7 +123,8 @@ TEST(SplitLinears, FunctionsGoOnSharingAndZeroBiasesAreOne) {
   EXPECT_NE(forward.find("w_0")->weight, forward.find("w_1")->weight);
   EXPECT_EQ(forward.find("b_0")->weight, forward.find("b_1")->weight);
   EXPECT_EQ(forward.find("b_0")->weight, prefill.find("b_1")->weight);
-  ASSERT_OK(quantize_linears(program, kC4w));
+  QuantizeCache cache;
+  ASSERT_OK(quantize_linears(program, kC4w, {}, cache));
   EXPECT_EQ(forward.find("w_1_codes")->weight, prefill.find("w_1_codes")->weight);
 }
 
@@ -149,7 +150,8 @@ TEST(SplitLinears, UnevenPiecesNameWeightsAndTheNearestTarget) {
 
 TEST(SplitLinears, RefusesQuantisedWeights) {
   auto program = parsed(kLinear);
-  ASSERT_OK(quantize_linears(program, kC4w));
+  QuantizeCache cache;
+  ASSERT_OK(quantize_linears(program, kC4w, {}, cache));
   EXPECT_EQ(error_of(split_linears(program, {32, 8})),
             "@forward: linear %y: only constant weights can be split; split before quantising");
 }

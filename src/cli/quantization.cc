@@ -1,0 +1,119 @@
+#include "cli/quantization.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "cli/command.h"
+#include "cli/terminal.h"
+
+namespace diptych::cli {
+
+namespace {
+
+constexpr size_t kWorst = 20;  // tensors shown
+// Tokens of a piece of the calibration text: what attention costs grows with their square.
+constexpr int64_t kLongestPiece = 512;
+// A line of its own between texts that have nothing to do with one another.
+constexpr std::string_view kSeparator = "\n===\n";
+
+// The text in pieces, each with what the tokenizer puts before a text.
+Result<std::vector<std::vector<int64_t>>> calibration_pieces(const std::string& text,
+                                                             const text::Tokenizer& tokenizer,
+                                                             int64_t longest) {
+  std::vector<std::vector<int64_t>> pieces;
+  const std::vector<text::TokenId>& prefix = tokenizer.prefix();
+  const auto room = std::max<int64_t>(longest - static_cast<int64_t>(prefix.size()), 1);
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(kSeparator, begin), text.size());
+    const auto ids = TRY(tokenizer.encode(text.substr(begin, end - begin), false));
+    for (size_t at = 0; at < ids.size(); at += static_cast<size_t>(room)) {
+      const size_t stop = std::min(at + static_cast<size_t>(room), ids.size());
+      std::vector<int64_t> piece(prefix.begin(), prefix.end());
+      piece.insert(piece.end(), ids.begin() + static_cast<int64_t>(at),
+                   ids.begin() + static_cast<int64_t>(stop));
+      pieces.push_back(std::move(piece));
+    }
+    begin = end + kSeparator.size();
+  }
+  return pieces;
+}
+
+std::string percent(double fraction) { return fmt::format("{:.3f} %", 100 * fraction); }
+
+}  // namespace
+
+void add_quantization_options(CLI::App& parser, QuantizationArguments& a) {
+  parser
+      .add_option("--quant_algorithm", a.algorithm,
+                  "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
+                  "error), hqq (half-quadratic), gptq (least error of outputs over --calibration)")
+      ->capture_default_str();
+  parser
+      .add_option("--quantize_override", a.overrides,
+                  "PATTERN=FORMAT, such as 'layers.0.*=c8w': another format for linears whose\n"
+                  "tensors (Meta's names) the pattern fits; repeatable, the last that fits wins")
+      ->allow_extra_args(false);
+  parser.add_option("--calibration", a.calibration,
+                    "Text like those that the model is for, some thousands of tokens, for gptq;\n"
+                    "a line === parts texts");
+  parser.add_option("--quant_report", a.report,
+                    "File for the quantisation error of every tensor, as JSON");
+}
+
+Result<exporter::QuantizationOptions> quantization_from(const QuantizationArguments& a,
+                                                        const std::string& tokenizer_path,
+                                                        int64_t max_context_len) {
+  exporter::QuantizationOptions options;
+  options.algorithm =
+      TRY(as_usage(within("--quant_algorithm", passes::algorithm_from_name(a.algorithm))));
+  for (const std::string& text : a.overrides) {
+    options.overrides.push_back(TRY(as_usage(exporter::override_from_text(text))));
+  }
+  const bool wanted = options.algorithm == passes::Algorithm::Gptq;
+  if (!wanted && !a.calibration.empty()) {
+    return usage_error(
+        fmt::format("--calibration is for --quant_algorithm gptq, found {}", a.algorithm));
+  }
+  if (!wanted || a.calibration.empty()) return options;
+  const std::string text = TRY(read_text_file(a.calibration, text::kMaxTextBytes));
+  const auto tokenizer = TRY(open_tokenizer(tokenizer_path));
+  options.calibration =
+      TRY(within(a.calibration,
+                 calibration_pieces(text, *tokenizer, std::min(kLongestPiece, max_context_len))));
+  return options;
+}
+
+void print_errors(const std::vector<exporter::TensorError>& errors) {
+  if (errors.empty()) return;
+  Table table({"tensor", "format", "algorithm", "error", "of outputs, to rtn's"});
+  for (size_t i = 0; i < std::min(errors.size(), kWorst); ++i) {
+    const exporter::TensorError& e = errors[i];
+    table.add({e.tensor, passes::to_string(e.how), std::string(passes::name(e.how.algorithm)),
+               percent(e.relative),
+               e.against_rounding ? percent(*e.against_rounding) : std::string("-")});
+  }
+  fmt::print(stderr, "\nQuantisation errors, the worst first:\n{}", table.text());
+  if (errors.size() > kWorst) {
+    fmt::print(stderr, "and {} more (--quant-report lists all)\n", errors.size() - kWorst);
+  }
+}
+
+Status write_errors(const QuantizationArguments& a,
+                    const std::vector<exporter::TensorError>& errors) {
+  if (a.report.empty()) return {};
+  Json tensors = Json::array();
+  for (const exporter::TensorError& e : errors) {
+    Json tensor = {{"tensor", e.tensor},
+                   {"bits", e.how.bits},
+                   {"group", e.how.group},
+                   {"algorithm", passes::name(e.how.algorithm)},
+                   {"relative_error", e.relative}};
+    if (e.against_rounding) tensor["output_error_to_rtn"] = *e.against_rounding;
+    tensors.push_back(std::move(tensor));
+  }
+  const std::string text = dump_json({{"tensors", tensors}}, 2) + "\n";
+  return write_file(a.report, std::as_bytes(std::span(text)));
+}
+
+}  // namespace diptych::cli

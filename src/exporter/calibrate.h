@@ -1,0 +1,35 @@
+// GPTQ's part of an export: runs a text through the model, layer by layer, and quantises each
+// linear for the inputs that it sees there.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "exporter/linear_choices.h"
+#include "exporter/options.h"
+#include "llama/params.h"
+#include "llama/weights.h"
+#include "passes/quantize_gptq.h"
+
+namespace diptych::exporter {
+
+// Quantises the linears that ask for Gptq, remembers them in `quantized` and gives the errors of
+// their outputs by tensor. The texts run through our own engine (precise numerics, wide ports) on
+// options.threads threads, twice: through the model as it is, and through what is quantised so far,
+// which is what each linear sees.
+//
+// In memory at a time: the hidden states of the texts in both forms, the weights of one layer, the
+// moments and the drift of one input and the factor made of them (each width^2 floats), and all
+// codes made so far.
+Result<std::map<std::string, passes::OutputError>> calibrate(
+    const llama::Params& params, const llama::PreparedWeights& weights,
+    const std::vector<NamedLinear>& linears, const Options& options,
+    passes::QuantizeCache& quantized, Progress& progress);
+
+// What calibrate() holds at its height, in bytes, the layer's weights excepted.
+uint64_t calibration_bytes(const llama::Params& params, const std::vector<NamedLinear>& linears,
+                           const Options& options);
+
+}  // namespace diptych::exporter

@@ -1,0 +1,105 @@
+#include "exporter/linear_choices.h"
+
+namespace diptych::exporter {
+
+namespace {
+
+std::vector<NamedLinear> linears_of(const llama::LlamaWeights& weights) {
+  using namespace llama::names;
+  constexpr auto kMeta = llama::Dialect::Meta;
+  std::vector<NamedLinear> linears;
+  for (size_t i = 0; i < weights.layers.size(); ++i) {
+    const llama::LayerWeights& layer = weights.layers[i];
+    const auto add = [&](const llama::RoleName& role, const WeightRef& weight) {
+      linears.push_back({llama::layer_tensor(kMeta, i, role, "weight"), weight, {}});
+    };
+    add(kQ, layer.wq);
+    add(kK, layer.wk);
+    add(kV, layer.wv);
+    add(kO, layer.wo);
+    add(kGate, layer.w1);
+    add(kDown, layer.w2);
+    add(kUp, layer.w3);
+  }
+  linears.push_back({llama::model_tensor(kMeta, kOutput), weights.output, {}});
+  return linears;
+}
+
+std::string format_text(const std::optional<passes::Quantization>& how) {
+  if (!how) return "none";
+  return fmt::format("{} by {}", passes::to_string(*how), passes::name(how->algorithm));
+}
+
+}  // namespace
+
+bool fits(std::string_view pattern, std::string_view text) {
+  // The last * and where what it stands for would go on.
+  size_t star = pattern.npos, resume = 0, p = 0;
+  for (size_t t = 0; t < text.size();) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p;
+      ++t;
+    } else if (star != pattern.npos) {
+      p = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == pattern.npos;
+}
+
+Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
+                                                const Options& options) {
+  std::vector<NamedLinear> linears = linears_of(weights);
+  for (NamedLinear& linear : linears) linear.how = options.linear;
+  for (const LinearOverride& change : options.quantization.overrides) {
+    bool used = false;
+    for (NamedLinear& linear : linears) {
+      if (!fits(change.pattern, linear.tensor)) continue;
+      used = true;
+      linear.how = change.how;
+    }
+    if (used) continue;
+    Error error{ErrorCode::InvalidArgument, {}, {}, {}};
+    error.message =
+        fmt::format("--quantize_override: no linear's tensor fits the pattern \"{}\"; there are",
+                    change.pattern);
+    for (const NamedLinear& linear : linears) error.items.push_back(linear.tensor);
+    return tl::unexpected(std::move(error));
+  }
+  for (NamedLinear& linear : linears) {
+    if (linear.how) linear.how->algorithm = options.quantization.algorithm;
+  }
+  return linears;
+}
+
+std::optional<passes::Quantization> embedding_choice(const Options& options) {
+  auto how = options.embedding;
+  const passes::Algorithm algorithm = options.quantization.algorithm;
+  if (how)
+    how->algorithm = algorithm == passes::Algorithm::Gptq ? passes::Algorithm::Mse : algorithm;
+  return how;
+}
+
+HeadSharing head_sharing(const llama::LlamaWeights& weights, const NamedLinear& head,
+                         const Options& options) {
+  HeadSharing sharing;
+  sharing.tied = weights.tied();
+  const auto embedding = embedding_choice(options);
+  if (!sharing.tied) return sharing;
+  if (embedding != head.how) {
+    sharing.reason = fmt::format("the formats differ, embedding {} and head {}",
+                                 format_text(embedding), format_text(head.how));
+  } else if (options.graph_breaks) {
+    sharing.reason = "they are in two packages (--no_graph_breaks makes it one)";
+  } else {
+    sharing.shared = true;
+  }
+  return sharing;
+}
+
+}  // namespace diptych::exporter

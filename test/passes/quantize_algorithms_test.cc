@@ -1,0 +1,407 @@
+// What each algorithm promises against round-to-nearest.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "base/half.h"
+#include "passes/grid.h"
+#include "passes/quantize_gptq.h"
+#include "passes/quantize_hqq.h"
+#include "passes/quantize_mse.h"
+#include "testing/shared_data.h"
+
+namespace diptych::passes {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Bell-shaped, with a few weights far out, as trained ones are.
+std::vector<float> weights(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> bell(0, 0.02f);
+  std::vector<float> row(count);
+  for (float& w : row) w = round_to_half(bell(random));
+  row[count / 3] *= 4;
+  return row;
+}
+
+struct Format {
+  int bits;
+  size_t group;
+};
+constexpr Format kFormats[] = {{4, 32}, {4, 64}, {4, 128}, {8, 128}, {4, 77}, {8, 3}};
+
+double squared_error(std::span<const float> row, float scale, int bits) {
+  double sum = 0;
+  for (const float w : row) {
+    const double limit = bits == 4 ? 8 : 128;
+    const double code =
+        std::clamp(std::nearbyint(static_cast<double>(w / scale)), -limit, limit - 1);
+    sum += std::pow(static_cast<double>(w) - code * static_cast<double>(scale), 2);
+  }
+  return sum;
+}
+
+TEST(Grid, SumsAreThoseOfTheDefinition) {
+  for (const Format& format : kFormats) {
+    const std::vector<float> row = weights(format.group, 1);
+    const float scale = largest_scale(row, format.bits, DType::F16);
+    const Fit found = fit(row, {}, scale, format.bits);
+    const double expected = squared_error(row, scale, format.bits);
+    EXPECT_NEAR(found.error, expected, 1e-5 * expected);
+    std::vector<int8_t> codes(row.size());
+    nearest_codes(row, scale, format.bits, codes.data());
+    const Deviation off = deviation(row, codes.data(), scale);
+    EXPECT_NEAR(off.squares, expected, 1e-5 * expected);
+    double products = 0, squares = 0, source = 0;
+    for (size_t i = 0; i < row.size(); ++i) {
+      products += static_cast<double>(row[i]) * codes[i];
+      squares += codes[i] * codes[i];
+      source += static_cast<double>(row[i]) * static_cast<double>(row[i]);
+    }
+    EXPECT_NEAR(found.best_scale(), products / squares, 1e-5 * products / squares);
+    EXPECT_NEAR(off.source_squares, source, 1e-5 * source);
+  }
+}
+
+TEST(Mse, IsNeverWorseThanRoundToNearestAndMostlyBetter) {
+  for (const Format& format : kFormats) {
+    double least = 0, rounded = 0;
+    for (uint32_t seed = 0; seed < 50; ++seed) {
+      const std::vector<float> row = weights(format.group, seed);
+      const float chosen = mse_scale(row, {}, format.bits, DType::F16);
+      EXPECT_EQ(chosen, round_to_half(chosen));
+      const double error = squared_error(row, chosen, format.bits);
+      const double error_of_rtn =
+          squared_error(row, largest_scale(row, format.bits, DType::F16), format.bits);
+      EXPECT_LE(error, error_of_rtn * (1 + 1e-6));
+      least += error;
+      rounded += error_of_rtn;
+    }
+    EXPECT_LT(least, (format.bits == 4 ? 0.95 : 1.0) * rounded)
+        << format.bits << " " << format.group;
+  }
+}
+
+TEST(Mse, CaresForWhatIsImportant) {
+  std::vector<float> row = weights(64, 3);
+  std::vector<float> importance(row.size(), 1e-3f);
+  importance[64 / 3] = 1000;  // the one far out must not be clipped
+  const float scale = mse_scale(row, importance, 4, DType::F32);
+  std::vector<int8_t> codes(row.size());
+  nearest_codes(row, scale, 4, codes.data());
+  EXPECT_NEAR(scale * codes[64 / 3], row[64 / 3], 1e-4);
+}
+
+TEST(Mse, ZerosAndSubnormalsHaveAScale) {
+  EXPECT_EQ(mse_scale(std::vector<float>(32), {}, 4, DType::F16), 0x1p-14f);
+  EXPECT_EQ(mse_scale(std::vector<float>(32, 0x1p-24f), {}, 4, DType::F16), 0x1p-14f);
+  EXPECT_EQ(hqq_scale(std::vector<float>(32), 4, DType::F16), 0x1p-14f);
+}
+
+double sum_of_errors(const std::vector<float>& row, float scale, int bits) {
+  std::vector<int8_t> codes(row.size());
+  nearest_codes(row, scale, bits, codes.data());
+  double sum = 0;
+  for (size_t i = 0; i < row.size(); ++i) {
+    sum += std::fabs(static_cast<double>(row[i]) - static_cast<double>(scale) * codes[i]);
+  }
+  return sum;
+}
+
+TEST(Hqq, LowersTheSumOfErrors) {
+  for (const Format& format : kFormats) {
+    double least = 0, rounded = 0;
+    for (uint32_t seed = 0; seed < 50; ++seed) {
+      const std::vector<float> row = weights(format.group, seed);
+      const double chosen =
+          sum_of_errors(row, hqq_scale(row, format.bits, DType::F16), format.bits);
+      const double of_rtn =
+          sum_of_errors(row, largest_scale(row, format.bits, DType::F16), format.bits);
+      EXPECT_LE(chosen, of_rtn * (1 + 1e-5));
+      least += chosen;
+      rounded += of_rtn;
+    }
+    EXPECT_LT(least, rounded) << format.bits << " " << format.group;
+  }
+}
+
+TEST(Hqq, WeightsThatCodesMeetExactlyAreNoTrouble) {
+  for (const float step : {0.01f, -0.01f, 0.0f}) {
+    std::vector<float> row(64);
+    for (size_t i = 0; i < row.size(); ++i) row[i] = step * static_cast<float>(i % 15);
+    const float scale = hqq_scale(row, 4, DType::F16);
+    EXPECT_TRUE(std::isfinite(scale)) << step;
+    EXPECT_GT(scale, 0);
+  }
+}
+
+// Inputs that share a few causes, as activations do.
+std::vector<float> correlated_inputs(size_t count, size_t width, uint32_t seed) {
+  constexpr size_t kCauses = 6;
+  std::mt19937 random(seed);
+  std::normal_distribution<float> bell;
+  std::vector<float> mixing(kCauses * width), inputs(count * width);
+  for (float& m : mixing) m = bell(random);
+  for (size_t i = 0; i < count; ++i) {
+    float causes[kCauses];
+    for (float& cause : causes) cause = bell(random);
+    for (size_t j = 0; j < width; ++j) {
+      float x = 0.2f * bell(random);
+      for (size_t c = 0; c < kCauses; ++c) x += causes[c] * mixing[c * width + j];
+      inputs[i * width + j] = x;
+    }
+  }
+  return inputs;
+}
+
+TEST(GptqFactor, InvertsTheDampedMoments) {
+  ThreadPool pool(2);
+  for (const size_t width : {1u, 5u, 32u, 33u, 100u}) {
+    const std::vector<float> inputs = correlated_inputs(300, width, 7);
+    Hessian hessian(width);
+    hessian.add(std::span(inputs).first(100 * width), pool);
+    hessian.add(std::span(inputs).subspan(100 * width), pool);
+    EXPECT_EQ(hessian.samples(), 300U);
+    double expected = 0;
+    for (size_t i = 0; i < 300; ++i) {
+      expected += static_cast<double>(inputs[i * width]) *
+                  static_cast<double>(inputs[i * width + width - 1]);
+    }
+    EXPECT_NEAR(hessian.at(width - 1, 0), expected, 1e-3 * (1 + std::fabs(expected)));
+
+    const auto factor = factorize(hessian, pool);
+    ASSERT_OK(factor);
+    // (H + damping) Uᵀ U is the identity, inputs in the factor's order.
+    const double damping = static_cast<double>(factor->importance[0] - hessian.at(0, 0));
+    for (size_t i = 0; i < width; ++i) {
+      if (i > 0) {
+        EXPECT_GE(factor->importance[factor->order[i - 1]], factor->importance[factor->order[i]]);
+      }
+      std::vector<double> row(width);  // row i of (H + damping) Uᵀ
+      for (size_t k = 0; k < width; ++k) {
+        for (size_t j = k; j < width; ++j) {
+          const double h = static_cast<double>(hessian.at(factor->order[i], factor->order[j])) +
+                           (i == j ? damping : 0);
+          row[k] += h * static_cast<double>(factor->upper[k * width + j]);
+        }
+      }
+      for (size_t j = 0; j < width; ++j) {
+        double element = 0;
+        for (size_t k = 0; k <= j; ++k) {
+          element += row[k] * static_cast<double>(factor->upper[k * width + j]);
+        }
+        EXPECT_NEAR(element, i == j ? 1 : 0, 5e-3) << width << ": " << i << ", " << j;
+      }
+    }
+  }
+}
+
+// The squared error of a linear's outputs, by its definition.
+double output_error(const std::vector<float>& inputs, const Weight& source,
+                    const QuantizedWeight& quantized) {
+  const auto rows = static_cast<size_t>(source.shape()[0]);
+  const auto width = static_cast<size_t>(source.shape()[1]);
+  const auto w = read_floats(source).value(), scales = read_floats(*quantized.scales).value();
+  const auto codes = read_ints(*quantized.codes).value();
+  const size_t group = width / static_cast<size_t>(quantized.scales->shape()[1]);
+  double sum = 0;
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t at = 0; at < inputs.size(); at += width) {
+      double off = 0;
+      for (size_t i = 0; i < width; ++i) {
+        const double q = static_cast<double>(scales[(r * width + i) / group]) *
+                         static_cast<double>(codes[r * width + i]);
+        off += (static_cast<double>(w[r * width + i]) - q) * static_cast<double>(inputs[at + i]);
+      }
+      sum += off * off;
+    }
+  }
+  return sum;
+}
+
+WeightRef matrix(int64_t rows, int64_t width, uint32_t seed) {
+  const auto values = weights(static_cast<size_t>(rows * width), seed);
+  return constant_floats(DType::F16, {rows, width}, {values.begin(), values.end()});
+}
+
+TEST(Gptq, LowersTheErrorOfOutputsOnCorrelatedInputs) {
+  constexpr size_t kWidth = 128;
+  ThreadPool pool(2);
+  const std::vector<float> inputs = correlated_inputs(400, kWidth, 11);
+  Hessian hessian(kWidth);
+  hessian.add(inputs, pool);
+  const auto factor = factorize(hessian, pool);
+  ASSERT_OK(factor);
+  const WeightRef source = matrix(40, kWidth, 5);
+  for (const Quantization how : {Quantization{4, 0}, Quantization{4, 32}, Quantization{4, 64},
+                                 Quantization{4, 128}, Quantization{8, 0}}) {
+    const auto made = quantize_gptq(*source, how, *factor, Drift(kWidth), "w", pool);
+    ASSERT_OK(made);
+    const QuantizedWeight rounded = quantize(source, how, "w").value();
+    const double error = output_error(inputs, *source, made->quantized);
+    const double error_of_rtn = output_error(inputs, *source, rounded);
+    EXPECT_LT(error, 0.5 * error_of_rtn) << to_string(how);
+    EXPECT_LE(made->output_error.chosen, made->output_error.rounded);
+    // It is reported with the damping; codes of rtn differ where products are rounded to fp16.
+    EXPECT_NEAR(made->output_error.rounded / error_of_rtn, 1, 0.2) << to_string(how);
+    EXPECT_EQ(made->quantized.codes->type(), rounded.codes->type());
+    EXPECT_EQ(made->quantized.scales->type(), rounded.scales->type());
+    EXPECT_GT(made->quantized.error->total().relative(), 0);
+  }
+}
+
+// sum of (a - b)^2 over the outputs W x that are wanted and those Q y that there are.
+double drifted_error(const std::vector<float>& intended, const std::vector<float>& inputs,
+                     const Weight& source, const QuantizedWeight& quantized) {
+  const auto rows = static_cast<size_t>(source.shape()[0]);
+  const auto width = static_cast<size_t>(source.shape()[1]);
+  const auto w = read_floats(source).value(), scales = read_floats(*quantized.scales).value();
+  const auto codes = read_ints(*quantized.codes).value();
+  double sum = 0;
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t at = 0; at < inputs.size(); at += width) {
+      double off = 0;
+      for (size_t i = 0; i < width; ++i) {
+        off += static_cast<double>(w[r * width + i]) * static_cast<double>(intended[at + i]) -
+               static_cast<double>(scales[r]) * static_cast<double>(codes[r * width + i]) *
+                   static_cast<double>(inputs[at + i]);
+      }
+      sum += off * off;
+    }
+  }
+  return sum;
+}
+
+TEST(Gptq, MakesUpForInputsThatHaveDrifted) {
+  constexpr size_t kWidth = 64;
+  ThreadPool pool(2);
+  const std::vector<float> intended = correlated_inputs(300, kWidth, 3);
+  std::vector<float> inputs = intended;  // what layers that shrink things would give
+  for (float& x : inputs) x *= 0.8f;
+  Hessian hessian(kWidth);
+  hessian.add(inputs, pool);
+  const auto factor = factorize(hessian, pool);
+  ASSERT_OK(factor);
+  Drift drift(kWidth);
+  drift.add(std::span(intended).first(100 * kWidth), std::span(inputs).first(100 * kWidth), pool);
+  drift.add(std::span(intended).subspan(100 * kWidth), std::span(inputs).subspan(100 * kWidth),
+            pool);
+  const WeightRef source = matrix(20, kWidth, 8);
+  const Quantization how{8, 0};
+  const auto error = [&](const Drift& known) {
+    const auto made = quantize_gptq(*source, how, *factor, known, "w", pool);
+    return drifted_error(intended, inputs, *source, made.value().quantized);
+  };
+  // Half of the drift is made up for, so a quarter of the squared error is left, and what rounding
+  // to 8 bits adds.
+  EXPECT_NEAR(error(drift) / error(Drift(kWidth)), 0.25, 0.02);
+
+  Drift infinite(kWidth);
+  const std::vector<float> bad(kWidth, std::numeric_limits<float>::infinity());
+  infinite.add(bad, std::span(inputs).first(kWidth), pool);
+  EXPECT_THAT(quantize_gptq(*source, how, *factor, infinite, "w", pool).error().to_string(),
+              HasSubstr("the calibration gives inputs that are infinite or NaN"));
+}
+
+TEST(Gptq, KeepsRoundToNearestWhereNothingIsToBeGained) {
+  ThreadPool pool(1);
+  const auto factor = factorize(Hessian(64), pool);  // no inputs at all: all weights alike
+  ASSERT_OK(factor);
+  const auto made = quantize_gptq(*matrix(3, 64, 2), {4, 32}, *factor, Drift(64), "w", pool);
+  ASSERT_OK(made);
+  EXPECT_LE(made->output_error.chosen, made->output_error.rounded);
+}
+
+TEST(Gptq, RefusesWhatItCannotDo) {
+  ThreadPool pool(1);
+  Hessian hessian(64);
+  const auto factor = factorize(hessian, pool).value();
+  const auto error = [&](const WeightRef& weight, const Quantization& how) {
+    const auto made = quantize_gptq(*weight, how, factor, Drift(64), "w", pool);
+    return made ? std::string("success") : made.error().to_string();
+  };
+  EXPECT_EQ(
+      error(matrix(3, 32, 1), {4, 0}),
+      "w fp16[3,32]: expected an fp16 or fp32 matrix of 64 columns, which groups of 0 divide");
+  EXPECT_THAT(error(matrix(3, 64, 1), {4, 128}), HasSubstr("which groups of 128 divide"));
+  EXPECT_THAT(error(matrix(3, 64, 1), {3, 0}), HasSubstr("expected 4 or 8"));
+  std::vector<double> values(64, 1);
+  values[3] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(error(constant_floats(DType::F32, {1, 64}, values), {4, 0}),
+              HasSubstr("w: holds an infinite or NaN value"));
+  const std::vector<float> inputs(64, std::numeric_limits<float>::infinity());
+  hessian.add(inputs, pool);
+  EXPECT_THAT(factorize(hessian, pool).error().to_string(), HasSubstr("infinite or NaN"));
+  EXPECT_THAT(quantize(matrix(3, 64, 1), {4, 0, Algorithm::Gptq}, "w").error().to_string(),
+              HasSubstr("gptq needs a calibration"));
+}
+
+TEST(QuantizeAlgorithms, ReadTheSameInAnyBlocksAndMeasureTheirError) {
+  const WeightRef source = matrix(7, 128, 9);
+  double error_of_rtn = 0;
+  for (const Algorithm algorithm : {Algorithm::Rtn, Algorithm::Mse, Algorithm::Hqq}) {
+    const Quantization how{4, 64, algorithm};
+    const QuantizedWeight whole = quantize(source, how, "w").value();
+    const auto codes = read_ints(*whole.codes).value();
+    const auto scales = read_floats(*whole.scales).value();
+    double squares = 0, source_squares = 0;
+    const auto w = read_floats(*source).value();
+    for (size_t i = 0; i < w.size(); ++i) {
+      squares += std::pow(static_cast<double>(w[i]) -
+                              static_cast<double>(scales[i / 64]) * static_cast<double>(codes[i]),
+                          2);
+      source_squares += std::pow(static_cast<double>(w[i]), 2);
+    }
+    EXPECT_NEAR(whole.error->total().relative(), std::sqrt(squares / source_squares), 1e-5);
+    if (algorithm == Algorithm::Rtn) error_of_rtn = squares;
+    if (algorithm == Algorithm::Mse) {
+      EXPECT_LT(squares, error_of_rtn);
+    }
+    const QuantizedWeight again = quantize(source, how, "w").value();
+    EXPECT_EQ(read_floats(*again.scales, 2, 3).value(),
+              std::vector<float>(scales.begin() + 4, scales.begin() + 10));
+    std::vector<std::byte> rows(3 * 128);
+    ASSERT_OK(again.codes->read_rows(2, 3, rows));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_EQ(static_cast<int8_t>(rows[i]), codes[2 * 128 + i]);
+    }
+  }
+}
+
+TEST(QuantizeAlgorithms, HaveDigestsOfTheirOwn) {
+  DigestCache cache;
+  const WeightRef source = random_weight({DType::F16, {4, 64}}, 1);
+  const auto rtn = quantize(source, {4, 0, Algorithm::Rtn}, "w").value();
+  const auto mse = quantize(source, {4, 0, Algorithm::Mse}, "w").value();
+  const auto hqq = quantize(source, {4, 0, Algorithm::Hqq}, "w").value();
+  EXPECT_NE(rtn.codes->digest(cache), mse.codes->digest(cache));
+  EXPECT_NE(mse.codes->digest(cache), hqq.codes->digest(cache));
+}
+
+TEST(QuantizeAlgorithms, AreKnownByName) {
+  for (const char* text : {"rtn", "mse", "hqq", "gptq"}) {
+    EXPECT_EQ(name(algorithm_from_name(text).value()), text);
+  }
+  EXPECT_EQ(algorithm_from_name("awq").error().to_string(),
+            "no quantisation algorithm is named \"awq\"; there are rtn, mse, hqq, gptq");
+}
+
+TEST(QuantizeCache, CutsSlicesFromWhatItRemembers) {
+  QuantizeCache cache;
+  const WeightRef source = matrix(6, 64, 3);
+  const Quantization how{4, 0, Algorithm::Gptq};
+  const QuantizedWeight made = quantize(source, {4, 0, Algorithm::Mse}, "w").value();
+  cache.remember(source, how, made);
+  const auto slice = cache.quantize(row_slice(source, 2, 3), how, "w_1");
+  ASSERT_OK(slice);
+  EXPECT_EQ(read_ints(*slice->codes).value(), read_ints(*row_slice(made.codes, 2, 3)).value());
+  EXPECT_EQ(slice->error, made.error);
+  EXPECT_FALSE(cache.quantize(matrix(6, 64, 3), how, "other").has_value());
+}
+
+}  // namespace
+}  // namespace diptych::passes
