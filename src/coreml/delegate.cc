@@ -135,7 +135,8 @@ std::string format_metadata(const DelegateMetadata& metadata) {
   return dump_json({{"identifier", metadata.identifier}, {"methods", std::move(methods)}});
 }
 
-Result<DelegateModel> read_delegate(Bytes blob, std::shared_ptr<const void> owner) {
+Result<DelegateModel> read_delegate(Bytes blob, std::shared_ptr<const void> owner,
+                                    ThreadPool* pool) {
   MemoryFs fs = TRY(within("delegate payload", read_memory_fs(blob, std::move(owner))));
   DelegateModel delegate;
   delegate.root_name = std::move(fs.root_name);
@@ -160,7 +161,7 @@ Result<DelegateModel> read_delegate(Bytes blob, std::shared_ptr<const void> owne
     return invalid_data("the delegate has no {}", kMetadataFile);
   }
   delegate.metadata = TRY(within(kMetadataFile, parse_metadata(as_text(metadata->second.bytes))));
-  delegate.model = TRY(within("model.mlpackage", read_package(delegate.files, kPackage)));
+  delegate.model = TRY(within("model.mlpackage", read_package(delegate.files, kPackage, pool)));
   return delegate;
 }
 

@@ -70,8 +70,10 @@ struct DelegateModel {
   DelegateMetadata metadata;
   Model model;
 };
-// Reads a blob, kept alive by `owner`. Compiled models (.mlmodelc) are refused.
-Result<DelegateModel> read_delegate(Bytes blob, std::shared_ptr<const void> owner);
+// Reads a blob, kept alive by `owner`. Compiled models (.mlmodelc) are refused. `pool` as for
+// read_model().
+Result<DelegateModel> read_delegate(Bytes blob, std::shared_ptr<const void> owner,
+                                    ThreadPool* pool = nullptr);
 
 // What a method's delegate call runs. The values are the function's, in the order of the call's
 // arguments: inputs, then outputs.

@@ -33,8 +33,8 @@ struct Model {
 // operands both become constant values, the latter named "<result>_<parameter>" (and "_<index>"
 // when there are several). Operands are in the order of the op table. Unsupported features are
 // listed in one error (model_support.h); operations outside the op table are kept. The program has
-// passed mil::verify.
-Result<Model> read_model(Bytes mlmodel, WeightFile& weights);
+// passed mil::verify. Functions are read side by side on `pool`, if one is given.
+Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool = nullptr);
 
 // A model ready to be written: the bytes of the .mlmodel, and the weight file that goes with it.
 struct SerializedModel {

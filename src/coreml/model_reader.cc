@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/thread_pool.h"
 #include "coreml/model.h"
 #include "coreml/model_support.h"
 #include "coreml/proto_reader.h"
@@ -200,8 +201,10 @@ Status check_features(const std::vector<proto::FeatureDescription>& features,
 
 // Reads a function and checks its description (a ModelDescription or FunctionDescription).
 template <class Description>
-Status add_function(const std::string& name, const Description& description,
-                    const proto::Program& source, WeightFile& weights, Model& model) {
+Result<std::unique_ptr<mil::Function>> read_function(const std::string& name,
+                                                     const Description& description,
+                                                     const proto::Program& source,
+                                                     WeightFile& weights) {
   const auto found = source.functions.find(name);
   if (found == source.functions.end()) {
     return invalid_data("the description lists the function \"{}\", the program lacks it", name);
@@ -210,13 +213,46 @@ Status add_function(const std::string& name, const Description& description,
   auto function = TRY(within(where, FunctionReader(name, found->second, weights).read()));
   TRY(within(where, check_features(description.input, function->inputs, "input")));
   TRY(within(where, check_features(description.output, function->outputs, "output")));
-  model.program.functions.push_back(std::move(function));
+  TRY(mil::verify(*function, /*allow_unknown=*/true));
+  return function;
+}
+
+Status check_function_names(const std::vector<proto::FunctionDescription>& functions) {
+  std::unordered_set<std::string_view> names;
+  for (const auto& function : functions) {
+    TRY(check_name(function.name, "a function"));
+    if (!names.insert(function.name).second) {
+      return invalid_data("the function \"{}\" is described twice", function.name);
+    }
+  }
   return {};
+}
+
+// All functions of a model that lists them, in its order.
+Result<std::vector<std::unique_ptr<mil::Function>>> read_functions(
+    const std::vector<proto::FunctionDescription>& functions, const proto::Program& source,
+    WeightFile& weights, ThreadPool* pool) {
+  TRY(check_function_names(functions));
+  std::vector<Result<std::unique_ptr<mil::Function>>> read(functions.size());
+  const auto body = [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      read[i] = read_function(std::string(functions[i].name), functions[i], source, weights);
+    }
+  };
+  const auto count = static_cast<int64_t>(functions.size());
+  if (pool) {
+    pool->parallel_for(count, 1, body);
+  } else {
+    body(0, count);
+  }
+  std::vector<std::unique_ptr<mil::Function>> result;
+  for (auto& function : read) result.push_back(TRY(std::move(function)));
+  return result;
 }
 
 }  // namespace
 
-Result<Model> read_model(Bytes mlmodel, WeightFile& weights) {
+Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool) {
   if (mlmodel.size() > INT32_MAX) {
     return invalid_data("a model file of {} bytes, at most {} are possible", mlmodel.size(),
                         INT32_MAX);
@@ -235,14 +271,7 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights) {
                         program.functions.size());
   }
   if (model.multifunction) {
-    std::unordered_set<std::string_view> names;
-    for (const auto& function : description.functions) {
-      TRY(check_name(function.name, "a function"));
-      if (!names.insert(function.name).second) {
-        return invalid_data("the function \"{}\" is described twice", function.name);
-      }
-      TRY(add_function(std::string(function.name), function, program, weights, model));
-    }
+    model.program.functions = TRY(read_functions(description.functions, program, weights, pool));
     model.default_function = description.default_function_name;
     if (model.program.find(model.default_function) == nullptr) {
       return invalid_data("the default function \"{}\" does not exist", model.default_function);
@@ -250,12 +279,12 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights) {
   } else {
     model.default_function = program.functions.begin()->first;
     TRY(check_name(model.default_function, "a function"));
-    TRY(add_function(model.default_function, description, program, weights, model));
+    model.program.functions.push_back(
+        TRY(read_function(model.default_function, description, program, weights)));
   }
   for (const auto& entry : description.metadata.user_defined) {
     model.metadata.emplace(entry.first, entry.second);
   }
-  TRY(mil::verify(model.program, /*allow_unknown=*/true));
   return model;
 }
 

@@ -72,7 +72,7 @@ std::vector<FileEntry> package_files(const SerializedModel& model, const Digest&
           {std::string(kManifest), memory_source(manifest_text(identity))}};
 }
 
-Result<Model> read_package(const FileMap& files, std::string_view prefix) {
+Result<Model> read_package(const FileMap& files, std::string_view prefix, ThreadPool* pool) {
   const std::string base(prefix);
   const FileView* manifest = TRY(find_file(files, base + std::string(kManifest)));
   const std::string path =
@@ -86,7 +86,7 @@ Result<Model> read_package(const FileMap& files, std::string_view prefix) {
     weights = TRY(within(std::string(kWeightFile),
                          WeightFile::open(found->second.bytes, found->second.owner)));
   }
-  return within(path, read_model(model->bytes, weights));
+  return within(path, read_model(model->bytes, weights, pool));
 }
 
 }  // namespace diptych::coreml

@@ -23,7 +23,8 @@ std::vector<FileEntry> package_files(const SerializedModel& model, const Digest&
                                      std::shared_ptr<ThreadPool> pool = nullptr);
 
 // Reads the package among `files` whose paths start with `prefix` ("" or "model.mlpackage/"). The
-// model is found through the manifest, the weight file beside it.
-Result<Model> read_package(const FileMap& files, std::string_view prefix = "");
+// model is found through the manifest, the weight file beside it. `pool` as for read_model().
+Result<Model> read_package(const FileMap& files, std::string_view prefix = "",
+                           ThreadPool* pool = nullptr);
 
 }  // namespace diptych::coreml

@@ -120,7 +120,9 @@ Result<WeightRef> WeightFile::weight(uint64_t record_offset, const TensorType& t
                         record_offset, to_string(type), code_name(record.dtype));
   }
   const auto key = std::make_pair(record_offset, type.shape);
-  if (const auto found = weights_.find(key); found != weights_.end()) return found->second;
+  const std::lock_guard lock(known_->mutex);
+  auto& weights = known_->weights;
+  if (const auto found = weights.find(key); found != weights.end()) return found->second;
 
   const uint64_t elements = TRY(element_count(type.shape));
   const uint64_t expected = TRY(packed_size(type));
@@ -136,7 +138,7 @@ Result<WeightRef> WeightFile::weight(uint64_t record_offset, const TensorType& t
   }
   const Bytes data = bytes_.subspan(record.data_offset, record.size);
   WeightRef weight = TRY(mapped_weight(type, data, owner_));
-  weights_.emplace(key, weight);
+  weights.emplace(key, weight);
   return weight;
 }
 

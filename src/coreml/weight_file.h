@@ -11,6 +11,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -42,7 +43,7 @@ static_assert(sizeof(WeightRecord) == 64);
 std::optional<uint32_t> storage_code(DType dtype);
 
 // A weight.bin to read from. Nothing is copied: weights are slices of the given bytes, which may be
-// at any address. Records are checked when they are asked for. Not for use by several threads.
+// at any address. Records are checked when they are asked for.
 class WeightFile {
  public:
   // A file without records, for models that come without weights.
@@ -52,6 +53,7 @@ class WeightFile {
 
   // The weight whose record starts at `record_offset`. Asked twice for the same record and type, it
   // gives the same object, so weights that functions share in the file are shared in memory.
+  // Callable from several threads.
   Result<WeightRef> weight(uint64_t record_offset, const TensorType& type);
 
   struct Entry {
@@ -67,7 +69,11 @@ class WeightFile {
 
   Bytes bytes_;
   std::shared_ptr<const void> owner_;
-  std::map<std::pair<uint64_t, Shape>, WeightRef> weights_;
+  struct Known {
+    std::mutex mutex;
+    std::map<std::pair<uint64_t, Shape>, WeightRef> weights;
+  };
+  std::unique_ptr<Known> known_ = std::make_unique<Known>();
 };
 
 // Lays out a weight.bin. Weights are only measured here; their bytes are produced when the finished

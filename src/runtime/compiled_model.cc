@@ -19,9 +19,11 @@ std::vector<size_t> positions(const std::vector<const mil::Value*>& arguments,
 
 }  // namespace
 
-Result<std::shared_ptr<CompiledModel>> CompiledModel::read(
-    Bytes blob, std::shared_ptr<const void> owner, const engine::ExecutableOptions& options) {
-  coreml::DelegateModel model = TRY(coreml::read_delegate(blob, std::move(owner)));
+Result<std::shared_ptr<CompiledModel>> CompiledModel::read(Bytes blob,
+                                                           std::shared_ptr<const void> owner,
+                                                           const engine::ExecutableOptions& options,
+                                                           ThreadPool* pool) {
+  coreml::DelegateModel model = TRY(coreml::read_delegate(blob, std::move(owner), pool));
   return std::shared_ptr<CompiledModel>(new CompiledModel(std::move(model), options));
 }
 

@@ -23,9 +23,10 @@ struct CompiledFunction {
 class CompiledModel {
  public:
   // Reads `blob`, which `owner` keeps alive. The model and all that is compiled from it hold
-  // `owner`; weights are used where they lie.
+  // `owner`; weights are used where they lie. `pool` as for coreml::read_model().
   static Result<std::shared_ptr<CompiledModel>> read(Bytes blob, std::shared_ptr<const void> owner,
-                                                     const engine::ExecutableOptions& options);
+                                                     const engine::ExecutableOptions& options,
+                                                     ThreadPool* pool = nullptr);
 
   // The function that `method` calls, compiled unless that was done before. `reference` is that of
   // the delegate's payload, null when the payload is the blob itself. Callable from any thread.

@@ -7,7 +7,7 @@ namespace diptych::runtime {
 Result<std::shared_ptr<CompiledModel>> DelegateCache::model_at(Bytes blob) {
   std::lock_guard lock(mutex_);
   auto& model = models_[blob.data()];
-  if (!model) model = TRY(CompiledModel::read(blob, owner_, options_));
+  if (!model) model = TRY(CompiledModel::read(blob, owner_, options_, &pool_));
   return model;
 }
 

@@ -14,10 +14,10 @@ namespace diptych::runtime {
 
 class DelegateCache {
  public:
-  // `container` and `owner` (of the bytes its blobs view) must outlive the cache.
+  // `container`, `owner` (of the bytes its blobs view) and `pool` must outlive the cache.
   DelegateCache(const pte::Program& container, std::shared_ptr<const void> owner,
-                const engine::ExecutableOptions& options)
-      : container_(container), owner_(std::move(owner)), options_(options) {}
+                const engine::ExecutableOptions& options, ThreadPool& pool)
+      : container_(container), owner_(std::move(owner)), options_(options), pool_(pool) {}
 
   // What a delegate of `method` runs. Callable from any thread.
   Result<CompiledFunction> compile(const pte::Delegate& delegate, std::string_view method);
@@ -28,6 +28,7 @@ class DelegateCache {
   const pte::Program& container_;
   std::shared_ptr<const void> owner_;
   engine::ExecutableOptions options_;
+  ThreadPool& pool_;
   std::mutex mutex_;
   std::map<const std::byte*, std::shared_ptr<CompiledModel>> models_;  // by their blob's address
 };

@@ -14,7 +14,7 @@ struct Program::Impl {
         container(std::move(program)),
         pool(options.threads),
         wide_floats(options.wide_floats && options.numerics == engine::Numerics::Precise),
-        delegates(container, owner, executable_options(options.numerics, wide_floats)) {}
+        delegates(container, owner, executable_options(options.numerics, wide_floats), pool) {}
 
   static engine::ExecutableOptions executable_options(engine::Numerics numerics, bool wide) {
     engine::ExecutableOptions options;
