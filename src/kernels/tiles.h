@@ -381,9 +381,11 @@ void float_tiles_of_rows(const FloatCall& call, int64_t first, int64_t last, int
   const int64_t part_columns = M == 1 ? columns : kPartColumns;
   for (int64_t column = 0; column < columns; column += part_columns) {
     Part part{column, least(column + part_columns, columns), sums};
-    for (int64_t row = first; row < last; row += R, part.sums += R * M * V::kLanes) {
+    for (int64_t row = first; row < last; row += R) {
       next.bring_share();
       float_tile<V, type, R, M>(call, row, m, part);
+      // A single row of x is not taken in parts, so it may have more rows of weight than fit.
+      if constexpr (M > 1) part.sums += R * M * V::kLanes;
     }
   }
 }
