@@ -11,7 +11,7 @@ namespace diptych::cli {
 
 namespace {
 
-constexpr size_t kWorst = 20;  // tensors shown
+constexpr size_t kWorst = 5;  // tensors shown
 // Tokens of a piece of the calibration text: what attention costs grows with their square.
 constexpr int64_t kLongestPiece = 512;
 // A line of its own between texts that have nothing to do with one another.
