@@ -3,6 +3,7 @@
 
   scripts/bench_peers.py                           all shapes; some hours on two cores
   scripts/bench_peers.py --shapes 260k,110m --threads 2 --rounds 5 --json peers.json
+  scripts/bench_peers.py --shapes 1b --pairs 'c4w fast:q4_0,fp16 fast:f16' --tests pp512,tg32
 
 Random weights of the real shapes. Each round measures every test once with each file of either side,
 one after the other, so that what else the machine does falls on all alike; a row's figure is the
@@ -42,6 +43,7 @@ SHAPES = {
                        ("c4w precise", "q4_0")]},
 }
 SHAPES["1b"] = SHAPES["110m"]
+ALL_PAIRS = {shape: entry["pairs"] for shape, entry in SHAPES.items()}
 
 
 def progress(text):
@@ -210,6 +212,15 @@ def measure_shape(options, python, shape, threads):
     return rows
 
 
+def keep_pairs(text):
+    """Leaves in SHAPES only the pairs that are named, and only the formats that these compare."""
+    wanted = [tuple(pair.split(":")) for pair in text.split(",")]
+    for shape, entry in SHAPES.items():
+        pairs = [pair for pair in entry["pairs"] if pair in wanted]
+        theirs = [name for name in entry["theirs"] if name in dict(map(reversed, pairs))]
+        SHAPES[shape] = dict(entry, pairs=pairs, theirs=theirs)
+
+
 def find(rows, like, program, name):
     return next(r for r in rows if r["program"] == program and r["format"] == name and
                 all(r[key] == like[key] for key in ("shape", "threads", "test")))
@@ -279,6 +290,7 @@ def main():
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--tests", default="pp64,pp512,tg64,tg64@512")
+    parser.add_argument("--pairs", help="'OURS:THEIRS,…' of those that the table shows; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=os.path.join(ROOT, "build", "peers"), help="where models are kept")
     parser.add_argument("--venv", help="virtual environment with llama-cpp-python; default: WORK/venv")
@@ -288,6 +300,12 @@ def main():
     unknown = [shape for shape in options.shapes.split(",") if shape not in SHAPES]
     if unknown:
         parser.error(f"unknown shape {unknown[0]}: expected {', '.join(SHAPES)}")
+    if options.pairs:
+        keep_pairs(options.pairs)
+    for shape in options.shapes.split(","):
+        if not SHAPES[shape]["pairs"]:
+            parser.error(f"--pairs: none of them is one of {shape}: "
+                         f"{', '.join(':'.join(pair) for pair in ALL_PAIRS[shape])}")
     os.makedirs(options.work, exist_ok=True)
     python, version = set_up_venv(options.venv or os.path.join(options.work, "venv"))
     rows = []
