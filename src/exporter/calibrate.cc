@@ -218,14 +218,12 @@ class Calibration {
   struct Watched {
     passes::CutMethod cut;
     std::vector<WeightRef> weights;  // of the linears that have this input
-    size_t width = 0;                // of the input
+
+    size_t width() const { return weights.front()->row_elements(); }  // of the input
   };
   Result<Watched> watch(size_t layer, size_t partition, bool quantized) {
-    Watched watched{TRY(one_layer(layer, quantized)), {}, 0};
-    mil::Function& function = *watched.cut.partitions[partition].function;
-    watched.weights = watch_first(function, wanted_);
-    if (watched.weights.empty()) return watched;
-    watched.width = static_cast<size_t>(function.outputs.front()->type.shape.back());
+    Watched watched{TRY(one_layer(layer, quantized)), {}};
+    watched.weights = watch_first(*watched.cut.partitions[partition].function, wanted_);
     return watched;
   }
 
@@ -238,11 +236,11 @@ class Calibration {
       const Watched intended = TRY(watch(layer, partition, false));
       Stage stage = TRY(Stage::compile(watched.cut, partition, inputs_));
       Stage intended_stage = TRY(Stage::compile(intended.cut, partition, inputs_));
-      passes::Hessian hessian(watched.width);
-      passes::Drift drift(watched.width);
+      passes::Hessian hessian(watched.width());
+      passes::Drift drift(watched.width());
       for (size_t i = 0; i < texts_.size(); ++i) {
         TRY(check_interrupt());
-        const size_t size = texts_[i].size() * watched.width;
+        const size_t size = texts_[i].size() * watched.width();
         const std::span<const float> inputs = TRY(run(stage, hidden_[i])).first(size);
         hessian.add(inputs, pool_);
         drift.add(TRY(run(intended_stage, intended_[i])).first(size), inputs, pool_);

@@ -24,9 +24,7 @@ std::vector<TensorError> tensor_errors(const std::vector<NamedLinear>& tensors,
           !counted.insert(entry.quantized.error.get()).second) {
         continue;
       }
-      const passes::QuantizationError part = entry.quantized.error->total();
-      sum.squares += part.squares;
-      sum.source_squares += part.source_squares;
+      sum += entry.quantized.error->total();
     }
     TensorError error{tensor.tensor, *tensor.how, sum.relative(), std::nullopt};
     const auto output = outputs.find(tensor.tensor);

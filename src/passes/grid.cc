@@ -34,7 +34,17 @@ void nearest_codes(std::span<const float> weights, float scale, int bits, int8_t
   }
 }
 
-Deviation deviation(std::span<const float> weights, const int8_t* codes, float scale) {
+QuantizationError& QuantizationError::operator+=(const QuantizationError& other) {
+  squares += other.squares;
+  source_squares += other.source_squares;
+  return *this;
+}
+
+double QuantizationError::relative() const {
+  return source_squares > 0 ? std::sqrt(squares / source_squares) : 0;
+}
+
+QuantizationError deviation(std::span<const float> weights, const int8_t* codes, float scale) {
   Floats squares{}, source{};
   for (size_t i = 0; i < weights.size(); i += kLanes) {
     const Floats w = lanes::load(weights, i);
@@ -52,6 +62,10 @@ float stored_scale(double scale, DType dtype) {
   const auto narrow = static_cast<float>(scale);
   return dtype == DType::F16 ? std::max(round_to_half(narrow), 0x1p-14f)
                              : std::max(narrow, 0x1p-126f);
+}
+
+bool all_finite(std::span<const float> weights) {
+  return std::all_of(weights.begin(), weights.end(), [](float w) { return std::isfinite(w); });
 }
 
 float largest_scale(std::span<const float> weights, int bits, DType dtype) {

@@ -1,5 +1,6 @@
 // The values that a group of weights can have once quantised (scale * code), in fp32: what the
-// algorithms that choose scales share. Round-to-nearest needs none of it (quantize_kernel.h).
+// algorithms that choose scales share, and the error that is left. Round-to-nearest chooses
+// without it (quantize_kernel.h).
 #pragma once
 
 #include <cstddef>
@@ -26,16 +27,22 @@ Fit fit(std::span<const float> weights, std::span<const float> importance, float
 // The nearest codes: clamp(round_half_even(w / scale)).
 void nearest_codes(std::span<const float> weights, float scale, int bits, int8_t* codes);
 
-// How far scale * codes are from the weights.
-struct Deviation {
+// How far quantised weights are from what they stand for.
+struct QuantizationError {
   double squares = 0;         // sum of (w - scale * code)^2
   double source_squares = 0;  // sum of w^2
+
+  QuantizationError& operator+=(const QuantizationError& other);
+  // The root of the ratio; 0 for nothing at all.
+  double relative() const;
 };
-Deviation deviation(std::span<const float> weights, const int8_t* codes, float scale);
+QuantizationError deviation(std::span<const float> weights, const int8_t* codes, float scale);
 
 // `scale` as it will be stored in `dtype` (F16 or F32): rounded, and at least its smallest normal
 // number.
 float stored_scale(double scale, DType dtype);
+
+bool all_finite(std::span<const float> weights);
 
 // The scale that round-to-nearest takes: that of the largest magnitude.
 float largest_scale(std::span<const float> weights, int bits, DType dtype);

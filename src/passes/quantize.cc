@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
-#include "passes/grid.h"
 #include "passes/quantize_hqq.h"
 #include "passes/quantize_kernel.h"
 #include "passes/quantize_mse.h"
@@ -95,7 +93,6 @@ class Quantizer {
     const auto rows_per_block = static_cast<int64_t>(
         std::max<uint64_t>(1, kBlockBytes / std::max<uint64_t>(1, source_->row_bytes())));
     std::vector<T> block, row_scales(groups);
-    std::vector<int8_t> unwanted(codes ? 0 : columns);
     Floats floats{std::vector<float>(columns), std::vector<float>(groups)};
     QuantizationError error;
     for (int64_t done = 0; done < count;) {
@@ -105,7 +102,7 @@ class Quantizer {
       for (int64_t row = 0; row < rows; ++row, ++done) {
         const auto at = static_cast<size_t>(done);
         const T* weights = block.data() + static_cast<size_t>(row) * columns;
-        int8_t* row_codes = codes ? codes + at * columns : unwanted.data();
+        int8_t* row_codes = codes ? codes + at * columns : nullptr;
         if (!quantize_row(weights, row_codes, row_scales, floats)) {
           return invalid_data(
               "{} {}: row {} holds an infinite or NaN value, which cannot be quantised; correct "
@@ -131,14 +128,17 @@ class Quantizer {
     }
   };
 
-  // False for a row that is not finite. Fills `floats` too.
+  // False for a row that is not finite. `codes` may be null; with codes, `floats` is filled too.
   template <class T>
   bool quantize_row(const T* weights, int8_t* codes, std::vector<T>& scales, Floats& floats) const {
     const DType dtype = source_->dtype();
     const size_t columns = floats.weights.size(), groups = scales.size();
-    convert_floats(reinterpret_cast<const std::byte*>(weights), dtype, columns,
-                   reinterpret_cast<std::byte*>(floats.weights.data()), DType::F32);
-    if (how_.algorithm == Algorithm::Rtn) {
+    const bool rounds = how_.algorithm == Algorithm::Rtn;
+    if (codes || !rounds) {
+      convert_floats(reinterpret_cast<const std::byte*>(weights), dtype, columns,
+                     reinterpret_cast<std::byte*>(floats.weights.data()), DType::F32);
+    }
+    if (rounds) {
       if (!quantize_groups(weights, groups, columns / groups, how_.bits, codes, scales.data())) {
         return false;
       }
@@ -146,15 +146,12 @@ class Quantizer {
                      reinterpret_cast<std::byte*>(floats.scales.data()), DType::F32);
       return true;
     }
-    if (!std::all_of(floats.weights.begin(), floats.weights.end(),
-                     [](float w) { return std::isfinite(w); })) {
-      return false;
-    }
+    if (!all_finite(floats.weights)) return false;
     for (size_t g = 0; g < groups; ++g) {
       const std::span<const float> group = floats.group(g);
       const float scale = how_.algorithm == Algorithm::Mse ? mse_scale(group, {}, how_.bits, dtype)
                                                            : hqq_scale(group, how_.bits, dtype);
-      nearest_codes(group, scale, how_.bits, codes + g * group.size());
+      if (codes) nearest_codes(group, scale, how_.bits, codes + g * group.size());
       floats.scales[g] = scale;
     }
     convert_floats(reinterpret_cast<const std::byte*>(floats.scales.data()), DType::F32, groups,
@@ -165,9 +162,7 @@ class Quantizer {
   static void add_error(const int8_t* codes, const Floats& floats, QuantizationError& error) {
     for (size_t g = 0; g < floats.scales.size(); ++g) {
       const std::span<const float> group = floats.group(g);
-      const Deviation off = deviation(group, codes + g * group.size(), floats.scales[g]);
-      error.squares += off.squares;
-      error.source_squares += off.source_squares;
+      error += deviation(group, codes + g * group.size(), floats.scales[g]);
     }
   }
 
@@ -243,14 +238,9 @@ Result<Algorithm> algorithm_from_name(std::string_view name) {
   return invalid_argument("no quantisation algorithm is named \"{}\"; there are {}", name, known);
 }
 
-double QuantizationError::relative() const {
-  return source_squares > 0 ? std::sqrt(squares / source_squares) : 0;
-}
-
 void ErrorMeter::add(const QuantizationError& part) {
   const std::lock_guard lock(mutex_);
-  total_.squares += part.squares;
-  total_.source_squares += part.source_squares;
+  total_ += part;
 }
 
 QuantizationError ErrorMeter::total() const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "passes/grid.h"
 #include "tensor/weight.h"
 
 namespace diptych::passes {
@@ -44,15 +45,6 @@ Status check(const Quantization& how);
 
 // The group of {32, 64, 128} nearest to `group` that divides the width; 0 when none does.
 int64_t nearest_group(int64_t group, int64_t width);
-
-// How far quantised weights are from what they stand for.
-struct QuantizationError {
-  double squares = 0;         // sum of (w - scale * code)^2
-  double source_squares = 0;  // sum of w^2
-
-  // The root of the ratio; 0 for nothing at all.
-  double relative() const;
-};
 
 // Adds up the error of a weight while it is computed, on any thread.
 class ErrorMeter {

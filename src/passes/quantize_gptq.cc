@@ -49,11 +49,6 @@ void round_block(const GptqFactor& factor, int bits, bool choose, size_t first, 
            -1, row.weights.data() + end, width - end);
 }
 
-bool all_finite(std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(),
-                     [](float value) { return std::isfinite(value); });
-}
-
 class Gptq {
  public:
   Gptq(const Weight& source, const Quantization& how, const GptqFactor& factor, const Drift& drift)
@@ -100,10 +95,8 @@ class Gptq {
     QuantizationError error;
     for (size_t g = 0; g < rows * (width_ / group_); ++g) {
       const size_t at = static_cast<size_t>(first) * (width_ / group_) + g;
-      const Deviation off = deviation(std::span(weights).subspan(g * group_, group_),
-                                      codes_.data() + at * group_, scales_[at]);
-      error.squares += off.squares;
-      error.source_squares += off.source_squares;
+      error += deviation(std::span(weights).subspan(g * group_, group_),
+                         codes_.data() + at * group_, scales_[at]);
     }
     const std::lock_guard lock(mutex_);
     output_error_.chosen += output_error.chosen;

@@ -54,7 +54,7 @@ TEST(Grid, SumsAreThoseOfTheDefinition) {
     EXPECT_NEAR(found.error, expected, 1e-5 * expected);
     std::vector<int8_t> codes(row.size());
     nearest_codes(row, scale, format.bits, codes.data());
-    const Deviation off = deviation(row, codes.data(), scale);
+    const QuantizationError off = deviation(row, codes.data(), scale);
     EXPECT_NEAR(off.squares, expected, 1e-5 * expected);
     double products = 0, squares = 0, source = 0;
     for (size_t i = 0; i < row.size(); ++i) {
