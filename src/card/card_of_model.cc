@@ -96,6 +96,11 @@ std::string name_in(const checkpoint::Checkpoint& checkpoint) {
   return gguf ? name : fs::path(name).filename().string();
 }
 
+// The tokenizer of a directory; an empty path is the current one.
+Result<text::TokenizerFile> tokenizer_in(const fs::path& directory) {
+  return text::load_tokenizer_file(directory.empty() ? "." : directory.string());
+}
+
 // The tokenizer that belongs to the model, none if there is none.
 Result<std::optional<text::TokenizerFile>> find_tokenizer(const fs::path& directory,
                                                           const checkpoint::Checkpoint& checkpoint,
@@ -107,7 +112,7 @@ Result<std::optional<text::TokenizerFile>> find_tokenizer(const fs::path& direct
     file.source = checkpoint.source;
     return file;
   }
-  auto file = text::load_tokenizer_file(directory.empty() ? "." : directory.string());
+  auto file = tokenizer_in(directory);
   if (!file && file.error().code == ErrorCode::NotFound) return std::nullopt;
   return TRY(std::move(file));
 }
@@ -119,8 +124,7 @@ Result<std::unique_ptr<text::Tokenizer>> open_fitting(const fs::path& directory,
                                                       const CardOptions& options, ModelCard* card) {
   const auto file = TRY(find_tokenizer(directory, checkpoint, options));
   if (!file) return nullptr;
-  auto tokenizer =
-      TRY(within(file->source, text::read_tokenizer(as_bytes(file->bytes), file->rules)));
+  auto tokenizer = TRY(text::open_tokenizer(*file));
   TRY(within(file->source, check_fits(*tokenizer, vocab_size)));
   card->tokenizer = pte::Blob::own(file->bytes);
   card->tokenizer_rules = file->rules;
@@ -211,8 +215,7 @@ Result<text::TokenizerFile> load_tokenizer(const std::string& path) {
     file.bytes = as_text(card.tokenizer.bytes());
     file.rules = card.tokenizer_rules;
   } else if (as_text(bytes).starts_with(kZipMark)) {
-    const fs::path directory = fs::path(path).parent_path();
-    return text::load_tokenizer_file(directory.empty() ? "." : directory.string());
+    return tokenizer_in(fs::path(path).parent_path());
   } else {
     return text::load_tokenizer_file(path);
   }
@@ -221,8 +224,7 @@ Result<text::TokenizerFile> load_tokenizer(const std::string& path) {
 }
 
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
-  const text::TokenizerFile file = TRY(load_tokenizer(path));
-  return within(file.source, text::read_tokenizer(as_bytes(file.bytes), file.rules));
+  return text::open_tokenizer(TRY(load_tokenizer(path)));
 }
 
 Status check_fits(const text::Tokenizer& tokenizer, int64_t vocab_size) {

@@ -169,7 +169,10 @@ Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
 }
 
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const std::string& path) {
-  const TokenizerFile file = TRY(load_tokenizer_file(path));
+  return open_tokenizer(TRY(load_tokenizer_file(path)));
+}
+
+Result<std::unique_ptr<Tokenizer>> open_tokenizer(const TokenizerFile& file) {
   return within(file.source, read_tokenizer(as_bytes(file.bytes), file.rules));
 }
 

@@ -118,6 +118,9 @@ Result<TokenizerFile> load_tokenizer_file(const std::string& path);
 // The same, opened. A file's kind is told by its content.
 Result<std::unique_ptr<Tokenizer>> open_tokenizer(const std::string& path);
 
+// A file that was loaded, opened; errors name its source.
+Result<std::unique_ptr<Tokenizer>> open_tokenizer(const TokenizerFile& file);
+
 // A file from memory; nothing of `file` is used after the call.
 Result<std::unique_ptr<Tokenizer>> read_tokenizer(Bytes file, const TokenizerRules& rules = {});
 

@@ -154,6 +154,16 @@ class PackageRenamer {
     return {};
   }
 
+  // Puts the packages under their new keys, where they were.
+  void move_packages() {
+    for (pte::NamedData& entry : program_.named_data) {
+      const auto found = renamed_.find(entry.key);
+      if (found == renamed_.end()) continue;
+      entry.key = found->second.key;
+      entry.data = pte::Blob::produced(found->second.blob);
+    }
+  }
+
  private:
   Status rename_payload(pte::Delegate& delegate) {
     const runtime::CoremlPayload payload = TRY(runtime::coreml_payload(program_, delegate));
@@ -185,18 +195,6 @@ class PackageRenamer {
     return {};
   }
 
- public:
-  // Puts the packages under their new keys, where they were.
-  void move_packages() {
-    for (pte::NamedData& entry : program_.named_data) {
-      const auto found = renamed_.find(entry.key);
-      if (found == renamed_.end()) continue;
-      entry.key = found->second.key;
-      entry.data = pte::Blob::produced(found->second.blob);
-    }
-  }
-
- private:
   pte::Program& program_;
   std::shared_ptr<const void> owner_;
   std::string from_, to_;
@@ -225,8 +223,7 @@ Status MetadataEditor::set_tokenizer(const std::string& path) {
     return {};
   }
   const text::TokenizerFile file = TRY(card::load_tokenizer(path));
-  const auto tokenizer =
-      TRY(within(file.source, text::read_tokenizer(as_bytes(file.bytes), file.rules)));
+  const auto tokenizer = TRY(text::open_tokenizer(file));
   if (const auto vocab_size = pte::constant_int(program_, "vocab_size")) {
     TRY(within(file.source, card::check_fits(*tokenizer, *vocab_size)));
   }
