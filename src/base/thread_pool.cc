@@ -76,7 +76,7 @@ struct ThreadPool::Impl {
       for (;;) {
         const int64_t begin = share.next.fetch_add(chunk, std::memory_order_relaxed);
         if (begin >= share.end) break;
-        call.body(call.context, begin, std::min(share.end, begin + chunk));
+        call.body(call.context, begin, std::min(share.end, begin + chunk), static_cast<int>(own));
       }
     }
   }
@@ -123,7 +123,7 @@ void ThreadPool::run(const Call& call) {
   Impl& pool = *impl_;
   const int64_t grain = std::max<int64_t>(call.grain, 1);
   if (pool.workers.empty() || call.count <= grain) {
-    return call.body(call.context, 0, call.count);
+    return call.body(call.context, 0, call.count, 0);
   }
   std::lock_guard lock(pool.one_call_at_a_time);
   const int64_t chunks_wanted = threads() * kChunksPerShare;

@@ -21,16 +21,23 @@ class ThreadPool {
 
   int threads() const;
 
-  // Calls body(int64_t begin, int64_t end) on disjoint ranges that cover [0, count), at least
-  // `grain` indices each (but the last), and returns when all are done. Allocates nothing. Callable
-  // from several threads at once: calls are served one after another. Must not be called from
-  // inside a body, and a body must not throw.
+  // Calls body(int64_t begin, int64_t end) or body(begin, end, int thread) on disjoint ranges that
+  // cover [0, count), at least `grain` indices each (but the last), and returns when all are done.
+  // `thread` is in [0, threads()), and no two bodies of a call have the same one at the same time.
+  // Allocates nothing. Callable from several threads at once: calls are served one after another,
+  // or side by side when they are too small to be divided. Must not be called from inside a body,
+  // and a body must not throw.
   template <class Body>
   void parallel_for(int64_t count, int64_t grain, Body&& body) {
     using Plain = std::remove_reference_t<Body>;
     run({count, grain,
-         [](const void* context, int64_t begin, int64_t end) {
-           (*static_cast<Plain*>(const_cast<void*>(context)))(begin, end);
+         [](const void* context, int64_t begin, int64_t end, int thread) {
+           Plain& plain = *static_cast<Plain*>(const_cast<void*>(context));
+           if constexpr (std::is_invocable_v<Plain&, int64_t, int64_t, int>) {
+             plain(begin, end, thread);
+           } else {
+             plain(begin, end);
+           }
          },
          std::addressof(body)});
   }
@@ -42,7 +49,7 @@ class ThreadPool {
  private:
   struct Call {
     int64_t count, grain;
-    void (*body)(const void* context, int64_t begin, int64_t end);
+    void (*body)(const void* context, int64_t begin, int64_t end, int thread);
     const void* context;
   };
   void run(const Call& call);

@@ -8,9 +8,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr uint64_t kAlignment = 64;
-
-uint64_t padded(uint64_t size) { return align_up(std::max<uint64_t>(size, 1), kAlignment); }
+uint64_t padded(uint64_t size) { return align_up(std::max<uint64_t>(size, 1), kArenaAlignment); }
 
 }  // namespace
 

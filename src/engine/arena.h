@@ -9,8 +9,11 @@
 
 namespace diptych::engine {
 
+// Of all memory that a plan's steps compute in, in bytes: a cache line.
+constexpr uint64_t kArenaAlignment = 64;
+
 // Gives out [offset, offset+size) ranges of a block that grows as needed; a released range is used
-// again. Offsets are multiples of 64.
+// again. Offsets are multiples of kArenaAlignment.
 class ArenaPlanner {
  public:
   // The block never grows beyond `limit` bytes.

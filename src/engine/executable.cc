@@ -10,14 +10,22 @@
 namespace diptych::engine {
 namespace {
 
-constexpr std::align_val_t kArenaAlignment{64};
+constexpr std::align_val_t kAligned{kArenaAlignment};
 
 // Elements of an output worth a thread of their own.
 constexpr int64_t kNarrowGrain = 1 << 14;
 
 struct ArenaDeleter {
-  void operator()(std::byte* memory) const { ::operator delete[](memory, kArenaAlignment); }
+  void operator()(std::byte* memory) const { ::operator delete[](memory, kAligned); }
 };
+using Arena = std::unique_ptr<std::byte[], ArenaDeleter>;
+
+Result<Arena> allocate(uint64_t size, const Plan& plan) {
+  Arena arena(static_cast<std::byte*>(::operator new[](size, kAligned, std::nothrow)));
+  if (arena != nullptr) return arena;
+  return fail(ErrorCode::Io, "no memory for the {} bytes of intermediate values of '{}'", size,
+              plan.function);
+}
 
 }  // namespace
 
@@ -80,7 +88,10 @@ class Observed {
 }  // namespace
 
 struct Execution::Memory {
-  std::unique_ptr<std::byte[], ArenaDeleter> arena;
+  Arena arena;
+  // Of the threads of the largest pool that has run this.
+  Arena scratch;
+  int scratch_threads = 0;
   std::vector<std::byte*> addresses;  // by Place; null while an input is not bound
   std::vector<std::byte*> outputs;
 };
@@ -93,12 +104,7 @@ Result<std::unique_ptr<Execution>> Execution::create(std::shared_ptr<const Execu
   std::unique_ptr<Execution> execution(new Execution(std::move(executable)));
   const Plan& plan = *execution->executable_->plan_;
   Memory& memory = *execution->memory_;
-  memory.arena.reset(
-      static_cast<std::byte*>(::operator new[](plan.arena_size, kArenaAlignment, std::nothrow)));
-  if (memory.arena == nullptr) {
-    return fail(ErrorCode::Io, "no memory for the {} bytes of intermediate values of '{}'",
-                plan.arena_size, plan.function);
-  }
+  memory.arena = TRY(allocate(plan.arena_size, plan));
   for (const PlaceInfo& place : plan.places) {
     std::byte* address = nullptr;
     if (place.kind == PlaceInfo::Kind::Arena) address = memory.arena.get() + place.offset;
@@ -172,8 +178,15 @@ Status Execution::run(ThreadPool& pool, RunObserver* observer) {
     }
   }
 
+  if (memory_->scratch_threads < pool.threads()) {
+    const auto threads = static_cast<uint64_t>(pool.threads());
+    memory_->scratch = TRY(allocate(threads * plan.thread_scratch_size, plan));
+    memory_->scratch_threads = pool.threads();
+  }
+
   std::atomic<uint64_t> overflows{0};
-  const Frame frame{memory_->addresses, pool, overflows};
+  const Frame frame{memory_->addresses, pool, memory_->scratch.get(), plan.thread_scratch_size,
+                    overflows};
   Observed observed(observer, *executable_);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];

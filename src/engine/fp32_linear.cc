@@ -1,7 +1,6 @@
 #include "engine/fp32_linear.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "kernels/linear.h"
 
@@ -15,7 +14,7 @@ constexpr int64_t kFewRows = 4;
 
 int64_t panel_rows(int64_t columns, int64_t m_rows) {
   const int64_t floats = m_rows <= kFewRows ? kSmallPanelFloats : kPanelFloats;
-  return std::max<int64_t>(floats / columns, 4);
+  return std::max<int64_t>(floats / std::max<int64_t>(columns, 1), 4);
 }
 
 void multiply_panel(const float* panel, int64_t count, int64_t columns, const float* x,
@@ -27,34 +26,39 @@ void multiply_panel(const float* panel, int64_t count, int64_t columns, const fl
 
 }  // namespace
 
-Result<Fp32Linear> Fp32Linear::open(const mil::Value& weight, Lowering& lowering) {
+Result<Fp32Linear> Fp32Linear::open(const mil::Value& weight, int64_t m_rows, Lowering& lowering) {
   Fp32Linear linear;
   linear.columns_ = weight.type.shape[1];
+  linear.m_rows_ = m_rows;
   linear.rows_ = lowering.weight_rows(weight);
-  if (!linear.rows_) linear.cells_ = TRY(lowering.cells(weight));
+  if (!linear.rows_) {
+    linear.cells_ = TRY(lowering.cells(weight));
+    return linear;
+  }
+  linear.panel_rows_ = std::min(panel_rows(linear.columns_, m_rows), weight.type.shape[0]);
+  linear.panel_offset_ = linear.rows_->scratch_size();
+  lowering.thread_scratch(linear.panel_offset_ +
+                          static_cast<uint64_t>(linear.panel_rows_ * linear.columns_) *
+                              sizeof(float));
   return linear;
 }
 
-Status Fp32Linear::multiply(const Frame& frame, const float* x, int64_t m_rows, int64_t begin,
+Status Fp32Linear::multiply(const Frame& frame, int thread, const float* x, int64_t begin,
                             int64_t end, float* y, int64_t y_stride) const {
   if (!rows_) {
-    multiply_panel(frame.floats(cells_) + begin * columns_, end - begin, columns_, x, m_rows,
+    multiply_panel(frame.floats(cells_) + begin * columns_, end - begin, columns_, x, m_rows_,
                    y + begin, y_stride);
     return {};
   }
-  WeightRows::Scratch& scratch = WeightRows::scratch_of_thread();
-  // Grows once, as that does.
-  static thread_local std::vector<float> panel;
-  const int64_t rows_at_once = panel_rows(columns_, m_rows);
-  const auto needed = static_cast<size_t>(rows_at_once * columns_);
-  if (panel.size() < needed) panel.resize(needed);
+  std::byte* scratch = frame.scratch(thread);
+  auto* panel = reinterpret_cast<float*>(scratch + panel_offset_);
   uint64_t overflows = 0;
-  for (int64_t first = begin; first < end; first += rows_at_once) {
-    const int64_t count = std::min(rows_at_once, end - first);
+  for (int64_t first = begin; first < end; first += panel_rows_) {
+    const int64_t count = std::min(panel_rows_, end - first);
     for (int64_t p = 0; p < count; ++p) {
-      TRY(rows_->read(first + p, panel.data() + p * columns_, scratch, &overflows));
+      TRY(rows_->read(first + p, panel + p * columns_, scratch, &overflows));
     }
-    multiply_panel(panel.data(), count, columns_, x, m_rows, y + first, y_stride);
+    multiply_panel(panel, count, columns_, x, m_rows_, y + first, y_stride);
   }
   frame.overflows += overflows;
   return {};

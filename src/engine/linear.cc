@@ -89,8 +89,8 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
                           kernels::quantized_bytes(shape.rows, shape.columns), make);
 }
 
-Status multiply(const Frame& frame, const Activations& x, const Segment& segment, int64_t begin,
-                int64_t end) {
+Status multiply(const Frame& frame, int thread, const Activations& x, const Segment& segment,
+                int64_t begin, int64_t end) {
   const kernels::Isa isa = kernels::selected_isa();
   float* out = frame.floats(segment.out) + segment.out_first;
   if (const auto* integers = std::get_if<LinearWeight>(&segment.weight)) {
@@ -102,7 +102,7 @@ Status multiply(const Frame& frame, const Activations& x, const Segment& segment
                           segment.out_width);
   } else {
     TRY(std::get<Fp32Linear>(segment.weight)
-            .multiply(frame, frame.floats(x.floats), x.rows, begin, end, out, segment.out_width));
+            .multiply(frame, thread, frame.floats(x.floats), begin, end, out, segment.out_width));
   }
   if (!segment.bias) return {};
   const float* bias = frame.floats(*segment.bias);
@@ -129,7 +129,7 @@ Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_
     segment.weight = *floats;
     lowering.keep(weight);
   } else {
-    segment.weight = TRY(Fp32Linear::open(weight, lowering));
+    segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
   }
   return {};
 }
@@ -158,14 +158,15 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
   }
   const int64_t grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
   lowering.emit(op, [=, rows = first](const Frame& frame) -> Status {
-    return parallel_status(frame.pool, rows, grain, [&](int64_t begin, int64_t end) -> Status {
+    const auto multiply_rows = [&](int64_t begin, int64_t end, int thread) -> Status {
       for (const Segment& segment : segments) {
         const int64_t from = std::max(begin, segment.first) - segment.first;
         const int64_t to = std::min(end, segment.first + segment.count) - segment.first;
-        if (from < to) TRY(multiply(frame, x, segment, from, to));
+        if (from < to) TRY(multiply(frame, thread, x, segment, from, to));
       }
       return {};
-    });
+    };
+    return parallel_status(frame.pool, rows, grain, multiply_rows);
   });
   return {};
 }

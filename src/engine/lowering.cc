@@ -288,6 +288,10 @@ Result<Place> Lowering::scratch(uint64_t count) {
   return place;
 }
 
+void Lowering::thread_scratch(uint64_t bytes) {
+  plan_.thread_scratch_size = std::max(plan_.thread_scratch_size, align_up(bytes, kArenaAlignment));
+}
+
 void Lowering::alias(const mil::Value& result, const mil::Value& of) {
   aliases_.emplace(&result, &resolve(of));
 }

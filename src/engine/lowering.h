@@ -52,6 +52,8 @@ class Lowering {
   void keep(const mil::Value& constant);
   // Cells that only the next emitted step uses.
   Result<Place> scratch(uint64_t count);
+  // Memory for each thread that computes the next step (Frame::scratch).
+  void thread_scratch(uint64_t bytes);
   // The result has the elements of `of`, in the same order, without a copy.
   void alias(const mil::Value& result, const mil::Value& of);
   // Appends the step of `op`. In typed numerics fp16 results are rounded when the kernel table

@@ -26,11 +26,17 @@ enum class Place : uint32_t {};
 struct Frame {
   std::vector<std::byte*>& addresses;  // by Place
   ThreadPool& pool;
+  std::byte* thread_scratch;  // of all the pool's threads, one after another
+  uint64_t thread_scratch_size;
   std::atomic<uint64_t>& overflows;  // finite values that were rounded to infinity so far
 
   std::byte* bytes(Place place) const { return addresses[static_cast<size_t>(place)]; }
   float* floats(Place place) const { return reinterpret_cast<float*>(bytes(place)); }
   int32_t* ints(Place place) const { return reinterpret_cast<int32_t*>(bytes(place)); }
+  // What the steps of the plan asked for (Lowering::thread_scratch), aligned to 64.
+  std::byte* scratch(int thread) const {
+    return thread_scratch + static_cast<uint64_t>(thread) * thread_scratch_size;
+  }
 };
 
 // One step's work. Called from one thread at a time per Frame, from many at once with others.
@@ -67,17 +73,19 @@ struct Plan {
   std::vector<PlaceInfo> places;
   std::vector<Step> steps;
   uint64_t arena_size = 0;
+  uint64_t thread_scratch_size = 0;  // bytes that each thread needs, a multiple of 64
   std::vector<std::shared_ptr<const void>> owners;  // of what constant places point into
 };
 
-// Calls body(begin, end) -> Status over [0, count) in parallel; the first error by index wins.
+// Calls body(begin, end, thread) -> Status over [0, count) in parallel; the first error by index
+// wins.
 template <class Body>
 Status parallel_status(ThreadPool& pool, int64_t count, int64_t grain, const Body& body) {
   std::mutex mutex;
   int64_t failed_at = count;
   Status first;
-  pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
-    Status status = body(begin, end);
+  pool.parallel_for(count, grain, [&](int64_t begin, int64_t end, int thread) {
+    Status status = body(begin, end, thread);
     if (status) return;
     std::lock_guard lock(mutex);
     if (begin < failed_at) {

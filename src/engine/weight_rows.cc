@@ -1,5 +1,8 @@
 #include "engine/weight_rows.h"
 
+#include <algorithm>
+
+#include "engine/arena.h"
 #include "engine/cells.h"
 #include "engine/vector_ops.h"
 
@@ -36,11 +39,6 @@ void to_floats(const std::byte* data, uint64_t first, DType dtype, size_t n, flo
 
 }  // namespace
 
-WeightRows::Scratch& WeightRows::scratch_of_thread() {
-  static thread_local Scratch scratch;
-  return scratch;
-}
-
 std::optional<WeightRows> WeightRows::open(const mil::Value& value, Numerics numerics) {
   if (value.is_constant()) {
     if (!is_float_cell(value.type.dtype) || value.type.shape.empty()) return std::nullopt;
@@ -62,40 +60,58 @@ std::optional<WeightRows> WeightRows::open(const mil::Value& value, Numerics num
   return rows;
 }
 
+WeightRows::Scratch WeightRows::layout(std::byte* memory) const {
+  Scratch scratch{};
+  const auto take = [&](uint64_t bytes) {
+    std::byte* part = memory == nullptr ? nullptr : memory + scratch.size;
+    scratch.size += align_up(bytes, kArenaAlignment);
+    return part;
+  };
+  const auto buffer_bytes = [](const Stored& stored) {
+    return stored.bytes ? 0 : stored.weight->row_bytes();
+  };
+  scratch.elements = take(buffer_bytes(data_));
+  if (!scale_) return scratch;
+  const uint64_t floats = scale_->weight->row_elements() * sizeof(float);
+  scratch.scales = reinterpret_cast<float*>(take(floats));
+  if (offset_) scratch.offsets = reinterpret_cast<float*>(take(floats));
+  scratch.parameters = take(std::max(buffer_bytes(*scale_), offset_ ? buffer_bytes(*offset_) : 0));
+  return scratch;
+}
+
 Result<WeightRows::Elements> WeightRows::fetch(const Stored& stored, int64_t row,
-                                               std::vector<std::byte>& buffer) {
+                                               std::byte* buffer) {
   const DType dtype = stored.weight->dtype();
   if (stored.bytes) {
     return Elements{stored.bytes->data(),
                     static_cast<uint64_t>(row) * stored.weight->row_elements(), dtype};
   }
-  buffer.resize(stored.weight->row_bytes());
-  TRY(stored.weight->read_rows(row, 1, buffer));
+  TRY(stored.weight->read_rows(row, 1, {buffer, stored.weight->row_bytes()}));
   const DType unpacked = dtype == DType::Int4    ? DType::Int8
                          : dtype == DType::UInt4 ? DType::UInt8
                                                  : dtype;
-  return Elements{buffer.data(), 0, unpacked};
+  return Elements{buffer, 0, unpacked};
 }
 
-Status WeightRows::fetch_floats(const Stored& stored, int64_t row, Scratch& scratch,
-                                std::vector<float>& out) {
-  const Elements elements = TRY(fetch(stored, row, scratch.parameters));
-  out.resize(stored.weight->row_elements());
-  to_floats(elements.data, elements.first, elements.dtype, out.size(), out.data());
+Status WeightRows::fetch_floats(const Stored& stored, int64_t row, std::byte* buffer, float* out) {
+  const Elements elements = TRY(fetch(stored, row, buffer));
+  to_floats(elements.data, elements.first, elements.dtype, stored.weight->row_elements(), out);
   return {};
 }
 
-Status WeightRows::read(int64_t row, float* out, Scratch& scratch, uint64_t* overflows) const {
+Status WeightRows::read(int64_t row, float* out, std::byte* memory, uint64_t* overflows) const {
+  const Scratch scratch = layout(memory);
   const Elements q = TRY(fetch(data_, row, scratch.elements));
   const size_t n = row_size();
   if (!scale_) {
     to_floats(q.data, q.first, q.dtype, n, out);
     return {};
   }
-  TRY(fetch_floats(*scale_, row / rows_per_scale_, scratch, scratch.scales));
-  if (offset_) TRY(fetch_floats(*offset_, row / rows_per_scale_, scratch, scratch.offsets));
-  const BlockScales scales{scratch.scales.data(), offset_ ? scratch.offsets.data() : nullptr,
-                           n / scratch.scales.size(), round_to_half_};
+  const int64_t scale_row = row / rows_per_scale_;
+  TRY(fetch_floats(*scale_, scale_row, scratch.parameters, scratch.scales));
+  if (offset_) TRY(fetch_floats(*offset_, scale_row, scratch.parameters, scratch.offsets));
+  const BlockScales scales{scratch.scales, scratch.offsets, n / scale_->weight->row_elements(),
+                           round_to_half_};
   switch (q.dtype) {
     case DType::Int4:
       *overflows += dequantize_int4(q.data, q.first, n, scales, out);

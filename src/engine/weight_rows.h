@@ -3,7 +3,6 @@
 #pragma once
 
 #include <optional>
-#include <vector>
 
 #include "base/error.h"
 #include "engine/numerics.h"
@@ -14,13 +13,6 @@ namespace diptych::engine {
 
 class WeightRows {
  public:
-  // Buffers that read() needs. They grow once, so that computing a token allocates nothing.
-  struct Scratch {
-    std::vector<std::byte> elements, parameters;
-    std::vector<float> scales, offsets;
-  };
-  static Scratch& scratch_of_thread();
-
   // The rows of a value that is a constant of fp16 or fp32, or the result of a
   // constexpr_blockwise_shift_scale of rank 2 over 4- or 8-bit integers; nothing for any other
   // value. The value's operation must have passed the verifier.
@@ -30,9 +22,12 @@ class WeightRows {
   int64_t rows() const { return data_.weight->rows(); }
   size_t row_size() const { return data_.weight->row_elements(); }
 
+  // Bytes of memory, aligned to 64, that a call of read() needs for itself; a multiple of 64.
+  uint64_t scratch_size() const { return layout(nullptr).size; }
+
   // Writes row `row` to out[0, row_size()). In typed numerics quantised elements are rounded to
   // the declared type; the number of overflows that gave is added to *overflows.
-  Status read(int64_t row, float* out, Scratch& scratch, uint64_t* overflows) const;
+  Status read(int64_t row, float* out, std::byte* scratch, uint64_t* overflows) const;
 
  private:
   // A weight and, where it lies in memory, its packed bytes.
@@ -49,9 +44,15 @@ class WeightRows {
   };
 
   explicit WeightRows(Stored data) : data_(std::move(data)) {}
-  static Result<Elements> fetch(const Stored& stored, int64_t row, std::vector<std::byte>& buffer);
-  static Status fetch_floats(const Stored& stored, int64_t row, Scratch& scratch,
-                             std::vector<float>& out);
+  // Parts of the scratch memory.
+  struct Scratch {
+    std::byte *elements, *parameters;  // rows of weights that do not lie in memory
+    float *scales, *offsets;
+    uint64_t size;
+  };
+  Scratch layout(std::byte* memory) const;
+  static Result<Elements> fetch(const Stored& stored, int64_t row, std::byte* buffer);
+  static Status fetch_floats(const Stored& stored, int64_t row, std::byte* buffer, float* out);
 
   Stored data_;
   std::optional<Stored> scale_, offset_;  // no scale: a plain constant

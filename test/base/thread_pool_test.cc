@@ -61,6 +61,22 @@ TEST(ThreadPool, ServesSeveralCallersInTurn) {
   EXPECT_EQ(wrong, 0);
 }
 
+TEST(ThreadPool, NumbersItsThreads) {
+  ThreadPool pool(4);
+  for (int call = 0; call < 2000; ++call) {
+    std::vector<std::atomic<int>> bodies(4);
+    std::atomic<int> wrong{0};
+    pool.parallel_for(64, 1, [&](int64_t, int64_t, int thread) {
+      if (thread < 0 || thread >= pool.threads() || ++bodies[static_cast<size_t>(thread)] != 1) {
+        ++wrong;
+        return;
+      }
+      --bodies[static_cast<size_t>(thread)];
+    });
+    ASSERT_EQ(wrong, 0);
+  }
+}
+
 TEST(ThreadPool, WakesSleepers) {
   ThreadPool pool(2);
   for (int call = 0; call < 20; ++call) {

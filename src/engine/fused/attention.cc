@@ -2,7 +2,6 @@
 #include "engine/attention.h"
 
 #include <optional>
-#include <vector>
 
 #include "engine/cells.h"
 #include "engine/kernels.h"
@@ -104,6 +103,7 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
   const auto new_keys = TRY(round_like(k_cache, k, *op.operand("k"), lowering));
   const auto new_values = TRY(round_like(v_cache, v, *op.operand("v"), lowering));
   const Place result = TRY(lowering.result(*op.result()));
+  lowering.thread_scratch(attention_scratch(shape) * sizeof(float));
   lowering.emit(op, [=](const Frame& frame) -> Status {
     if (new_keys) new_keys->make(frame);
     if (new_values) new_values->make(frame);
@@ -121,12 +121,9 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
     const int64_t items = attention_items(shape, item_queries);
     const int64_t work = 2 * shape.head_dim * shape.heads * seen_pairs(shape, arguments.visible);
     const int64_t grain = work < kGrain ? items : 1;
-    frame.pool.parallel_for(items, grain, [&](int64_t begin, int64_t end) {
-      // Grows once; afterwards computing a token allocates nothing.
-      static thread_local std::vector<float> scratch;
-      const size_t needed = attention_scratch(shape);
-      if (scratch.size() < needed) scratch.resize(needed);
-      attention(arguments, item_queries, begin, end, scratch.data());
+    frame.pool.parallel_for(items, grain, [&](int64_t begin, int64_t end, int thread) {
+      attention(arguments, item_queries, begin, end,
+                reinterpret_cast<float*>(frame.scratch(thread)));
     });
     return {};
   });

@@ -69,6 +69,7 @@ Status lower_gather(const mil::Op& op, Lowering& lowering) {
       axis == 0 ? lowering.weight_rows(x_value) : std::optional<WeightRows>();
   const Source x = rows ? Source{} : TRY(lowering.source(x_value));
   const Place result = TRY(lowering.result(*op.result()));
+  if (rows) lowering.thread_scratch(rows->scratch_size());
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const int32_t* at = frame.ints(indices);
     for (int64_t i = 0; i < count; ++i) {
@@ -77,15 +78,16 @@ Status lower_gather(const mil::Op& op, Lowering& lowering) {
       }
     }
     if (rows) {
-      return parallel_status(frame.pool, count, 1, [&](int64_t begin, int64_t end) -> Status {
-        WeightRows::Scratch& scratch = WeightRows::scratch_of_thread();
+      const auto read_rows = [&](int64_t begin, int64_t end, int thread) -> Status {
         uint64_t overflows = 0;
         for (int64_t i = begin; i < end; ++i) {
-          TRY(rows->read(at[i], frame.floats(result) + i * inner, scratch, &overflows));
+          float* out = frame.floats(result) + i * inner;
+          TRY(rows->read(at[i], out, frame.scratch(thread), &overflows));
         }
         frame.overflows += overflows;
         return {};
-      });
+      };
+      return parallel_status(frame.pool, count, 1, read_rows);
     }
     std::byte* out = frame.bytes(result);
     for (int64_t o = 0; o < outer; ++o) {
