@@ -18,6 +18,14 @@ inline benchmark::Counter rate(uint64_t amount) {
   return {static_cast<double>(amount), benchmark::Counter::kIsIterationInvariantRate};
 }
 
+// Counts `amount` of an iteration per second, and what part that is of `limit`, what the machine
+// can do per second, in percent.
+inline void report(benchmark::State& state, const char* name, uint64_t amount, double limit) {
+  state.counters[name] = rate(amount);
+  state.counters["%limit"] = {100 * static_cast<double>(amount) / limit,
+                              benchmark::Counter::kIsIterationInvariantRate};
+}
+
 // Ends the benchmark with an error; false when there is none.
 template <class T>
 bool failed(benchmark::State& state, const Result<T>& result) {

@@ -11,6 +11,7 @@
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
 // After the two above, which they rely on.
+#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
 #include "engine/halves-inl.h"
 // clang-format on
@@ -65,6 +66,14 @@ int64_t lane_count() { return static_cast<int64_t>(hn::Lanes(F32())); }
 struct Columns {
   const std::byte* data;
   int64_t head_dim;
+  // What is read after them, fetched on the way: stretches are too short for the processor to see
+  // where it is going. Null: nothing.
+  const std::byte* next = nullptr;
+
+  void prefetch(int64_t first_byte, int64_t count) const {
+    if (next == nullptr) return;
+    for (int64_t at = 0; at < count; at += 64) hwy::Prefetch(next + first_byte + at);
+  }
 };
 
 // A row of a mask, from a block's first column on.
@@ -137,6 +146,7 @@ void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores)
     for (int c = 0; c < kTogether; ++c) {
       at[c] = keys.data + std::min(j + c, n - 1) * column_bytes;
     }
+    keys.prefetch(j * column_bytes, kTogether * column_bytes);
     V32 sums[8];
     for (int i = 0; i < 8; ++i) sums[i] = hn::Zero(d);
     const auto add = [&](int64_t i, auto load) HWY_ATTR {
@@ -235,6 +245,7 @@ HWY_INLINE void add_vectors(const Weighted& w, int64_t first, Load load, float* 
   for (int64_t j = w.begin; j < w.end; ++j, at += step) {
     V32 value[kVectors];
     for (int v = 0; v < kVectors; ++v) value[v] = load(at + v * lanes * kSize);
+    if (first == 0) w.values.prefetch(j * step, step);
     for (int q = 0; q < kQueries; ++q) {
       const V32 weight = hn::Set(d, w.p[q * kAttentionBlock + j]);
       for (int v = 0; v < kVectors; ++v) {
@@ -371,12 +382,15 @@ class Item {
     int64_t number = 0, offset = 0;
     for (int part = 0; part < 2; offset += columns.parts[part++]) {
       for (int64_t begin = 0; begin < columns.parts[part]; begin += kAttentionBlock, ++number) {
-        const Block block{columns_at(a_.k[part], part, begin), columns_at(a_.v[part], part, begin),
-                          a_.k[part].half, a_.v[part].half, a_.shape.scale};
-        int64_t i = 0;
-        for (; i + 4 <= count_; i += 4) add_tile<4>(block, number, offset + begin, i);
-        if (i + 2 <= count_) add_tile<2>(block, number, offset + begin, i), i += 2;
-        if (i < count_) add_tile<1>(block, number, offset + begin, i);
+        Block block{columns_at(a_.k[part], part, begin), columns_at(a_.v[part], part, begin),
+                    a_.k[part].half, a_.v[part].half, a_.shape.scale};
+        // The first tile reads the block from memory, the others find it in the nearest cache.
+        block.keys.next = block.values.data;
+        block.values.next = keys_after(part, begin, number);
+        for (int64_t i = 0; i < count_;) {
+          i += add_some(block, number, offset + begin, i);
+          block.keys.next = block.values.next = nullptr;
+        }
       }
     }
     finish();
@@ -389,6 +403,26 @@ class Item {
   Columns columns_at(const AttentionSource& source, int part, int64_t begin) const {
     const int64_t column = kv_head_ * a_.shape.columns.parts[part] + begin;
     return {source.data + column * a_.shape.head_dim * (source.half ? 2 : 4), a_.shape.head_dim};
+  }
+
+  // The keys that are read after block `number`, which begins at column `begin` of a part: those of
+  // the next block, when its first row sees it, or else of the next head, if there are any.
+  const std::byte* keys_after(int part, int64_t begin, int64_t number) const {
+    const AttentionColumns& columns = a_.shape.columns;
+    begin += kAttentionBlock;
+    const uint8_t* visible = a_.visible + row_of(0) * columns.blocks();
+    if (begin < columns.parts[part] && visible[number + 1] != 0) {
+      return columns_at(a_.k[part], part, begin).data;
+    }
+    const bool last = kv_head_ + 1 == a_.shape.kv_heads || part != 0;
+    return last ? nullptr : columns_at(a_.k[0], 0, columns.parts[0]).data;
+  }
+
+  // As many queries from i on as make up the largest tile; returns their number.
+  int64_t add_some(const Block& block, int64_t number, int64_t offset, int64_t i) const {
+    if (i + 4 <= count_) return add_tile<4>(block, number, offset, i), 4;
+    if (i + 2 <= count_) return add_tile<2>(block, number, offset, i), 2;
+    return add_tile<1>(block, number, offset, i), 1;
   }
 
   // Block `number`, from column `offset` of the mask on, for queries [i, i + kQueries).
