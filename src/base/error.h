@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -71,6 +72,12 @@ tl::unexpected<Error> not_found(fmt::format_string<Args...> format, Args&&... ar
 template <class T>
 Result<T> within(std::string_view where, Result<T> result) {
   if (!result) return tl::unexpected(std::move(result.error()).within(where));
+  return result;
+}
+// The same for a text that takes time to make: `where()` is called when there is an error.
+template <class Where, class T>
+requires std::is_invocable_v<Where> Result<T> within(const Where& where, Result<T> result) {
+  if (!result) return tl::unexpected(std::move(result.error()).within(where()));
   return result;
 }
 

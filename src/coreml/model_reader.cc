@@ -66,7 +66,8 @@ class FunctionReader {
     }
     for (const auto& op : block.operations) {
       const std::string_view name = op.outputs.empty() ? std::string_view() : op.outputs[0].name;
-      TRY(within(fmt::format("operation {} \"{}\"", op.type, name), read_operation(op)));
+      const auto where = [&] { return fmt::format("operation {} \"{}\"", op.type, name); };
+      TRY(within(where, read_operation(op)));
     }
     for (const std::string_view name : block.outputs) {
       mil::Value* value = function_->find(name);
@@ -98,12 +99,13 @@ class FunctionReader {
     std::vector<mil::Operand> operands;
     for (const std::string& param : parameter_order(op)) {
       const proto::Argument& argument = op.inputs.at(param);
-      operands.push_back(TRY(within("input \"" + param + "\"", read_operand(op, param, argument))));
+      const auto where = [&] { return "input \"" + param + "\""; };
+      operands.push_back(TRY(within(where, read_operand(op, param, argument))));
     }
     std::vector<std::pair<std::string, TensorType>> results;
     for (const auto& output : op.outputs) {
-      TensorType type =
-          TRY(within(fmt::format("output \"{}\"", output.name), read_type(output.type)));
+      const auto where = [&] { return fmt::format("output \"{}\"", output.name); };
+      TensorType type = TRY(within(where, read_type(output.type)));
       results.emplace_back(output.name, std::move(type));
     }
     function_->add_op(std::string(op.type), std::move(operands), std::move(results));

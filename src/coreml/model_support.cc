@@ -149,21 +149,26 @@ class Finder {
     if (function.opset != kOpset) {
       add("{}: opset \"{}\" (supported: {})", where, shown(function.opset), kOpset);
     }
-    for (const auto& input : function.inputs) value_type(input, where + ", input");
+    for (const auto& input : function.inputs) {
+      value_type(input, [&] { return where + ", input"; });
+    }
     const auto block = function.block_specializations.find(function.opset);
     if (block == function.block_specializations.end()) return;
     for (const auto& op : block->second.operations) operation(op, where);
   }
 
   void operation(const proto::Operation& op, const std::string& function) {
-    const std::string where =
-        fmt::format("{}, operation {} \"{}\"", function, shown(op.type),
-                    op.outputs.empty() ? std::string_view() : shown(op.outputs[0].name));
-    if (op.has_blocks) add("{}: nested blocks", where);
+    const auto where = [&] {
+      return fmt::format("{}, operation {} \"{}\"", function, shown(op.type),
+                         op.outputs.empty() ? std::string_view() : shown(op.outputs[0].name));
+    };
+    if (op.has_blocks) add("{}: nested blocks", where());
     if (std::find(kStateOps.begin(), kStateOps.end(), op.type) != kStateOps.end()) {
-      add("{}: state", where);
+      add("{}: state", where());
     }
-    for (const auto& output : op.outputs) value_type(output, where + ", output");
+    for (const auto& output : op.outputs) {
+      value_type(output, [&] { return where() + ", output"; });
+    }
     for (const auto& attribute : op.attributes) value(attribute.second, where);
     for (const auto& input : op.inputs) {
       for (const auto& binding : input.second.arguments) {
@@ -172,18 +177,21 @@ class Finder {
     }
   }
 
-  void value_type(const proto::NamedValueType& value, const std::string& where) {
+  // `where()` makes the text when something is found.
+  template <class Where>
+  void value_type(const proto::NamedValueType& value, const Where& where) {
     const std::string_view kind = non_tensor_kind(value.type);
-    if (!kind.empty()) add("{} \"{}\": type {}", where, shown(value.name), kind);
+    if (!kind.empty()) add("{} \"{}\": type {}", where(), shown(value.name), kind);
     if (has_unknown_dimension(value.type)) {
-      add("{} \"{}\": a dimension that is not fixed", where, shown(value.name));
+      add("{} \"{}\": a dimension that is not fixed", where(), shown(value.name));
     }
   }
 
-  void value(const proto::Value& value, const std::string& where) {
+  template <class Where>
+  void value(const proto::Value& value, const Where& where) {
     const auto* blob = std::get_if<proto::BlobFileValue>(&value.value);
     if (blob != nullptr && blob->file_name != kWeightFileName) {
-      add("{}: constant in the file \"{}\" (supported: {})", where, shown(blob->file_name),
+      add("{}: constant in the file \"{}\" (supported: {})", where(), shown(blob->file_name),
           kWeightFileName);
     }
   }

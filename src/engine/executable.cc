@@ -31,7 +31,7 @@ Result<Arena> allocate(uint64_t size, const Plan& plan) {
 
 Result<std::shared_ptr<const Executable>> Executable::compile(const mil::Function& function,
                                                               const ExecutableOptions& options) {
-  TRY(mil::verify(function, /*allow_unknown=*/true));
+  if (!options.verified) TRY(mil::verify(function, /*allow_unknown=*/true));
   if (options.fuse && options.numerics != Numerics::Typed) {
     const auto fused = mil::clone(function);
     TRY(passes::fuse_for_cpu(*fused));

@@ -46,6 +46,8 @@ struct ExecutableOptions {
   // Compute linear and gather from the stored bytes of quantised weights. Off, those weights are
   // dequantised as a whole by their own operation, as a test of the former.
   bool weights_by_rows = true;
+  // The function has passed mil::verify(), as those that are read from files have.
+  bool verified = false;
 };
 
 // A compiled function. Immutable: share it between threads. Keeps the weights it uses alive, not

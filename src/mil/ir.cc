@@ -99,7 +99,7 @@ void Function::replace_uses(Value* from, Value* to) {
 }
 
 void Function::remove_dead() {
-  std::unordered_set<const Value*> live(outputs.begin(), outputs.end());
+  std::unordered_set<const Value*> live(outputs.begin(), outputs.end(), values_.size());
   // Backwards, an operation is live when one of its results is.
   for (auto op = ops.rbegin(); op != ops.rend(); ++op) {
     const bool used = std::any_of((*op)->results.begin(), (*op)->results.end(),

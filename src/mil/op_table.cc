@@ -133,7 +133,8 @@ Status check_operand(const ParamSpec& param, const Operand& operand) {
     if (param.constant && !value->is_constant()) {
       return invalid_data("expected a constant, found the computed value %{}", value->name);
     }
-    TRY(within(fmt::format("%{}", value->name), check_type(value->type, may_be_empty(*value))));
+    const auto where = [&] { return "%" + value->name; };
+    TRY(within(where, check_type(value->type, may_be_empty(*value))));
   }
   return {};
 }
@@ -148,7 +149,8 @@ Status check_operands(const OpSpec& spec, const Op& op) {
         return invalid_data("parameter '{}' is bound twice", operand.param);
       }
     }
-    TRY(within(fmt::format("parameter '{}'", operand.param), check_operand(*param, operand)));
+    const auto where = [&] { return fmt::format("parameter '{}'", operand.param); };
+    TRY(within(where, check_operand(*param, operand)));
   }
   for (const ParamSpec& param : spec.params) {
     if (param.required && op.operand(param.name) == nullptr) {
@@ -207,9 +209,11 @@ const OpSpec* find_op(std::string_view type) {
 Result<std::vector<TensorType>> infer(const Op& op) {
   const OpSpec* spec = find_op(op.type);
   if (spec == nullptr) return unsupported("operation '{}' is not supported", op.type);
-  const bool named = !op.results.empty() && op.results.front() != nullptr;
-  return within(named ? fmt::format("{} %{}", op.type, op.result()->name) : op.type,
-                infer_checked(*spec, op));
+  const auto where = [&] {
+    const bool named = !op.results.empty() && op.results.front() != nullptr;
+    return named ? fmt::format("{} %{}", op.type, op.result()->name) : op.type;
+  };
+  return within(where, infer_checked(*spec, op));
 }
 
 }  // namespace diptych::mil

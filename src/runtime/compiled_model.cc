@@ -24,7 +24,9 @@ Result<std::shared_ptr<CompiledModel>> CompiledModel::read(Bytes blob,
                                                            const engine::ExecutableOptions& options,
                                                            ThreadPool* pool) {
   coreml::DelegateModel model = TRY(coreml::read_delegate(blob, std::move(owner), pool));
-  return std::shared_ptr<CompiledModel>(new CompiledModel(std::move(model), options));
+  engine::ExecutableOptions verified = options;
+  verified.verified = true;
+  return std::shared_ptr<CompiledModel>(new CompiledModel(std::move(model), verified));
 }
 
 Result<CompiledFunction> CompiledModel::function(std::string_view method,
