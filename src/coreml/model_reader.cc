@@ -259,7 +259,7 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool) {
     return invalid_data("a model file of {} bytes, at most {} are possible", mlmodel.size(),
                         INT32_MAX);
   }
-  const proto::Model source = TRY(read_proto(mlmodel));
+  const proto::Model source = TRY(read_proto(mlmodel, pool));
   TRY(check_supported(source));
 
   const proto::ModelDescription& description = source.description;

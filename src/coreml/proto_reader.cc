@@ -1,6 +1,8 @@
 #include "coreml/proto_reader.h"
 
+#include <exception>
 #include <protozero/pbf_reader.hpp>
+#include <vector>
 
 namespace diptych::coreml {
 
@@ -43,6 +45,24 @@ void append(std::vector<T>& list, const auto& range) {
 
 template <class T>
 void read_entry(pbf_reader in, proto::Map<T>& map);
+
+// The entries of a program's map of functions, which make up nearly all of a model file.
+class FunctionEntries {
+ public:
+  explicit FunctionEntries(ThreadPool* pool) : pool_(pool) {}
+
+  // Reads `entry` into `functions`, at the latest when read() is called.
+  void add(pbf_reader entry, proto::Map<proto::Function>& functions);
+  // Throws the first entry's exception.
+  void read(proto::Map<proto::Function>& functions);
+
+ private:
+  // At a time, so that little is kept of entries that are replaced by later ones.
+  static constexpr size_t kMaxEntries = 64;
+
+  ThreadPool* pool_;
+  std::vector<pbf_reader> entries_;
+};
 
 void read(pbf_reader in, proto::Dimension& out) {
   while (in.next()) {
@@ -337,14 +357,14 @@ void read(pbf_reader in, proto::Function& out) {
   }
 }
 
-void read(pbf_reader in, proto::Program& out) {
+void read(pbf_reader in, proto::Program& out, FunctionEntries& functions) {
   while (in.next()) {
     switch (in.tag_and_type()) {
       case number(proto::Program::kVersion):
         out.version = in.get_int64();
         break;
       case nested(proto::Program::kFunctions):
-        read_entry(in.get_message(), out.functions);
+        functions.add(in.get_message(), out.functions);
         break;
       default:
         in.skip();
@@ -465,7 +485,7 @@ void read(pbf_reader in, proto::ModelDescription& out) {
   }
 }
 
-void read(pbf_reader in, proto::Model& out) {
+void read(pbf_reader in, proto::Model& out, FunctionEntries& functions) {
   while (in.next()) {
     switch (in.tag_and_type()) {
       case number(proto::Model::kSpecificationVersion):
@@ -479,7 +499,7 @@ void read(pbf_reader in, proto::Model& out) {
         break;
       case nested(proto::Model::kMlProgram):
         out.kind = proto::Model::kMlProgram;
-        read(in.get_message(), out.ml_program);
+        read(in.get_message(), out.ml_program, functions);
         break;
       default:
         if (in.tag() >= proto::Model::kFirstKind) out.kind = in.tag();
@@ -512,12 +532,47 @@ void read_entry(pbf_reader in, proto::Map<T>& map) {
   map[key] = std::move(value);
 }
 
+void FunctionEntries::add(pbf_reader entry, proto::Map<proto::Function>& functions) {
+  entries_.push_back(entry);
+  if (entries_.size() == kMaxEntries) read(functions);
+}
+
+void FunctionEntries::read(proto::Map<proto::Function>& functions) {
+  std::vector<proto::Map<proto::Function>> read(entries_.size());
+  std::vector<std::exception_ptr> thrown(entries_.size());
+  const auto body = [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      try {
+        read_entry(entries_[i], read[i]);
+      } catch (const protozero::exception&) {
+        thrown[i] = std::current_exception();
+      }
+    }
+  };
+  const auto count = static_cast<int64_t>(entries_.size());
+  if (pool_ != nullptr) {
+    pool_->parallel_for(count, 1, body);
+  } else {
+    body(0, count);
+  }
+  entries_.clear();
+  for (const std::exception_ptr& exception : thrown) {
+    if (exception) std::rethrow_exception(exception);
+  }
+  for (auto& one : read) {
+    for (auto& [name, function] : one) functions[name] = std::move(function);
+  }
+}
+
 }  // namespace
 
-Result<proto::Model> read_proto(Bytes mlmodel) {
+Result<proto::Model> read_proto(Bytes mlmodel, ThreadPool* pool) {
   proto::Model model;
+  FunctionEntries functions(pool);
   try {
-    read(pbf_reader(reinterpret_cast<const char*>(mlmodel.data()), mlmodel.size()), model);
+    read(pbf_reader(reinterpret_cast<const char*>(mlmodel.data()), mlmodel.size()), model,
+         functions);
+    functions.read(model.ml_program.functions);
   } catch (const protozero::exception& error) {
     return invalid_data("not a Core ML model: malformed or cut off ({})", error.what());
   }
