@@ -1,5 +1,6 @@
 #include "generate/generator.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace diptych::generate {
@@ -53,6 +54,8 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
 
   Generation generation;
   if (options.max_tokens <= 0) return generation;
+  generation.tokens.reserve(
+      static_cast<size_t>(std::min<int64_t>(options.max_tokens, session.model().max_context)));
   // Takes one token; false when it is the last one, with the reason set.
   const auto take = [&](int64_t token) {
     generation.tokens.push_back(token);

@@ -61,7 +61,9 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
       TRY(loaded.method->bind_input(*input, std::as_bytes(std::span(&loaded.last_position, 1))));
     }
   }
+  // Now, so that nothing is allocated while tokens are computed.
   session->logits_.reserve(static_cast<size_t>(model.vocab_size));
+  session->history_.reserve(static_cast<size_t>(model.max_context));
   return session;
 }
 
