@@ -4,7 +4,8 @@
 // multiply-adds.
 #include <fmt/format.h>
 
-#include <memory>
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,6 @@ namespace {
 
 using engine::AttentionArguments;
 using engine::AttentionShape;
-using engine::AttentionSource;
 
 constexpr uint64_t kStreamBytes = uint64_t{256} << 20;  // more than any cache holds
 constexpr uint16_t kMinusInfinity = 0xFC00;             // of fp16

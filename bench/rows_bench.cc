@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <functional>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "bench.h"

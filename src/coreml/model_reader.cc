@@ -6,6 +6,7 @@
 #include "coreml/model_support.h"
 #include "coreml/proto_reader.h"
 #include "coreml/proto_values.h"
+#include "coreml/side_by_side.h"
 #include "mil/op_table.h"
 #include "mil/verify.h"
 
@@ -236,17 +237,9 @@ Result<std::vector<std::unique_ptr<mil::Function>>> read_functions(
     WeightFile& weights, ThreadPool* pool) {
   TRY(check_function_names(functions));
   std::vector<Result<std::unique_ptr<mil::Function>>> read(functions.size());
-  const auto body = [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      read[i] = read_function(std::string(functions[i].name), functions[i], source, weights);
-    }
-  };
-  const auto count = static_cast<int64_t>(functions.size());
-  if (pool) {
-    pool->parallel_for(count, 1, body);
-  } else {
-    body(0, count);
-  }
+  side_by_side(pool, functions.size(), [&](size_t i) {
+    read[i] = read_function(std::string(functions[i].name), functions[i], source, weights);
+  });
   std::vector<std::unique_ptr<mil::Function>> result;
   for (auto& function : read) result.push_back(TRY(std::move(function)));
   return result;

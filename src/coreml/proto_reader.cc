@@ -4,6 +4,8 @@
 #include <protozero/pbf_reader.hpp>
 #include <vector>
 
+#include "coreml/side_by_side.h"
+
 namespace diptych::coreml {
 
 namespace {
@@ -540,21 +542,13 @@ void FunctionEntries::add(pbf_reader entry, proto::Map<proto::Function>& functio
 void FunctionEntries::read(proto::Map<proto::Function>& functions) {
   std::vector<proto::Map<proto::Function>> read(entries_.size());
   std::vector<std::exception_ptr> thrown(entries_.size());
-  const auto body = [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      try {
-        read_entry(entries_[i], read[i]);
-      } catch (const protozero::exception&) {
-        thrown[i] = std::current_exception();
-      }
+  side_by_side(pool_, entries_.size(), [&](size_t i) {
+    try {
+      read_entry(entries_[i], read[i]);
+    } catch (const protozero::exception&) {
+      thrown[i] = std::current_exception();
     }
-  };
-  const auto count = static_cast<int64_t>(entries_.size());
-  if (pool_ != nullptr) {
-    pool_->parallel_for(count, 1, body);
-  } else {
-    body(0, count);
-  }
+  });
   entries_.clear();
   for (const std::exception_ptr& exception : thrown) {
     if (exception) std::rethrow_exception(exception);

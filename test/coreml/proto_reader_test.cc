@@ -30,14 +30,10 @@ std::string model(const std::string& program) {
   return bytes;
 }
 
-Bytes bytes_of(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
-}
-
 class ReadProto : public testing::TestWithParam<bool> {
  protected:
   Result<proto::Model> read(const std::string& bytes) {
-    return read_proto(bytes_of(bytes), GetParam() ? &pool_ : nullptr);
+    return read_proto(as_bytes(bytes), GetParam() ? &pool_ : nullptr);
   }
 
  private:
