@@ -132,8 +132,8 @@ void register_all(ThreadPool& pool) {
   };
   configure(benchmark::RegisterBenchmark(
       "memory_read", [&pool](benchmark::State& state) { bench_memory_read(state, pool); }));
-  for (const int64_t rows : {1, 32}) {
-    for (const auto& [out, in] : {std::pair{2048, 2048}, std::pair{8192, 2048}}) {
+  for (const int64_t rows : {1, 32, 128}) {
+    for (const auto& [out, in] : {std::pair{2048, 2048}, {8192, 2048}, {2048, 8192}}) {
       for (const Format& format : kFormats) {
         const LinearCase c{format, out, in, rows};
         const std::string name = fmt::format("linear/{}x{}/{}/rows:{}", out, in, format.name, rows);

@@ -124,7 +124,8 @@ void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uin
   }
 }
 
-Status Session::run(Loaded& loaded) {
+Status Session::run(Loaded& loaded, bool with_logits) {
+  TRY(loaded.method->want_output(loaded.description->logits_output, with_logits));
   const auto start = std::chrono::steady_clock::now();
   TRY(loaded.method->execute());
   MethodStatistics& statistics = statistics_[loaded.description->method];
@@ -183,7 +184,7 @@ Session::Loaded& Session::function_for(int64_t rows) {
   return *loaded;
 }
 
-Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens) {
+Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens, Logits logits) {
   const int64_t tail = position() - cached_;
   const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
   Loaded& loaded = function_for(wanted);
@@ -202,7 +203,7 @@ Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens) 
     set_visible(loaded, row, cached_, nullptr);
   }
   loaded.last_position = rows - 1;
-  TRY(run(loaded));
+  TRY(run(loaded, logits == Logits::Always || rows == wanted));
   const int64_t room = loaded.description->cache_len - cached_;
   for (int64_t row = 0; row < std::min(room, rows); ++row) store_row(loaded, row);
   return Chunk{&loaded, tail, rows};
@@ -212,7 +213,7 @@ Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens
                                                  const std::function<bool()>& cancelled) {
   TRY(check_tokens(tokens));
   for (;;) {
-    const Chunk chunk = TRY(evaluate_chunk(tokens));
+    const Chunk chunk = TRY(evaluate_chunk(tokens, Logits::AtTheEnd));
     tokens = tokens.subspan(static_cast<size_t>(chunk.rows - chunk.tail));
     if (tokens.empty()) {
       return logits_of(*chunk.loaded, chunk.loaded->description->full_logits ? chunk.rows - 1 : 0,
@@ -229,7 +230,7 @@ Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& vi
     const std::span<const int64_t> rest = tokens.subspan(done);
     const int64_t wanted = position() - cached_ + static_cast<int64_t>(rest.size());
     const bool together = function_for(wanted).description->full_logits;
-    const Chunk chunk = TRY(evaluate_chunk(together ? rest : rest.first(1)));
+    const Chunk chunk = TRY(evaluate_chunk(together ? rest : rest.first(1), Logits::Always));
     const int64_t fresh = chunk.rows - chunk.tail;
     const std::span<const float> logits =
         logits_of(*chunk.loaded, chunk.loaded->description->full_logits ? chunk.tail : 0, fresh);
@@ -261,7 +262,7 @@ Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
     set_visible(loaded, row, cached_, &rows.visible[index * static_cast<size_t>(capacity)]);
   }
   loaded.last_position = 0;
-  TRY(run(loaded));
+  TRY(run(loaded, true));
   return logits_of(loaded, 0, capacity);
 }
 

@@ -41,7 +41,8 @@ class Session {
   int64_t remaining() const { return model_.max_context - position(); }
 
   // Evaluates `tokens` after those that were evaluated before, in as few calls as possible, and
-  // gives the logits [vocab_size] after the last one; valid until the next call. More tokens than
+  // gives the logits [vocab_size] after the last one; valid until the next call. Partitions that
+  // make nothing but logits only run for that one. More tokens than
   // remaining(), none at all, or ids outside the vocabulary are errors, before any computation.
   // `cancelled`, where given, is asked between calls; when it says so the error is Cancelled, and
   // what has been evaluated stays.
@@ -96,13 +97,15 @@ class Session {
   Session() = default;
   Status check_tokens(std::span<const int64_t> tokens) const;
   Loaded& function_for(int64_t rows);
-  Result<Chunk> evaluate_chunk(std::span<const int64_t> tokens);
+  // Which calls compute logits: all, or only the one that takes the last of the tokens.
+  enum class Logits { Always, AtTheEnd };
+  Result<Chunk> evaluate_chunk(std::span<const int64_t> tokens, Logits logits);
   Status add_function(const FunctionDescription& description,
                       std::unique_ptr<runtime::Method> loaded_method);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
   void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);
   void store_row(const Loaded& loaded, int64_t row);
-  Status run(Loaded& loaded);
+  Status run(Loaded& loaded, bool with_logits);
   std::span<const float> logits_of(const Loaded& loaded, int64_t first_row, int64_t rows);
 
   std::shared_ptr<runtime::Program> program_;

@@ -7,6 +7,7 @@
 #include "coreml/delegate.h"
 #include "kernels/activations.h"
 #include "runtime/coreml_payload.h"
+#include "runtime/needed_calls.h"
 
 namespace diptych::measure {
 
@@ -108,6 +109,32 @@ void add_multiply_adds(const mil::Op& op, uint64_t positions, MethodCost& cost) 
       elements_of(weight.type) * (of_all ? 1 : rows);
 }
 
+// Those of the delegates' functions that serve other outputs than `unwanted`.
+std::vector<PlacedFunction> needed_functions(const pte::Method& method,
+                                             const std::vector<PlacedFunction>& delegates,
+                                             size_t unwanted) {
+  std::vector<PlacedFunction> called;
+  std::vector<runtime::CallValues> calls;
+  for (const pte::Instruction& instruction : method.instructions) {
+    const auto* call = std::get_if<pte::DelegateCall>(&instruction);
+    if (call == nullptr) continue;
+    called.push_back(delegates[static_cast<size_t>(call->delegate)]);
+    const auto inputs = static_cast<std::ptrdiff_t>(called.back().function->inputs.size());
+    const auto split = call->args.begin() + std::min(inputs, std::ssize(call->args));
+    calls.push_back({{call->args.begin(), split}, {split, call->args.end()}});
+  }
+  std::vector<bool> values(method.values.size()), needed;
+  for (size_t i = 0; i < method.outputs.size(); ++i) {
+    if (i != unwanted) values[static_cast<size_t>(method.outputs[i])] = true;
+  }
+  runtime::mark_needed(calls, values, needed);
+  std::vector<PlacedFunction> kept;
+  for (size_t i = 0; i < called.size(); ++i) {
+    if (needed[i]) kept.push_back(called[i]);
+  }
+  return kept;
+}
+
 }  // namespace
 
 MethodCost functions_cost(const std::vector<PlacedFunction>& functions) {
@@ -133,12 +160,12 @@ MethodCost functions_cost(const std::vector<PlacedFunction>& functions) {
 }
 
 Result<MethodCost> method_cost(const std::shared_ptr<const runtime::Program>& program,
-                               std::string_view method) {
+                               std::string_view method, std::optional<size_t> unwanted) {
   const pte::Program& container = program->container();
   const pte::Method* found = pte::find_method(container, method);
   if (found == nullptr) return not_found("no method \"{}\"", method);
   std::map<const std::byte*, coreml::DelegateModel> models;  // by their blob's address
-  std::vector<PlacedFunction> functions;
+  std::vector<PlacedFunction> functions;                     // of the delegates
   for (size_t i = 0; i < found->delegates.size(); ++i) {
     const std::string place = runtime::partition_place(*found, i);
     const auto payload =
@@ -153,7 +180,7 @@ Result<MethodCost> method_cost(const std::shared_ptr<const runtime::Program>& pr
                                                payload.reference ? &*payload.reference : nullptr)));
     functions.push_back({resolved.function, payload.blob});
   }
-  return functions_cost(functions);
+  return functions_cost(unwanted ? needed_functions(*found, functions, *unwanted) : functions);
 }
 
 uint64_t cache_bytes_per_position(const generate::ModelDescription& model) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -30,9 +31,10 @@ struct MethodCost {
   MultiplyAdds per_position, per_call;
 };
 
-// `program` is read again, not executed.
+// `program` is read again, not executed. `unwanted`: an output of the method that is not computed,
+// and with it the delegate calls that serve no other one (Method::want_output).
 Result<MethodCost> method_cost(const std::shared_ptr<const runtime::Program>& program,
-                               std::string_view method);
+                               std::string_view method, std::optional<size_t> unwanted = {});
 
 // The same for functions whose weight file lies in `blob`. Linears of as many rows as any has are
 // those of all positions.

@@ -105,6 +105,8 @@ class ModelBenchmark {
     start_.first_token_seconds = seconds_since(begin);
     decode_cost_ = TRY(method_cost(program_, model.decode().method));
     prefill_cost_ = TRY(method_cost(program_, model.prefill().method));
+    first_prefills_cost_ =
+        TRY(method_cost(program_, model.prefill().method, model.prefill().logits_output));
     return {};
   }
 
@@ -186,7 +188,7 @@ class ModelBenchmark {
     return {};
   }
 
-  // The multiply-adds of a full prefill call, as the numerics compute them.
+  // The multiply-adds of a full prefill call with logits, as the numerics compute them.
   MultiplyAdds prefill_arithmetic() const {
     const MethodCost& cost = prefill_cost_;
     const auto positions = static_cast<uint64_t>(session_->model().prefill().tokens);
@@ -219,12 +221,21 @@ class ModelBenchmark {
     const double cached = static_cast<double>(calls) * static_cast<double>(test.depth) +
                           static_cast<double>(step) * static_cast<double>(calls * (calls - 1)) / 2;
     const auto tokens = static_cast<double>(test.tokens);
-    row.bytes_per_token = (static_cast<double>(calls) * static_cast<double>(cost.weight_bytes) +
-                           cached * static_cast<double>(cache_bytes_per_position(model))) /
-                          tokens;
+    // A prompt's logits are those of its last call; of a decoded token always.
+    const MethodCost& other = test.is_decode() ? decode_cost_ : first_prefills_cost_;
+    const auto others = static_cast<double>(calls - 1);
+    row.bytes_per_token =
+        (static_cast<double>(cost.weight_bytes) + others * static_cast<double>(other.weight_bytes) +
+         cached * static_cast<double>(cache_bytes_per_position(model))) /
+        tokens;
+    const double of_last = tokens - others * static_cast<double>(step);
     row.operations_per_token =
-        2 * (static_cast<double>(cost.per_position.total()) +
-             static_cast<double>(calls) * static_cast<double>(cost.per_call.total()) / tokens);
+        2 *
+        (of_last * static_cast<double>(cost.per_position.total()) +
+         static_cast<double>(cost.per_call.total()) +
+         others * (static_cast<double>(step) * static_cast<double>(other.per_position.total()) +
+                   static_cast<double>(other.per_call.total()))) /
+        tokens;
   }
 
   const Options& options_;
@@ -236,6 +247,7 @@ class ModelBenchmark {
   std::unique_ptr<MemoryReader> reader_;
   std::vector<int64_t> tokens_;
   MethodCost decode_cost_, prefill_cost_;
+  MethodCost first_prefills_cost_;  // of calls whose logits nobody sees
   Start start_;
   std::optional<Profiler> profiler_;
 };

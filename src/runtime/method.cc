@@ -87,6 +87,8 @@ Result<std::unique_ptr<Method::Impl>> Method::Impl::load(std::shared_ptr<Program
     if (!ready[value]) return invalid_data("output {} (value {}) is never written", i, value);
     if (given[value]) impl->pass_throughs.push_back({value, i, nullptr});
   }
+  impl->wanted_outputs.assign(method.outputs.size(), true);
+  impl->mark_needed_calls();
   return impl;
 }
 
@@ -184,7 +186,8 @@ Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall
   const pte::Delegate& delegate = method.delegates[static_cast<size_t>(call.delegate)];
   const CompiledFunction function = TRY(delegates.compile(delegate, name));
   DelegateCall created = TRY(DelegateCall::create(function));
-  Call added{std::move(created), {}, {}, false};
+  Call added{std::move(created), false};
+  CallValues values;
   const size_t inputs = added.delegate.input_count(), outputs = added.delegate.output_count();
   if (call.args.size() != inputs + outputs) {
     return invalid_data("the call has {} arguments, the model {} inputs and {} outputs",
@@ -197,7 +200,7 @@ Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall
       return invalid_data("input {} (value {}) is read before it is written", port.name, value);
     }
     TRY(within("input " + port.name, match(value, port.type, true)));
-    added.inputs.push_back(static_cast<size_t>(value));
+    values.inputs.push_back(static_cast<size_t>(value));
   }
   for (size_t i = 0; i < outputs; ++i) {
     const int32_t value = call.args[inputs + i];
@@ -210,24 +213,35 @@ Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall
       return invalid_data("output {} would overwrite method input {}", port.name, value);
     }
     TRY(within("output " + port.name, match(value, port.type, false)));
-    added.outputs.push_back(static_cast<size_t>(value));
+    values.outputs.push_back(static_cast<size_t>(value));
     ready[static_cast<size_t>(value)] = true;
   }
   calls.push_back(std::move(added));
+  call_values.push_back(std::move(values));
   return {};
 }
 
-Status Method::Impl::bind_call(Call& call) {
-  for (size_t i = 0; i < call.inputs.size(); ++i) {
-    const Slot& slot = slots[call.inputs[i]];
+Status Method::Impl::bind_call(size_t index) {
+  Call& call = calls[index];
+  const CallValues& values = call_values[index];
+  for (size_t i = 0; i < values.inputs.size(); ++i) {
+    const Slot& slot = slots[values.inputs[i]];
     TRY(call.delegate.bind_input(i, slot.type, {slot.data, slot.size}));
   }
-  for (size_t i = 0; i < call.outputs.size(); ++i) {
-    const Slot& slot = slots[call.outputs[i]];
+  for (size_t i = 0; i < values.outputs.size(); ++i) {
+    const Slot& slot = slots[values.outputs[i]];
     TRY(call.delegate.bind_output(i, slot.type, {slot.mutable_data, slot.size}));
   }
   call.bound = true;
   return {};
+}
+
+void Method::Impl::mark_needed_calls() {
+  needed_values.assign(slots.size(), false);
+  for (size_t i = 0; i < output_values.size(); ++i) {
+    if (wanted_outputs[i]) needed_values[static_cast<size_t>(output_values[i])] = true;
+  }
+  mark_needed(call_values, needed_values, needed_calls);
 }
 
 Status Method::Impl::check_bound() const {
@@ -286,16 +300,24 @@ Status Method::bind_output(size_t index, MutableBytes data) {
 
 void Method::observe(engine::RunObserver* observer) { impl_->observer = observer; }
 
+Status Method::want_output(size_t index, bool wanted) {
+  if (index >= impl_->output_values.size()) return invalid_argument("there is no output {}", index);
+  if (impl_->wanted_outputs[index] == wanted) return {};
+  impl_->wanted_outputs[index] = wanted;
+  impl_->mark_needed_calls();
+  return {};
+}
+
 Status Method::execute() {
   TRY(impl_->check_bound());
-  size_t number = 0;
-  for (Impl::Call& call : impl_->calls) {
-    Status status = call.bound ? Status() : impl_->bind_call(call);
+  for (size_t i = 0; i < impl_->calls.size(); ++i) {
+    if (!impl_->needed_calls[i]) continue;
+    Impl::Call& call = impl_->calls[i];
+    Status status = call.bound ? Status() : impl_->bind_call(i);
     if (status) status = call.delegate.run(impl_->program->threads(), impl_->observer);
     if (!status) {
-      return within(fmt::format("method {}, partition {}", impl_->name, number), std::move(status));
+      return within(fmt::format("method {}, partition {}", impl_->name, i), std::move(status));
     }
-    ++number;
   }
   for (const Impl::PassThrough& passed : impl_->pass_throughs) {
     const Impl::Slot& slot = impl_->slots[passed.value];

@@ -30,6 +30,11 @@ class Method {
   Status bind_input(size_t index, Bytes data);
   Status bind_output(size_t index, MutableBytes data);
 
+  // Whether the executions that follow compute an output; at first they compute all. Delegate calls
+  // that serve no wanted output are left out; what is then in an unwanted output's memory is not
+  // defined. Allocates nothing.
+  Status want_output(size_t index, bool wanted);
+
   // Runs the delegate calls in order. All inputs and outputs must be bound. int64 inputs that do
   // not fit Core ML's int32 are an error.
   Status execute();

@@ -8,6 +8,7 @@
 #include "runtime/delegate_cache.h"
 #include "runtime/delegate_call.h"
 #include "runtime/method.h"
+#include "runtime/needed_calls.h"
 #include "runtime/program.h"
 
 namespace diptych::runtime {
@@ -30,10 +31,8 @@ class ArenaMemory {
 };
 
 struct Method::Impl {
-  // A delegate call and the values that are its arguments.
   struct Call {
     DelegateCall delegate;
-    std::vector<size_t> inputs, outputs;
     bool bound = false;  // the delegate's buffers are those of the values
   };
   // A tensor value and where its elements are now; null until the caller binds it.
@@ -56,7 +55,9 @@ struct Method::Impl {
                   DelegateCache& delegates, std::vector<bool>& ready);
   // Checks that a value can be an argument of the given type.
   Status match(int32_t value, const TensorType& type, bool is_input) const;
-  Status bind_call(Call& call);
+  Status bind_call(size_t index);
+  // Finds the calls that the wanted outputs need.
+  void mark_needed_calls();
   Status check_bound() const;
 
   std::shared_ptr<Program> program;
@@ -67,6 +68,9 @@ struct Method::Impl {
   std::vector<ArenaMemory> arenas;        // as planned by the file
   std::vector<ArenaMemory> wide_buffers;  // of tensors that are wider than planned
   std::vector<Call> calls;
+  std::vector<CallValues> call_values;  // the arguments of each
+  std::vector<bool> wanted_outputs, needed_calls;
+  std::vector<bool> needed_values;  // while needed_calls is found
   // Outputs that no call writes: an input or a constant handed straight through, copied at the end
   // from the first value's memory to where the caller wants the second output.
   struct PassThrough {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+
 #include "base/file.h"
 #include "export_models.h"
 #include "generate/generator.h"
@@ -131,6 +134,52 @@ TEST(Demo, OneTextFromSingleLookaheadAndMultifunction) {
   const auto one_thread = run(*multi, 200, false, 1);
   ASSERT_OK(one_thread);
   EXPECT_EQ(one_thread->tokens, plain->tokens);
+}
+
+// Counts the runs of every function of a session.
+class RunCounter : public engine::RunObserver {
+ public:
+  void on_step(const engine::Executable& executable, size_t index, Time, Time) override {
+    if (index == 0) ++runs_[&executable];
+  }
+  std::vector<int> runs() const {
+    std::vector<int> counts;
+    for (const auto& [executable, count] : runs_) counts.push_back(count);
+    std::sort(counts.begin(), counts.end());
+    return counts;
+  }
+
+ private:
+  std::map<const engine::Executable*, int> runs_;
+};
+
+// The head is a partition of its own: of a prompt's calls only the last one runs it.
+TEST(Demo, LogitsThatNobodySeesAreNotComputed) {
+  exporter::Options options = demo_options(true);
+  options.input_len = 4;
+  const auto path = export_demo(options, "prompt_in_parts");
+  ASSERT_OK(path);
+  const auto program = runtime::Program::open(*path, {engine::Numerics::Precise, 1});
+  ASSERT_OK(program);
+  const auto session = generate::Session::create(*program);
+  ASSERT_OK(session);
+  RunCounter counter;
+  (*session)->observe(&counter);
+  const auto together = (*session)->evaluate(kPrompt);
+  ASSERT_OK(together);
+  const std::vector<float> logits(together->begin(), together->end());
+  EXPECT_EQ(counter.runs(), (std::vector<int>{1, 3, 3}));
+
+  // The same as when the logits of every part are asked for.
+  (*session)->rewind(0);
+  std::span<const float> last;
+  for (size_t i = 0; i < kPrompt.size(); i += 4) {
+    const auto part = (*session)->evaluate(std::span(kPrompt).subspan(i, 4));
+    ASSERT_OK(part);
+    last = *part;
+  }
+  EXPECT_EQ(counter.runs(), (std::vector<int>{4, 6, 6}));
+  EXPECT_TRUE(std::equal(last.begin(), last.end(), logits.begin(), logits.end()));
 }
 
 TEST(Demo, LookaheadSavesSteps) {
