@@ -66,13 +66,16 @@ int64_t lane_count() { return static_cast<int64_t>(hn::Lanes(F32())); }
 struct Columns {
   const std::byte* data;
   int64_t head_dim;
-  // What is read after them, fetched on the way: stretches are too short for the processor to see
-  // where it is going. Null: nothing.
-  const std::byte* next = nullptr;
+  // Where that begins which is read after them, fetched on the way: stretches are too short for the
+  // processor to see where it is going. A number, since it is fetched by as much as these columns
+  // take, where there may be less. 0: nothing.
+  uintptr_t next = 0;
 
   void prefetch(int64_t first_byte, int64_t count) const {
-    if (next == nullptr) return;
-    for (int64_t at = 0; at < count; at += 64) hwy::Prefetch(next + first_byte + at);
+    if (next == 0) return;
+    for (int64_t at = first_byte; at < first_byte + count; at += 64) {
+      hwy::Prefetch(reinterpret_cast<const std::byte*>(next + static_cast<uintptr_t>(at)));
+    }
   }
 };
 
@@ -385,11 +388,11 @@ class Item {
         Block block{columns_at(a_.k[part], part, begin), columns_at(a_.v[part], part, begin),
                     a_.k[part].half, a_.v[part].half, a_.shape.scale};
         // The first tile reads the block from memory, the others find it in the nearest cache.
-        block.keys.next = block.values.data;
+        block.keys.next = reinterpret_cast<uintptr_t>(block.values.data);
         block.values.next = keys_after(part, begin, number);
         for (int64_t i = 0; i < count_;) {
           i += add_some(block, number, offset + begin, i);
-          block.keys.next = block.values.next = nullptr;
+          block.keys.next = block.values.next = 0;
         }
       }
     }
@@ -406,16 +409,16 @@ class Item {
   }
 
   // The keys that are read after block `number`, which begins at column `begin` of a part: those of
-  // the next block, when its first row sees it, or else of the next head, if there are any.
-  const std::byte* keys_after(int part, int64_t begin, int64_t number) const {
+  // the next block, when its first row sees it, or else of the next head. 0 when there are none.
+  uintptr_t keys_after(int part, int64_t begin, int64_t number) const {
     const AttentionColumns& columns = a_.shape.columns;
     begin += kAttentionBlock;
     const uint8_t* visible = a_.visible + row_of(0) * columns.blocks();
     if (begin < columns.parts[part] && visible[number + 1] != 0) {
-      return columns_at(a_.k[part], part, begin).data;
+      return reinterpret_cast<uintptr_t>(columns_at(a_.k[part], part, begin).data);
     }
-    const bool last = kv_head_ + 1 == a_.shape.kv_heads || part != 0;
-    return last ? nullptr : columns_at(a_.k[0], 0, columns.parts[0]).data;
+    if (kv_head_ + 1 == a_.shape.kv_heads || part != 0) return 0;
+    return reinterpret_cast<uintptr_t>(columns_at(a_.k[0], 0, columns.parts[0]).data);
   }
 
   // As many queries from i on as make up the largest tile; returns their number.
