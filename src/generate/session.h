@@ -42,10 +42,9 @@ class Session {
 
   // Evaluates `tokens` after those that were evaluated before, in as few calls as possible, and
   // gives the logits [vocab_size] after the last one; valid until the next call. Partitions that
-  // make nothing but logits only run for that one. More tokens than
-  // remaining(), none at all, or ids outside the vocabulary are errors, before any computation.
-  // `cancelled`, where given, is asked between calls; when it says so the error is Cancelled, and
-  // what has been evaluated stays.
+  // make nothing but logits only run for that one. More tokens than remaining(), none at all, or
+  // ids outside the vocabulary are errors, before any computation. `cancelled`, where given, is
+  // asked between calls; when it says so the error is Cancelled, and what has been evaluated stays.
   Result<std::span<const float>> evaluate(std::span<const int64_t> tokens,
                                           const std::function<bool()>& cancelled = {});
   // The same, telling `visit` the logits after each of the tokens, in order: as many of one call as
