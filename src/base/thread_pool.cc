@@ -128,7 +128,7 @@ void ThreadPool::run(const Call& call) {
   std::lock_guard lock(pool.one_call_at_a_time);
   const int64_t chunks_wanted = threads() * kChunksPerShare;
   pool.call = call;
-  pool.chunk = std::max(grain, (call.count + chunks_wanted - 1) / chunks_wanted);
+  pool.chunk = (call.count + chunks_wanted * grain - 1) / (chunks_wanted * grain) * grain;
   // Shares are whole chunks, but for the last.
   const int64_t chunks = (call.count + pool.chunk - 1) / pool.chunk;
   for (int64_t i = 0; i < threads(); ++i) {

@@ -18,6 +18,8 @@ using kernels::LinearWeight;
 
 // Multiply-adds worth a thread of their own.
 constexpr int64_t kGrain = 1 << 16;
+// Rows of weights that are enough to be divided by kernels::kFloatRowsAtOnce.
+constexpr int64_t kManyRows = 1024;
 
 // The bytes of a weight in memory, or nothing.
 std::optional<Bytes> bytes_of(const mil::Value* value) {
@@ -156,7 +158,8 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
       segments.push_back(std::move(segment));
     }
   }
-  const int64_t grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
+  int64_t grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
+  if (x.rows > 1 && first >= kManyRows) grain = std::max(grain, kernels::kFloatRowsAtOnce);
   lowering.emit(op, [=, rows = first](const Frame& frame) -> Status {
     const auto multiply_rows = [&](int64_t begin, int64_t end, int thread) -> Status {
       for (const Segment& segment : segments) {

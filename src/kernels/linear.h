@@ -37,6 +37,10 @@ struct FloatWeight {
 void linear(Isa isa, const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
             int64_t last, float* y, int64_t y_stride);
 
+// Rows of a float weight that linear_float() works off together, for several rows of x: it is best
+// called for multiples of them.
+inline constexpr int64_t kFloatRowsAtOnce = 24;
+
 // The same for float weights, of rows m in [0, m_rows) of x, row m at x + m * x_stride. Computed in
 // fp32.
 void linear_float(Isa isa, const FloatWeight& weight, const float* x, int64_t x_stride,

@@ -36,7 +36,7 @@ constexpr int64_t kPartChunks = 8;
 constexpr int64_t kPartColumns = 2048;    // of floats
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
 constexpr int64_t kPartRows = 64;         // rows of the weight whose sums are kept
-constexpr int64_t kFloatPartRows = 24;    // the same of floats, which are longer
+constexpr int64_t kSlabRows = 128;        // rows of x whose sums with a panel of floats are kept
 
 // `size` bytes at `from`, of which those before `end` may be read. What the others are does not
 // matter; they come from `spare` when there are any.
@@ -369,43 +369,61 @@ void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part)
   }
 }
 
+// The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
+// Returns where the sums of the next ones go.
 template <class V, DType type, int M = V::kMaxFloatTile>
-void float_tiles_of_rows(const FloatCall& call, int64_t first, int64_t last, int64_t m,
-                         int64_t count, NextRows& next) {
+float* float_tiles_of_rows(const FloatCall& call, int64_t first, int64_t last, int64_t m,
+                           int64_t count, Part part, NextRows& next) {
   if constexpr (M > 1) {
-    if (count < M) return float_tiles_of_rows<V, type, M - 1>(call, first, last, m, count, next);
+    if (count < M) {
+      return float_tiles_of_rows<V, type, M - 1>(call, first, last, m, count, part, next);
+    }
   }
   constexpr int R = V::template kFloatRows<M>;
+  for (int64_t row = first; row < last; row += R) {
+    next.bring_share();
+    float_tile<V, type, R, M>(call, row, m, part);
+    if (part.sums != nullptr) part.sums += R * M * V::kLanes;
+  }
+  return part.sums;
+}
+
+// Rows [first, last) of the weight, kFloatRowsAtOnce at most, with rows [m_first, m_last) of x,
+// kSlabRows at most. A part of the weight's rows stays in the second level of cache for all of x.
+template <class V, DType type>
+void float_panel(const FloatCall& call, int64_t first, int64_t last, int64_t m_first,
+                 int64_t m_last) {
   const int64_t columns = call.weight.columns;
-  alignas(64) float sums[(kFloatPartRows + R) * M * V::kLanes];
-  const int64_t part_columns = M == 1 ? columns : kPartColumns;
-  for (int64_t column = 0; column < columns; column += part_columns) {
-    Part part{column, least(column + part_columns, columns), sums};
-    for (int64_t row = first; row < last; row += R) {
-      next.bring_share();
-      float_tile<V, type, R, M>(call, row, m, part);
-      // A single row of x is not taken in parts, so it may have more rows of weight than fit.
-      if constexpr (M > 1) part.sums += R * M * V::kLanes;
+  constexpr int R = V::template kFloatRows<V::kMaxFloatTile>;
+  static_assert(kFloatRowsAtOnce % R == 0);
+  const int64_t tiles = quotient_rounded_up(m_last - m_first, V::kMaxFloatTile) *
+                        quotient_rounded_up(last - first, R) *
+                        quotient_rounded_up(columns, kPartColumns);
+  NextRows next(call.weight, columns * (type == DType::F32 ? 4 : 2), last, last + kFloatRowsAtOnce,
+                tiles);
+  alignas(64) float all_sums[kFloatRowsAtOnce * kSlabRows * V::kLanes];
+  for (int64_t column = 0; column < columns; column += kPartColumns) {
+    Part part{column, least(column + kPartColumns, columns), all_sums};
+    for (int64_t m = m_first, some; m < m_last; m += some) {
+      some = tile_size<V::kMaxFloatTile>(m_last - m);
+      part.sums = float_tiles_of_rows<V, type>(call, first, last, m, some, part, next);
     }
   }
 }
 
 template <class V, DType type>
 void linear_float_of(const FloatCall& call, int64_t first) {
-  const FloatWeight& weight = call.weight;
-  const int64_t row_bytes = weight.columns * (type == DType::F32 ? 4 : 2);
-  const int64_t rows_at_once = call.x.rows > 1 ? kFloatPartRows : call.last;
-  const int64_t tiles =
-      quotient_rounded_up(call.x.rows, V::kMaxFloatTile) *
-      quotient_rounded_up(rows_at_once, V::template kFloatRows<V::kMaxFloatTile>) *
-      quotient_rounded_up(weight.columns, kPartColumns);
-  for (int64_t row = first; row < call.last; row += rows_at_once) {
-    const int64_t end = least(row + rows_at_once, call.last);
-    NextRows next;
-    if (call.x.rows > 1) next = NextRows(weight, row_bytes, end, end + rows_at_once, tiles);
-    for (int64_t m = 0, some; m < call.x.rows; m += some) {
-      some = tile_size<V::kMaxFloatTile>(call.x.rows - m);
-      float_tiles_of_rows<V, type>(call, row, end, m, some, next);
+  const int64_t rows = call.x.rows;
+  if (rows == 1) {
+    NextRows none;
+    float_tiles_of_rows<V, type>(call, first, call.last, 0, 1, {0, call.weight.columns, nullptr},
+                                 none);
+    return;
+  }
+  for (int64_t m = 0; m < rows; m += kSlabRows) {
+    for (int64_t row = first; row < call.last; row += kFloatRowsAtOnce) {
+      float_panel<V, type>(call, row, least(row + kFloatRowsAtOnce, call.last), m,
+                           least(m + kSlabRows, rows));
     }
   }
 }
