@@ -64,6 +64,7 @@ class Layers {
     AttentionArguments arguments;
     arguments.shape = shape_;
     arguments.q = q_.data();
+    arguments.q_stride = shape_.rows * shape_.head_dim;
     const uint16_t* cache = caches_.data() + 2 * cache_halves_ * static_cast<size_t>(layer);
     arguments.k[0] = {bytes(cache), true};
     arguments.v[0] = {bytes(cache + cache_halves_), true};

@@ -445,7 +445,7 @@ class Item {
   void start() const {
     const int64_t dim = padded(a_.shape.head_dim);
     for (int64_t i = 0; i < count_; ++i) {
-      const float* q = a_.q + (head_of(i) * a_.shape.rows + row_of(i)) * a_.shape.head_dim;
+      const float* q = a_.q + head_of(i) * a_.q_stride + row_of(i) * a_.shape.head_dim;
       float* to = scratch_.queries + i * dim;
       std::copy_n(q, a_.shape.head_dim, to);
       std::fill(to + a_.shape.head_dim, to + dim, 0.0f);

@@ -31,7 +31,8 @@ struct AttentionShape {
 
 struct AttentionArguments {
   AttentionShape shape;
-  const float* q = nullptr;          // [heads, rows, head_dim]
+  const float* q = nullptr;          // [heads, rows or more, head_dim]
+  int64_t q_stride = 0;              // floats from one head to the next
   AttentionSource k[2], v[2];        // [kv_heads, columns, head_dim] of the cache and the new part
   AttentionSource mask;              // [rows, columns], added; -inf: not seen
   const uint8_t* visible = nullptr;  // [rows, columns.blocks()], what find_visible() says of mask

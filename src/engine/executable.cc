@@ -185,8 +185,8 @@ Status Execution::run(ThreadPool& pool, RunObserver* observer) {
   }
 
   std::atomic<uint64_t> overflows{0};
-  const Frame frame{memory_->addresses, pool, memory_->scratch.get(), plan.thread_scratch_size,
-                    overflows};
+  const Frame frame{memory_->addresses,       pool,      memory_->scratch.get(),
+                    plan.thread_scratch_size, overflows, limit_};
   Observed observed(observer, *executable_);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];

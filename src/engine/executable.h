@@ -77,6 +77,11 @@ class Executable {
   std::unique_ptr<const Plan> plan_;
 };
 
+// Of operations that have `all` rows the first `live` are computed (Execution::limit_rows).
+struct RowLimit {
+  int64_t live = 1, all = 1;
+};
+
 // One caller's use of an Executable: its bound buffers and intermediate values.
 class Execution {
  public:
@@ -89,6 +94,13 @@ class Execution {
   // after the last read of any input: an output may lie over an input.
   Status bind_input(size_t index, const void* data, const TensorType& type);
   Status bind_output(size_t index, void* data, const TensorType& type);
+
+  // From now on only the first `live` of `all` positions are asked for, which nothing after them
+  // has a bearing on, as is so when what follows them is padding: linears and attentions of `all`
+  // rows compute those of the first, and the others repeat row 0. The results of the first
+  // positions are the same, those of the others mean nothing. `live` is in [1, all]; as many as
+  // all: no limit.
+  void limit_rows(int64_t live, int64_t all) { limit_ = {live, all}; }
 
   // Runs the function once. Errors: an output or an input that is used is not bound, or the data
   // ask for what does not exist (a gather index out of range); outputs are then unspecified. The
@@ -108,6 +120,7 @@ class Execution {
   struct Memory;
   std::unique_ptr<Memory> memory_;
   Overflows overflows_;
+  RowLimit limit_;
 };
 
 }  // namespace diptych::engine

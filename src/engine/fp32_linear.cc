@@ -29,7 +29,6 @@ void multiply_panel(const float* panel, int64_t count, int64_t columns, const fl
 Result<Fp32Linear> Fp32Linear::open(const mil::Value& weight, int64_t m_rows, Lowering& lowering) {
   Fp32Linear linear;
   linear.columns_ = weight.type.shape[1];
-  linear.m_rows_ = m_rows;
   linear.rows_ = lowering.weight_rows(weight);
   if (!linear.rows_) {
     linear.cells_ = TRY(lowering.cells(weight));
@@ -43,10 +42,10 @@ Result<Fp32Linear> Fp32Linear::open(const mil::Value& weight, int64_t m_rows, Lo
   return linear;
 }
 
-Status Fp32Linear::multiply(const Frame& frame, int thread, const float* x, int64_t begin,
-                            int64_t end, float* y, int64_t y_stride) const {
+Status Fp32Linear::multiply(const Frame& frame, int thread, const float* x, int64_t m_rows,
+                            int64_t begin, int64_t end, float* y, int64_t y_stride) const {
   if (!rows_) {
-    multiply_panel(frame.floats(cells_) + begin * columns_, end - begin, columns_, x, m_rows_,
+    multiply_panel(frame.floats(cells_) + begin * columns_, end - begin, columns_, x, m_rows,
                    y + begin, y_stride);
     return {};
   }
@@ -58,7 +57,7 @@ Status Fp32Linear::multiply(const Frame& frame, int thread, const float* x, int6
     for (int64_t p = 0; p < count; ++p) {
       TRY(rows_->read(first + p, panel + p * columns_, scratch, &overflows));
     }
-    multiply_panel(panel, count, columns_, x, m_rows_, y + first, y_stride);
+    multiply_panel(panel, count, columns_, x, m_rows, y + first, y_stride);
   }
   frame.overflows += overflows;
   return {};

@@ -12,18 +12,18 @@ namespace diptych::engine {
 
 class Fp32Linear {
  public:
-  // The weight [rows, columns] of an operation that is being lowered, for `m_rows` rows of x.
+  // The weight [rows, columns] of an operation that is being lowered, for up to `m_rows` rows of x.
   static Result<Fp32Linear> open(const mil::Value& weight, int64_t m_rows, Lowering& lowering);
 
-  // y[m * y_stride + r] for the rows m of x, which follow one another without gaps, and the
-  // weight's rows r in [begin, end), computed on a thread of the frame's pool.
-  Status multiply(const Frame& frame, int thread, const float* x, int64_t begin, int64_t end,
-                  float* y, int64_t y_stride) const;
+  // y[m * y_stride + r] for rows m in [0, m_rows) of x, which follow one another without gaps, and
+  // the weight's rows r in [begin, end), computed on a thread of the frame's pool.
+  Status multiply(const Frame& frame, int thread, const float* x, int64_t m_rows, int64_t begin,
+                  int64_t end, float* y, int64_t y_stride) const;
 
  private:
   std::optional<WeightRows> rows_;
   Place cells_{};  // without rows_
-  int64_t columns_ = 0, m_rows_ = 0;
+  int64_t columns_ = 0;
   int64_t panel_rows_ = 0;     // with rows_
   uint64_t panel_offset_ = 0;  // in a thread's scratch memory, behind what rows_ needs
 };

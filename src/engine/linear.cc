@@ -80,7 +80,7 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
     const int64_t grain = std::max<int64_t>(kGrain / (8 * columns), 1);
     const kernels::Isa isa = kernels::selected_isa();
     return Run([=](const Frame& frame) -> Status {
-      frame.pool.parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+      frame.pool.parallel_for(frame.live_rows(rows), grain, [&](int64_t begin, int64_t end) {
         kernels::quantize(isa, frame.floats(from), columns, columns, weights, begin, end,
                           frame.bytes(out));
       });
@@ -91,6 +91,7 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
                           kernels::quantized_bytes(shape.rows, shape.columns), make);
 }
 
+// The first x.rows rows of the results.
 Status multiply(const Frame& frame, int thread, const Activations& x, const Segment& segment,
                 int64_t begin, int64_t end) {
   const kernels::Isa isa = kernels::selected_isa();
@@ -104,7 +105,8 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
                           segment.out_width);
   } else {
     TRY(std::get<Fp32Linear>(segment.weight)
-            .multiply(frame, thread, frame.floats(x.floats), begin, end, out, segment.out_width));
+            .multiply(frame, thread, frame.floats(x.floats), x.rows, begin, end, out,
+                      segment.out_width));
   }
   if (!segment.bias) return {};
   const float* bias = frame.floats(*segment.bias);
@@ -145,11 +147,13 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
   x.columns = x_value.type.shape.back();
   for (size_t i = 0; i + 1 < x_value.type.shape.size(); ++i) x.rows *= x_value.type.shape[i];
   std::vector<Segment> segments;
+  std::vector<std::pair<Place, int64_t>> results;  // and the columns of each
   int64_t first = 0;
   for (size_t result = 0, i = 0; result < op.results.size(); ++result) {
     const Place out = TRY(lowering.result(*op.results[result]));
     const int64_t width = op.results[result]->type.shape.back();
     const int64_t result_first = first;
+    results.emplace_back(out, width);
     for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
       Segment segment{first, weights[i]->type.shape[0], {}, {}, out, first - result_first, width};
       TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
@@ -161,15 +165,19 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
   int64_t grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
   if (x.rows > 1 && first >= kManyRows) grain = std::max(grain, kernels::kFloatRowsAtOnce);
   lowering.emit(op, [=, rows = first](const Frame& frame) -> Status {
+    Activations live = x;
+    live.rows = frame.live_rows(x.rows);
     const auto multiply_rows = [&](int64_t begin, int64_t end, int thread) -> Status {
       for (const Segment& segment : segments) {
         const int64_t from = std::max(begin, segment.first) - segment.first;
         const int64_t to = std::min(end, segment.first + segment.count) - segment.first;
-        if (from < to) TRY(multiply(frame, thread, x, segment, from, to));
+        if (from < to) TRY(multiply(frame, thread, live, segment, from, to));
       }
       return {};
     };
-    return parallel_status(frame.pool, rows, grain, multiply_rows);
+    TRY(parallel_status(frame.pool, rows, grain, multiply_rows));
+    for (const auto& [out, width] : results) frame.repeat_first(out, x.rows, width);
+    return {};
   });
   return {};
 }

@@ -2,6 +2,7 @@
 // (lowering.h), run by an Execution (executable.h).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -29,10 +30,20 @@ struct Frame {
   std::byte* thread_scratch;  // of all the pool's threads, one after another
   uint64_t thread_scratch_size;
   std::atomic<uint64_t>& overflows;  // finite values that were rounded to infinity so far
+  RowLimit limit;
 
   std::byte* bytes(Place place) const { return addresses[static_cast<size_t>(place)]; }
   float* floats(Place place) const { return reinterpret_cast<float*>(bytes(place)); }
   int32_t* ints(Place place) const { return reinterpret_cast<int32_t*>(bytes(place)); }
+  // How many of an operation's rows are to be computed.
+  int64_t live_rows(int64_t rows) const { return rows == limit.all ? limit.live : rows; }
+  // Makes those that were not, of `rows` rows of `width` cells each, copies of row 0.
+  void repeat_first(Place place, int64_t rows, int64_t width) const {
+    float* first = floats(place);
+    for (int64_t row = live_rows(rows); row < rows; ++row) {
+      std::copy_n(first, width, first + row * width);
+    }
+  }
   // What the steps of the plan asked for (Lowering::thread_scratch), aligned to 64.
   std::byte* scratch(int thread) const {
     return thread_scratch + static_cast<uint64_t>(thread) * thread_scratch_size;

@@ -38,6 +38,7 @@ Lookahead::Lookahead(const LookaheadOptions& options, int64_t capacity, int64_t 
   rows_.tokens.assign(size, first);
   rows_.positions.assign(size, 0);
   rows_.visible.assign(size * size, 0);
+  rows_.used = levels_ * (options_.window + options_.verifications);
   offsets_.assign(size, 0);
   const auto show = [&](int64_t row, int64_t column) {
     rows_.visible[static_cast<size_t>(row * capacity + column)] = 1;
@@ -107,7 +108,7 @@ Result<std::vector<int64_t>> Lookahead::step(Session& session, int64_t token) {
   }
   const std::span<const float> logits = TRY(session.evaluate_rows(rows_));
   const auto vocab = static_cast<size_t>(session.model().vocab_size);
-  std::vector<int64_t> predicted(rows_.tokens.size());
+  std::vector<int64_t> predicted(static_cast<size_t>(rows_.used));
   for (size_t row = 0; row < predicted.size(); ++row)
     predicted[row] = argmax(logits.subspan(row * vocab, vocab));
 

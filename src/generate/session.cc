@@ -124,8 +124,9 @@ void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uin
   }
 }
 
-Status Session::run(Loaded& loaded, bool with_logits) {
+Status Session::run(Loaded& loaded, int64_t rows, bool with_logits) {
   TRY(loaded.method->want_output(loaded.description->logits_output, with_logits));
+  TRY(loaded.method->limit_rows(rows, loaded.description->tokens));
   const auto start = std::chrono::steady_clock::now();
   TRY(loaded.method->execute());
   MethodStatistics& statistics = statistics_[loaded.description->method];
@@ -203,7 +204,7 @@ Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens, 
     set_visible(loaded, row, cached_, nullptr);
   }
   loaded.last_position = rows - 1;
-  TRY(run(loaded, logits == Logits::Always || rows == wanted));
+  TRY(run(loaded, rows, logits == Logits::Always || rows == wanted));
   const int64_t room = loaded.description->cache_len - cached_;
   for (int64_t row = 0; row < std::min(room, rows); ++row) store_row(loaded, row);
   return Chunk{&loaded, tail, rows};
@@ -262,8 +263,8 @@ Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
     set_visible(loaded, row, cached_, &rows.visible[index * static_cast<size_t>(capacity)]);
   }
   loaded.last_position = 0;
-  TRY(run(loaded, true));
-  return logits_of(loaded, 0, capacity);
+  TRY(run(loaded, rows.used, true));
+  return logits_of(loaded, 0, rows.used);
 }
 
 void Session::keep_row(int64_t row, int64_t token) {

@@ -61,10 +61,11 @@ class Session {
     std::vector<int64_t> tokens;     // T entries
     std::vector<int64_t> positions;  // T entries, absolute
     std::vector<uint8_t> visible;    // [T, T]: row r sees new column c
+    int64_t used = 0;                // the first of them, which see none of the others
   };
   // Whether a Rows call fits: no tail, room for `needed` more tokens in cache and RoPE table.
   bool rows_fit(int64_t needed) const;
-  // Evaluates the rows against the cache and gives all logits [T, vocab_size].
+  // Evaluates the rows against the cache and gives their logits [used, vocab_size].
   Result<std::span<const float>> evaluate_rows(const Rows& rows);
   // Appends the keys and values of row `row` of the last evaluate_rows() to the cache.
   void keep_row(int64_t row, int64_t token);
@@ -104,7 +105,8 @@ class Session {
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
   void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);
   void store_row(const Loaded& loaded, int64_t row);
-  Status run(Loaded& loaded, bool with_logits);
+  // The method, of whose rows the first `rows` are asked for.
+  Status run(Loaded& loaded, int64_t rows, bool with_logits);
   std::span<const float> logits_of(const Loaded& loaded, int64_t first_row, int64_t rows);
 
   std::shared_ptr<runtime::Program> program_;

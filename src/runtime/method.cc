@@ -308,6 +308,12 @@ Status Method::want_output(size_t index, bool wanted) {
   return {};
 }
 
+Status Method::limit_rows(int64_t live, int64_t all) {
+  if (live < 1 || live > all) return invalid_argument("{} of {} rows", live, all);
+  for (Impl::Call& call : impl_->calls) call.delegate.limit_rows(live, all);
+  return {};
+}
+
 Status Method::execute() {
   TRY(impl_->check_bound());
   for (size_t i = 0; i < impl_->calls.size(); ++i) {

@@ -35,6 +35,11 @@ class Method {
   // defined. Allocates nothing.
   Status want_output(size_t index, bool wanted);
 
+  // Of the executions that follow only the first `live` of `all` positions are asked for, on which
+  // what follows them, padding, has no bearing: no mask shows it to them. Results of the others are
+  // not defined. `live` is in [1, all]; as many as all: no limit, as at first. Allocates nothing.
+  Status limit_rows(int64_t live, int64_t all);
+
   // Runs the delegate calls in order. All inputs and outputs must be bound. int64 inputs that do
   // not fit Core ML's int32 are an error.
   Status execute();

@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -90,12 +92,14 @@ Case make_case(AttentionShape shape, uint32_t seed) {
   return c;
 }
 
-// Also rounds the case's numbers to what is packed.
-std::vector<float> compute(Case& c, int threads = 1) {
+// Of the first `rows` rows, or of all. Also rounds the case's numbers to what is packed.
+std::vector<float> compute(Case& c, int threads = 1, std::optional<int64_t> rows = {}) {
   const AttentionShape& shape = c.shape;
   AttentionArguments a;
   a.shape = shape;
+  a.shape.rows = rows.value_or(shape.rows);
   a.q = c.q.data();
+  a.q_stride = shape.rows * shape.head_dim;
   std::vector<Packed> packed;
   for (int part = 0; part < 2; ++part) {
     packed.emplace_back(c.k[part], c.half[part], c.shift);
@@ -110,8 +114,8 @@ std::vector<float> compute(Case& c, int threads = 1) {
   a.visible = visible.data();
   std::vector<float> out(c.q.size(), -1.0f), scratch(attention_scratch(shape), kNan);
   a.out = out.data();
-  const int64_t queries = attention_item_queries(shape, threads);
-  const int64_t items = attention_items(shape, queries);
+  const int64_t queries = attention_item_queries(a.shape, threads);
+  const int64_t items = attention_items(a.shape, queries);
   for (int64_t i = items; i-- > 0;) attention(a, queries, i, i + 1, scratch.data());
   return out;
 }
@@ -244,6 +248,13 @@ TEST_P(Attention, ARowDoesNotDependOnItsCompany) {
         const std::vector<float> together = compute(all);
         expect_same_bits(compute(all, 2), together);
         expect_same_bits(compute(all, 64), together);
+        for (const int64_t rows : {1, 3, 39}) {
+          std::vector<float> some = compute(all, 2, rows);
+          const auto untouched = some.begin() + rows * heads * dim;
+          EXPECT_TRUE(std::all_of(untouched, some.end(), [](float x) { return x == -1.0f; }));
+          some.erase(untouched, some.end());
+          expect_same_bits(some, {together.begin(), together.begin() + rows * heads * dim});
+        }
         for (int64_t t = 0; t < 40; ++t) {
           Case one = row_of(all, t);
           const auto begin = together.begin() + t * heads * dim;

@@ -397,6 +397,39 @@ TEST(Numerics, ARowDependsNeitherOnOtherRowsNorOnThreads) {
   }
 }
 
+// The first rows come out as ever, and the others are no work.
+TEST(Execution, ComputesTheFirstRowsAlone) {
+  const int64_t t = 7, s = 53;
+  const Tensor x = random_floats({1, t, 96}, 5, DType::F16);
+  const Tensor keys = random_floats({1, 3, s, 16}, 6, DType::F16);
+  const Tensor mask = random_floats({1, t, s}, 7, DType::F16);
+  const auto function = build({x.type, keys.type, mask.type}, attention(t, s));
+  for (const Numerics numerics : {Numerics::Typed, Numerics::Precise, Numerics::Fast}) {
+    ExecutableOptions options;
+    options.numerics = numerics;
+    const Tensor all = evaluate({x, keys, mask}, attention(t, s), {options, 1});
+    auto execution = Execution::create(Executable::compile(*function, options).value()).value();
+    Tensor y = all;
+    for (const size_t i : {0, 1, 2}) {
+      const Tensor& input = i == 0 ? x : i == 1 ? keys : mask;
+      ASSERT_TRUE(execution->bind_input(i, input.data.data(), input.type));
+    }
+    ASSERT_TRUE(execution->bind_output(0, y.data.data(), y.type));
+    ThreadPool pool(2);
+    for (int64_t live = 1; live <= t; ++live) {
+      std::fill(y.data.begin(), y.data.end(), std::byte{1});
+      execution->limit_rows(live, t);
+      ASSERT_TRUE(execution->run(pool));
+      const Shape first{1, live, 96};
+      EXPECT_EQ(part_of(y, 0, first).data, part_of(all, 0, first).data) << live;
+      EXPECT_EQ(y.data == all.data, live == t);
+    }
+    execution->limit_rows(2, t + 1);  // not of this function
+    ASSERT_TRUE(execution->run(pool));
+    EXPECT_EQ(y.data, all.data);
+  }
+}
+
 // A program that comes as text is checked like one that comes from a file.
 TEST(Compile, RunsAProgramGivenAsText) {
   const auto program = mil::parse(R"(func @main(%x: fp32[2,2]) opset "CoreML8" {

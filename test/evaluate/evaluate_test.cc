@@ -162,6 +162,9 @@ TEST(Session, GivesTheLogitsAfterEachToken) {
       const auto last = (*session)->evaluate(std::span(tokens).first(count));
       ASSERT_OK(last);
       for (size_t i = 0; i < last->size(); ++i) ASSERT_NEAR(each[count - 1][i], (*last)[i], 1e-3);
+      // In the first call of the only function the rows before padding come out the same.
+      if (multifunction || count > 16) continue;
+      EXPECT_EQ(std::vector<float>(last->begin(), last->end()), each[count - 1]) << count;
     }
   }
 }

@@ -109,7 +109,9 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
     if (new_values) new_values->make(frame);
     AttentionArguments arguments;
     arguments.shape = shape;
+    arguments.shape.rows = frame.live_rows(shape.rows);
     arguments.q = frame.floats(q);
+    arguments.q_stride = shape.rows * shape.head_dim;
     arguments.k[0] = at(k_cache, frame);
     arguments.k[1] = at(k, frame);
     arguments.v[0] = at(v_cache, frame);
@@ -117,14 +119,16 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
     arguments.mask = at(mask, frame);
     arguments.visible = reinterpret_cast<const uint8_t*>(frame.bytes(visible));
     arguments.out = frame.floats(result);
-    const int64_t item_queries = attention_item_queries(shape, frame.pool.threads());
-    const int64_t items = attention_items(shape, item_queries);
-    const int64_t work = 2 * shape.head_dim * shape.heads * seen_pairs(shape, arguments.visible);
+    const int64_t item_queries = attention_item_queries(arguments.shape, frame.pool.threads());
+    const int64_t items = attention_items(arguments.shape, item_queries);
+    const int64_t work =
+        2 * shape.head_dim * shape.heads * seen_pairs(arguments.shape, arguments.visible);
     const int64_t grain = work < kGrain ? items : 1;
     frame.pool.parallel_for(items, grain, [&](int64_t begin, int64_t end, int thread) {
       attention(arguments, item_queries, begin, end,
                 reinterpret_cast<float*>(frame.scratch(thread)));
     });
+    frame.repeat_first(result, shape.rows, shape.heads * shape.head_dim);
     return {};
   });
   return {};
