@@ -96,8 +96,8 @@ class Execution {
   Status bind_output(size_t index, void* data, const TensorType& type);
 
   // From now on only the first `live` of `all` positions are asked for, which nothing after them
-  // has a bearing on, as is so when what follows them is padding: linears and attentions of `all`
-  // rows compute those of the first, and the others repeat row 0. The results of the first
+  // has a bearing on, as is so when what follows them is padding: linears, gates and attentions of
+  // `all` rows compute those of the first, and the others repeat row 0. The results of the first
   // positions are the same, those of the others mean nothing. `live` is in [1, all]; as many as
   // all: no limit.
   void limit_rows(int64_t live, int64_t all) { limit_ = {live, all}; }

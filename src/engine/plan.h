@@ -39,10 +39,15 @@ struct Frame {
   int64_t live_rows(int64_t rows) const { return rows == limit.all ? limit.live : rows; }
   // Makes those that were not, of `rows` rows of `width` cells each, copies of row 0.
   void repeat_first(Place place, int64_t rows, int64_t width) const {
-    float* first = floats(place);
-    for (int64_t row = live_rows(rows); row < rows; ++row) {
-      std::copy_n(first, width, first + row * width);
-    }
+    constexpr int64_t kGrain = 1 << 14;  // cells worth a thread of their own
+    float* const first = floats(place);
+    const int64_t live = live_rows(rows);
+    pool.parallel_for(rows - live, kGrain / std::max<int64_t>(width, 1) + 1,
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t row = live + begin; row < live + end; ++row) {
+                          std::copy_n(first, width, first + row * width);
+                        }
+                      });
   }
   // What the steps of the plan asked for (Lowering::thread_scratch), aligned to 64.
   std::byte* scratch(int thread) const {
