@@ -74,6 +74,7 @@ struct Columns {
   void prefetch(int64_t first_byte, int64_t count) const {
     if (next == 0) return;
     for (int64_t at = first_byte; at < first_byte + count; at += 64) {
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): never read
       hwy::Prefetch(reinterpret_cast<const std::byte*>(next + static_cast<uintptr_t>(at)));
     }
   }
@@ -174,7 +175,7 @@ void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores)
     }
     float eight[8];
     sums_of_lanes(sums, eight);
-    for (int q = 0; q < kQueries; ++q) {
+    for (int64_t q = 0; q < kQueries; ++q) {
       std::copy_n(eight + q * kTogether, kTogether, scores + q * kAttentionBlock + j);
     }
   }
@@ -486,7 +487,7 @@ HWY_EXPORT(attention);
 
 int64_t attention_item_queries(const AttentionShape& shape, int threads) {
   int64_t queries = kItemQueries;
-  while (queries > kTile && attention_items(shape, queries) < 2 * threads) queries /= 2;
+  while (queries > kTile && attention_items(shape, queries) < int64_t{2} * threads) queries /= 2;
   return queries;
 }
 

@@ -29,6 +29,7 @@ std::vector<MethodLoading> load_methods(runtime::Program& program,
                                         const std::vector<FunctionDescription>& functions) {
   const auto when = program.threads().threads() > 1 ? std::launch::async : std::launch::deferred;
   std::vector<MethodLoading> methods;
+  methods.reserve(functions.size());
   for (const FunctionDescription& function : functions) {
     methods.push_back(
         std::async(when, [&program, &function] { return program.load_method(function.method); }));
