@@ -22,7 +22,8 @@ class ThreadPool {
   int threads() const;
 
   // Calls body(int64_t begin, int64_t end) or body(begin, end, int thread) on disjoint ranges that
-  // cover [0, count), a multiple of `grain` indices each (but the last), and returns when all are done.
+  // cover [0, count), a multiple of `grain` indices each (but the last), and returns when all are
+  // done.
   // `thread` is in [0, threads()), and no two bodies of a call have the same one at the same time.
   // Allocates nothing. Callable from several threads at once: calls are served one after another,
   // or side by side when they are too small to be divided. Must not be called from inside a body,

@@ -309,7 +309,7 @@ Status Method::want_output(size_t index, bool wanted) {
 }
 
 Status Method::limit_rows(int64_t live, int64_t all) {
-  if (live < 1 || live > all) return invalid_argument("{} of {} rows", live, all);
+  if (live < 1 || live > all) return invalid_argument("expected 1 to {} rows, found {}", all, live);
   for (Impl::Call& call : impl_->calls) call.delegate.limit_rows(live, all);
   return {};
 }

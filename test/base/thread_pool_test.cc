@@ -22,6 +22,7 @@ TEST(ThreadPool, CoversEveryIndexOnce) {
         std::vector<std::atomic<int>> hits(static_cast<size_t>(count));
         std::atomic<int64_t> ranges{0};
         pool.parallel_for(count, grain, [&](int64_t begin, int64_t end) {
+          EXPECT_LT(begin, end);
           EXPECT_TRUE(end == count || (end - begin) % std::max<int64_t>(grain, 1) == 0)
               << begin << ".." << end;
           for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];

@@ -110,6 +110,20 @@ TEST_P(LinearFloat, NonFiniteWeightsStayInTheirRow) {
   }
 }
 
+// More columns, rows of the weight and rows of x than are worked off at once.
+TEST_P(LinearFloat, PartsPanelsAndSlabsDoNotShow) {
+  const int64_t columns = 4100, rows = 27, m_rows = 129;
+  const auto bytes = random_weight(DType::F16, rows, columns);
+  const FloatWeight weight{bytes.data(), DType::F16, rows, columns};
+  const auto x = random_floats(static_cast<size_t>(m_rows * columns), 27);
+  const auto together = run(GetParam(), weight, x, m_rows);
+  for (int64_t m = 0; m < m_rows; ++m) {
+    const std::vector<float> row(x.begin() + m * columns, x.begin() + (m + 1) * columns);
+    const auto alone = run(GetParam(), weight, row, 1);
+    ASSERT_EQ(0, std::memcmp(alone.data(), together.data() + m * rows, alone.size() * 4)) << m;
+  }
+}
+
 TEST_P(LinearFloat, ResultsDependOnTheirRowsAlone) {
   for (const DType dtype : kTypes) {
     for (const int64_t columns : {40, 513}) {
