@@ -1,8 +1,7 @@
-// Memory that begins as zeros and takes room only where it has been written: what is large and may
-// stay mostly empty, such as a cache.
+// Memory that begins as zeros and takes room only where it has been touched, in huge pages where
+// the system has them: what is large and read from end to end, such as caches.
 #pragma once
 
-#include <cstdlib>
 #include <memory>
 
 #include "base/bytes.h"
@@ -12,24 +11,19 @@ namespace diptych {
 
 class ZeroedMemory {
  public:
-  static Result<ZeroedMemory> allocate(uint64_t size) {
-    ZeroedMemory memory;
-    memory.data_.reset(static_cast<std::byte*>(std::calloc(size > 0 ? size : 1, 1)));
-    memory.size_ = size;
-    if (memory.data_ == nullptr) return fail(ErrorCode::Io, "no memory for {} bytes", size);
-    return memory;
-  }
+  ZeroedMemory() = default;
+  // `size` bytes from the beginning of a page on.
+  static Result<ZeroedMemory> allocate(uint64_t size);
 
-  std::byte* data() const { return data_.get(); }
-  uint64_t size() const { return size_; }
-  MutableBytes bytes() const { return {data_.get(), size_}; }
+  MutableBytes bytes() const { return {data_.get(), data_.get_deleter().size}; }
 
  private:
-  struct Free {
-    void operator()(std::byte* data) const { std::free(data); }
+  struct Unmap {
+    size_t size;
+    void operator()(std::byte* data) const;
   };
-  std::unique_ptr<std::byte[], Free> data_;
-  uint64_t size_ = 0;
+  explicit ZeroedMemory(MutableBytes bytes) : data_(bytes.data(), Unmap{bytes.size()}) {}
+  std::unique_ptr<std::byte[], Unmap> data_{nullptr, Unmap{0}};
 };
 
 }  // namespace diptych

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <limits>
 
+#include "base/bytes.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/attention.cc"
 // clang-format off
@@ -66,18 +68,44 @@ int64_t lane_count() { return static_cast<int64_t>(hn::Lanes(F32())); }
 struct Columns {
   const std::byte* data;
   int64_t head_dim;
-  // Where that begins which is read after them, fetched on the way: stretches are too short for the
-  // processor to see where it is going. A number, since it is fetched by as much as these columns
-  // take, where there may be less. 0: nothing.
-  uintptr_t next = 0;
+};
 
-  void prefetch(int64_t first_byte, int64_t count) const {
-    if (next == 0) return;
-    for (int64_t at = first_byte; at < first_byte + count; at += 64) {
-      // NOLINTNEXTLINE(performance-no-int-to-ptr): never read
-      hwy::Prefetch(reinterpret_cast<const std::byte*>(next + static_cast<uintptr_t>(at)));
+// Columns of values after which more is fetched.
+constexpr int64_t kFetchColumns = 16;
+
+// Brings what is read next to the nearest cache while a block is computed: with every step about as
+// much as that step reads. A core has room for some 20 requests, and waits for memory when it asks
+// for more at once, or for nothing. Places are numbers, since nothing is read there.
+class Fetch {
+ public:
+  // Nothing.
+  Fetch() = default;
+  // All of the keys, then of the values.
+  Fetch(Bytes keys, Bytes values)
+      : at_(address(keys)),
+        end_(at_ + keys.size()),
+        values_(address(values)),
+        values_end_(values_ + values.size()) {}
+
+  // The next `bytes` or a few more.
+  void some(int64_t bytes) {
+    const uintptr_t stop = std::min(at_ + static_cast<uintptr_t>(bytes), end_);
+    for (; at_ < stop; at_ += kLines * kLine) {
+      for (uintptr_t i = 0; i < kLines; ++i) {
+        // NOLINTNEXTLINE(performance-no-int-to-ptr)
+        hwy::Prefetch(reinterpret_cast<const std::byte*>(at_ + i * kLine));
+      }
+    }
+    if (at_ >= end_) {
+      at_ = values_;
+      end_ = values_ = values_end_;
     }
   }
+
+ private:
+  static constexpr uintptr_t kLine = 64, kLines = 4;
+  static uintptr_t address(Bytes bytes) { return reinterpret_cast<uintptr_t>(bytes.data()); }
+  uintptr_t at_ = 0, end_ = 0, values_ = 0, values_end_ = 0;
 };
 
 // A row of a mask, from a block's first column on.
@@ -139,7 +167,7 @@ HWY_INLINE void sums_of_lanes(const V32* v, float* out) {
 // The products of kQueries queries with the first n columns: scores[i * kAttentionBlock + j] for
 // query i and column j. Entries up to the next multiple of 8 of n are overwritten.
 template <class Element, int kQueries>
-void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores) {
+void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores, Fetch* fetch) {
   constexpr int kTogether = 8 / kQueries;  // eight accumulators hide the latency of adding
   const F32 d;
   const int64_t lanes = lane_count(), dim = keys.head_dim, stride = padded(dim);
@@ -150,7 +178,7 @@ void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores)
     for (int c = 0; c < kTogether; ++c) {
       at[c] = keys.data + std::min(j + c, n - 1) * column_bytes;
     }
-    keys.prefetch(j * column_bytes, kTogether * column_bytes);
+    if (fetch != nullptr) fetch->some(kTogether * column_bytes);
     V32 sums[8];
     for (int i = 0; i < 8; ++i) sums[i] = hn::Zero(d);
     const auto add = [&](int64_t i, auto load) HWY_ATTR {
@@ -228,6 +256,7 @@ struct Weighted {
   Columns values;
   int64_t begin, end;
   const float *p, *shrink;
+  Fetch* fetch;
 };
 
 // sums = sums * shrink + the weighted values, of kQueries queries and kVectors vectors of elements
@@ -246,15 +275,18 @@ HWY_INLINE void add_vectors(const Weighted& w, int64_t first, Load load, float* 
   }
   const int64_t step = w.values.head_dim * kSize;
   const std::byte* at = w.values.data + w.begin * step + first * kSize;
-  for (int64_t j = w.begin; j < w.end; ++j, at += step) {
-    V32 value[kVectors];
-    for (int v = 0; v < kVectors; ++v) value[v] = load(at + v * lanes * kSize);
-    if (first == 0) w.values.prefetch(j * step, step);
-    for (int q = 0; q < kQueries; ++q) {
-      const V32 weight = hn::Set(d, w.p[q * kAttentionBlock + j]);
-      for (int v = 0; v < kVectors; ++v) {
-        V32& to = sum[q * kVectors + v];
-        to = hn::MulAdd(weight, value[v], to);
+  for (int64_t j = w.begin; j < w.end;) {
+    const int64_t stop = std::min(j + kFetchColumns, w.end);
+    if (w.fetch != nullptr) w.fetch->some(kFetchColumns * kVectors * lanes * kSize);
+    for (; j < stop; ++j, at += step) {
+      V32 value[kVectors];
+      for (int v = 0; v < kVectors; ++v) value[v] = load(at + v * lanes * kSize);
+      for (int q = 0; q < kQueries; ++q) {
+        const V32 weight = hn::Set(d, w.p[q * kAttentionBlock + j]);
+        for (int v = 0; v < kVectors; ++v) {
+          V32& to = sum[q * kVectors + v];
+          to = hn::MulAdd(weight, value[v], to);
+        }
       }
     }
   }
@@ -287,6 +319,7 @@ struct Block {
   Columns keys, values;
   bool half_keys, half_values;
   float scale;
+  Fetch* fetch;  // what comes after it; null: nothing
 };
 
 // A query's part in a block.
@@ -320,7 +353,7 @@ void for_runs(const Look& look, int64_t from, Body body) {
 
 template <class Element, int kQueries>
 void add_block_values(const Columns& values, const Look* looks, const float* p, const float* shrink,
-                      float* sums) {
+                      float* sums, Fetch* fetch) {
   const int64_t stride = padded(values.head_dim);
   // What all see alike, then what is left of each.
   int64_t common = 0;
@@ -328,11 +361,11 @@ void add_block_values(const Columns& values, const Look* looks, const float* p, 
     common = looks[0].count();
     for (int q = 1; q < kQueries; ++q) common = std::min(common, looks[q].count());
   }
-  add_values<Element, kQueries>({values, 0, common, p, shrink}, 0, sums);
+  add_values<Element, kQueries>({values, 0, common, p, shrink, fetch}, 0, sums);
   const float kept = 1;
   for (int q = 0; q < kQueries; ++q) {
     for_runs(looks[q], common, [&](int64_t begin, int64_t end) {
-      add_values<Element, 1>({values, begin, end, p + q * kAttentionBlock, &kept}, 0,
+      add_values<Element, 1>({values, begin, end, p + q * kAttentionBlock, &kept, fetch}, 0,
                              sums + q * stride);
     });
   }
@@ -348,21 +381,25 @@ void add_block(const Block& block, const Look* looks, int64_t first,
   if (n == 0) return;
   const float* queries = scratch.queries + first * dim;
   if (block.half_keys) {
-    multiply_keys<PackedHalves, kQueries>(queries, block.keys, n, scratch.scores);
+    multiply_keys<PackedHalves, kQueries>(queries, block.keys, n, scratch.scores, block.fetch);
   } else {
-    multiply_keys<PackedFloats, kQueries>(queries, block.keys, n, scratch.scores);
+    multiply_keys<PackedFloats, kQueries>(queries, block.keys, n, scratch.scores, block.fetch);
   }
   float shrink[kQueries];
+  const int64_t row_bytes = block.keys.head_dim * (block.half_keys ? 2 : 4);
   for (int q = 0; q < kQueries; ++q) {
+    if (block.fetch != nullptr) block.fetch->some(n * row_bytes / 4 / kQueries);
     shrink[q] = add_scores(scratch.scores + q * kAttentionBlock, looks[q].count(), block.scale,
                            looks[q].plain() ? nullptr : &looks[q].mask, scratch.largest + first + q,
                            scratch.totals + (first + q) * kPadding);
   }
   float* sums = scratch.sums + first * dim;
   if (block.half_values) {
-    add_block_values<PackedHalves, kQueries>(block.values, looks, scratch.scores, shrink, sums);
+    add_block_values<PackedHalves, kQueries>(block.values, looks, scratch.scores, shrink, sums,
+                                             block.fetch);
   } else {
-    add_block_values<PackedFloats, kQueries>(block.values, looks, scratch.scores, shrink, sums);
+    add_block_values<PackedFloats, kQueries>(block.values, looks, scratch.scores, shrink, sums,
+                                             block.fetch);
   }
 }
 
@@ -386,14 +423,15 @@ class Item {
     int64_t number = 0, offset = 0;
     for (int part = 0; part < 2; offset += columns.parts[part++]) {
       for (int64_t begin = 0; begin < columns.parts[part]; begin += kAttentionBlock, ++number) {
-        Block block{columns_at(a_.k[part], part, begin), columns_at(a_.v[part], part, begin),
-                    a_.k[part].half, a_.v[part].half, a_.shape.scale};
-        // The first tile reads the block from memory, the others find it in the nearest cache.
-        block.keys.next = reinterpret_cast<uintptr_t>(block.values.data);
-        block.values.next = keys_after(part, begin, number);
-        for (int64_t i = 0; i < count_;) {
+        Fetch fetch = after(part, begin, number);
+        Block block{columns_at(a_.k[part], part, begin),
+                    columns_at(a_.v[part], part, begin),
+                    a_.k[part].half,
+                    a_.v[part].half,
+                    a_.shape.scale,
+                    &fetch};
+        for (int64_t i = 0; i < count_; block.fetch = nullptr) {
           i += add_some(block, number, offset + begin, i);
-          block.keys.next = block.values.next = 0;
         }
       }
     }
@@ -409,17 +447,24 @@ class Item {
     return {source.data + column * a_.shape.head_dim * (source.half ? 2 : 4), a_.shape.head_dim};
   }
 
-  // The keys that are read after block `number`, which begins at column `begin` of a part: those of
-  // the next block, when its first row sees it, or else of the next head. 0 when there are none.
-  uintptr_t keys_after(int part, int64_t begin, int64_t number) const {
+  // What is read after block `number`, which begins at column `begin` of a part: what the first row
+  // sees of the next block, or else of the next head's first.
+  Fetch after(int part, int64_t begin, int64_t number) const {
     const AttentionColumns& columns = a_.shape.columns;
-    begin += kAttentionBlock;
     const uint8_t* visible = a_.visible + row_of(0) * columns.blocks();
-    if (begin < columns.parts[part] && visible[number + 1] != 0) {
-      return reinterpret_cast<uintptr_t>(columns_at(a_.k[part], part, begin).data);
+    begin += kAttentionBlock;
+    ++number;
+    if (begin >= columns.parts[part] || visible[number] == 0) {
+      if (kv_head_ + 1 == a_.shape.kv_heads || part != 0) return {};
+      begin = columns.parts[0];
+      number = 0;
     }
-    if (kv_head_ + 1 == a_.shape.kv_heads || part != 0) return 0;
-    return reinterpret_cast<uintptr_t>(columns_at(a_.k[0], 0, columns.parts[0]).data);
+    const int64_t count = visible[number] & kVisibleCount;
+    const auto bytes = [&](const AttentionSource& source) {
+      const Columns next = columns_at(source, part, begin);
+      return Bytes(next.data, static_cast<size_t>(count * next.head_dim * (source.half ? 2 : 4)));
+    };
+    return {bytes(a_.k[part]), bytes(a_.v[part])};
   }
 
   // As many queries from i on as make up the largest tile; returns their number.

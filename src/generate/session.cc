@@ -44,14 +44,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
   session->program_ = std::move(program);
   session->model_ = TRY(describe(*session->program_));
   const ModelDescription& model = session->model_;
-  const uint64_t cache_bytes = static_cast<uint64_t>(model.kv_heads) *
-                               static_cast<uint64_t>(model.prefill().cache_len) *
-                               static_cast<uint64_t>(model.head_dim) * width_of(model.dtype);
-  // Slots start at zero: masked values must be finite.
-  for (int64_t layer = 0; layer < model.layers; ++layer) {
-    session->key_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
-    session->value_cache_.push_back(TRY(ZeroedMemory::allocate(cache_bytes)));
-  }
+  TRY(session->make_caches());
   std::vector<MethodLoading> methods = load_methods(*session->program_, model.functions);
   for (size_t i = 0; i < methods.size(); ++i) {
     TRY(session->add_function(model.functions[i], TRY(methods[i].get())));
@@ -66,6 +59,27 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
   session->logits_.reserve(static_cast<size_t>(model.vocab_size));
   session->history_.reserve(static_cast<size_t>(model.max_context));
   return session;
+}
+
+Status Session::make_caches() {
+  constexpr uint64_t kAlignment = 64;
+  uint64_t size = width_of(model_.dtype);
+  for (const int64_t factor : {model_.kv_heads, model_.prefill().cache_len, model_.head_dim}) {
+    size *= static_cast<uint64_t>(factor);
+  }
+  const uint64_t stride = (size + kAlignment - 1) / kAlignment * kAlignment;
+  const uint64_t count = 2 * static_cast<uint64_t>(model_.layers);
+  uint64_t all = 0;
+  if (!checked_mul(stride, count, &all))
+    return unsupported("caches of {} times {} bytes", count, stride);
+  // Slots start at zero: masked values must be finite.
+  caches_ = TRY(ZeroedMemory::allocate(all));
+  for (uint64_t layer = 0; layer < count / 2; ++layer) {
+    const uint64_t at = 2 * layer * stride;
+    key_cache_.push_back(caches_.bytes().subspan(at, size));
+    value_cache_.push_back(caches_.bytes().subspan(at + stride, size));
+  }
+  return {};
 }
 
 Status Session::add_function(const FunctionDescription& description,
@@ -96,8 +110,8 @@ Status Session::add_function(const FunctionDescription& description,
   TRY(method.bind_input(description.sin_input, owner.sin));
   TRY(method.bind_output(description.logits_output, owner.logits));
   for (size_t layer = 0; layer < owner.keys.size(); ++layer) {
-    TRY(method.bind_input(description.key_inputs[layer], key_cache_[layer].bytes()));
-    TRY(method.bind_input(description.value_inputs[layer], value_cache_[layer].bytes()));
+    TRY(method.bind_input(description.key_inputs[layer], key_cache_[layer]));
+    TRY(method.bind_input(description.value_inputs[layer], value_cache_[layer]));
     TRY(method.bind_output(description.key_outputs[layer], owner.keys[layer]));
     TRY(method.bind_output(description.value_outputs[layer], owner.values[layer]));
   }

@@ -100,6 +100,7 @@ class Session {
   // Which calls compute logits: all, or only the one that takes the last of the tokens.
   enum class Logits { Always, AtTheEnd };
   Result<Chunk> evaluate_chunk(std::span<const int64_t> tokens, Logits logits);
+  Status make_caches();
   Status add_function(const FunctionDescription& description,
                       std::unique_ptr<runtime::Method> loaded_method);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
@@ -111,8 +112,9 @@ class Session {
 
   std::shared_ptr<runtime::Program> program_;
   ModelDescription model_;
-  std::vector<Loaded> loaded_;                         // in the order of model_.functions
-  std::vector<ZeroedMemory> key_cache_, value_cache_;  // by layer: [kv_heads, C, head_dim]
+  std::vector<Loaded> loaded_;  // in the order of model_.functions
+  ZeroedMemory caches_;
+  std::vector<MutableBytes> key_cache_, value_cache_;  // by layer: [kv_heads, C, head_dim]
   int64_t cached_ = 0;                                 // tokens in the cache, slots 0..cached_-1
   std::vector<int64_t> history_;  // all tokens; those from cached_ on are the tail
   std::vector<float> logits_;

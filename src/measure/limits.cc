@@ -1,7 +1,5 @@
 #include "measure/limits.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -42,8 +40,6 @@ uint64_t sum(const uint64_t* words, int64_t count) {
 
 }  // namespace
 
-void MemoryReader::Unmap::operator()(uint64_t* words) const { ::munmap(words, size); }
-
 Result<std::unique_ptr<MemoryReader>> MemoryReader::create(ThreadPool& pool) {
   constexpr uint64_t kAlign = kChunk * sizeof(uint64_t);
   uint64_t size = std::max(kLeastBuffer, kCaches * last_level_cache_bytes());
@@ -51,27 +47,22 @@ Result<std::unique_ptr<MemoryReader>> MemoryReader::create(ThreadPool& pool) {
     size = std::min(size, available / 4);
   }
   size = std::max(size / kAlign, uint64_t{1}) * kAlign;
-  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) {
-    return fail(ErrorCode::Io, "no memory for a buffer of {} bytes to measure reads with", size);
-  }
-  ::madvise(memory, size, MADV_HUGEPAGE);  // fewer pages to walk; a wish only
-  auto* words = static_cast<uint64_t*>(memory);
+  std::unique_ptr<MemoryReader> reader(new MemoryReader(TRY(ZeroedMemory::allocate(size))));
+  uint64_t* words = reader->words();
   // Untouched pages would all be the one page of zeros, which lies in the cache.
   pool.parallel_for(static_cast<int64_t>(size / sizeof(uint64_t)), kChunk,
                     [&](int64_t begin, int64_t end) {
                       for (int64_t i = begin; i < end; ++i) words[i] = static_cast<uint64_t>(i);
                     });
-  return std::unique_ptr<MemoryReader>(
-      new MemoryReader(std::unique_ptr<uint64_t, Unmap>(words, Unmap{size}), size));
+  return reader;
 }
 
 double MemoryReader::measure(ThreadPool& pool) const {
-  const uint64_t* words = words_.get();
+  const uint64_t* words = this->words();
   const auto start = Clock::now();
-  pool.parallel_for(static_cast<int64_t>(size_ / sizeof(uint64_t)), kChunk,
+  pool.parallel_for(static_cast<int64_t>(size() / sizeof(uint64_t)), kChunk,
                     [&](int64_t begin, int64_t end) { sink += sum(words + begin, end - begin); });
-  return static_cast<double>(size_) / seconds_since(start);
+  return static_cast<double>(size()) / seconds_since(start);
 }
 
 namespace {

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "base/zeroed_memory.h"
 #include "kernels/isa.h"
 #include "measure/cost.h"
 
@@ -27,20 +28,15 @@ class MemoryReader {
   // An error when there is no memory for the buffer.
   static Result<std::unique_ptr<MemoryReader>> create(ThreadPool& pool);
 
-  uint64_t size() const { return size_; }
+  uint64_t size() const { return memory_.bytes().size(); }
   // Reads all of it once, as 64-bit words. In bytes per second.
   double measure(ThreadPool& pool) const;
 
  private:
-  struct Unmap {
-    uint64_t size = 0;
-    void operator()(uint64_t* words) const;
-  };
-  explicit MemoryReader(std::unique_ptr<uint64_t, Unmap> words, uint64_t size)
-      : words_(std::move(words)), size_(size) {}
+  explicit MemoryReader(ZeroedMemory memory) : memory_(std::move(memory)) {}
+  uint64_t* words() const { return reinterpret_cast<uint64_t*>(memory_.bytes().data()); }
 
-  std::unique_ptr<uint64_t, Unmap> words_;
-  uint64_t size_;
+  ZeroedMemory memory_;
 };
 
 // Multiply-adds in registers, for some milliseconds, in the widest vectors that the machine has. In

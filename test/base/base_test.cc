@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/output_directory.h"
+#include "base/zeroed_memory.h"
 #include "testing/shared_data.h"
 
 namespace diptych {
@@ -124,6 +126,38 @@ TEST(AtomicFile, AppearsOnlyWhenCommitted) {
     ++files;
   }
   EXPECT_EQ(files, 1u);
+}
+
+// Whatever is gathered and cut into pages on the way.
+TEST(AtomicFile, KeepsTheOrderOfPiecesOfAllSizes) {
+  constexpr size_t kMebibyte = 1 << 20;
+  std::string all;
+  for (uint32_t i = 0; all.size() < 12 * kMebibyte; ++i) all += std::to_string(i * 2654435761u);
+  const std::string path = testing::temporary_directory() + "/pieces";
+  auto file = AtomicFile::create(path);
+  ASSERT_OK(file);
+  size_t at = 0;
+  for (const size_t size : {size_t{1}, kMebibyte, 5 * kMebibyte + 3, size_t{0}, 2 * kMebibyte - 4,
+                            2 * kMebibyte, size_t{7}}) {
+    ASSERT_OK((*file)->write(as_bytes(std::string_view(all).substr(at, size))));
+    at += size;
+  }
+  ASSERT_OK((*file)->write(as_bytes(std::string_view(all).substr(at))));
+  ASSERT_OK((*file)->commit());
+  EXPECT_TRUE(read_text_file(path).value() == all);
+}
+
+TEST(ZeroedMemory, IsZeroAndOnesOwn) {
+  auto memory = ZeroedMemory::allocate(5'000'001);
+  ASSERT_OK(memory);
+  const MutableBytes bytes = memory->bytes();
+  ASSERT_EQ(bytes.size(), 5'000'001u);
+  EXPECT_TRUE(std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; }));
+  bytes.front() = bytes.back() = std::byte{1};
+  const ZeroedMemory moved = std::move(*memory);
+  EXPECT_EQ(moved.bytes().data(), bytes.data());
+  EXPECT_EQ(ZeroedMemory::allocate(0)->bytes().size(), 0u);
+  EXPECT_EQ(ZeroedMemory::allocate(UINT64_MAX).error().code, ErrorCode::Io);
 }
 
 TEST(AtomicFile, RefusesADirectory) {

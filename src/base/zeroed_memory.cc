@@ -1,0 +1,22 @@
+#include "base/zeroed_memory.h"
+
+#include <sys/mman.h>
+
+#include <limits>
+
+namespace diptych {
+
+Result<ZeroedMemory> ZeroedMemory::allocate(uint64_t size) {
+  if (size == 0) return ZeroedMemory();
+  void* data = MAP_FAILED;
+  if (size <= std::numeric_limits<size_t>::max()) {
+    data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  }
+  if (data == MAP_FAILED) return fail(ErrorCode::Io, "no memory for {} bytes", size);
+  ::madvise(data, size, MADV_HUGEPAGE);  // fewer pages to walk; a wish only
+  return ZeroedMemory({static_cast<std::byte*>(data), static_cast<size_t>(size)});
+}
+
+void ZeroedMemory::Unmap::operator()(std::byte* data) const { ::munmap(data, size); }
+
+}  // namespace diptych
