@@ -39,12 +39,12 @@ std::optional<LinearWeight> integer_weight(const mil::Value& value) {
   const auto data_bytes = bytes_of(data), scale_bytes = bytes_of(scale);
   const DType dtype = data->type.dtype, scale_dtype = scale->type.dtype;
   const int64_t rows = value.type.shape[0], columns = value.type.shape[1];
-  if (!data_bytes || !scale_bytes || (dtype != DType::Int4 && dtype != DType::Int8) ||
-      (scale_dtype != DType::F16 && scale_dtype != DType::F32) || scale->type.shape[0] != rows) {
+  if (!data_bytes || !scale_bytes || (scale_dtype != DType::F16 && scale_dtype != DType::F32) ||
+      scale->type.shape[0] != rows) {
     return std::nullopt;
   }
   const int64_t block = columns / scale->type.shape[1];
-  if (!kernels::supported(columns) || block % kernels::kBlock != 0) return std::nullopt;
+  if (!kernels::supported(dtype, columns, block)) return std::nullopt;
   return LinearWeight{data_bytes->data(),  dtype,       rows, columns,
                       scale_bytes->data(), scale_dtype, block};
 }

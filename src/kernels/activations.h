@@ -1,8 +1,9 @@
 // Activations as the integer kernels want them: int8 with a scale per block of 32 columns.
 //
-// A row is a sequence of chunks of 256 columns, eight blocks each; what the last chunk lacks is
-// zeros. A chunk's values stand in four planes of 64 bytes, each with 8 bytes of every block, such
-// that weights become planes in the same order by cheap shuffles of what lies in the file:
+// A row is a sequence of chunks of 256 columns, eight blocks each; what the last block and the last
+// chunk lack is zeros. A chunk's values stand in four planes of 64 bytes, each with 8 bytes of
+// every block, such that weights become planes in the same order by cheap shuffles of what lies in
+// the file:
 //
 //   plane      0             1             2               3
 //   for int4   0,2 … 14      1,3 … 15      16,18 … 30      17,19 … 31     columns of the block
@@ -41,10 +42,7 @@ struct QuantizedActivations {
   int64_t rows = 0, columns = 0;
 };
 
-// Whether the integer kernels handle so many columns: positive multiples of 32.
-constexpr bool supported(int64_t columns) { return columns > 0 && columns % kBlock == 0; }
-
-// Bytes of quantised rows, a multiple of 64. The columns are supported.
+// Bytes of quantised rows, a multiple of 64.
 size_t quantized_bytes(int64_t rows, int64_t columns);
 
 // Quantises rows [first, last) of x, row m at x + m * x_stride, to their places in `out`, which is

@@ -22,8 +22,16 @@ struct LinearWeight {
   int64_t rows = 0, columns = 0;
   const std::byte* scales = nullptr;
   DType scale_dtype = DType::F16;  // F16 or F32
-  int64_t block = 0;               // columns per scale: a multiple of 32 that divides the columns
+  int64_t block = 0;               // columns per scale
 };
+
+// Whether linear() takes weights of such rows: with a scale for each `block` columns, a multiple of
+// kBlock that divides the columns; or with one scale. Rows of int4 must fill their bytes.
+constexpr bool supported(DType weights, int64_t columns, int64_t block) {
+  if (columns <= 0 || block <= 0 || columns % block != 0) return false;
+  if (block != columns && block % kBlock != 0) return false;
+  return weights == DType::Int8 || (weights == DType::Int4 && columns % 2 == 0);
+}
 
 // Weights [rows, columns] of any number of columns.
 struct FloatWeight {

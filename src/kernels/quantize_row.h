@@ -54,7 +54,15 @@ void quantize_row(const float* x, int64_t columns, DType weights, ActivationChun
     for (int block = 0; block < 8 && at + block * kBlock < columns; ++block) {
       int8_t q[kBlock];
       const int slot = kSlots[block];
-      const float scale = quantize_block(x + at + block * kBlock, q);
+      const int64_t begin = at + block * kBlock, count = columns - begin;
+      const float* values = x + begin;
+      float some[kBlock];
+      if (count < kBlock) {
+        __builtin_memset(some, 0, sizeof some);
+        __builtin_memcpy(some, values, static_cast<size_t>(count) * sizeof(float));
+        values = some;
+      }
+      const float scale = quantize_block(values, q);
       place_block(q, weights, slot, *out);
       out->scales[2 * slot] = out->scales[2 * slot + 1] = scale;
     }

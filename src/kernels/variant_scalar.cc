@@ -34,7 +34,7 @@ float dot(const LinearWeight& weight, const ActivationChunk* x, int64_t row) {
     const ActivationChunk& chunk = x[begin / kChunk];
     const int in_chunk = static_cast<int>(begin % kChunk);
     int products = 0;
-    for (int i = 0; i < kBlock; ++i) {
+    for (int i = 0; i < kBlock && begin + i < weight.columns; ++i) {
       products += load_int(weight.data, weight.dtype, row * weight.columns + begin + i) *
                   activation(chunk, weight.dtype, in_chunk + i);
     }

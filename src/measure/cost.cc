@@ -5,7 +5,7 @@
 #include <map>
 
 #include "coreml/delegate.h"
-#include "kernels/activations.h"
+#include "kernels/linear.h"
 #include "runtime/coreml_payload.h"
 #include "runtime/needed_calls.h"
 
@@ -95,9 +95,9 @@ uint64_t& counter_of(const mil::Value& weight, MultiplyAdds& counts) {
   }
   const TensorType& scale = weight.producer->operand("scale")->type;
   const int64_t columns = weight.type.shape[1], block = columns / scale.shape[1];
-  if (!kernels::supported(columns) || block % kernels::kBlock != 0) return counts.fp32;
   const DType dtype = weight.producer->operand("data")->type.dtype;
-  return dtype == DType::Int4 ? counts.int4 : dtype == DType::Int8 ? counts.int8 : counts.fp32;
+  if (!kernels::supported(dtype, columns, block)) return counts.fp32;
+  return dtype == DType::Int4 ? counts.int4 : counts.int8;
 }
 
 void add_multiply_adds(const mil::Op& op, uint64_t positions, MethodCost& cost) {

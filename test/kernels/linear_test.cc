@@ -91,7 +91,8 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 constexpr DType kTypes[] = {DType::Int4, DType::Int8};
 constexpr DType kScaleTypes[] = {DType::F16, DType::F32};
-constexpr int64_t kColumns[] = {32, 64, 96, 128, 160, 224, 256, 288, 320, 480, 512, 768, 1056};
+constexpr int64_t kColumns[] = {32,  64,  96,  128,  160, 224, 256, 288, 320,
+                                480, 512, 768, 1056, 2,   30,  172, 258, 2590};
 
 // All blocks that divide the columns and that models use, and odd multiples of 32.
 std::vector<int64_t> blocks_of(int64_t columns) {
@@ -101,6 +102,18 @@ std::vector<int64_t> blocks_of(int64_t columns) {
   }
   blocks.push_back(columns);
   return blocks;
+}
+
+TEST(LinearApi, SupportsBlocksOf32OrOneScaleForWholeBytes) {
+  EXPECT_TRUE(supported(DType::Int4, 64, 32));
+  EXPECT_TRUE(supported(DType::Int8, 8192, 8192));
+  EXPECT_TRUE(supported(DType::Int4, 172, 172));
+  EXPECT_TRUE(supported(DType::Int8, 33, 33));
+  EXPECT_FALSE(supported(DType::Int4, 33, 33));
+  EXPECT_FALSE(supported(DType::Int8, 66, 33));
+  EXPECT_FALSE(supported(DType::Int8, 172, 32));
+  EXPECT_FALSE(supported(DType::Int8, 0, 0));
+  EXPECT_FALSE(supported(DType::UInt4, 64, 64));
 }
 
 TEST_P(Linear, AgreesWithDoublesForAllShapes) {
@@ -224,8 +237,9 @@ TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
 // The bits of a result depend on nothing but its two rows.
 TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
   for (const DType type : kTypes) {
-    for (const int64_t columns : {64, 288, 1024}) {
+    for (const int64_t columns : {64, 172, 288, 1024}) {
       for (const int64_t block : {int64_t{32}, columns}) {
+        if (columns % block != 0) continue;
         const int64_t rows = 11, m_rows = 33;
         const Weight weight(type, rows, columns, block);
         const auto values = random_floats(static_cast<size_t>(m_rows * columns), 15);

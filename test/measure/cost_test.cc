@@ -72,7 +72,7 @@ TEST(Cost, OfALinearIsTheWholeWeight) {
   const auto function = head(table, 5);
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
   EXPECT_EQ(cost.weight_bytes, kVocab * kRowBytes);
-  EXPECT_EQ(cost.per_position.fp32, kVocab * kWidth);
+  EXPECT_EQ(cost.per_position.int8, kVocab * kWidth);
   EXPECT_EQ(cost.per_position.total(), kVocab * kWidth);
   EXPECT_EQ(cost.per_call.total(), 0U);
 }
@@ -90,7 +90,7 @@ TEST(Cost, OfAHeadIsOncePerCall) {
       b.finish({b.linear(b.gather(y, last, 1), table.dequantised(b), nullptr)}).value();
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
   EXPECT_EQ(cost.per_position.fp32, kWidth * kWidth);
-  EXPECT_EQ(cost.per_call.fp32, kVocab * kWidth);
+  EXPECT_EQ(cost.per_call.int8, kVocab * kWidth);
 }
 
 // What the integer kernels take counts by the weight's type; what they do not, as fp32.
@@ -112,7 +112,8 @@ TEST(Cost, TellsArithmeticApart) {
   EXPECT_EQ(count(DType::Int4, kColumns, 3).int4, kVocab * kColumns);
   EXPECT_EQ(count(DType::Int8, kColumns, 1).int8, kVocab * kColumns);
   EXPECT_EQ(count(DType::Int8, kColumns, 6).fp32, kVocab * kColumns);  // blocks of 16
-  EXPECT_EQ(count(DType::Int4, 40, 1).fp32, kVocab * 40);
+  EXPECT_EQ(count(DType::Int4, 40, 1).int4, kVocab * 40);
+  EXPECT_EQ(count(DType::Int4, 41, 1).fp32, kVocab * 41);  // rows that begin within a byte
 }
 
 TEST(Cost, CountsASharedWeightOnce) {
@@ -124,7 +125,7 @@ TEST(Cost, CountsASharedWeightOnce) {
   const MethodCost tied =
       functions_cost({{first.get(), blob}, {second.get(), blob}, {third.get(), blob}});
   EXPECT_EQ(tied.weight_bytes, kVocab * kRowBytes);
-  EXPECT_EQ(tied.per_position.fp32, uint64_t{2} * kVocab * kWidth);
+  EXPECT_EQ(tied.per_position.int8, uint64_t{2} * kVocab * kWidth);
   const MethodCost untied = functions_cost({{first.get(), blob}, {fourth.get(), blob}});
   EXPECT_EQ(untied.weight_bytes, (1 + kVocab) * kRowBytes);
 }
