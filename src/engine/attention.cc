@@ -430,6 +430,7 @@ class Item {
                     a_.v[part].half,
                     a_.shape.scale,
                     &fetch};
+        // The first tile reads the block from memory, the others find it in a cache.
         for (int64_t i = 0; i < count_; block.fetch = nullptr) {
           i += add_some(block, number, offset + begin, i);
         }
