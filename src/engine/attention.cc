@@ -445,7 +445,7 @@ class Item {
 
   Columns columns_at(const AttentionSource& source, int part, int64_t begin) const {
     const int64_t column = kv_head_ * a_.shape.columns.parts[part] + begin;
-    return {source.data + column * a_.shape.head_dim * (source.half ? 2 : 4), a_.shape.head_dim};
+    return {source.data + column * a_.shape.head_dim * source.width(), a_.shape.head_dim};
   }
 
   // What is read after block `number`, which begins at column `begin` of a part: what the first row
@@ -463,7 +463,7 @@ class Item {
     const int64_t count = visible[number] & kVisibleCount;
     const auto bytes = [&](const AttentionSource& source) {
       const Columns next = columns_at(source, part, begin);
-      return Bytes(next.data, static_cast<size_t>(count * next.head_dim * (source.half ? 2 : 4)));
+      return Bytes(next.data, static_cast<size_t>(count * next.head_dim * source.width()));
     };
     return {bytes(a_.k[part]), bytes(a_.v[part])};
   }
@@ -484,7 +484,7 @@ class Item {
       const int64_t row = row_of(i + q);
       looks[q] = {
           a_.visible[row * columns.blocks() + number],
-          {a_.mask.data + (row * columns.count() + offset) * (a_.mask.half ? 2 : 4), a_.mask.half}};
+          {a_.mask.data + (row * columns.count() + offset) * a_.mask.width(), a_.mask.half}};
     }
     add_block<kQueries>(block, looks, i, scratch_);
   }

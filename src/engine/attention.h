@@ -18,6 +18,8 @@ namespace diptych::engine {
 struct AttentionSource {
   const std::byte* data = nullptr;
   bool half = false;
+
+  int64_t width() const { return half ? 2 : 4; }  // bytes of an element
 };
 
 struct AttentionShape {

@@ -67,7 +67,7 @@ Status Session::make_caches() {
   for (const int64_t factor : {model_.kv_heads, model_.prefill().cache_len, model_.head_dim}) {
     size *= static_cast<uint64_t>(factor);
   }
-  const uint64_t stride = (size + kAlignment - 1) / kAlignment * kAlignment;
+  const uint64_t stride = align_up(size, kAlignment);
   const uint64_t count = 2 * static_cast<uint64_t>(model_.layers);
   uint64_t all = 0;
   if (!checked_mul(stride, count, &all))
