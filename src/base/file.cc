@@ -36,9 +36,9 @@ class FileDescriptor {
   int fd_;
 };
 
-// Files are written in multiples of a huge page, for some file systems keep what was written together
-// in one piece of memory, and a map of huge pages is read faster: a model is often run right after
-// it was exported.
+// Files are written in multiples of a huge page, for some file systems keep what was written
+// together in one piece of memory, and a map of huge pages is read faster: a model is often run
+// right after it was exported.
 constexpr size_t kHugePage = 2 << 20;
 
 Status write_fully(int fd, Bytes bytes, const std::string& path) {
@@ -70,7 +70,6 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
     const auto size = static_cast<size_t>(info.st_size);
     void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
     if (address == MAP_FAILED) return system_error(path, "map");
-    ::madvise(address, size, MADV_HUGEPAGE);  // fewer pages to walk; a wish only
     bytes = {static_cast<const std::byte*>(address), size};
   }
   return std::shared_ptr<const MappedFile>(new MappedFile(path, bytes));
@@ -78,6 +77,10 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+void MappedFile::prefer_huge_pages() const {
+  ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_HUGEPAGE);
 }
 
 void MappedFile::note_read(uint64_t size) const {

@@ -20,6 +20,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   Bytes bytes() const { return bytes_; }
+  // Wishes that what is not in the page cache yet comes there in huge pages, which are read faster.
+  // For what is read whole and again; elsewhere more becomes resident than is needed.
+  void prefer_huge_pages() const;
   // Tells that `size` bytes have been read, for streaming through large files: after every 64 MiB
   // the file's pages are taken out of this process's resident memory. They stay in the page cache
   // and come back when touched, also while other threads read.

@@ -36,6 +36,7 @@ Program::~Program() = default;
 
 Result<std::shared_ptr<Program>> Program::open(const std::string& path, const Options& options) {
   auto file = TRY(MappedFile::open(path));
+  file->prefer_huge_pages();
   return from_bytes(file->bytes(), file, path, options);
 }
 
