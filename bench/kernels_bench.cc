@@ -46,6 +46,11 @@ constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int8", DType::Int8, 0},
                                {"fp16", DType::F16, 0}};
 
+// Memory aligned as activations want it.
+struct alignas(64) Line {
+  std::byte bytes[64];
+};
+
 // A linear with everything it needs, ready to run.
 class Linear {
  public:
@@ -61,9 +66,9 @@ class Linear {
     if (is_float(format.dtype)) return;
     const int64_t block = format.block == 0 ? columns : format.block;
     scales_.assign(static_cast<size_t>(rows * columns / block), 0x2000);
-    chunks_.resize(kernels::quantized_bytes(m, columns) / sizeof(kernels::ActivationChunk));
+    chunks_.resize(kernels::quantized_bytes(isa, m, columns) / sizeof(Line));
     auto* quantized = reinterpret_cast<std::byte*>(chunks_.data());
-    kernels::quantize(isa, x_.data(), columns, columns, format.dtype, 0, m, quantized);
+    kernels::quantize(isa, x_.data(), columns, columns, format.dtype, m, 0, m, quantized);
     activations_ = {quantized, format.dtype, m, columns};
     weight_ = {stream().data() + 1,
                format.dtype,
@@ -99,7 +104,7 @@ class Linear {
   int64_t rows_, columns_, m_;
   std::vector<float> x_, y_;
   std::vector<uint16_t> scales_;
-  std::vector<kernels::ActivationChunk> chunks_;
+  std::vector<Line> chunks_;
   kernels::QuantizedActivations activations_;
   kernels::LinearWeight weight_;
 };
@@ -155,10 +160,9 @@ void bench_quantize(benchmark::State& state, Isa isa, DType weights) {
   constexpr int64_t kColumns = 2048;
   std::vector<float> x(kColumns);
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 251) - 125.0f;
-  std::vector<kernels::ActivationChunk> out(kernels::quantized_bytes(1, kColumns) /
-                                            sizeof(kernels::ActivationChunk));
+  std::vector<Line> out(kernels::quantized_bytes(isa, 1, kColumns) / sizeof(Line));
   for (auto _ : state) {
-    kernels::quantize(isa, x.data(), kColumns, kColumns, weights, 0, 1,
+    kernels::quantize(isa, x.data(), kColumns, kColumns, weights, 1, 0, 1,
                       reinterpret_cast<std::byte*>(out.data()));
     benchmark::ClobberMemory();
   }

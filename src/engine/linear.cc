@@ -80,15 +80,17 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
     const int64_t grain = std::max<int64_t>(kGrain / (8 * columns), 1);
     const kernels::Isa isa = kernels::selected_isa();
     return Run([=](const Frame& frame) -> Status {
-      frame.pool.parallel_for(frame.live_rows(rows), grain, [&](int64_t begin, int64_t end) {
-        kernels::quantize(isa, frame.floats(from), columns, columns, weights, begin, end,
+      const int64_t live = frame.live_rows(rows);
+      frame.pool.parallel_for(live, grain, [&](int64_t begin, int64_t end) {
+        kernels::quantize(isa, frame.floats(from), columns, columns, weights, live, begin, end,
                           frame.bytes(out));
       });
       return {};
     });
   };
-  return lowering.derived(x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
-                          kernels::quantized_bytes(shape.rows, shape.columns), make);
+  return lowering.derived(
+      x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
+      kernels::quantized_bytes(kernels::selected_isa(), shape.rows, shape.columns), make);
 }
 
 // The first x.rows rows of the results.

@@ -2,11 +2,13 @@
 
 #include <cstdlib>
 
+#include "kernels/tile_permission.h"
+
 namespace diptych::kernels {
 
 namespace {
 
-constexpr Isa kAll[] = {Isa::Scalar, Isa::Avx2, Isa::Avx512};
+constexpr Isa kAll[] = {Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Amx};
 
 bool is_available(Isa isa) {
   switch (isa) {
@@ -21,6 +23,9 @@ bool is_available(Isa isa) {
       return is_available(Isa::Avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    case Isa::Amx:
+      return is_available(Isa::Avx512) && __builtin_cpu_supports("amx-tile") &&
+             __builtin_cpu_supports("amx-int8") && tiles_permitted();
 #endif
     default:
       return false;
@@ -43,6 +48,8 @@ std::string_view name(Isa isa) {
       return "avx2";
     case Isa::Avx512:
       return "avx512";
+    case Isa::Amx:
+      return "amx";
   }
   return "?";
 }

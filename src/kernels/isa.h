@@ -14,9 +14,10 @@ enum class Isa : uint8_t {
   Scalar,  // plain C++: the specification, and what runs where nothing else does
   Avx2,    // with FMA and F16C
   Avx512,  // F, BW, VL, DQ and VNNI, as well as all of the above
+  Amx,     // tiles of int8, as well as all of the above
 };
 
-std::string_view name(Isa isa);  // "scalar", "avx2", "avx512"
+std::string_view name(Isa isa);  // "scalar", "avx2", "avx512", "amx"
 
 // What this machine and its operating system can run, and this build contains. Never empty.
 std::vector<Isa> available_isas();

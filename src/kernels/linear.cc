@@ -11,6 +11,8 @@ const Variant& variant_of(Isa isa) {
       return kAvx2Variant;
     case Isa::Avx512:
       return kAvx512Variant;
+    case Isa::Amx:
+      return kAmxVariant;
 #endif
     default:
       return kScalarVariant;

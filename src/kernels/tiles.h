@@ -8,6 +8,7 @@
 // V describes the vectors of an instruction set:
 //   Floats, Ints           one register of lanes
 //   kLanes                 of Floats
+//   Chunk                  the chunks of activations
 //   kSteps                 vectors that make up a chunk's 16 lanes
 //   kRaised<type>          whether dot() takes weights as unsigned, so that offsets must be added
 //   Planes<type>           a step's share of a chunk of weights, in planes like activations'
@@ -32,8 +33,7 @@ constexpr int64_t kCachedBytes = int64_t{256} << 10;
 
 // With several rows of x, longer rows are worked off in parts, so that a tile's part of x is no
 // larger than the first level of cache; between parts a block's sums are kept in memory.
-constexpr int64_t kPartChunks = 8;
-constexpr int64_t kPartColumns = 2048;    // of floats
+constexpr int64_t kPartColumns = 2048;
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
 constexpr int64_t kPartRows = 64;         // rows of the weight whose sums are kept
 constexpr int64_t kSlabRows = 128;        // rows of x whose sums with a panel of floats are kept
@@ -81,9 +81,9 @@ struct ChunkScales {
   float per_scale;  // 1 / blocks per scale
   int32_t last;
 
-  ChunkScales(const LinearWeight& weight, int64_t chunk) {
+  ChunkScales(const LinearWeight& weight, int64_t first_block) {
     const auto blocks = static_cast<uint32_t>(weight.block / kBlock);
-    const auto begin = static_cast<uint32_t>(chunk) * (kChunk / kBlock);
+    const auto begin = static_cast<uint32_t>(first_block);
     first = begin / blocks;
     phase = static_cast<float>(begin % blocks) + 0.5f;
     per_scale = 1.0f / static_cast<float>(blocks);
@@ -92,9 +92,10 @@ struct ChunkScales {
 };
 
 // One call of linear(): what its tiles have in common.
+template <class Chunk>
 struct LinearCall {
   const LinearWeight& weight;
-  const ActivationChunk* x;
+  const Chunk* x;
   int64_t last;  // row of the weight
   Output y;
   int64_t chunks, row_bytes, scale_bytes;  // of a row
@@ -108,16 +109,16 @@ struct Part {
 };
 
 // How the scales of a weight's row are found: one for all; the same way for every chunk, all of
-// them whole with kChunk / block scales; or anew for each chunk.
+// them whole with the same number of scales; or anew for each chunk.
 enum class Scales { PerRow, Uniform, General };
 
 // What the sums of row m of x begin with: with one scale per row of the weight, the offsets need
 // not be added block by block.
 template <class V, DType type, Scales kScales>
-typename V::Floats first_sum(const LinearCall& call, int64_t m) {
+typename V::Floats first_sum(const LinearCall<typename V::Chunk>& call, int64_t m) {
   typename V::Floats sum = V::zero();
   if constexpr (V::template kRaised<type> && kScales == Scales::PerRow) {
-    const ActivationChunk* x = call.x + m * call.chunks;
+    const typename V::Chunk* x = call.x + m * call.chunks;
     for (int64_t c = 0; c < call.chunks; ++c) {
       for (int step = 0; step < V::kSteps; ++step) {
         sum = V::add(sum, V::load_f32(x[c].offsets + step * V::kLanes));
@@ -128,10 +129,11 @@ typename V::Floats first_sum(const LinearCall& call, int64_t m) {
 }
 
 template <class V, DType type, Scales kScales, int R, int M>
-void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floats* first_sums,
-          const Part& part) {
+void tile(const LinearCall<typename V::Chunk>& call, int64_t row, int64_t m,
+          const typename V::Floats* first_sums, const Part& part) {
   using Floats = typename V::Floats;
-  constexpr int64_t kBytes = type == DType::Int4 ? kChunk / 2 : kChunk;
+  using Chunk = typename V::Chunk;
+  constexpr int64_t kBytes = type == DType::Int4 ? Chunk::kColumns / 2 : Chunk::kColumns;
   const LinearWeight& weight = call.weight;
   const std::byte* const end = weight.data + weight.rows * call.row_bytes;
   const int64_t scale_width = weight.scale_dtype == DType::F16 ? 2 : 4;
@@ -144,7 +146,7 @@ void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floa
     data[r] = weight.data + index * call.row_bytes;
     scales[r] = weight.scales + index * call.scale_bytes;
   }
-  const ActivationChunk* const x = call.x + m * call.chunks;
+  const Chunk* const x = call.x + m * call.chunks;
 
   Floats sums[R][M];
   DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
@@ -158,12 +160,12 @@ void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floa
     for (int step = 0; step < V::kSteps; ++step) scale_index[step] = V::scale_index(where, step);
     return where.first;
   };
-  const int64_t chunk_scales_count = kChunk / weight.block;
+  const int64_t chunk_scales_count = Chunk::kColumns / weight.block;
   if constexpr (kScales == Scales::Uniform) find_scales(ChunkScales(weight, 0));
   const auto scale_of_chunk = [&](int64_t c) -> int64_t {
     if constexpr (kScales == Scales::PerRow) return 0;
     if constexpr (kScales == Scales::Uniform) return c * chunk_scales_count;
-    return find_scales(ChunkScales(weight, c));
+    return find_scales(ChunkScales(weight, c * Chunk::kBlocks));
   };
   for (int64_t c = part.first; c < part.last; ++c) {
     std::byte spare[R][kBytes], spare_scales[R][V::kScaleBytes];
@@ -191,10 +193,12 @@ void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floa
         }
       }
       DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
-        const ActivationChunk& activations = x[i * call.chunks + c];
+        const Chunk& activations = x[i * call.chunks + c];
         const Floats x_scales = V::load_f32(activations.scales + step * V::kLanes);
+        typename V::Ints dots[R];
+        V::template dot<type>(planes, activations, step, dots);
         DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-          const Floats products = V::to_float(V::dot(planes[r], activations, step));
+          const Floats products = V::to_float(dots[r]);
           if constexpr (kScales == Scales::PerRow) {
             sums[r][i] = V::multiply_add(products, x_scales, sums[r][i]);
           } else if constexpr (V::template kRaised<type>) {
@@ -230,11 +234,13 @@ void tile(const LinearCall& call, int64_t row, int64_t m, const typename V::Floa
 
 // The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
 template <class V, DType type, Scales kScales, int M = V::kMaxTile>
-void tiles_of_rows(const LinearCall& call, int64_t first, int64_t last, int64_t m, int64_t count) {
+void tiles_of_rows(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t last,
+                   int64_t m, int64_t count) {
   if constexpr (M > 1) {
     if (count < M) return tiles_of_rows<V, type, kScales, M - 1>(call, first, last, m, count);
   }
   constexpr int R = V::template kRows<M>;
+  constexpr int64_t kPartChunks = kPartColumns / V::Chunk::kColumns;
   typename V::Floats first_sums[M];
   for (int i = 0; i < M; ++i) first_sums[i] = first_sum<V, type, kScales>(call, m + i);
   if (M == 1 || call.chunks <= kPartChunks) {
@@ -264,15 +270,17 @@ template <class V, DType type, Scales kScales>
 void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                int64_t last, const Output& y) {
   const int64_t row_bytes = type == DType::Int4 ? weight.columns / 2 : weight.columns;
-  const LinearCall call{weight,
-                        reinterpret_cast<const ActivationChunk*>(x.data),
-                        last,
-                        y,
-                        quotient_rounded_up(x.columns, kChunk),
-                        row_bytes,
-                        weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
+  using Chunk = typename V::Chunk;
+  const LinearCall<Chunk> call{
+      weight,
+      reinterpret_cast<const Chunk*>(x.data),
+      last,
+      y,
+      quotient_rounded_up(x.columns, Chunk::kColumns),
+      row_bytes,
+      weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
   const int64_t rows_at_once = least((kCachedBytes / row_bytes | 7) + 1,
-                                     x.rows > 1 && call.chunks > kPartChunks ? kPartRows : last);
+                                     x.rows > 1 && x.columns > kPartColumns ? kPartRows : last);
   for (int64_t row = first; row < last; row += rows_at_once) {
     const int64_t end = least(row + rows_at_once, last);
     for (int64_t m = 0, some; m < x.rows; m += some) {
@@ -285,10 +293,11 @@ void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_
 template <class V, DType type>
 void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                int64_t last, const Output& y) {
-  const auto run = weight.block == weight.columns ? linear_of<V, type, Scales::PerRow>
-                   : kChunk % weight.block == 0 && weight.columns % kChunk == 0
-                       ? linear_of<V, type, Scales::Uniform>
-                       : linear_of<V, type, Scales::General>;
+  const auto run =
+      weight.block == weight.columns ? linear_of<V, type, Scales::PerRow>
+      : V::Chunk::kColumns % weight.block == 0 && weight.columns % V::Chunk::kColumns == 0
+          ? linear_of<V, type, Scales::Uniform>
+          : linear_of<V, type, Scales::General>;
   run(weight, x, first, last, y);
 }
 

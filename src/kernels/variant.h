@@ -10,6 +10,14 @@
 
 namespace diptych::kernels {
 
+// Rows [first, last) of `rows` rows of x.
+struct QuantizeCall {
+  const float* x;
+  int64_t x_stride, columns;
+  DType weights;
+  int64_t rows, first, last;
+};
+
 struct FloatInput {
   const float* data;
   int64_t stride, rows;
@@ -21,7 +29,10 @@ struct Output {
 };
 
 struct Variant {
-  void (*quantize_row)(const float* x, int64_t columns, DType weights, ActivationChunk* out);
+  size_t chunk_bytes;
+  int chunk_columns;
+  int tile_rows;  // rows of x that are quantised together when there are so many; 1: never
+  void (*quantize)(const QuantizeCall& call, std::byte* out);
   void (*linear)(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                  int64_t last, const Output& y);
   void (*linear_float)(const FloatWeight& weight, const FloatInput& x, int64_t first, int64_t last,
@@ -32,6 +43,7 @@ extern const Variant kScalarVariant;
 #if defined(__x86_64__)
 extern const Variant kAvx2Variant;
 extern const Variant kAvx512Variant;
+extern const Variant kAmxVariant;
 #endif
 
 const Variant& variant_of(Isa isa);

@@ -1,9 +1,9 @@
-// 8 lanes at a time: a chunk in two steps.
+// 8 lanes at a time: a chunk of 256 columns in two steps.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 
-#include "kernels/quantize_row.h"
+#include "kernels/quantize_rows.h"
 #include "kernels/tiles.h"
 
 namespace diptych::kernels {
@@ -13,6 +13,7 @@ namespace {
 struct Avx2 {
   using Floats = __m256;
   using Ints = __m256i;
+  using Chunk = Chunk256;
   static constexpr int kLanes = 8, kSteps = 2;
   static constexpr int kMaxTile = 6, kMaxFloatTile = 4;
   template <int M>
@@ -80,7 +81,7 @@ struct Avx2 {
   static constexpr bool kRaised = type == DType::Int4;
   template <DType type>
   struct Planes {
-    __m256i plane[kPlanes];
+    __m256i plane[Chunk::kPlanes];
   };
 
   // Blocks 2 step, 2 step + 4, 2 step + 1 and 2 step + 5 of the chunk.
@@ -109,7 +110,7 @@ struct Avx2 {
 
   // Pairs of products are summed in 16 bits. For int4 those of all planes fit: 4 * 2 * 15 * 127 is
   // 15240.
-  static Ints dot(const Planes<DType::Int4>& weights, const ActivationChunk& x, int step) {
+  static Ints dot(const Planes<DType::Int4>& weights, const Chunk& x, int step) {
     const auto products = [&](int i) {
       return _mm256_maddubs_epi16(weights.plane[i], load_bytes(x.planes[i] + 32 * step));
     };
@@ -118,9 +119,14 @@ struct Avx2 {
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
   }
 
+  template <DType type, int R>
+  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int step, Ints (&sums)[R]) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) sums[r] = dot(weights[r], x, step);
+  }
+
   // For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127 is
   // 32512.
-  static Ints dot(const Planes<DType::Int8>& weights, const ActivationChunk& x, int step) {
+  static Ints dot(const Planes<DType::Int8>& weights, const Chunk& x, int step) {
     const auto products = [&](int i) {
       const __m256i w = weights.plane[i];
       const __m256i signed_x = _mm256_sign_epi8(load_bytes(x.planes[i] + 32 * step), w);
@@ -134,7 +140,8 @@ struct Avx2 {
 
 }  // namespace
 
-const Variant kAvx2Variant = {quantize_row, linear<Avx2>, linear_float<Avx2>};
+const Variant kAvx2Variant = {sizeof(Chunk256),        Chunk256::kColumns, 1,
+                              quantize_rows<Chunk256>, linear<Avx2>,       linear_float<Avx2>};
 
 }  // namespace diptych::kernels
 

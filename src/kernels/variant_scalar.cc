@@ -1,7 +1,7 @@
 // The specification of the kernels, in plain C++.
 #include "base/bytes.h"
 #include "base/half.h"
-#include "kernels/quantize_row.h"
+#include "kernels/quantize_rows.h"
 #include "kernels/variant.h"
 
 namespace diptych::kernels {
@@ -20,26 +20,31 @@ int load_int(const std::byte* data, DType dtype, int64_t index) {
   return (nibble ^ 8) - 8;
 }
 
-// The value of a column of a chunk.
-int activation(const ActivationChunk& chunk, DType weights, int column) {
-  const int in_block = static_cast<int>(column % kBlock), at = 8 * kSlots[column / kBlock];
-  if (weights == DType::Int8) return chunk.planes[in_block / 8][at + in_block % 8];
-  return chunk.planes[in_block / 16 * 2 + in_block % 2][at + in_block % 16 / 2];
+// The sum of the products of a block's columns [0, columns) with the weights from `first` on.
+int block_products(const LinearWeight& weight, int64_t first, int64_t columns,
+                   const Chunk256& chunk, int block) {
+  int products = 0;
+  for (int plane = 0; plane < Chunk256::kPlanes; ++plane) {
+    for (int byte = 0; byte < Chunk256::kBlockBytes; ++byte) {
+      const int column = Chunk256::column(weight.dtype, plane, byte);
+      if (column >= columns) continue;
+      products += load_int(weight.data, weight.dtype, first + column) *
+                  chunk.planes[plane][4 * Chunk256::first_lane(block) + byte];
+    }
+  }
+  return products;
 }
 
-float dot(const LinearWeight& weight, const ActivationChunk* x, int64_t row) {
+float dot(const LinearWeight& weight, const Chunk256* x, int64_t row) {
   const int64_t scales_per_row = weight.columns / weight.block;
   float sum = 0;
   for (int64_t begin = 0; begin < weight.columns; begin += kBlock) {
-    const ActivationChunk& chunk = x[begin / kChunk];
-    const int in_chunk = static_cast<int>(begin % kChunk);
-    int products = 0;
-    for (int i = 0; i < kBlock && begin + i < weight.columns; ++i) {
-      products += load_int(weight.data, weight.dtype, row * weight.columns + begin + i) *
-                  activation(chunk, weight.dtype, in_chunk + i);
-    }
+    const Chunk256& chunk = x[begin / Chunk256::kColumns];
+    const int block = static_cast<int>(begin % Chunk256::kColumns / kBlock);
+    const int products =
+        block_products(weight, row * weight.columns + begin, weight.columns - begin, chunk, block);
     sum +=
-        static_cast<float>(products) * chunk.scales[2 * kSlots[in_chunk / kBlock]] *
+        static_cast<float>(products) * chunk.scales[Chunk256::first_lane(block)] *
         load_float(weight.scales, weight.scale_dtype, row * scales_per_row + begin / weight.block);
   }
   return sum;
@@ -47,8 +52,8 @@ float dot(const LinearWeight& weight, const ActivationChunk* x, int64_t row) {
 
 void linear(const LinearWeight& weight, const QuantizedActivations& x, int64_t first, int64_t last,
             const Output& y) {
-  const auto* chunks = reinterpret_cast<const ActivationChunk*>(x.data);
-  const int64_t chunks_per_row = (x.columns + kChunk - 1) / kChunk;
+  const auto* chunks = reinterpret_cast<const Chunk256*>(x.data);
+  const int64_t chunks_per_row = (x.columns + Chunk256::kColumns - 1) / Chunk256::kColumns;
   for (int64_t m = 0; m < x.rows; ++m) {
     for (int64_t row = first; row < last; ++row) {
       y.data[m * y.stride + row] = dot(weight, chunks + m * chunks_per_row, row);
@@ -72,6 +77,7 @@ void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first,
 
 }  // namespace
 
-const Variant kScalarVariant = {quantize_row, linear, linear_float};
+const Variant kScalarVariant = {sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<Chunk256>,
+                                linear,           linear_float};
 
 }  // namespace diptych::kernels

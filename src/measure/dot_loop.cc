@@ -9,6 +9,8 @@ DotLoop dot_loop(kernels::Isa isa, [[maybe_unused]] int bits) {
       return bits == 4 ? kAvx2Int4Loop : kAvx2Int8Loop;
     case kernels::Isa::Avx512:
       return kAvx512Loop;
+    case kernels::Isa::Amx:
+      return kAmxLoop;
 #endif
     default:
       return {};

@@ -53,6 +53,12 @@ Vector512 load_512(const T* from) {
 }
 inline void store_512(float* to, const Vector512& v) { std::memcpy(to, v.bytes, 64); }
 
+inline Vector512 add_lanes(const Vector512& a, const Vector512& b) {
+  return each<float>([](float x, float y) { return x + y; }, a, b);
+}
+inline Vector512 multiply_lanes(const Vector512& a, const Vector512& b) {
+  return each<float>([](float x, float y) { return x * y; }, a, b);
+}
 inline Vector512 fmadd(const Vector512& a, const Vector512& b, const Vector512& c) {
   return each<float>([](float x, float y, float z) { return std::fma(x, y, z); }, a, b, c);
 }
@@ -86,11 +92,28 @@ inline __m256 half_of(const Vector512& a, int which) {
   std::memcpy(&r, a.bytes + 32 * which, 32);
   return r;
 }
-// The upper half is undefined: something that must not be used.
-inline Vector512 from_half(__m256 a) {
-  Vector512 r = all<uint8_t>(0xEE);
-  std::memcpy(r.bytes, &a, 32);
+inline __m256i int_half_of(const Vector512& a, int which) {
+  __m256i r;
+  std::memcpy(&r, a.bytes + 32 * which, 32);
   return r;
+}
+inline void store_masked(float* to, uint16_t mask, const Vector512& v) {
+  for (int i = 0; i < 16; ++i) {
+    if (mask >> i & 1) to[i] = Floats512(v).lane[i];
+  }
+}
+inline Vector512 permute_two(const Vector512& a, const Vector512& index, const Vector512& b) {
+  Lanes<uint64_t> r;
+  for (int i = 0; i < 8; ++i) {
+    const uint64_t at = Lanes<uint64_t>(index).lane[i] & 15;
+    r.lane[i] = Lanes<uint64_t>(at < 8 ? a : b).lane[at & 7];
+  }
+  return r;
+}
+template <class... T>
+Vector512 words(T... values) {
+  const uint64_t list[] = {static_cast<uint64_t>(values)...};
+  return load_512(list);
 }
 inline Vector512 dot_add(const Vector512& sums, const Vector512& a, const Vector512& b) {
   Ints512 r(sums);
@@ -126,11 +149,15 @@ inline Vector512 ternary(const Vector512& a, const Vector512& b, const Vector512
   }
   return r;
 }
-inline Vector512 unpack(const Vector512& a, const Vector512& b, int which) {
+// Alternates elements of `size` bytes from half `which` of each quarter of a and b.
+inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int which) {
   Vector512 r;
   for (int i = 0; i < 64; i += 16) {
-    std::memcpy(r.bytes + i, a.bytes + i + 8 * which, 8);
-    std::memcpy(r.bytes + i + 8, b.bytes + i + 8 * which, 8);
+    for (int at = 0; at < 8; at += size) {
+      std::memcpy(r.bytes + i + 2 * at, a.bytes + i + 8 * which + at, static_cast<size_t>(size));
+      std::memcpy(r.bytes + i + 2 * at + size, b.bytes + i + 8 * which + at,
+                  static_cast<size_t>(size));
+    }
   }
   return r;
 }
@@ -140,13 +167,21 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int which) {
 
 #define __m512 ::diptych::kernels::Vector512
 #define __m512i ::diptych::kernels::Vector512
-#define _mm512_add_ps(a, b) each<float>([](float x, float y) { return x + y; }, a, b)
-#define _mm512_mul_ps(a, b) each<float>([](float x, float y) { return x * y; }, a, b)
+#define __mmask16 uint16_t
+#define _mm512_add_ps add_lanes
+#define _mm512_mul_ps multiply_lanes
 #define _mm512_fmadd_ps fmadd
-#define _mm512_castps256_ps512 from_half
 #define _mm512_castps512_ps256(a) half_of(a, 0)
 #define _mm512_extractf32x8_ps half_of
 #define _mm512_castsi512_ps(a) (a)
+#define _mm512_castps_si512(a) (a)
+#define _mm512_castsi512_si256(a) int_half_of(a, 0)
+#define _mm512_extracti64x4_epi64 int_half_of
+#define _mm512_and_si512(a, b) each<uint32_t>([](uint32_t x, uint32_t y) { return x & y; }, a, b)
+#define _mm512_mask_storeu_ps store_masked
+#define _mm512_permutex2var_epi64 permute_two
+#undef _mm512_setr_epi64
+#define _mm512_setr_epi64 words
 #define _mm512_cvtepi32_ps to_floats
 #define _mm512_cvttps_epi32 truncate
 #define _mm512_cvtepu16_epi32 widen_u16
@@ -170,6 +205,8 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int which) {
 #define _mm512_srli_epi16(a, n) \
   each<uint16_t>([](uint16_t x) { return static_cast<uint16_t>(x >> (n)); }, a)
 #define _mm512_ternarylogic_epi32 ternary
-#define _mm512_unpackhi_epi64(a, b) unpack(a, b, 1)
-#define _mm512_unpacklo_epi64(a, b) unpack(a, b, 0)
+#define _mm512_unpackhi_epi32(a, b) unpack(a, b, 4, 1)
+#define _mm512_unpackhi_epi64(a, b) unpack(a, b, 8, 1)
+#define _mm512_unpacklo_epi32(a, b) unpack(a, b, 4, 0)
+#define _mm512_unpacklo_epi64(a, b) unpack(a, b, 8, 0)
 #define _mm512_xor_si512(a, b) each<uint32_t>([](uint32_t x, uint32_t y) { return x ^ y; }, a, b)

@@ -25,7 +25,7 @@ TEST(Isa, AnUnknownNameIsAnErrorThatListsTheNames) {
 }
 
 TEST(Isa, OneThatTheMachineLacksIsAnErrorThatSaysSo) {
-  for (const Isa isa : {Isa::Avx2, Isa::Avx512}) {
+  for (const Isa isa : kAllIsas) {
     const auto found = isa_from_name(name(isa));
     if (found) continue;
     EXPECT_EQ(found.error().code, ErrorCode::Unsupported);

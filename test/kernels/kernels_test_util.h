@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstring>
 #include <random>
 #include <string>
@@ -17,6 +18,8 @@
 
 namespace diptych::kernels {
 
+constexpr Isa kAllIsas[] = {Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Amx};
+
 // Tests run once for each instruction set and skip those that the machine lacks.
 class ForEachIsa : public testing::TestWithParam<Isa> {
  protected:
@@ -24,8 +27,8 @@ class ForEachIsa : public testing::TestWithParam<Isa> {
     if (auto isa = isa_from_name(name(GetParam())); !isa) GTEST_SKIP() << isa.error().to_string();
   }
 };
-#define DIPTYCH_FOR_EACH_ISA(suite)                                                       \
-  INSTANTIATE_TEST_SUITE_P(, suite, testing::Values(Isa::Scalar, Isa::Avx2, Isa::Avx512), \
+#define DIPTYCH_FOR_EACH_ISA(suite)                              \
+  INSTANTIATE_TEST_SUITE_P(, suite, testing::ValuesIn(kAllIsas), \
                            [](const auto& isa) { return std::string(name(isa.param)); })
 
 // Bytes that end where an inaccessible page begins, as those of a mapped file may.
@@ -104,33 +107,126 @@ inline double decode(const std::vector<std::byte>& bytes, DType dtype, size_t in
   return dtype == DType::F16 ? half_to_float(bits) : bfloat16_to_float(bits);
 }
 
-// Quantised rows that own their memory.
-struct Quantized {
-  std::vector<ActivationChunk> chunks;
+// Bytes at an address that activations may have.
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(size_t size) : memory_(size + 63), size_(size) {}
+
+  std::byte* data() {
+    return memory_.data() + (64 - reinterpret_cast<uintptr_t>(memory_.data()) % 64) % 64;
+  }
+  size_t size() const { return size_; }
+
+ private:
+  std::vector<std::byte> memory_;
+  size_t size_;
+};
+
+// Quantised rows that own their memory, and what they stand for.
+class Quantized {
+ public:
+  Quantized(Isa isa, const std::vector<float>& x, int64_t rows, int64_t columns, DType weights)
+      : bytes_(quantized_bytes(isa, rows, columns)) {
+    quantize(isa, x.data(), columns, columns, weights, rows, 0, rows, bytes_.data());
+    view = {bytes_.data(), weights, rows, columns};
+    for (int64_t m = 0; m < rows; ++m) {
+      if (isa == Isa::Amx && rows >= ActivationTile::kRows &&
+          columns <= ActivationTile::kMaxColumns) {
+        read(row_of_tiles(m).data());
+      } else if (isa == Isa::Avx512 || isa == Isa::Amx) {
+        read(row_of<Chunk512>(m));
+      } else {
+        read(row_of<Chunk256>(m));
+      }
+    }
+  }
+  Quantized(const Quantized&) = delete;
+  Quantized& operator=(const Quantized&) = delete;
+
   QuantizedActivations view;
 
-  Quantized(Isa isa, const std::vector<float>& x, int64_t rows, int64_t columns, DType weights)
-      : chunks(quantized_bytes(rows, columns) / sizeof(ActivationChunk)) {
-    auto* out = reinterpret_cast<std::byte*>(chunks.data());
-    quantize(isa, x.data(), columns, columns, weights, 0, rows, out);
-    view = {out, weights, rows, columns};
+  int value(int64_t m, int64_t column) const { return values_[index(m, column)]; }
+  float scale(int64_t m, int64_t column) const { return scales_[index(m, column)]; }
+
+  const std::vector<int8_t>& values() const { return values_; }
+  const std::vector<float>& scales() const { return scales_; }
+
+ private:
+  size_t index(int64_t m, int64_t column) const {
+    return static_cast<size_t>(m * view.columns + column);
   }
 
-  // The chunk of a column, and where its block's bytes begin in each plane.
-  const ActivationChunk& chunk(int64_t m, int64_t column) const {
-    return chunks[static_cast<size_t>(m * ((view.columns + 255) / 256) + column / 256)];
+  template <class Chunk>
+  const Chunk* row_of(int64_t m) const {
+    return reinterpret_cast<const Chunk*>(view.data) + m * chunks_of<Chunk>();
   }
-  static int64_t slot(int64_t column) {
-    const int64_t block = column % 256 / 32;
-    return block < 4 ? 2 * block : 2 * (block - 4) + 1;
+  template <class Chunk>
+  int64_t chunks_of() const {
+    return (view.columns + Chunk::kColumns - 1) / Chunk::kColumns;
   }
-  int value(int64_t m, int64_t column) const {
-    const int64_t i = column % 32;
-    const int64_t plane = view.weights == DType::Int8 ? i / 8 : i / 16 * 2 + i % 2;
-    const int64_t byte = view.weights == DType::Int8 ? i % 8 : i % 16 / 2;
-    return chunk(m, column).planes[plane][8 * slot(column) + byte];
+
+  std::vector<Chunk512> row_of_tiles(int64_t m) const {
+    const int64_t group = m / ActivationTile::kRows;
+    const auto row = static_cast<size_t>(m % ActivationTile::kRows);
+    const auto* tile = reinterpret_cast<const ActivationTile*>(view.data);
+    std::vector<Chunk512> chunks(static_cast<size_t>(chunks_of<Chunk512>()));
+    tile += group * chunks_of<Chunk512>();
+    for (Chunk512& chunk : chunks) {
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        for (size_t plane = 0; plane < Chunk512::kPlanes; ++plane) {
+          std::memcpy(&chunk.planes[plane][4 * lane], tile->values[lane][plane][row], 4);
+        }
+        chunk.scales[lane] = tile->scales[lane][row];
+        chunk.offsets[lane] = tile->offsets[lane][row];
+      }
+      ++tile;
+    }
+    return chunks;
   }
-  float scale(int64_t m, int64_t column) const { return chunk(m, column).scales[2 * slot(column)]; }
+
+  // Appends the values and scales of one row, and checks what else its chunks say.
+  template <class Chunk>
+  void read(const Chunk* row) {
+    const auto first = values_.size();
+    values_.resize(first + static_cast<size_t>(view.columns));
+    scales_.resize(values_.size());
+    for (int64_t begin = 0; begin < view.columns; begin += Chunk::kColumns, ++row) {
+      for (int block = 0; block < Chunk::kBlocks; ++block) {
+        for (int plane = 0; plane < Chunk::kPlanes; ++plane) {
+          for (int byte = 0; byte < Chunk::kBlockBytes; ++byte) {
+            const int lane = Chunk::first_lane(block) + byte / 4;
+            const int8_t value = row->planes[plane][4 * lane + byte % 4];
+            const int64_t column =
+                begin + block * kBlock + Chunk::column(view.weights, plane, byte);
+            if (column >= view.columns) {
+              EXPECT_EQ(value, 0) << "column " << column;
+              continue;
+            }
+            values_[first + static_cast<size_t>(column)] = value;
+            scales_[first + static_cast<size_t>(column)] = row->scales[lane];
+          }
+        }
+      }
+      check_offsets(*row);
+    }
+  }
+
+  template <class Chunk>
+  void check_offsets(const Chunk& chunk) const {
+    const int raised = view.weights == DType::Int4 ? 8 : 128;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      int sum = 0;
+      for (const auto& plane : chunk.planes) {
+        for (int i = 0; i < 4; ++i) sum += plane[4 * lane + i];
+      }
+      const float want = static_cast<float>(-raised * sum) * chunk.scales[lane];
+      EXPECT_EQ(0, std::memcmp(&chunk.offsets[lane], &want, sizeof want) * !std::isnan(want));
+    }
+  }
+
+  AlignedBytes bytes_;
+  std::vector<int8_t> values_;
+  std::vector<float> scales_;
 };
 
 }  // namespace diptych::kernels

@@ -137,7 +137,7 @@ TEST_P(Linear, AgreesWithDoublesForAllShapes) {
 TEST_P(Linear, AgreesForManyRowsOfBoth) {
   for (const DType type : kTypes) {
     for (const int64_t block : {32, 128, 2048}) {
-      for (int64_t m_rows : {1, 4, 6, 7, 9, 33}) {
+      for (int64_t m_rows : {1, 4, 6, 7, 9, 16, 33}) {
         check(GetParam(), Weight(type, 37, 2048, block), m_rows,
               random_floats(static_cast<size_t>(m_rows * 2048), 8));
         if (HasFatalFailure()) return;
@@ -155,7 +155,7 @@ TEST_P(Linear, ReadsNothingButTheWeightAtAnyAddress) {
         for (const int64_t block : blocks_of(columns)) {
           for (const int64_t rows : {1, 2, 4, 7}) {
             const Weight weight(type, rows, columns, block, scale_type);
-            for (const int64_t m_rows : {1, 3, 9}) {
+            for (const int64_t m_rows : {1, 3, 9, 17}) {
               const Quantized x(GetParam(),
                                 random_floats(static_cast<size_t>(m_rows * columns), 10), m_rows,
                                 columns, type);
@@ -245,16 +245,16 @@ TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
         const auto values = random_floats(static_cast<size_t>(m_rows * columns), 15);
         const Quantized all(GetParam(), values, m_rows, columns, type);
         const auto want = run(GetParam(), weight.here(), all.view);
-        const auto row_bytes = quantized_bytes(1, columns);
 
         for (const int64_t some : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17}) {
           for (int64_t m = 0; m < m_rows; m += some) {
-            QuantizedActivations part = all.view;
-            part.data += static_cast<size_t>(m) * row_bytes;
-            part.rows = std::min(some, m_rows - m);
-            const auto got = run(GetParam(), weight.here(), part);
+            const int64_t end = std::min(m + some, m_rows);
+            const Quantized part(GetParam(),
+                                 {values.begin() + m * columns, values.begin() + end * columns},
+                                 end - m, columns, type);
+            const auto got = run(GetParam(), weight.here(), part.view);
             EXPECT_EQ(0, std::memcmp(got.data(), want.data() + m * rows, got.size() * 4))
-                << "rows " << m << " + " << part.rows;
+                << "rows " << m << " to " << end;
           }
         }
         for (int64_t step = 1; step <= rows; ++step) {
@@ -269,6 +269,27 @@ TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
             EXPECT_EQ(0, std::memcmp(row, want.data() + m * rows, static_cast<size_t>(rows) * 4));
             for (int64_t i = rows; i < stride; ++i) EXPECT_EQ(row[i], 42.0f);
           }
+        }
+      }
+    }
+  }
+}
+
+// Matrix instructions are no more than a faster way to the same bits.
+TEST(LinearByTiles, HasTheBitsOfAvx512) {
+  if (auto isa = isa_from_name(name(Isa::Amx)); !isa) GTEST_SKIP() << isa.error().to_string();
+  for (const DType type : kTypes) {
+    for (const int64_t columns : {32, 172, 768, 1056, 2048, 2590, 16384, 16416}) {
+      for (const int64_t block : {int64_t{32}, int64_t{96}, int64_t{256}, columns}) {
+        if (columns % block != 0) continue;
+        const Weight weight(type, 37, columns, block, block == 96 ? DType::F32 : DType::F16);
+        for (const int64_t m_rows : {15, 16, 17, 32, 45}) {
+          const auto values = random_floats(static_cast<size_t>(m_rows * columns), 17);
+          const Quantized tiles(Isa::Amx, values, m_rows, columns, type);
+          const Quantized rows(Isa::Avx512, values, m_rows, columns, type);
+          EXPECT_TRUE(same_bits(run(Isa::Amx, weight.here(), tiles.view),
+                                run(Isa::Avx512, weight.here(), rows.view)))
+              << name(type) << ", columns " << columns << ", block " << block << ", " << m_rows;
         }
       }
     }

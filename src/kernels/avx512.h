@@ -1,0 +1,138 @@
+// Vectors of 16 lanes, one for each block of a chunk, with the dot products of VNNI. Included by
+// files that are compiled for AVX-512; hence the unnamed namespace.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/tiles.h"
+
+namespace diptych::kernels {
+namespace {
+
+struct Avx512 {
+  using Floats = __m512;
+  using Ints = __m512i;
+  using Chunk = Chunk512;
+  static constexpr int kLanes = 16, kSteps = 1;
+  static constexpr int kMaxTile = 6, kMaxFloatTile = 6;
+  template <int M>
+  static constexpr int kRows = M == 1 ? 1 : 2;
+  template <int M>
+  static constexpr int kFloatRows = 4;
+
+  static Floats zero() { return _mm512_setzero_ps(); }
+  static Floats load_f32(const float* from) { return _mm512_loadu_ps(from); }
+  static void store_f32(Floats a, float* to) { _mm512_storeu_ps(to, a); }
+  static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+  static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+  static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+  static Floats to_float(Ints a) { return _mm512_cvtepi32_ps(a); }
+
+  // The lanes' sum, always in this order.
+  static float sum(Floats a) {
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+
+  static float scalar(const std::byte* from, DType dtype) {
+    if (dtype == DType::F32) {
+      float value;
+      __builtin_memcpy(&value, from, sizeof(value));
+      return value;
+    }
+    uint16_t bits;
+    __builtin_memcpy(&bits, from, sizeof(bits));
+    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
+  }
+
+  template <DType type>
+  static Floats load(const std::byte* from) {
+    if constexpr (type == DType::F32) return _mm512_loadu_ps(from);
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i_u*>(from));
+    if constexpr (type == DType::F16) return _mm512_cvtph_ps(bits);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  }
+
+  static constexpr int kScaleBytes = 64;
+  // Which of a chunk's scales the lanes need.
+  static Ints scale_index(const ChunkScales& where, int /*step*/) {
+    const __m512 blocks = _mm512_setr_ps(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512 index = _mm512_mul_ps(_mm512_add_ps(blocks, _mm512_set1_ps(where.phase)),
+                                       _mm512_set1_ps(where.per_scale));
+    return _mm512_min_epi32(_mm512_cvttps_epi32(index), _mm512_set1_epi32(where.last));
+  }
+  static Floats block_scales(const std::byte* from, DType dtype, Ints index) {
+    const __m512 scales = dtype == DType::F32 ? load<DType::F32>(from) : load<DType::F16>(from);
+    return _mm512_permutexvar_ps(index, scales);
+  }
+
+  // Weights raised to be unsigned: VNNI multiplies unsigned with signed bytes.
+  template <DType type>
+  static constexpr bool kRaised = true;
+  template <DType type>
+  struct Planes {
+    __m512i plane[Chunk::kPlanes];
+  };
+
+  // Of four registers whose quarters have 4 bytes for each of 4 planes, the planes.
+  struct Four {
+    __m512i plane[4];
+  };
+  static Four turned(__m512i w0, __m512i w1, __m512i w2, __m512i w3) {
+    const __m512i low01 = _mm512_unpacklo_epi32(w0, w1), high01 = _mm512_unpackhi_epi32(w0, w1);
+    const __m512i low23 = _mm512_unpacklo_epi32(w2, w3), high23 = _mm512_unpackhi_epi32(w2, w3);
+    return {{_mm512_unpacklo_epi64(low01, low23), _mm512_unpackhi_epi64(low01, low23),
+             _mm512_unpacklo_epi64(high01, high23), _mm512_unpackhi_epi64(high01, high23)}};
+  }
+
+  template <DType type>
+  static Planes<type> take_apart(const std::byte* from, int /*step*/) {
+    const auto load = [from](int i) { return _mm512_loadu_si512(from + 64 * i); };
+    Planes<type> planes;
+    if constexpr (type == DType::Int4) {
+      const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));
+      const __m512i low = _mm512_set1_epi8(0x0F);
+      // (bytes ^ raise) & low
+      const auto nibbles = [&](__m512i bytes) {
+        return _mm512_ternarylogic_epi32(bytes, raise, low, 0x28);
+      };
+      const Four bytes = turned(load(0), load(1), load(2), load(3));
+      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+        planes.plane[2 * i] = nibbles(bytes.plane[i]);
+        planes.plane[2 * i + 1] = nibbles(_mm512_srli_epi16(bytes.plane[i], 4));
+      }
+    } else {
+      const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
+      __m512i first[4], second[4];  // halves of four blocks each
+      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+        const __m512i w0 = load(2 * i), w1 = load(2 * i + 1);
+        first[i] = _mm512_xor_si512(_mm512_shuffle_i64x2(w0, w1, 0x88), raise);
+        second[i] = _mm512_xor_si512(_mm512_shuffle_i64x2(w0, w1, 0xDD), raise);
+      }
+      const Four low = turned(first[0], first[1], first[2], first[3]);
+      const Four high = turned(second[0], second[1], second[2], second[3]);
+      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+        planes.plane[i] = low.plane[i];
+        planes.plane[4 + i] = high.plane[i];
+      }
+    }
+    return planes;
+  }
+
+  // Rows in turns: each product waits for the one before it in its row.
+  template <DType type, int R>
+  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int /*step*/, Ints (&sums)[R]) {
+    for (Ints& sum : sums) sum = _mm512_setzero_si512();
+    DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
+      const __m512i plane = _mm512_loadu_si512(x.planes[i]);
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        sums[r] = _mm512_dpbusd_epi32(sums[r], weights[r].plane[i], plane);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace diptych::kernels

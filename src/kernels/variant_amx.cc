@@ -1,0 +1,322 @@
+// Matrix instructions (AMX) for 16 rows of x or more; what AVX-512 does for fewer rows, for floats
+// and for very long rows. Results have the bits of AVX-512's: a block's products are one sum of
+// integers in both, and the floats are added in the same order.
+//
+// Names as in Intel's manuals: a tile register holds up to 16 rows of 64 bytes; tdpbusd adds to a
+// tile of 16 × 16 sums the products of unsigned bytes, 16 rows of a weight, with signed ones, 16
+// rows of x, here over one block of columns.
+#if defined(__x86_64__)
+
+#include "kernels/avx512.h"
+#include "kernels/quantize_rows.h"
+
+namespace diptych::kernels {
+
+namespace {
+
+constexpr int kRows = ActivationTile::kRows;  // of the weight, and of x, that are computed together
+constexpr int kMaxChunks = ActivationTile::kMaxColumns / Chunk512::kColumns;
+
+// Rows of a weight as bytes, raised to be unsigned, lane by lane, each a matrix per chunk; and the
+// scales of their blocks.
+struct WeightPanel {
+  alignas(64) uint8_t weights[kLanes * kMaxChunks][kRows][kBlock];
+  alignas(64) float scales[kRows][kMaxChunks][kLanes];
+};
+
+// The tile registers: 0 and 1 for sums, 2 and 3 for weights, 4 and 5 for values of x, so that two
+// blocks are under way at a time.
+void configure_tiles() {
+  struct alignas(64) Configuration {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, kBlock, kBlock, 64, 64};
+    uint8_t rows[16] = {kRows, kRows, kRows, kRows, Chunk512::kPlanes, Chunk512::kPlanes};
+  };
+  static_assert(sizeof(Configuration) == 64);
+  const Configuration configuration;
+  _tile_loadconfig(&configuration);
+}
+
+// The products of a block of weights with one of values. The registers' numbers become part of the
+// instructions, so they must be literals.
+#define DIPTYCH_MULTIPLY(sums, weights, values, weights_at, values_at, products) \
+  do {                                                                           \
+    _tile_zero(sums);                                                            \
+    _tile_loadd(weights, weights_at, kBlock);                                    \
+    _tile_loadd(values, values_at, 64);                                          \
+    _tile_dpbusd(sums, weights, values);                                         \
+    _tile_stored(sums, products, 64);                                            \
+  } while (false)
+
+// What the products of a panel with a tile's rows of x have in common.
+struct TileCall {
+  const LinearWeight& weight;
+  const WeightPanel& panel;
+  const ActivationTile* x;  // one for each chunk
+  int64_t chunks;
+};
+
+// Row r of the weight, all rows of x in the lanes.
+struct Sums {
+  __m512 of_row[kRows];
+};
+
+constexpr int64_t first_column(int64_t chunk, int lane) {
+  // The block whose lane it is: the inverse of Chunk512::first_lane().
+  const int block = lane % 4 * 4 + lane / 4;
+  return chunk * Chunk512::kColumns + block * kBlock;
+}
+
+// Adds the products of a block to the sums.
+template <bool scale_per_row>
+void add_block(const TileCall& call, int lane, int64_t chunk,
+               const int32_t (&products)[kRows][kRows], Sums& sums) {
+  const __m512 x_scales = _mm512_loadu_ps(call.x[chunk].scales[lane]);
+  const __m512 offsets = _mm512_loadu_ps(call.x[chunk].offsets[lane]);
+  DIPTYCH_UNROLL for (int r = 0; r < kRows; ++r) {
+    const __m512 floats = _mm512_cvtepi32_ps(_mm512_loadu_si512(products[r]));
+    __m512& sum = sums.of_row[r];
+    if constexpr (scale_per_row) {
+      sum = _mm512_fmadd_ps(floats, x_scales, sum);
+    } else {
+      const __m512 scaled = _mm512_fmadd_ps(floats, x_scales, offsets);
+      sum = _mm512_fmadd_ps(scaled, _mm512_set1_ps(call.panel.scales[r][chunk][lane]), sum);
+    }
+  }
+}
+
+// The sums of one lane over all chunks.
+template <bool scale_per_row>
+Sums lane_sums(const TileCall& call, int lane) {
+  // A row's first chunks may be all that have a block there.
+  int64_t chunks = call.chunks;
+  while (chunks > 0 && first_column(chunks - 1, lane) >= call.weight.columns) --chunks;
+
+  __m512 begin = _mm512_setzero_ps();
+  if constexpr (scale_per_row) {
+    for (int64_t c = 0; c < chunks; ++c) {
+      begin = _mm512_add_ps(begin, _mm512_loadu_ps(call.x[c].offsets[lane]));
+    }
+  }
+  Sums sums;
+  for (__m512& sum : sums.of_row) sum = begin;
+
+  const auto* const weights = call.panel.weights + lane * call.chunks;
+  alignas(64) int32_t products[2][kRows][kRows];
+  for (int64_t c = 0; c < chunks; c += 2) {
+    const bool two = c + 1 < chunks;
+    DIPTYCH_MULTIPLY(0, 2, 4, weights[c], call.x[c].values[lane], products[0]);
+    if (two) DIPTYCH_MULTIPLY(1, 3, 5, weights[c + 1], call.x[c + 1].values[lane], products[1]);
+    add_block<scale_per_row>(call, lane, c, products[0], sums);
+    if (two) add_block<scale_per_row>(call, lane, c + 1, products[1], sums);
+  }
+  return sums;
+}
+
+// The sums of lanes `lane`, `lane` + step and so on, added as Avx512::sum() does.
+template <bool scale_per_row, int step = 1>
+Sums sums_of_lanes(const TileCall& call, int lane) {
+  if constexpr (step == kLanes) {
+    return lane_sums<scale_per_row>(call, lane);
+  } else {
+    Sums sums = sums_of_lanes<scale_per_row, 2 * step>(call, lane);
+    const Sums others = sums_of_lanes<scale_per_row, 2 * step>(call, lane + step);
+    DIPTYCH_UNROLL for (int r = 0; r < kRows; ++r) {
+      sums.of_row[r] = _mm512_add_ps(sums.of_row[r], others.of_row[r]);
+    }
+    return sums;
+  }
+}
+
+// The blocks of a chunk of weights, each in the order of planes, to row r of the panel.
+template <DType type>
+void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int64_t chunk, int r) {
+  const auto put = [&](int lane, const __m512i& blocks) {
+    const auto to = [&](int of_lane) {
+      return reinterpret_cast<__m256i*>(panel.weights[of_lane * chunks + chunk][r]);
+    };
+    _mm256_store_si256(to(lane), _mm512_castsi512_si256(blocks));
+    _mm256_store_si256(to(lane + 4), _mm512_extracti64x4_epi64(blocks, 1));
+  };
+  for (int i = 0; i < 4; ++i) {  // blocks 4i to 4i + 3, in lanes i, 4 + i, 8 + i and 12 + i
+    if constexpr (type == DType::Int4) {
+      const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));
+      const __m512i low = _mm512_set1_epi8(0x0F);
+      const __m512i raised = _mm512_xor_si512(_mm512_loadu_si512(from + 64 * i), raise);
+      const __m512i even = _mm512_and_si512(raised, low);
+      const __m512i odd = _mm512_and_si512(_mm512_srli_epi16(raised, 4), low);
+      const __m512i first = _mm512_unpacklo_epi32(even, odd);
+      const __m512i second = _mm512_unpackhi_epi32(even, odd);
+      const __m512i low_blocks = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+      const __m512i high_blocks = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+      put(i, _mm512_permutex2var_epi64(first, low_blocks, second));
+      put(8 + i, _mm512_permutex2var_epi64(first, high_blocks, second));
+    } else {
+      const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
+      const auto load = [&](int half) {
+        return _mm512_xor_si512(_mm512_loadu_si512(from + 128 * i + 64 * half), raise);
+      };
+      put(i, load(0));
+      put(8 + i, load(1));
+    }
+  }
+}
+
+// Rows [row, row + kRows) of the weight; those from `last` on are copies of the first.
+template <DType type>
+void unpack_rows(const LinearWeight& weight, int64_t row, int64_t last, WeightPanel& panel) {
+  constexpr int64_t kBytes = type == DType::Int4 ? Chunk512::kColumns / 2 : Chunk512::kColumns;
+  const int64_t row_bytes = type == DType::Int4 ? weight.columns / 2 : weight.columns;
+  const int64_t scale_width = weight.scale_dtype == DType::F16 ? 2 : 4;
+  const int64_t scale_bytes = weight.columns / weight.block * scale_width;
+  const std::byte* const end = weight.data + weight.rows * row_bytes;
+  const std::byte* const scales_end = weight.scales + weight.rows * scale_bytes;
+  const int64_t chunks = quotient_rounded_up(weight.columns, Chunk512::kColumns);
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t index = row + r < last ? row + r : row;
+    for (int64_t c = 0; c < chunks; ++c) {
+      std::byte spare[kBytes], spare_scales[Avx512::kScaleBytes];
+      unpack_chunk<type>(readable(weight.data + index * row_bytes + c * kBytes, end, spare), panel,
+                         chunks, c, r);
+      if (weight.block == weight.columns) continue;
+      const ChunkScales where(weight, c * Chunk512::kBlocks);
+      const std::byte* const scales =
+          readable(weight.scales + index * scale_bytes + where.first * scale_width, scales_end,
+                   spare_scales);
+      Avx512::store_f32(
+          Avx512::block_scales(scales, weight.scale_dtype, Avx512::scale_index(where, 0)),
+          panel.scales[r][c]);
+    }
+  }
+}
+
+// Of four registers, quarters 0 of all, quarters 1 and so on.
+Avx512::Four quarters_turned(const __m512i (&w)[4]) {
+  const __m512i low01 = _mm512_shuffle_i64x2(w[0], w[1], 0x44);
+  const __m512i low23 = _mm512_shuffle_i64x2(w[2], w[3], 0x44);
+  const __m512i high01 = _mm512_shuffle_i64x2(w[0], w[1], 0xEE);
+  const __m512i high23 = _mm512_shuffle_i64x2(w[2], w[3], 0xEE);
+  return {{_mm512_shuffle_i64x2(low01, low23, 0x88), _mm512_shuffle_i64x2(low01, low23, 0xDD),
+           _mm512_shuffle_i64x2(high01, high23, 0x88), _mm512_shuffle_i64x2(high01, high23, 0xDD)}};
+}
+
+// Turns rows of the weight with rows of x in their lanes into the opposite.
+Sums turned(const Sums& sums) {
+  __m512i
+      rows_by_four[4][4];  // [i][j]: rows 4j to 4j + 3 of the weight; quarter q has row 4q + i of x
+  for (int j = 0; j < 4; ++j) {
+    const auto row = [&](int i) { return _mm512_castps_si512(sums.of_row[4 * j + i]); };
+    const Avx512::Four four = Avx512::turned(row(0), row(1), row(2), row(3));
+    for (int i = 0; i < 4; ++i) rows_by_four[i][j] = four.plane[i];
+  }
+  Sums result;
+  for (int i = 0; i < 4; ++i) {
+    const Avx512::Four quarters = quarters_turned(rows_by_four[i]);
+    for (int q = 0; q < 4; ++q) {
+      result.of_row[4 * q + i] = _mm512_castsi512_ps(quarters.plane[q]);
+    }
+  }
+  return result;
+}
+
+// Writes the results of rows [row, last) of the weight and rows [m, m_last) of x.
+void store_results(const LinearWeight& weight, Sums& sums, int64_t row, int64_t last, int64_t m,
+                   int64_t m_last, const Output& y) {
+  const auto rows = static_cast<int>(least(kRows, last - row));
+  const auto m_rows = static_cast<int>(least(kRows, m_last - m));
+  if (weight.block == weight.columns) {
+    const int64_t scale_width = weight.scale_dtype == DType::F16 ? 2 : 4;
+    for (int r = 0; r < rows; ++r) {
+      const std::byte* const scale = weight.scales + (row + r) * scale_width;
+      sums.of_row[r] =
+          _mm512_mul_ps(sums.of_row[r], _mm512_set1_ps(Avx512::scalar(scale, weight.scale_dtype)));
+    }
+  }
+  const Sums by_x = turned(sums);
+  const auto mask = static_cast<__mmask16>((1u << rows) - 1);
+  for (int i = 0; i < m_rows; ++i) {
+    _mm512_mask_storeu_ps(y.data + (m + i) * y.stride + row, mask, by_x.of_row[i]);
+  }
+}
+
+template <DType type>
+void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
+                     int64_t last, const Output& y) {
+  const auto* const tiles = reinterpret_cast<const ActivationTile*>(x.data);
+  const int64_t chunks = quotient_rounded_up(x.columns, Chunk512::kColumns);
+  const auto multiply = weight.block == weight.columns ? sums_of_lanes<true> : sums_of_lanes<false>;
+  WeightPanel panel;
+  configure_tiles();
+  for (int64_t row = first; row < last; row += kRows) {
+    unpack_rows<type>(weight, row, last, panel);
+    // The compiler does not know that tiles are loaded from memory.
+    __asm__ volatile("" : : "r"(&panel) : "memory");
+    for (int64_t m = 0; m < x.rows; m += kRows) {
+      const TileCall call{weight, panel, tiles + m / kRows * chunks, chunks};
+      Sums sums = multiply(call, 0);
+      store_results(weight, sums, row, last, m, x.rows, y);
+    }
+  }
+  _tile_release();
+}
+
+// Puts a row's chunk into its tile.
+void place_in_tile(const Chunk512& chunk, int row, ActivationTile& tile) {
+  for (int lane = 0; lane < kLanes; ++lane) {
+    for (int plane = 0; plane < Chunk512::kPlanes; ++plane) {
+      __builtin_memcpy(tile.values[lane][plane][row], chunk.planes[plane] + 4 * lane, 4);
+    }
+    tile.scales[lane][row] = chunk.scales[lane];
+    tile.offsets[lane][row] = chunk.offsets[lane];
+  }
+}
+
+void quantize_tiles(const QuantizeCall& call, std::byte* out) {
+  const int64_t chunks = quotient_rounded_up(call.columns, Chunk512::kColumns);
+  auto* const tiles = reinterpret_cast<ActivationTile*>(out);
+  for (int64_t c = 0; c < chunks; ++c) {
+    const int64_t at = c * Chunk512::kColumns;
+    const auto place = [&](int64_t m, const Chunk512& chunk) {
+      place_in_tile(chunk, static_cast<int>(m % kRows), tiles[m / kRows * chunks + c]);
+    };
+    Chunk512 chunk;
+    for (int64_t m = call.first; m < call.last; ++m) {
+      quantize_chunk(call.x + m * call.x_stride + at, call.columns - at, call.weights, chunk);
+      place(m, chunk);
+    }
+    if (call.last != call.rows) continue;
+    chunk = {};
+    for (int64_t m = call.rows; m % kRows != 0; ++m) place(m, chunk);
+  }
+}
+
+bool by_tiles(int64_t rows, int64_t columns) {
+  return rows >= kRows && columns <= ActivationTile::kMaxColumns;
+}
+
+void quantize(const QuantizeCall& call, std::byte* out) {
+  const auto run = by_tiles(call.rows, call.columns) ? quantize_tiles : kAvx512Variant.quantize;
+  run(call, out);
+}
+
+void linear(const LinearWeight& weight, const QuantizedActivations& x, int64_t first, int64_t last,
+            const Output& y) {
+  const auto run = !by_tiles(x.rows, x.columns)  ? kAvx512Variant.linear
+                   : weight.dtype == DType::Int4 ? linear_by_tiles<DType::Int4>
+                                                 : linear_by_tiles<DType::Int8>;
+  run(weight, x, first, last, y);
+}
+
+void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first, int64_t last,
+                  const Output& y) {
+  kAvx512Variant.linear_float(weight, x, first, last, y);
+}
+
+}  // namespace
+
+const Variant kAmxVariant = {sizeof(Chunk512), Chunk512::kColumns, kRows, quantize,
+                             linear,           linear_float};
+
+}  // namespace diptych::kernels
+
+#endif

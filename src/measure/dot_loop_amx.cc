@@ -1,0 +1,52 @@
+// Compiled for AMX and run only where it is; nothing here may be defined elsewhere too.
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "measure/dot_loop.h"
+
+namespace diptych::measure {
+
+namespace {
+
+constexpr int kRows = 16;     // of both matrices
+constexpr int kColumns = 32;  // a scale's: the kernels must take each such sum out of its tile
+constexpr int kChains = 4;    // sums that do not wait for one another
+
+int32_t run(int64_t rounds) {
+  // Tiles 0 to 3 for sums, 4 and 5 for weights, 6 and 7 for activations.
+  struct alignas(64) Configuration {
+    uint8_t palette = 1, start_row = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, kColumns, kColumns, 64, 64};
+    uint8_t rows[16] = {kRows, kRows, kRows, kRows, kRows, kRows, kColumns / 4, kColumns / 4};
+  };
+  const Configuration configuration;
+  _tile_loadconfig(&configuration);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
+  for (int64_t round = 0; round < rounds; ++round) {
+    _tile_dpbusd(0, 4, 6);
+    _tile_dpbusd(1, 4, 7);
+    _tile_dpbusd(2, 5, 6);
+    _tile_dpbusd(3, 5, 7);
+  }
+  alignas(64) int32_t sums[kRows][kRows];
+  _tile_stored(0, sums, 64);
+  _tile_release();
+  return sums[0][0];
+}
+
+}  // namespace
+
+// As with AVX-512, weights of 4 bits are made bytes first.
+const DotLoop kAmxLoop = {int64_t{kChains} * kRows * kRows * kColumns, run};
+
+}  // namespace diptych::measure
+
+#endif
