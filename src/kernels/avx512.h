@@ -4,7 +4,8 @@
 
 #include <immintrin.h>
 
-#include "kernels/tiles.h"
+#include "kernels/float_tiles.h"
+#include "kernels/integer_tiles.h"
 
 namespace diptych::kernels {
 namespace {
@@ -18,7 +19,7 @@ struct Avx512 {
   template <int M>
   static constexpr int kRows = M == 1 ? 1 : 2;
   template <int M>
-  static constexpr int kFloatRows = 4;
+  static constexpr int kFloatRows = M == 1 ? 1 : 4;
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats load_f32(const float* from) { return _mm512_loadu_ps(from); }
@@ -75,6 +76,8 @@ struct Avx512 {
   struct Planes {
     __m512i plane[Chunk::kPlanes];
   };
+  static __m512i load_plane(const std::byte* from) { return _mm512_loadu_si512(from); }
+  static void store_plane(__m512i plane, std::byte* to) { _mm512_storeu_si512(to, plane); }
 
   // Of four registers whose quarters have 4 bytes for each of 4 planes, the planes.
   struct Four {
@@ -121,9 +124,19 @@ struct Avx512 {
     return planes;
   }
 
-  // Rows in turns: each product waits for the one before it in its row.
+  // In turns of sums, because each product waits for the one before it in its sum.
   template <DType type, int R>
   static void dot(const Planes<type> (&weights)[R], const Chunk& x, int /*step*/, Ints (&sums)[R]) {
+    if constexpr (R == 1) {
+      Ints even = _mm512_setzero_si512(), odd = even;
+      DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; i += 2) {
+        even = _mm512_dpbusd_epi32(even, weights[0].plane[i], _mm512_loadu_si512(x.planes[i]));
+        odd =
+            _mm512_dpbusd_epi32(odd, weights[0].plane[i + 1], _mm512_loadu_si512(x.planes[i + 1]));
+      }
+      sums[0] = _mm512_add_epi32(even, odd);
+      return;
+    }
     for (Ints& sum : sums) sum = _mm512_setzero_si512();
     DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
       const __m512i plane = _mm512_loadu_si512(x.planes[i]);

@@ -3,8 +3,9 @@
 
 #include <immintrin.h>
 
+#include "kernels/float_tiles.h"
+#include "kernels/integer_tiles.h"
 #include "kernels/quantize_rows.h"
-#include "kernels/tiles.h"
 
 namespace diptych::kernels {
 
@@ -83,6 +84,10 @@ struct Avx2 {
   struct Planes {
     __m256i plane[Chunk::kPlanes];
   };
+  static __m256i load_plane(const std::byte* from) { return load_bytes(from); }
+  static void store_plane(__m256i plane, std::byte* to) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(to), plane);
+  }
 
   // Blocks 2 step, 2 step + 4, 2 step + 1 and 2 step + 5 of the chunk.
   template <DType type>

@@ -51,10 +51,13 @@ Vector512 load_512(const T* from) {
   std::memcpy(v.bytes, from, 64);
   return v;
 }
-inline void store_512(float* to, const Vector512& v) { std::memcpy(to, v.bytes, 64); }
+inline void store_512(void* to, const Vector512& v) { std::memcpy(to, v.bytes, 64); }
 
 inline Vector512 add_lanes(const Vector512& a, const Vector512& b) {
   return each<float>([](float x, float y) { return x + y; }, a, b);
+}
+inline Vector512 add_ints(const Vector512& a, const Vector512& b) {
+  return each<int32_t>([](int32_t x, int32_t y) { return x + y; }, a, b);
 }
 inline Vector512 multiply_lanes(const Vector512& a, const Vector512& b) {
   return each<float>([](float x, float y) { return x * y; }, a, b);
@@ -190,6 +193,8 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_loadu_ps load_512
 #define _mm512_loadu_si512 load_512
 #define _mm512_storeu_ps store_512
+#define _mm512_storeu_si512 store_512
+#define _mm512_add_epi32 add_ints
 #define _mm512_min_epi32(a, b) \
   each<int32_t>([](int32_t x, int32_t y) { return std::min(x, y); }, a, b)
 #define _mm512_permutexvar_ps permute

@@ -1,0 +1,392 @@
+// The loops of linear() that the vector variants share. Included by each variant's file, to be
+// compiled for its instruction set; hence the unnamed namespace.
+//
+// A tile is the products of R rows of the weight with M rows of x, summed in registers: weights are
+// taken apart once for M rows of x. When there are more rows of x than a tile takes, a panel of
+// weight rows is taken apart once for all of them. The sums of one product of rows go through the
+// same operations in the same order whatever the tile's size, so that it does not show in the
+// result.
+//
+// V describes the vectors of an instruction set:
+//   Floats, Ints           one register of lanes
+//   kLanes                 of Floats
+//   Chunk                  the chunks of activations
+//   kSteps                 vectors that make up a chunk's 16 lanes
+//   kRaised<type>          whether dot() takes weights as unsigned, so that offsets must be added
+//   Planes<type>           a step's share of a chunk of weights, in planes like activations', each
+//                          a register that is loaded and stored by load_plane() and store_plane()
+//   kRows<M>, kMaxTile     sizes of tiles
+#pragma once
+
+#include "kernels/tiles.h"
+
+namespace diptych::kernels {
+namespace {
+
+// The scales of a chunk's blocks of weights: of block b, number `(b + phase) / per_scale` after
+// `first` in the row, no later than `last` of them.
+struct ChunkScales {
+  int64_t first;
+  float phase;      // blocks of the first scale that are before the chunk, and a half
+  float per_scale;  // 1 / blocks per scale
+  int32_t last;
+
+  ChunkScales(const LinearWeight& weight, int64_t first_block) {
+    const auto blocks = static_cast<uint32_t>(weight.block / kBlock);
+    const auto begin = static_cast<uint32_t>(first_block);
+    first = begin / blocks;
+    phase = static_cast<float>(begin % blocks) + 0.5f;
+    per_scale = 1.0f / static_cast<float>(blocks);
+    last = static_cast<int32_t>(weight.columns / weight.block - 1 - first);
+  }
+};
+
+// A panel of fewer rows is not worth it: rows of x would come from afar too often.
+constexpr int64_t kLeastPanelRows = 4;
+
+// One call of linear(): what its tiles have in common.
+template <class Chunk>
+struct LinearCall {
+  const LinearWeight& weight;
+  const Chunk* x;
+  int64_t last;  // row of the weight
+  Output y;
+  int64_t chunks, row_bytes, scale_bytes;  // of a row
+};
+
+// How the scales of a weight's row are found: one for all; the same way for every chunk, all of
+// them whole with the same number of scales; or anew for each chunk.
+enum class Scales { PerRow, Uniform, General };
+
+// R rows of the weight from `row` on where they lie in the file. Those from `call.last` on are
+// copies of the first.
+template <class V, DType type, Scales kScales, int R>
+class StoredRows {
+ public:
+  static constexpr int64_t kBytes =
+      type == DType::Int4 ? V::Chunk::kColumns / 2 : V::Chunk::kColumns;
+  // What stands in for a chunk that is cut short by the end of the weight.
+  struct Spare {
+    std::byte weights[R][kBytes], scales[R][V::kScaleBytes];
+  };
+
+  StoredRows(const LinearCall<typename V::Chunk>& call, int64_t row)
+      : weight_(call.weight),
+        end_(weight_.data + weight_.rows * call.row_bytes),
+        scales_end_(weight_.scales + weight_.rows * call.scale_bytes) {
+    for (int r = 0; r < R; ++r) {
+      const int64_t index = row + r < call.last ? row + r : row;
+      data_[r] = weight_.data + index * call.row_bytes;
+      scales_[r] = weight_.scales + index * call.scale_bytes;
+    }
+    if constexpr (kScales == Scales::Uniform) find_scales(ChunkScales(weight_, 0));
+  }
+
+  // To a chunk of all rows.
+  template <bool prefetch>
+  void move_to(int64_t chunk, Spare& spare) {
+    for (int r = 0; r < R; ++r) {
+      chunk_[r] = readable(data_[r] + chunk * kBytes, end_, spare.weights[r]);
+      if constexpr (prefetch) {
+        for (int64_t i = 0; i < kBytes; i += 64) {
+          __builtin_prefetch(data_[r] + chunk * kBytes + kPrefetchBytes + i);
+        }
+      }
+    }
+    if constexpr (kScales == Scales::PerRow) return;
+    int64_t first = chunk * (V::Chunk::kColumns / weight_.block);
+    if constexpr (kScales == Scales::General) {
+      first = find_scales(ChunkScales(weight_, chunk * V::Chunk::kBlocks));
+    }
+    const int64_t width = weight_.scale_dtype == DType::F16 ? 2 : 4;
+    for (int r = 0; r < R; ++r) {
+      chunk_scales_[r] = readable(scales_[r] + first * width, scales_end_, spare.scales[r]);
+    }
+  }
+
+  typename V::template Planes<type> planes(int r, int step) const {
+    return V::template take_apart<type>(chunk_[r], step);
+  }
+  typename V::Floats scales(int r, int step) const {
+    return V::block_scales(chunk_scales_[r], weight_.scale_dtype, scale_index_[step]);
+  }
+
+ private:
+  int64_t find_scales(const ChunkScales& where) {
+    for (int step = 0; step < V::kSteps; ++step) scale_index_[step] = V::scale_index(where, step);
+    return where.first;
+  }
+
+  const LinearWeight& weight_;
+  const std::byte *end_, *scales_end_;
+  const std::byte *data_[R], *scales_[R];
+  const std::byte *chunk_[R], *chunk_scales_[R];
+  typename V::Ints scale_index_[V::kSteps];
+};
+
+// Rows [first, first + rows) of a weight, taken apart.
+template <class V>
+struct Panel {
+  static constexpr int64_t kBytes = int64_t{256} << 10;  // half of a common second level of cache
+  static constexpr int64_t kChunks = kBytes / V::Chunk::kColumns;
+
+  int64_t first = 0, rows = 0;
+  alignas(64) std::byte planes[kBytes];  // row after row, chunk after chunk, step after step
+  alignas(64) float scales[kChunks][kLanes];
+
+  template <DType type, Scales kScales>
+  void take_apart(const LinearCall<typename V::Chunk>& call, int64_t from, int64_t count) {
+    first = from;
+    rows = count;
+    std::byte* to = planes;
+    float* scale = scales[0];
+    for (int64_t row = from; row < from + count; ++row) {
+      StoredRows<V, type, kScales, 1> stored(call, row);
+      for (int64_t c = 0; c < call.chunks; ++c) {
+        typename StoredRows<V, type, kScales, 1>::Spare spare;
+        stored.template move_to<true>(c, spare);
+        for (int step = 0; step < V::kSteps; ++step, scale += V::kLanes) {
+          for (const auto& plane : stored.planes(0, step).plane) {
+            V::store_plane(plane, to);
+            to += sizeof plane;
+          }
+          if constexpr (kScales != Scales::PerRow) V::store_f32(stored.scales(0, step), scale);
+        }
+      }
+    }
+  }
+};
+
+// R rows of the weight from `row` on in a panel; those that it lacks are copies of the first.
+template <class V, DType type, Scales kScales, int R>
+class PanelRows {
+ public:
+  struct Spare {};
+
+  PanelRows(const LinearCall<typename V::Chunk>& call, const Panel<V>& panel, int64_t row) {
+    for (int r = 0; r < R; ++r) {
+      const int64_t index = (row - panel.first + r < panel.rows ? r : 0) + row - panel.first;
+      rows_[r] = panel.planes + index * call.chunks * V::Chunk::kColumns;
+      scales_[r] = panel.scales[index * call.chunks];
+    }
+  }
+
+  template <bool prefetch>
+  void move_to(int64_t chunk, Spare& /*spare*/) {
+    chunk_ = chunk;
+  }
+
+  typename V::template Planes<type> planes(int r, int step) const {
+    typename V::template Planes<type> planes;
+    const std::byte* from =
+        rows_[r] + (chunk_ * V::kSteps + step) * static_cast<int64_t>(sizeof planes);
+    DIPTYCH_UNROLL for (int i = 0; i < V::Chunk::kPlanes; ++i) {
+      planes.plane[i] = V::load_plane(from + i * static_cast<int64_t>(sizeof planes.plane[i]));
+    }
+    return planes;
+  }
+  typename V::Floats scales(int r, int step) const {
+    return V::load_f32(scales_[r] + chunk_ * kLanes + step * V::kLanes);
+  }
+
+ private:
+  const std::byte* rows_[R];
+  const float* scales_[R];
+  int64_t chunk_ = 0;
+};
+
+// Where the weights of tiles come from.
+template <class V>
+struct FromFile {
+  template <DType type, Scales kScales, int R>
+  StoredRows<V, type, kScales, R> rows(const LinearCall<typename V::Chunk>& call,
+                                       int64_t row) const {
+    return {call, row};
+  }
+};
+template <class V>
+struct FromPanel {
+  const Panel<V>& panel;
+
+  template <DType type, Scales kScales, int R>
+  PanelRows<V, type, kScales, R> rows(const LinearCall<typename V::Chunk>& call,
+                                      int64_t row) const {
+    return {call, panel, row};
+  }
+};
+
+// What the sums of row m of x begin with: with one scale per row of the weight, the offsets need
+// not be added block by block.
+template <class V, DType type, Scales kScales>
+typename V::Floats first_sum(const LinearCall<typename V::Chunk>& call, int64_t m) {
+  typename V::Floats sum = V::zero();
+  if constexpr (V::template kRaised<type> && kScales == Scales::PerRow) {
+    const typename V::Chunk* x = call.x + m * call.chunks;
+    for (int64_t c = 0; c < call.chunks; ++c) {
+      for (int step = 0; step < V::kSteps; ++step) {
+        sum = V::add(sum, V::load_f32(x[c].offsets + step * V::kLanes));
+      }
+    }
+  }
+  return sum;
+}
+
+template <class V, DType type, Scales kScales, int R, int M, class Weights>
+void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int64_t row, int64_t m,
+          const typename V::Floats* first_sums, const Part& part) {
+  using Floats = typename V::Floats;
+  using Chunk = typename V::Chunk;
+  auto rows = weights.template rows<type, kScales, R>(call, row);
+  const Chunk* const x = call.x + m * call.chunks;
+
+  Floats sums[R][M];
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+      sums[r][i] =
+          part.first == 0 ? first_sums[i] : V::load_f32(part.sums + (r * M + i) * V::kLanes);
+    }
+  }
+  for (int64_t c = part.first; c < part.last; ++c) {
+    typename decltype(rows)::Spare spare;
+    rows.template move_to<M == 1>(c, spare);
+    DIPTYCH_UNROLL for (int step = 0; step < V::kSteps; ++step) {
+      typename V::template Planes<type> planes[R];
+      Floats row_scales[R];
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        planes[r] = rows.planes(r, step);
+        if constexpr (kScales != Scales::PerRow) row_scales[r] = rows.scales(r, step);
+      }
+      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+        const Chunk& activations = x[i * call.chunks + c];
+        const Floats x_scales = V::load_f32(activations.scales + step * V::kLanes);
+        typename V::Ints dots[R];
+        V::template dot<type>(planes, activations, step, dots);
+        DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+          const Floats products = V::to_float(dots[r]);
+          if constexpr (kScales == Scales::PerRow) {
+            sums[r][i] = V::multiply_add(products, x_scales, sums[r][i]);
+          } else if constexpr (V::template kRaised<type>) {
+            const Floats scaled = V::multiply_add(
+                products, x_scales, V::load_f32(activations.offsets + step * V::kLanes));
+            sums[r][i] = V::multiply_add(scaled, row_scales[r], sums[r][i]);
+          } else {
+            sums[r][i] =
+                V::multiply_add(products, V::multiply(x_scales, row_scales[r]), sums[r][i]);
+          }
+        }
+      }
+    }
+  }
+
+  if (part.last < call.chunks) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+        V::store_f32(sums[r][i], part.sums + (r * M + i) * V::kLanes);
+      }
+    }
+    return;
+  }
+  const LinearWeight& weight = call.weight;
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    if (row + r >= call.last) continue;
+    const float scale =
+        kScales == Scales::PerRow
+            ? V::scalar(weight.scales + (row + r) * call.scale_bytes, weight.scale_dtype)
+            : 1;
+    DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+      call.y.data[(m + i) * call.y.stride + row + r] = V::sum(sums[r][i]) * scale;
+    }
+  }
+}
+
+// The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
+template <class V, DType type, Scales kScales, class Weights, int M = V::kMaxTile>
+void tiles_of_rows(const LinearCall<typename V::Chunk>& call, const Weights& weights, int64_t first,
+                   int64_t last, int64_t m, int64_t count) {
+  if constexpr (M > 1) {
+    if (count < M) {
+      return tiles_of_rows<V, type, kScales, Weights, M - 1>(call, weights, first, last, m, count);
+    }
+  }
+  constexpr int R = V::template kRows<M>;
+  constexpr int64_t kPartChunks = kPartColumns / V::Chunk::kColumns;
+  typename V::Floats first_sums[M];
+  for (int i = 0; i < M; ++i) first_sums[i] = first_sum<V, type, kScales>(call, m + i);
+  if (M == 1 || call.chunks <= kPartChunks) {
+    for (int64_t row = first; row < last; row += R) {
+      tile<V, type, kScales, R, M>(call, weights, row, m, first_sums, {0, call.chunks, nullptr});
+    }
+    return;
+  }
+  // The sums of a block of rows, between parts.
+  alignas(64) float sums[(kPartRows + R) * M * V::kLanes];
+  for (int64_t begin = first; begin < last; begin += kPartRows) {
+    const int64_t end = least(begin + kPartRows, last);
+    for (int64_t chunk = 0; chunk < call.chunks; chunk += kPartChunks) {
+      Part part{chunk, least(chunk + kPartChunks, call.chunks), sums};
+      for (int64_t row = begin; row < end; row += R, part.sums += R * M * V::kLanes) {
+        tile<V, type, kScales, R, M>(call, weights, row, m, first_sums, part);
+      }
+    }
+  }
+}
+
+// More rows of x than a tile takes: panel after panel.
+template <class V, DType type, Scales kScales>
+void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, int64_t panel_rows) {
+  const int64_t last = call.last;
+  Panel<V> panel;
+  for (int64_t row = first; row < last; row += panel_rows) {
+    call.last = least(row + panel_rows, last);
+    panel.template take_apart<type, kScales>(call, row, call.last - row);
+    for (int64_t m = 0, some; m < m_rows; m += some) {
+      some = tile_size<V::kMaxTile>(m_rows - m);
+      tiles_of_rows<V, type, kScales>(call, FromPanel<V>{panel}, row, call.last, m, some);
+    }
+  }
+}
+
+template <class V, DType type, Scales kScales>
+void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
+               int64_t last, const Output& y) {
+  using Chunk = typename V::Chunk;
+  const LinearCall<Chunk> call{
+      weight,
+      reinterpret_cast<const Chunk*>(x.data),
+      last,
+      y,
+      quotient_rounded_up(x.columns, Chunk::kColumns),
+      type == DType::Int4 ? weight.columns / 2 : weight.columns,
+      weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
+  const int64_t panel_rows = Panel<V>::kChunks / call.chunks;
+  if (x.rows > V::kMaxTile && panel_rows >= kLeastPanelRows) {
+    return panels<V, type, kScales>(call, first, x.rows,
+                                    panel_rows / kLeastPanelRows * kLeastPanelRows);
+  }
+  for (int64_t m = 0, some; m < x.rows; m += some) {
+    some = tile_size<V::kMaxTile>(x.rows - m);
+    tiles_of_rows<V, type, kScales>(call, FromFile<V>{}, first, last, m, some);
+  }
+}
+
+template <class V, DType type>
+void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
+               int64_t last, const Output& y) {
+  const auto run =
+      weight.block == weight.columns ? linear_of<V, type, Scales::PerRow>
+      : V::Chunk::kColumns % weight.block == 0 && weight.columns % V::Chunk::kColumns == 0
+          ? linear_of<V, type, Scales::Uniform>
+          : linear_of<V, type, Scales::General>;
+  run(weight, x, first, last, y);
+}
+
+template <class V>
+void linear(const LinearWeight& weight, const QuantizedActivations& x, int64_t first, int64_t last,
+            const Output& y) {
+  const auto run =
+      weight.dtype == DType::Int4 ? linear_of<V, DType::Int4> : linear_of<V, DType::Int8>;
+  run(weight, x, first, last, y);
+}
+
+}  // namespace
+}  // namespace diptych::kernels
