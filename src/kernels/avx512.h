@@ -16,6 +16,7 @@ struct Avx512 {
   using Chunk = Chunk512;
   static constexpr int kLanes = 16, kSteps = 1;
   static constexpr int kMaxTile = 6, kMaxFloatTile = 6;
+  static constexpr int64_t kPartColumns = 4096;
   template <int M>
   static constexpr int kRows = M == 1 ? 1 : 2;
   template <int M>
@@ -28,6 +29,32 @@ struct Avx512 {
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
   static Floats to_float(Ints a) { return _mm512_cvtepi32_ps(a); }
+
+  // Each of the sums, in the same order, several at a time.
+  template <int R, int M>
+  static void sum_all(const Floats (&a)[R][M], float (&out)[R][M]) {
+    constexpr int kFours = R * M / 4 * 4;
+    DIPTYCH_UNROLL for (int i = 0; i < kFours; i += 4) {
+      const auto at = [&](int j) { return a[(i + j) / M][(i + j) % M]; };
+      const __m128 four = sum_four(at(0), at(1), at(2), at(3));
+      float some[4];
+      _mm_storeu_ps(some, four);
+      DIPTYCH_UNROLL for (int j = 0; j < 4; ++j) out[(i + j) / M][(i + j) % M] = some[j];
+    }
+    DIPTYCH_UNROLL for (int i = kFours; i < R * M; ++i) out[i / M][i % M] = sum(a[i / M][i % M]);
+  }
+  static __m128 sum_four(Floats a, Floats b, Floats c, Floats d) {
+    const auto halves_added = [](Floats x, Floats y) {
+      return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xEE));
+    };
+    const Floats ab = halves_added(a, b), cd = halves_added(c, d);
+    const Floats quarters =  // one for each of them
+        _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+    const Floats twos = _mm512_add_ps(quarters, _mm512_permute_ps(quarters, 0x4E));
+    const Floats sums = _mm512_add_ps(twos, _mm512_permute_ps(twos, 0xB1));
+    const __m512i firsts = _mm512_set4_epi32(12, 8, 4, 0);
+    return _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sums));
+  }
 
   // The lanes' sum, always in this order.
   static float sum(Floats a) {

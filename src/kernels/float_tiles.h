@@ -6,6 +6,7 @@
 //
 // V describes the vectors of an instruction set:
 //   Floats, kLanes                 a register of so many lanes
+//   sum_all()                      the sum of each register's lanes, always in the same order
 //   kFloatRows<M>, kMaxFloatTile   sizes of tiles
 #pragma once
 
@@ -14,6 +15,7 @@
 namespace diptych::kernels {
 namespace {
 
+constexpr int64_t kPartColumns = 2048;
 constexpr int64_t kSlabRows = 128;  // rows of x whose sums with a panel are kept
 
 // With several rows of x, the float weight rows that come next are brought to the second level of
@@ -108,14 +110,20 @@ void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part)
       }
     }
   }
+  if (!is_last) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
+        V::store_f32(sums[r][i], part.sums + (r * M + i) * V::kLanes);
+      }
+    }
+    return;
+  }
+  float results[R][M];
+  V::sum_all(sums, results);
   DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
     float* const y = call.y.data + (m + i) * call.y.stride;
     DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-      if (!is_last) {
-        V::store_f32(sums[r][i], part.sums + (r * M + i) * V::kLanes);
-      } else if (row + r < call.last) {
-        y[row + r] = V::sum(sums[r][i]);
-      }
+      if (row + r < call.last) y[row + r] = results[r][i];
     }
   }
 }

@@ -16,6 +16,8 @@
 //   Planes<type>           a step's share of a chunk of weights, in planes like activations', each
 //                          a register that is loaded and stored by load_plane() and store_plane()
 //   kRows<M>, kMaxTile     sizes of tiles
+//   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
+//   sum_all()              the sum of each register's lanes, always in the same order
 #pragma once
 
 #include "kernels/tiles.h"
@@ -43,6 +45,7 @@ struct ChunkScales {
 
 // A panel of fewer rows is not worth it: rows of x would come from afar too often.
 constexpr int64_t kLeastPanelRows = 4;
+constexpr int64_t kPartRows = 64;  // rows of the weight whose sums are kept
 
 // One call of linear(): what its tiles have in common.
 template <class Chunk>
@@ -287,6 +290,8 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
     return;
   }
   const LinearWeight& weight = call.weight;
+  float results[R][M];
+  V::sum_all(sums, results);
   DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
     if (row + r >= call.last) continue;
     const float scale =
@@ -294,7 +299,7 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
             ? V::scalar(weight.scales + (row + r) * call.scale_bytes, weight.scale_dtype)
             : 1;
     DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
-      call.y.data[(m + i) * call.y.stride + row + r] = V::sum(sums[r][i]) * scale;
+      call.y.data[(m + i) * call.y.stride + row + r] = results[r][i] * scale;
     }
   }
 }
@@ -309,7 +314,7 @@ void tiles_of_rows(const LinearCall<typename V::Chunk>& call, const Weights& wei
     }
   }
   constexpr int R = V::template kRows<M>;
-  constexpr int64_t kPartChunks = kPartColumns / V::Chunk::kColumns;
+  constexpr int64_t kPartChunks = V::kPartColumns / V::Chunk::kColumns;
   typename V::Floats first_sums[M];
   for (int i = 0; i < M; ++i) first_sums[i] = first_sum<V, type, kScales>(call, m + i);
   if (M == 1 || call.chunks <= kPartChunks) {

@@ -13,12 +13,11 @@ namespace {
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t quotient_rounded_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// With several rows of x, longer rows are worked off in parts, so that a tile's part of x is no
-// larger than the first level of cache; between parts a block's sums are kept in memory.
-constexpr int64_t kPartColumns = 2048;
-constexpr int64_t kPartRows = 64;         // rows of an integer weight whose sums are kept
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
 
+// With several rows of x, longer rows are worked off in parts, so that a tile's part of x is no
+// larger than the first level of cache; between parts a block's sums are kept in memory.
+//
 // Part [first, last) of the sums of a tile: of chunks, or of float columns. `sums` is where a
 // tile's sums come from, but for the first part, and go to, but for the last.
 struct Part {

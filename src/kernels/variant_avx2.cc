@@ -17,6 +17,7 @@ struct Avx2 {
   using Chunk = Chunk256;
   static constexpr int kLanes = 8, kSteps = 2;
   static constexpr int kMaxTile = 6, kMaxFloatTile = 4;
+  static constexpr int64_t kPartColumns = 2048;
   template <int M>
   static constexpr int kRows = 1;  // of two streams of weights both get slower
   template <int M>
@@ -35,6 +36,13 @@ struct Avx2 {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+
+  template <int R, int M>
+  static void sum_all(const Floats (&a)[R][M], float (&out)[R][M]) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) out[r][i] = sum(a[r][i]);
+    }
   }
 
   static float scalar(const std::byte* from, DType dtype) {

@@ -143,6 +143,23 @@ inline Vector512 shuffle_quarters(const Vector512& a, const Vector512& b, int co
   }
   return r;
 }
+inline Vector512 permute_quarters(const Vector512& a, int control) {
+  Floats512 r;
+  for (int i = 0; i < 16; ++i)
+    r.lane[i] = Floats512(a).lane[i / 4 * 4 + (control >> i % 4 * 2 & 3)];
+  return r;
+}
+inline __m128 first_quarter(const Vector512& a) {
+  __m128 r;
+  std::memcpy(&r, a.bytes, 16);
+  return r;
+}
+inline Vector512 four_ints(int d, int c, int b, int a) {
+  const int32_t four[] = {a, b, c, d};
+  Ints512 r;
+  for (int i = 0; i < 16; ++i) r.lane[i] = four[i % 4];
+  return r;
+}
 inline Vector512 ternary(const Vector512& a, const Vector512& b, const Vector512& c, int table) {
   Vector512 r{};
   for (int bit = 0; bit < 512; ++bit) {
@@ -177,6 +194,11 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_castps512_ps256(a) half_of(a, 0)
 #define _mm512_extractf32x8_ps half_of
 #define _mm512_castsi512_ps(a) (a)
+#define _mm512_castps512_ps128 first_quarter
+#define _mm512_permute_ps permute_quarters
+#define _mm512_shuffle_f32x4 shuffle_quarters
+#undef _mm512_set4_epi32
+#define _mm512_set4_epi32 four_ints
 #define _mm512_castps_si512(a) (a)
 #define _mm512_castsi512_si256(a) int_half_of(a, 0)
 #define _mm512_extracti64x4_epi64 int_half_of
