@@ -80,10 +80,10 @@ size_t quantized_bytes(Isa isa, int64_t rows, int64_t columns);
 // in `out`, which is aligned to 64 bytes and has room for all rows. A row's values and scales
 // depend on that row alone, not on the instruction set; where they lie does, and on `rows`.
 //
-// A block's scale is max|x| / 127 and its values x / scale, rounded to nearest, ties to even, so
-// that |x - q * scale| <= scale / 2. When the scale would be below 2^-126, the least normal number,
-// the block is zeros and so is the scale. When the block has a NaN or an infinity, the scale is NaN
-// and with it all that is computed from the row.
+// A block's scale is max|x| / 127 and its values x * (127 / max|x|), rounded to nearest, ties to
+// even, so that |x - q * scale| <= scale / 2 but for the rounding of the factors. When the scale
+// would be below 2^-126, the least normal number, the block is zeros and so is the scale. When the
+// block has a NaN or an infinity, the scale is NaN and with it all that is computed from the row.
 void quantize(Isa isa, const float* x, int64_t x_stride, int64_t columns, DType weights,
               int64_t rows, int64_t first, int64_t last, std::byte* out);
 

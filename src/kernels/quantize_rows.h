@@ -1,5 +1,5 @@
-// Quantisation of rows, in plain C++ that compilers vectorise. Included by each variant's file,
-// to be compiled for its instruction set; hence the unnamed namespace.
+// Quantisation of rows. Included by each variant's file, to be compiled for its instruction set;
+// hence the unnamed namespace.
 #pragma once
 
 #include "kernels/variant.h"
@@ -7,49 +7,69 @@
 namespace diptych::kernels {
 namespace {
 
-// Quantises 32 values and returns their scale.
-float quantize_block(const float* x, int8_t* q) {
-  // Without their sign, floats compare as integers do, NaN above all.
-  uint32_t largest = 0;
-  for (int i = 0; i < kBlock; ++i) {
-    const uint32_t magnitude = __builtin_bit_cast(uint32_t, x[i]) & 0x7FFFFFFFu;
-    largest = largest < magnitude ? magnitude : largest;
-  }
-  const bool finite = largest < 0x7F800000u;
-  if (!finite || largest < __builtin_bit_cast(uint32_t, 127 * 0x1p-126f)) {
-    for (int i = 0; i < kBlock; ++i) q[i] = 0;
-    return finite ? 0.0f : __builtin_nanf("");
-  }
-  const float scale = __builtin_bit_cast(float, largest) / 127.0f;
-  // The sum's last bit is worth 1, so the addition rounds, and its low bits are the integer.
-  constexpr float kRound = 0x1.8p23f;
-  for (int i = 0; i < kBlock; ++i) {
-    q[i] = static_cast<int8_t>(__builtin_bit_cast(int32_t, x[i] / scale + kRound));
-  }
-  return scale;
-}
+// A block's scale, and what its values are multiplied with to become integers.
+struct BlockScale {
+  float scale, inverse;
 
-// Puts a block's values where the weights of that type will meet them.
-template <class Chunk>
-void place_block(const int8_t* q, DType weights, int lane, Chunk& chunk) {
-  constexpr int kBytes = Chunk::kBlockBytes;
-  for (int plane = 0; plane < Chunk::kPlanes; ++plane) {
-    int8_t* const to = chunk.planes[plane] + 4 * lane;
-    if (weights == DType::Int4) {
-      for (int i = 0; i < kBytes; ++i) to[i] = q[Chunk::column(DType::Int4, plane, i)];
-    } else {
-      __builtin_memcpy(to, q + Chunk::column(DType::Int8, plane, 0), kBytes);
+  // From the bits of the largest magnitude: without their sign, floats compare as integers do, NaN
+  // above all.
+  explicit BlockScale(uint32_t largest) {
+    const bool finite = largest < 0x7F800000u;
+    if (!finite || largest < __builtin_bit_cast(uint32_t, 127 * 0x1p-126f)) {
+      scale = finite ? 0.0f : __builtin_nanf("");
+      inverse = 0;
+      return;
+    }
+    scale = __builtin_bit_cast(float, largest) / 127.0f;
+    inverse = 127.0f / __builtin_bit_cast(float, largest);
+  }
+  // Else its values are zeros.
+  bool is_usual() const { return inverse > 0; }
+};
+
+// In plain C++, the specification.
+struct PlainQuantizer {
+  // Quantises 32 values to the bytes that plane after plane has of them. Returns their scale.
+  template <class Chunk>
+  static float quantize_block(const float* x, DType weights, int8_t* out) {
+    uint32_t largest = 0;
+    for (int i = 0; i < kBlock; ++i) {
+      const uint32_t magnitude = __builtin_bit_cast(uint32_t, x[i]) & 0x7FFFFFFFu;
+      largest = largest < magnitude ? magnitude : largest;
+    }
+    const BlockScale scale(largest);
+    // The sum's last bit is worth 1, so the addition rounds, and its low bits are the integer.
+    constexpr float kRound = 0x1.8p23f;
+    for (int plane = 0; plane < Chunk::kPlanes; ++plane) {
+      for (int byte = 0; byte < Chunk::kBlockBytes; ++byte) {
+        const float value = x[Chunk::column(weights, plane, byte)];
+        const float rounded = value * scale.inverse + kRound;
+        *out++ = scale.is_usual() ? static_cast<int8_t>(__builtin_bit_cast(int32_t, rounded))
+                                  : int8_t{0};
+      }
+    }
+    return scale.scale;
+  }
+
+  // From a chunk's planes and scales.
+  template <class Chunk>
+  static void set_offsets(DType weights, Chunk& chunk) {
+    const int32_t raised = weights == DType::Int4 ? 8 : 128;
+    for (int lane = 0; lane < kLanes; ++lane) {
+      int32_t sum = 0;
+      for (const auto& plane : chunk.planes) {
+        for (int i = 0; i < 4; ++i) sum += plane[4 * lane + i];
+      }
+      chunk.offsets[lane] = static_cast<float>(-raised * sum) * chunk.scales[lane];
     }
   }
-}
+};
 
 // Makes a chunk of the first of `columns` values; if those are fewer, the others are zeros.
-template <class Chunk>
+template <class Quantizer, class Chunk>
 void quantize_chunk(const float* x, int64_t columns, DType weights, Chunk& out) {
   if (columns < Chunk::kColumns) out = {};
   for (int block = 0; block < Chunk::kBlocks && block * kBlock < columns; ++block) {
-    int8_t q[kBlock];
-    const int lane = Chunk::first_lane(block);
     const int64_t count = columns - block * kBlock;
     const float* values = x + block * kBlock;
     float some[kBlock];
@@ -58,29 +78,28 @@ void quantize_chunk(const float* x, int64_t columns, DType weights, Chunk& out) 
       __builtin_memcpy(some, values, static_cast<size_t>(count) * sizeof(float));
       values = some;
     }
-    const float scale = quantize_block(values, q);
-    place_block(q, weights, lane, out);
+    alignas(32) int8_t bytes[kBlock];
+    const float scale = Quantizer::template quantize_block<Chunk>(values, weights, bytes);
+    const int lane = Chunk::first_lane(block);
+    for (int plane = 0; plane < Chunk::kPlanes; ++plane) {
+      __builtin_memcpy(out.planes[plane] + 4 * lane, bytes + plane * Chunk::kBlockBytes,
+                       Chunk::kBlockBytes);
+    }
     for (int i = 0; i < Chunk::kBlockLanes; ++i) out.scales[lane + i] = scale;
   }
-  const int32_t raised = weights == DType::Int4 ? 8 : 128;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    int32_t sum = 0;
-    for (const auto& plane : out.planes) {
-      for (int i = 0; i < 4; ++i) sum += plane[4 * lane + i];
-    }
-    out.offsets[lane] = static_cast<float>(-raised * sum) * out.scales[lane];
-  }
+  Quantizer::set_offsets(weights, out);
 }
 
 // Quantises rows, chunk by chunk.
-template <class Chunk>
+template <class Quantizer, class Chunk>
 void quantize_rows(const QuantizeCall& call, std::byte* out) {
   const int64_t chunks = (call.columns + Chunk::kColumns - 1) / Chunk::kColumns;
   for (int64_t m = call.first; m < call.last; ++m) {
     auto* const row = reinterpret_cast<Chunk*>(out) + m * chunks;
     for (int64_t c = 0; c < chunks; ++c) {
       const int64_t at = c * Chunk::kColumns;
-      quantize_chunk(call.x + m * call.x_stride + at, call.columns - at, call.weights, row[c]);
+      quantize_chunk<Quantizer>(call.x + m * call.x_stride + at, call.columns - at, call.weights,
+                                row[c]);
     }
   }
 }

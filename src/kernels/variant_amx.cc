@@ -8,7 +8,7 @@
 #if defined(__x86_64__)
 
 #include "kernels/avx512.h"
-#include "kernels/quantize_rows.h"
+#include "kernels/quantize_avx2.h"
 
 namespace diptych::kernels {
 
@@ -281,7 +281,8 @@ void quantize_tiles(const QuantizeCall& call, std::byte* out) {
     };
     Chunk512 chunk;
     for (int64_t m = call.first; m < call.last; ++m) {
-      quantize_chunk(call.x + m * call.x_stride + at, call.columns - at, call.weights, chunk);
+      quantize_chunk<Avx2Quantizer>(call.x + m * call.x_stride + at, call.columns - at,
+                                    call.weights, chunk);
       place(m, chunk);
     }
     if (call.last != call.rows) continue;

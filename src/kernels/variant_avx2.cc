@@ -5,7 +5,7 @@
 
 #include "kernels/float_tiles.h"
 #include "kernels/integer_tiles.h"
-#include "kernels/quantize_rows.h"
+#include "kernels/quantize_avx2.h"
 
 namespace diptych::kernels {
 
@@ -153,8 +153,9 @@ struct Avx2 {
 
 }  // namespace
 
-const Variant kAvx2Variant = {sizeof(Chunk256),        Chunk256::kColumns, 1,
-                              quantize_rows<Chunk256>, linear<Avx2>,       linear_float<Avx2>};
+const Variant kAvx2Variant = {
+    sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<Avx2Quantizer, Chunk256>,
+    linear<Avx2>,     linear_float<Avx2>};
 
 }  // namespace diptych::kernels
 

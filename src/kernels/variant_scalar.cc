@@ -77,7 +77,8 @@ void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first,
 
 }  // namespace
 
-const Variant kScalarVariant = {sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<Chunk256>,
-                                linear,           linear_float};
+const Variant kScalarVariant = {
+    sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<PlainQuantizer, Chunk256>,
+    linear,           linear_float};
 
 }  // namespace diptych::kernels
