@@ -35,8 +35,10 @@ struct Agreement {
   double max_difference = 0, mean_difference = 0;
   double top1 = 0;  // fraction of positions
   int64_t positions = 0;
-  int64_t greedy_equal = 0;     // greedy tokens equal to the golden ones
-  int64_t greedy_expected = 0;  // up to where upstream's own fp16 and fp32 arithmetic part ways
+  int64_t greedy_equal = 0;  // greedy tokens equal to the golden ones
+  // Up to where upstream's own fp16 and fp32 arithmetic part ways, or the program chooses between
+  // tokens that are closer to one another than its logits were to upstream's.
+  int64_t greedy_expected = 0;
 };
 
 // Runs both golden prompts of a model through the program: all logits by teacher forcing and the
