@@ -57,6 +57,18 @@ struct LinearCall {
   int64_t chunks, row_bytes, scale_bytes;  // of a row
 };
 
+template <class Chunk, DType type>
+LinearCall<Chunk> call_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t last,
+                          const Output& y) {
+  return {weight,
+          reinterpret_cast<const Chunk*>(x.data),
+          last,
+          y,
+          quotient_rounded_up(x.columns, Chunk::kColumns),
+          type == DType::Int4 ? weight.columns / 2 : weight.columns,
+          weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
+}
+
 // How the scales of a weight's row are found: one for all; the same way for every chunk, all of
 // them whole with the same number of scales; or anew for each chunk.
 enum class Scales { PerRow, Uniform, General };
@@ -107,6 +119,7 @@ class StoredRows {
     }
   }
 
+  const std::byte* bytes(int r) const { return chunk_[r]; }
   typename V::template Planes<type> planes(int r, int step) const {
     return V::template take_apart<type>(chunk_[r], step);
   }
@@ -354,15 +367,7 @@ void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, i
 template <class V, DType type, Scales kScales>
 void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                int64_t last, const Output& y) {
-  using Chunk = typename V::Chunk;
-  const LinearCall<Chunk> call{
-      weight,
-      reinterpret_cast<const Chunk*>(x.data),
-      last,
-      y,
-      quotient_rounded_up(x.columns, Chunk::kColumns),
-      type == DType::Int4 ? weight.columns / 2 : weight.columns,
-      weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
+  const auto call = call_of<typename V::Chunk, type>(weight, x, last, y);
   const int64_t panel_rows = Panel<V>::kChunks / call.chunks;
   if (x.rows > V::kMaxTile && panel_rows >= kLeastPanelRows) {
     return panels<V, type, kScales>(call, first, x.rows,

@@ -162,30 +162,19 @@ void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int
   }
 }
 
-// Rows [row, row + kRows) of the weight; those from `last` on are copies of the first.
-template <DType type>
-void unpack_rows(const LinearWeight& weight, int64_t row, int64_t last, WeightPanel& panel) {
-  constexpr int64_t kBytes = type == DType::Int4 ? Chunk512::kColumns / 2 : Chunk512::kColumns;
-  const int64_t row_bytes = type == DType::Int4 ? weight.columns / 2 : weight.columns;
-  const int64_t scale_width = weight.scale_dtype == DType::F16 ? 2 : 4;
-  const int64_t scale_bytes = weight.columns / weight.block * scale_width;
-  const std::byte* const end = weight.data + weight.rows * row_bytes;
-  const std::byte* const scales_end = weight.scales + weight.rows * scale_bytes;
-  const int64_t chunks = quotient_rounded_up(weight.columns, Chunk512::kColumns);
+// Rows [row, row + kRows) of the weight; those from `call.last` on are copies of the first.
+template <DType type, Scales kScales>
+void unpack_rows(const LinearCall<Chunk512>& call, int64_t row, WeightPanel& panel) {
+  using Rows = StoredRows<Avx512, type, kScales, 1>;
   for (int r = 0; r < kRows; ++r) {
-    const int64_t index = row + r < last ? row + r : row;
-    for (int64_t c = 0; c < chunks; ++c) {
-      std::byte spare[kBytes], spare_scales[Avx512::kScaleBytes];
-      unpack_chunk<type>(readable(weight.data + index * row_bytes + c * kBytes, end, spare), panel,
-                         chunks, c, r);
-      if (weight.block == weight.columns) continue;
-      const ChunkScales where(weight, c * Chunk512::kBlocks);
-      const std::byte* const scales =
-          readable(weight.scales + index * scale_bytes + where.first * scale_width, scales_end,
-                   spare_scales);
-      Avx512::store_f32(
-          Avx512::block_scales(scales, weight.scale_dtype, Avx512::scale_index(where, 0)),
-          panel.scales[r][c]);
+    Rows stored(call, row + r < call.last ? row + r : row);
+    for (int64_t c = 0; c < call.chunks; ++c) {
+      typename Rows::Spare spare;
+      stored.template move_to<true>(c, spare);
+      unpack_chunk<type>(stored.bytes(0), panel, call.chunks, c, r);
+      if constexpr (kScales != Scales::PerRow) {
+        Avx512::store_f32(stored.scales(0, 0), panel.scales[r][c]);
+      }
     }
   }
 }
@@ -239,25 +228,32 @@ void store_results(const LinearWeight& weight, Sums& sums, int64_t row, int64_t 
   }
 }
 
-template <DType type>
+template <DType type, Scales kScales>
 void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                      int64_t last, const Output& y) {
+  const auto call = call_of<Chunk512, type>(weight, x, last, y);
   const auto* const tiles = reinterpret_cast<const ActivationTile*>(x.data);
-  const int64_t chunks = quotient_rounded_up(x.columns, Chunk512::kColumns);
-  const auto multiply = weight.block == weight.columns ? sums_of_lanes<true> : sums_of_lanes<false>;
   WeightPanel panel;
   configure_tiles();
   for (int64_t row = first; row < last; row += kRows) {
-    unpack_rows<type>(weight, row, last, panel);
+    unpack_rows<type, kScales>(call, row, panel);
     // The compiler does not know that tiles are loaded from memory.
     __asm__ volatile("" : : "r"(&panel) : "memory");
     for (int64_t m = 0; m < x.rows; m += kRows) {
-      const TileCall call{weight, panel, tiles + m / kRows * chunks, chunks};
-      Sums sums = multiply(call, 0);
+      const TileCall with_rows{weight, panel, tiles + m / kRows * call.chunks, call.chunks};
+      Sums sums = sums_of_lanes<kScales == Scales::PerRow>(with_rows, 0);
       store_results(weight, sums, row, last, m, x.rows, y);
     }
   }
   _tile_release();
+}
+
+template <DType type>
+void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
+                     int64_t last, const Output& y) {
+  const auto run = weight.block == weight.columns ? linear_by_tiles<type, Scales::PerRow>
+                                                  : linear_by_tiles<type, Scales::General>;
+  run(weight, x, first, last, y);
 }
 
 // Puts a row's chunk into its tile.
