@@ -520,6 +520,13 @@ class Item {
 
 void attention(const AttentionArguments& arguments, int64_t item_queries, int64_t begin,
                int64_t end, float* scratch) {
+#if HWY_ARCH_X86 && HWY_TARGET < HWY_AVX2 && HWY_STATIC_TARGET > HWY_AVX2 && \
+    (HWY_TARGETS & HWY_AVX2)
+  // Heads that leave 16 lanes half empty are computed faster by 8. (AVX2 is compiled before.)
+  if (arguments.shape.head_dim % 16 != 0) {
+    return N_AVX2::attention(arguments, item_queries, begin, end, scratch);
+  }
+#endif
   for (int64_t i = begin; i < end; ++i) Item(arguments, item_queries, i, scratch).compute();
 }
 

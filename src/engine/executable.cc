@@ -4,6 +4,7 @@
 
 #include "engine/lowering.h"
 #include "engine/plan.h"
+#include "kernels/isa.h"
 #include "mil/verify.h"
 #include "passes/fuse.h"
 
@@ -42,6 +43,7 @@ Result<std::shared_ptr<const Executable>> Executable::compile(const mil::Functio
 
 Result<std::shared_ptr<const Executable>> Executable::compile_as_it_is(
     const mil::Function& function, const ExecutableOptions& options) {
+  kernels::selected_isa();  // before anything is computed by another
   auto plan = std::make_unique<Plan>(TRY(Lowering::lower(function, options)));
   return std::make_shared<const Executable>(std::move(plan));
 }

@@ -1,5 +1,7 @@
 #include "kernels/isa.h"
 
+#include <hwy/highway.h>
+
 #include <cstdlib>
 
 #include "kernels/tile_permission.h"
@@ -29,6 +31,20 @@ bool is_available(Isa isa) {
 #endif
     default:
       return false;
+  }
+}
+
+// The instruction sets of Highway that have more than this one.
+int64_t targets_beyond(Isa isa) {
+  switch (isa) {
+    case Isa::Scalar:
+      return ~int64_t{0};  // but for what the compiler was told to take for granted
+#if HWY_ARCH_X86
+    case Isa::Avx2:
+      return HWY_AVX2 - 1;  // the better, the lower its bit
+#endif
+    default:
+      return 0;
   }
 }
 
@@ -79,7 +95,11 @@ Result<Isa> configured_isa() {
 }
 
 Isa selected_isa() {
-  static const Isa selected = configured_isa().value_or(available_isas().back());
+  static const Isa selected = [] {
+    const Isa isa = configured_isa().value_or(available_isas().back());
+    if (isa != available_isas().back()) hwy::DisableTargets(targets_beyond(isa));
+    return isa;
+  }();
   return selected;
 }
 
