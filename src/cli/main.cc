@@ -117,6 +117,7 @@ std::vector<std::string> normalise(int argc, char** argv) {
 // Variables that every command might depend on: a bad value is reported, not passed over.
 Status check_environment() {
   TRY(as_usage(kernels::configured_isa()));
+  kernels::selected_isa();  // also for what is not run by the engine
   TRY(numerics_from(""));
   return {};
 }

@@ -1,6 +1,7 @@
 #include "kernels/isa.h"
 
 #include <gmock/gmock.h>
+#include <hwy/highway.h>
 
 #include <cstdlib>
 
@@ -44,6 +45,17 @@ TEST(Isa, TheEnvironmentChooses) {
   ::setenv("DIPTYCH_ISA", "", 1);
   EXPECT_EQ(configured_isa(), available_isas().back());
   ::setenv("DIPTYCH_ISA", saved.c_str(), 1);
+}
+
+// Run once more for each instruction set that is forced.
+TEST(Isa, HighwayKeepsToTheSelectedOne) {
+  const Isa isa = selected_isa();
+  const int64_t targets = hwy::SupportedTargets(), best = targets & -targets;
+  if (isa == Isa::Scalar) EXPECT_EQ(best, int64_t{HWY_STATIC_TARGET});
+#if HWY_ARCH_X86
+  if (isa == Isa::Avx2) EXPECT_EQ(best, int64_t{HWY_AVX2});
+  if (isa >= Isa::Avx512) EXPECT_LT(best, int64_t{HWY_AVX2});
+#endif
 }
 
 }  // namespace
