@@ -119,7 +119,7 @@ struct Avx512 {
 
   template <DType type>
   static Planes<type> take_apart(const std::byte* from, int /*step*/) {
-    const auto load = [from](int i) { return _mm512_loadu_si512(from + 64 * i); };
+    const auto load = [from](int64_t i) { return _mm512_loadu_si512(from + 64 * i); };
     Planes<type> planes;
     if constexpr (type == DType::Int4) {
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));

@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "kernels/tile_permission.h"
+#include "kernels/cpu_features.h"
 
 namespace diptych::kernels {
 
@@ -19,15 +19,13 @@ bool is_available(Isa isa) {
 #if defined(__x86_64__)
     // The built-in also asks whether the operating system saves the wide registers.
     case Isa::Avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-             __builtin_cpu_supports("f16c");
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     case Isa::Avx512:
       return is_available(Isa::Avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
     case Isa::Amx:
-      return is_available(Isa::Avx512) && __builtin_cpu_supports("amx-tile") &&
-             __builtin_cpu_supports("amx-int8") && tiles_permitted();
+      return is_available(Isa::Avx512) && has_int8_tiles();
 #endif
     default:
       return false;

@@ -30,8 +30,8 @@ Result<Isa> isa_from_name(std::string_view name);
 // Front ends call this at their start to report a bad value.
 Result<Isa> configured_isa();
 
-// configured_isa(), or the best one when that is an error. Found out once; from then on kernels that
-// are written with Highway keep to it too, "scalar" meaning what every CPU of the kind has.
+// configured_isa(), or the best one when that is an error. Found out once; from then on kernels
+// that are written with Highway keep to it too, "scalar" meaning what every CPU of the kind has.
 Isa selected_isa();
 
 }  // namespace diptych::kernels

@@ -27,7 +27,7 @@ struct Part {
 
 // How many of `left` rows of x the next tile takes: all tiles but the last are as large as
 // possible, and the last two share what is left.
-template <int kMax>
+template <int64_t kMax>
 int64_t tile_size(int64_t left) {
   if (left <= kMax) return left;
   return left < 2 * kMax ? (left + 1) / 2 : kMax;

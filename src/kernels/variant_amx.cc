@@ -131,14 +131,14 @@ Sums sums_of_lanes(const TileCall& call, int lane) {
 // The blocks of a chunk of weights, each in the order of planes, to row r of the panel.
 template <DType type>
 void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int64_t chunk, int r) {
-  const auto put = [&](int lane, const __m512i& blocks) {
-    const auto to = [&](int of_lane) {
+  const auto put = [&](int64_t lane, const __m512i& blocks) {
+    const auto to = [&](int64_t of_lane) {
       return reinterpret_cast<__m256i*>(panel.weights[of_lane * chunks + chunk][r]);
     };
     _mm256_store_si256(to(lane), _mm512_castsi512_si256(blocks));
     _mm256_store_si256(to(lane + 4), _mm512_extracti64x4_epi64(blocks, 1));
   };
-  for (int i = 0; i < 4; ++i) {  // blocks 4i to 4i + 3, in lanes i, 4 + i, 8 + i and 12 + i
+  for (int64_t i = 0; i < 4; ++i) {  // blocks 4i to 4i + 3, in lanes i, 4 + i, 8 + i and 12 + i
     if constexpr (type == DType::Int4) {
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));
       const __m512i low = _mm512_set1_epi8(0x0F);
@@ -153,7 +153,7 @@ void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int
       put(8 + i, _mm512_permutex2var_epi64(first, high_blocks, second));
     } else {
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
-      const auto load = [&](int half) {
+      const auto load = [&](int64_t half) {
         return _mm512_xor_si512(_mm512_loadu_si512(from + 128 * i + 64 * half), raise);
       };
       put(i, load(0));
@@ -258,8 +258,8 @@ void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, 
 
 // Puts a row's chunk into its tile.
 void place_in_tile(const Chunk512& chunk, int row, ActivationTile& tile) {
-  for (int lane = 0; lane < kLanes; ++lane) {
-    for (int plane = 0; plane < Chunk512::kPlanes; ++plane) {
+  for (int64_t lane = 0; lane < kLanes; ++lane) {
+    for (int64_t plane = 0; plane < Chunk512::kPlanes; ++plane) {
       __builtin_memcpy(tile.values[lane][plane][row], chunk.planes[plane] + 4 * lane, 4);
     }
     tile.scales[lane][row] = chunk.scales[lane];

@@ -99,7 +99,7 @@ struct Avx2 {
 
   // Blocks 2 step, 2 step + 4, 2 step + 1 and 2 step + 5 of the chunk.
   template <DType type>
-  static Planes<type> take_apart(const std::byte* from, int step) {
+  static Planes<type> take_apart(const std::byte* from, int64_t step) {
     if constexpr (type == DType::Int4) {
       const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x88));
       const __m256i low = _mm256_set1_epi8(0x0F);
@@ -123,7 +123,7 @@ struct Avx2 {
 
   // Pairs of products are summed in 16 bits. For int4 those of all planes fit: 4 * 2 * 15 * 127 is
   // 15240.
-  static Ints dot(const Planes<DType::Int4>& weights, const Chunk& x, int step) {
+  static Ints dot(const Planes<DType::Int4>& weights, const Chunk& x, int64_t step) {
     const auto products = [&](int i) {
       return _mm256_maddubs_epi16(weights.plane[i], load_bytes(x.planes[i] + 32 * step));
     };
@@ -133,13 +133,13 @@ struct Avx2 {
   }
 
   template <DType type, int R>
-  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int step, Ints (&sums)[R]) {
+  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int64_t step, Ints (&sums)[R]) {
     DIPTYCH_UNROLL for (int r = 0; r < R; ++r) sums[r] = dot(weights[r], x, step);
   }
 
   // For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127 is
   // 32512.
-  static Ints dot(const Planes<DType::Int8>& weights, const Chunk& x, int step) {
+  static Ints dot(const Planes<DType::Int8>& weights, const Chunk& x, int64_t step) {
     const auto products = [&](int i) {
       const __m256i w = weights.plane[i];
       const __m256i signed_x = _mm256_sign_epi8(load_bytes(x.planes[i] + 32 * step), w);

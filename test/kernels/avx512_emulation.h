@@ -90,12 +90,12 @@ inline Vector512 halves_to_floats(__m256i a) {
   std::memcpy(r.bytes + 32, &high, 32);
   return r;
 }
-inline __m256 half_of(const Vector512& a, int which) {
+inline __m256 half_of(const Vector512& a, int64_t which) {
   __m256 r;
   std::memcpy(&r, a.bytes + 32 * which, 32);
   return r;
 }
-inline __m256i int_half_of(const Vector512& a, int which) {
+inline __m256i int_half_of(const Vector512& a, int64_t which) {
   __m256i r;
   std::memcpy(&r, a.bytes + 32 * which, 32);
   return r;
@@ -137,9 +137,9 @@ Vector512 floats(T... values) {
 }
 inline Vector512 shuffle_quarters(const Vector512& a, const Vector512& b, int control) {
   Vector512 r;
-  for (int i = 0; i < 4; ++i) {
+  for (int64_t i = 0; i < 4; ++i) {
     const Vector512& from = i < 2 ? a : b;
-    std::memcpy(r.bytes + 16 * i, from.bytes + 16 * (control >> 2 * i & 3), 16);
+    std::memcpy(r.bytes + 16 * i, from.bytes + 16 * (int64_t{control} >> 2 * i & 3), 16);
   }
   return r;
 }

@@ -1,0 +1,46 @@
+#include "kernels/cpu_features.h"
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace diptych::kernels {
+
+#if defined(__x86_64__) && defined(__linux__)
+
+namespace {
+
+// The registers of cpuid; zeros for what the CPU does not know.
+struct CpuId {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+
+  CpuId(unsigned leaf, unsigned part) { __get_cpuid_count(leaf, part, &eax, &ebx, &ecx, &edx); }
+};
+
+bool tiles_permitted() {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+bool has_f16c() { return (CpuId(1, 0).ecx >> 29 & 1) != 0; }
+
+bool has_int8_tiles() {
+  constexpr unsigned kTiles = 1u << 24, kInt8 = 1u << 25;  // AMX-TILE, AMX-INT8
+  static const bool has =
+      (CpuId(7, 0).edx & (kTiles | kInt8)) == (kTiles | kInt8) && tiles_permitted();
+  return has;
+}
+
+#else
+
+bool has_f16c() { return false; }
+bool has_int8_tiles() { return false; }
+
+#endif
+
+}  // namespace diptych::kernels

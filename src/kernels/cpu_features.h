@@ -1,0 +1,14 @@
+// Features of this CPU that not every compiler's __builtin_cpu_supports() knows.
+#pragma once
+
+namespace diptych::kernels {
+
+// The wide registers of AVX2 must be usable too.
+bool has_f16c();
+
+// Matrix instructions for int8, and the tiles they need: 8 KiB per thread, which Linux saves only
+// for processes that have asked. The first call asks, for all threads (Linux,
+// Documentation/arch/x86/xstate.rst).
+bool has_int8_tiles();
+
+}  // namespace diptych::kernels

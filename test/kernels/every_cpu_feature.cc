@@ -1,0 +1,9 @@
+// For tests in which instruction sets are emulated.
+#include "kernels/cpu_features.h"
+
+namespace diptych::kernels {
+
+bool has_f16c() { return true; }
+bool has_int8_tiles() { return true; }
+
+}  // namespace diptych::kernels
