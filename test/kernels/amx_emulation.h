@@ -3,6 +3,8 @@
 // of the instruction, and stops the program where that would raise an exception.
 #pragma once
 
+// NOLINTBEGIN: the names are those of the intrinsics, which are reserved; offsets are small.
+
 #include <cstdlib>
 
 #include "avx512_emulation.h"
@@ -97,3 +99,4 @@ inline void dot_tiles(int sums, int a, int b) {
 #define _tile_dpbusd dot_tiles
 #define _tile_zero zero
 #define _tile_release release_tiles
+// NOLINTEND

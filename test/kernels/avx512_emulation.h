@@ -3,6 +3,8 @@
 // each does what Intel's Intrinsics Guide says of its namesake.
 #pragma once
 
+// NOLINTBEGIN: the names are those of the intrinsics, which are reserved; offsets are small.
+
 #include <immintrin.h>
 
 #include <algorithm>
@@ -237,3 +239,4 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_unpacklo_epi32(a, b) unpack(a, b, 4, 0)
 #define _mm512_unpacklo_epi64(a, b) unpack(a, b, 8, 0)
 #define _mm512_xor_si512(a, b) each<uint32_t>([](uint32_t x, uint32_t y) { return x ^ y; }, a, b)
+// NOLINTEND
