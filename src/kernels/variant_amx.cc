@@ -33,7 +33,9 @@ void configure_tiles() {
     uint8_t rows[16] = {kRows, kRows, kRows, kRows, Chunk512::kPlanes, Chunk512::kPlanes};
   };
   static_assert(sizeof(Configuration) == 64);
-  const Configuration configuration;
+  // A constant in memory: GCC 12 believes that only the first 8 bytes are loaded, and might leave
+  // out what it would have to store behind them.
+  static constexpr Configuration configuration;
   _tile_loadconfig(&configuration);
 }
 

@@ -20,7 +20,7 @@ int32_t run(int64_t rounds) {
     uint16_t row_bytes[16] = {64, 64, 64, 64, kColumns, kColumns, 64, 64};
     uint8_t rows[16] = {kRows, kRows, kRows, kRows, kRows, kRows, kColumns / 4, kColumns / 4};
   };
-  const Configuration configuration;
+  static constexpr Configuration configuration;  // as in src/kernels/variant_amx.cc
   _tile_loadconfig(&configuration);
   _tile_zero(0);
   _tile_zero(1);
