@@ -3,8 +3,9 @@
 add_library(diptych_flags INTERFACE)
 target_compile_options(diptych_flags INTERFACE
   -Wall -Wextra -Wnon-virtual-dtor -Werror -fvisibility=hidden
-  # GCC's plain -Wshadow also objects to constructor parameters named like the members they set.
-  $<IF:$<CXX_COMPILER_ID:GNU>,-Wshadow=local,-Wshadow>)
+  # GCC's plain -Wshadow also objects to constructor parameters named like the members they set, and
+  # clang's to members named like something outside of their class.
+  $<$<CXX_COMPILER_ID:GNU>:-Wshadow=local>)
 target_include_directories(diptych_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 if(DIPTYCH_SANITIZE)
   target_compile_options(diptych_flags INTERFACE -fsanitize=${DIPTYCH_SANITIZE}
