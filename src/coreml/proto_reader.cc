@@ -27,6 +27,9 @@ std::string_view text(pbf_reader& in) {
   return {view.data(), view.size()};
 }
 
+// A bool: get_bool() looks at its byte before it has seen that there is one.
+bool flag(pbf_reader& in) { return in.get_uint64() != 0; }
+
 // The alternative T of a oneof, made the current one.
 template <class T, class Oneof>
 T& select(Oneof& oneof) {
@@ -180,8 +183,7 @@ void read_elements(pbf_reader in, std::vector<T>& out) {
         }
         break;
       case number(proto::TensorValue::kValues):
-        out.push_back(sizeof(T) == 1 ? static_cast<T>(in.get_bool())
-                                     : static_cast<T>(in.get_int64()));
+        out.push_back(sizeof(T) == 1 ? static_cast<T>(flag(in)) : static_cast<T>(in.get_int64()));
         break;
       default:
         in.skip();
@@ -400,7 +402,7 @@ void read(pbf_reader in, proto::ArrayFeatureType& out) {
 void read(pbf_reader in, proto::FeatureType& out) {
   while (in.next()) {
     if (in.tag_and_type() == number(proto::FeatureType::kIsOptional)) {
-      out.is_optional = in.get_bool();
+      out.is_optional = flag(in);
       continue;
     }
     const uint32_t field = in.tag();
@@ -497,7 +499,7 @@ void read(pbf_reader in, proto::Model& out, FunctionEntries& functions) {
         read(in.get_message(), out.description);
         break;
       case number(proto::Model::kIsUpdatable):
-        out.is_updatable = in.get_bool();
+        out.is_updatable = flag(in);
         break;
       case nested(proto::Model::kMlProgram):
         out.kind = proto::Model::kMlProgram;

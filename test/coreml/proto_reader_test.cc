@@ -66,6 +66,18 @@ TEST_P(ReadProto, UnitesAProgramThatComesInParts) {
   EXPECT_EQ(read->ml_program.functions.at("b").opset, "2");
 }
 
+// A sanitizer sees whether more is read than there is.
+TEST_P(ReadProto, RefusesABoolThatIsCutOff) {
+  std::string whole;
+  protozero::pbf_writer(whole).add_bool(proto::Model::kIsUpdatable, true);
+  ASSERT_EQ(whole.size(), 2u);
+  const std::vector<std::byte> cut(1, static_cast<std::byte>(whole[0]));
+  EXPECT_FALSE(read_proto(cut, nullptr));
+  const auto read = this->read(whole);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->is_updatable);
+}
+
 TEST_P(ReadProto, RefusesADamagedFunction) {
   std::string program;
   add_function(program, "a", function("1"));
