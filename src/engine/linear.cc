@@ -74,11 +74,11 @@ struct Segment {
 // x quantised for weights of a type; made once for all operations that ask for it.
 Result<Place> quantized(const mil::Value& x, DType weights, const Activations& shape,
                         Lowering& lowering) {
+  const kernels::Isa isa = kernels::selected_isa();
   const auto make = [&](Place out) -> Result<Run> {
     const Place from = TRY(lowering.cells(x));
     const int64_t rows = shape.rows, columns = shape.columns;
     const int64_t grain = std::max<int64_t>(kGrain / (8 * columns), 1);
-    const kernels::Isa isa = kernels::selected_isa();
     return Run([=](const Frame& frame) -> Status {
       const int64_t live = frame.live_rows(rows);
       frame.pool.parallel_for(live, grain, [&](int64_t begin, int64_t end) {
@@ -88,9 +88,8 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
       return {};
     });
   };
-  return lowering.derived(
-      x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
-      kernels::quantized_bytes(kernels::selected_isa(), shape.rows, shape.columns), make);
+  return lowering.derived(x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
+                          kernels::quantized_bytes(isa, shape.rows, shape.columns), make);
 }
 
 // The first x.rows rows of the results.

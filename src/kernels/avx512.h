@@ -4,8 +4,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/float_tiles.h"
-#include "kernels/integer_tiles.h"
+#include "kernels/avx2.h"
 
 namespace diptych::kernels {
 namespace {
@@ -58,22 +57,10 @@ struct Avx512 {
 
   // The lanes' sum, always in this order.
   static float sum(Floats a) {
-    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    return Avx2::sum(_mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1)));
   }
 
-  static float scalar(const std::byte* from, DType dtype) {
-    if (dtype == DType::F32) {
-      float value;
-      __builtin_memcpy(&value, from, sizeof(value));
-      return value;
-    }
-    uint16_t bits;
-    __builtin_memcpy(&bits, from, sizeof(bits));
-    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)));
-  }
+  static float scalar(const std::byte* from, DType dtype) { return Avx2::scalar(from, dtype); }
 
   template <DType type>
   static Floats load(const std::byte* from) {

@@ -43,7 +43,8 @@ struct ChunkScales {
   }
 };
 
-// A panel of fewer rows is not worth it: rows of x would come from afar too often.
+// A panel of fewer rows is not worth it: rows of x would come from afar too often. Panels have a
+// multiple, so that only the last one's last tile lacks rows.
 constexpr int64_t kLeastPanelRows = 4;
 constexpr int64_t kPartRows = 64;  // rows of the weight whose sums are kept
 

@@ -52,10 +52,9 @@ void configure_tiles() {
 
 // What the products of a panel with a tile's rows of x have in common.
 struct TileCall {
-  const LinearWeight& weight;
+  const LinearCall<Chunk512>& of;
   const WeightPanel& panel;
   const ActivationTile* x;  // one for each chunk
-  int64_t chunks;
 };
 
 // Row r of the weight, all rows of x in the lanes.
@@ -91,8 +90,8 @@ void add_block(const TileCall& call, int lane, int64_t chunk,
 template <bool scale_per_row>
 Sums lane_sums(const TileCall& call, int lane) {
   // A row's first chunks may be all that have a block there.
-  int64_t chunks = call.chunks;
-  while (chunks > 0 && first_column(chunks - 1, lane) >= call.weight.columns) --chunks;
+  int64_t chunks = call.of.chunks;
+  while (chunks > 0 && first_column(chunks - 1, lane) >= call.of.weight.columns) --chunks;
 
   __m512 begin = _mm512_setzero_ps();
   if constexpr (scale_per_row) {
@@ -103,7 +102,7 @@ Sums lane_sums(const TileCall& call, int lane) {
   Sums sums;
   for (__m512& sum : sums.of_row) sum = begin;
 
-  const auto* const weights = call.panel.weights + lane * call.chunks;
+  const auto* const weights = call.panel.weights + lane * call.of.chunks;
   alignas(64) int32_t products[2][kRows][kRows];
   for (int64_t c = 0; c < chunks; c += 2) {
     const bool two = c + 1 < chunks;
@@ -210,23 +209,23 @@ Sums turned(const Sums& sums) {
   return result;
 }
 
-// Writes the results of rows [row, last) of the weight and rows [m, m_last) of x.
-void store_results(const LinearWeight& weight, Sums& sums, int64_t row, int64_t last, int64_t m,
-                   int64_t m_last, const Output& y) {
-  const auto rows = static_cast<int>(least(kRows, last - row));
+// Writes the results of rows [row, call.last) of the weight and rows [m, m_last) of x.
+template <Scales kScales>
+void store_results(const LinearCall<Chunk512>& call, Sums sums, int64_t row, int64_t m,
+                   int64_t m_last) {
+  const auto rows = static_cast<int>(least(kRows, call.last - row));
   const auto m_rows = static_cast<int>(least(kRows, m_last - m));
-  if (weight.block == weight.columns) {
-    const int64_t scale_width = weight.scale_dtype == DType::F16 ? 2 : 4;
+  if constexpr (kScales == Scales::PerRow) {
     for (int r = 0; r < rows; ++r) {
-      const std::byte* const scale = weight.scales + (row + r) * scale_width;
-      sums.of_row[r] =
-          _mm512_mul_ps(sums.of_row[r], _mm512_set1_ps(Avx512::scalar(scale, weight.scale_dtype)));
+      const std::byte* const from = call.weight.scales + (row + r) * call.scale_bytes;
+      const float scale = Avx512::scalar(from, call.weight.scale_dtype);
+      sums.of_row[r] = _mm512_mul_ps(sums.of_row[r], _mm512_set1_ps(scale));
     }
   }
   const Sums by_x = turned(sums);
   const auto mask = static_cast<__mmask16>((1u << rows) - 1);
   for (int i = 0; i < m_rows; ++i) {
-    _mm512_mask_storeu_ps(y.data + (m + i) * y.stride + row, mask, by_x.of_row[i]);
+    _mm512_mask_storeu_ps(call.y.data + (m + i) * call.y.stride + row, mask, by_x.of_row[i]);
   }
 }
 
@@ -242,9 +241,9 @@ void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, 
     // The compiler does not know that tiles are loaded from memory.
     __asm__ volatile("" : : "r"(&panel) : "memory");
     for (int64_t m = 0; m < x.rows; m += kRows) {
-      const TileCall with_rows{weight, panel, tiles + m / kRows * call.chunks, call.chunks};
-      Sums sums = sums_of_lanes<kScales == Scales::PerRow>(with_rows, 0);
-      store_results(weight, sums, row, last, m, x.rows, y);
+      const TileCall with_rows{call, panel, tiles + m / kRows * call.chunks};
+      store_results<kScales>(call, sums_of_lanes<kScales == Scales::PerRow>(with_rows, 0), row, m,
+                             x.rows);
     }
   }
   _tile_release();
