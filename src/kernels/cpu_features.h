@@ -6,6 +6,9 @@ namespace diptych::kernels {
 // The wide registers of AVX2 must be usable too.
 bool has_f16c();
 
+// Dot products of bytes in registers of AVX2.
+bool has_avx_vnni();
+
 // Matrix instructions for int8, and the tiles they need: 8 KiB per thread, which Linux saves only
 // for processes that have asked. The first call asks, for all threads (Linux,
 // Documentation/arch/x86/xstate.rst).

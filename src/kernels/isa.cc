@@ -10,7 +10,7 @@ namespace diptych::kernels {
 
 namespace {
 
-constexpr Isa kAll[] = {Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Amx};
+constexpr Isa kAll[] = {Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Avx512, Isa::Amx};
 
 bool is_available(Isa isa) {
   switch (isa) {
@@ -20,6 +20,8 @@ bool is_available(Isa isa) {
     // The built-in also asks whether the operating system saves the wide registers.
     case Isa::Avx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+    case Isa::AvxVnni:
+      return is_available(Isa::Avx2) && has_avx_vnni();
     case Isa::Avx512:
       return is_available(Isa::Avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -39,6 +41,7 @@ int64_t targets_beyond(Isa isa) {
       return ~int64_t{0};  // but for what the compiler was told to take for granted
 #if HWY_ARCH_X86
     case Isa::Avx2:
+    case Isa::AvxVnni:
       return HWY_AVX2 - 1;  // the better, the lower its bit
 #endif
     default:
@@ -60,6 +63,8 @@ std::string_view name(Isa isa) {
       return "scalar";
     case Isa::Avx2:
       return "avx2";
+    case Isa::AvxVnni:
+      return "avx_vnni";
     case Isa::Avx512:
       return "avx512";
     case Isa::Amx:

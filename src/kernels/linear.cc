@@ -9,6 +9,8 @@ const Variant& variant_of(Isa isa) {
 #if defined(__x86_64__)
     case Isa::Avx2:
       return kAvx2Variant;
+    case Isa::AvxVnni:
+      return kAvxVnniVariant;
     case Isa::Avx512:
       return kAvx512Variant;
     case Isa::Amx:

@@ -42,6 +42,7 @@ struct Variant {
 extern const Variant kScalarVariant;
 #if defined(__x86_64__)
 extern const Variant kAvx2Variant;
+extern const Variant kAvxVnniVariant;
 extern const Variant kAvx512Variant;
 extern const Variant kAmxVariant;
 #endif

@@ -18,6 +18,6 @@ struct DotLoop {
 DotLoop dot_loop(kernels::Isa isa, int bits);
 
 // By instruction set: x86-64 only, and only for machines that have it.
-extern const DotLoop kAvx2Int4Loop, kAvx2Int8Loop, kAvx512Loop, kAmxLoop;
+extern const DotLoop kAvx2Int4Loop, kAvx2Int8Loop, kAvxVnniLoop, kAvx512Loop, kAmxLoop;
 
 }  // namespace diptych::measure

@@ -18,7 +18,7 @@
 
 namespace diptych::kernels {
 
-constexpr Isa kAllIsas[] = {Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Amx};
+constexpr Isa kAllIsas[] = {Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Avx512, Isa::Amx};
 
 // Tests run once for each instruction set and skip those that the machine lacks.
 class ForEachIsa : public testing::TestWithParam<Isa> {
@@ -133,7 +133,7 @@ class Quantized {
       if (isa == Isa::Amx && rows >= ActivationTile::kRows &&
           columns <= ActivationTile::kMaxColumns) {
         read(row_of_tiles(m).data());
-      } else if (isa == Isa::Avx512 || isa == Isa::Amx) {
+      } else if (isa == Isa::AvxVnni || isa == Isa::Avx512 || isa == Isa::Amx) {
         read(row_of<Chunk512>(m));
       } else {
         read(row_of<Chunk256>(m));

@@ -1,0 +1,106 @@
+// AVX2 with the dot products of AVX-VNNI, which are those of AVX-512 VNNI in registers of 32 bytes.
+#if defined(__x86_64__)
+
+#include "kernels/avx2.h"
+#include "kernels/quantize_avx2.h"
+
+namespace diptych::kernels {
+namespace {
+
+// Vectors of 8 lanes, one for each block of half a chunk.
+struct AvxVnni : Avx2 {
+  using Chunk = Chunk512;
+  static constexpr int64_t kPartColumns = 4096;
+
+  static constexpr int kScaleBytes = 64;
+  // Which of a chunk's scales the lanes of a step need.
+  static Ints scale_index(const ChunkScales& where, int step) {
+    const __m256 blocks = _mm256_setr_ps(0, 4, 8, 12, 1, 5, 9, 13);
+    const __m256 before = _mm256_set1_ps(where.phase + static_cast<float>(2 * step));
+    const __m256 index =
+        _mm256_mul_ps(_mm256_add_ps(blocks, before), _mm256_set1_ps(where.per_scale));
+    return _mm256_min_epi32(_mm256_cvttps_epi32(index), _mm256_set1_epi32(where.last));
+  }
+  static Floats block_scales(const std::byte* from, DType dtype, Ints index) {
+    const int64_t eight = dtype == DType::F32 ? 32 : 16;  // bytes
+    const auto scales = [&](int64_t first) {
+      return dtype == DType::F32 ? load<DType::F32>(from + first) : load<DType::F16>(from + first);
+    };
+    const __m256 second_half = _mm256_castsi256_ps(_mm256_cmpgt_epi32(index, _mm256_set1_epi32(7)));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(scales(0), index),
+                            _mm256_permutevar8x32_ps(scales(eight), index), second_half);
+  }
+
+  // Weights raised to be unsigned: VNNI multiplies unsigned with signed bytes.
+  template <DType type>
+  static constexpr bool kRaised = true;
+  template <DType type>
+  struct Planes {
+    __m256i plane[Chunk::kPlanes];
+  };
+
+  // Of four registers whose halves have 4 bytes for each of 4 planes, the planes.
+  static void turn(const __m256i (&w)[4], __m256i* planes) {
+    const __m256i low01 = _mm256_unpacklo_epi32(w[0], w[1]);
+    const __m256i high01 = _mm256_unpackhi_epi32(w[0], w[1]);
+    const __m256i low23 = _mm256_unpacklo_epi32(w[2], w[3]);
+    const __m256i high23 = _mm256_unpackhi_epi32(w[2], w[3]);
+    planes[0] = _mm256_unpacklo_epi64(low01, low23);
+    planes[1] = _mm256_unpackhi_epi64(low01, low23);
+    planes[2] = _mm256_unpacklo_epi64(high01, high23);
+    planes[3] = _mm256_unpackhi_epi64(high01, high23);
+  }
+
+  // Blocks 2 step, 2 step + 4, + 8 and + 12 of the chunk, and those after each of them.
+  template <DType type>
+  static Planes<type> take_apart(const std::byte* from, int64_t step) {
+    Planes<type> planes;
+    if constexpr (type == DType::Int4) {
+      const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x88));
+      const __m256i low = _mm256_set1_epi8(0x0F);
+      __m256i pairs[4], bytes[4];
+      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+        pairs[i] = _mm256_xor_si256(load_bytes(from + 64 * i + 32 * step), raise);
+      }
+      turn(pairs, bytes);
+      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+        planes.plane[2 * i] = _mm256_and_si256(bytes[i], low);
+        planes.plane[2 * i + 1] = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), low);
+      }
+    } else {
+      const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x80));
+      __m256i first[4], second[4];  // halves of blocks
+      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+        const std::byte* const two = from + 128 * i + 64 * step;
+        const __m256i a = _mm256_xor_si256(load_bytes(two), raise);
+        const __m256i b = _mm256_xor_si256(load_bytes(two + 32), raise);
+        first[i] = _mm256_permute2x128_si256(a, b, 0x20);
+        second[i] = _mm256_permute2x128_si256(a, b, 0x31);
+      }
+      turn(first, planes.plane);
+      turn(second, planes.plane + 4);
+    }
+    return planes;
+  }
+
+  template <DType type, int R>
+  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int64_t step, Ints (&sums)[R]) {
+    for (Ints& sum : sums) sum = _mm256_setzero_si256();
+    DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
+      const __m256i plane = load_bytes(x.planes[i] + 32 * step);
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        sums[r] = _mm256_dpbusd_avx_epi32(sums[r], weights[r].plane[i], plane);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+const Variant kAvxVnniVariant = {
+    sizeof(Chunk512), Chunk512::kColumns,   1, quantize_rows<Avx2Quantizer, Chunk512>,
+    linear<AvxVnni>,  linear_float<AvxVnni>};
+
+}  // namespace diptych::kernels
+
+#endif
