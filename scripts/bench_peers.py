@@ -4,6 +4,7 @@
   scripts/bench_peers.py                           all shapes; some hours on two cores
   scripts/bench_peers.py --shapes 260k,110m --threads 2 --rounds 5 --json peers.json
   scripts/bench_peers.py --shapes 1b --pairs 'c4w fast:q4_0,fp16 fast:f16' --tests pp512,tg32
+  scripts/bench_peers.py --shapes 1b --isa avx2    both programs without what goes beyond AVX2
 
 Random weights of the real shapes. Each round measures every test once with each file of either side,
 one after the other, so that what else the machine does falls on all alike; a row's figure is the
@@ -25,6 +26,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 PACKAGES = ["numpy", "gguf==0.19.0", "llama-cpp-python==0.3.36"]
+# How llama.cpp is compiled for less than this machine has.
+LLAMA_BUILDS = {"avx2": "-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"}
 MAX_CONTEXT = 1024
 
 # Ours: arguments of export, numerics. Theirs: formats of llama_peer.py. The pairs are compared row by
@@ -57,15 +60,20 @@ def run(command):
     return result.stdout
 
 
-def set_up_venv(directory):
+def set_up_venv(directory, isa):
+    """The environment's Python, and which llama.cpp it has: its version and instruction sets."""
     python = os.path.join(directory, "bin", "python")
     if not os.path.exists(python):
         progress(f"installing {', '.join(PACKAGES)} in {directory}")
         run([sys.executable, "-m", "venv", directory])
     check = "import llama_cpp, gguf, numpy; print(llama_cpp.__version__)"
     if subprocess.run([python, "-c", check], capture_output=True).returncode != 0:
+        if isa:
+            os.environ.update(CMAKE_ARGS=LLAMA_BUILDS[isa], PIP_NO_CACHE_DIR="1")  # a cached one is of another kind
         run([python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *PACKAGES])
-    return python, run([python, "-c", check]).strip()
+    features = run([python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"])
+    present = [part.split(" = 1")[0].split(":")[-1].strip() for part in features.split("|") if " = 1" in part]
+    return python, run([python, "-c", check]).strip(), present
 
 
 class CpuTime:
@@ -293,7 +301,9 @@ def main():
     parser.add_argument("--pairs", help="'OURS:THEIRS,…' of those that the table shows; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=os.path.join(ROOT, "build", "peers"), help="where models are kept")
-    parser.add_argument("--venv", help="virtual environment with llama-cpp-python; default: WORK/venv")
+    parser.add_argument("--isa", choices=LLAMA_BUILDS, help="instruction set that neither program goes beyond")
+    parser.add_argument("--venv", help="virtual environment with llama-cpp-python, compiled for --isa; "
+                                       "default: WORK/venv or WORK/venv-ISA")
     parser.add_argument("--diptych", default=os.path.join(ROOT, "build", "release", "bin", "diptych"))
     parser.add_argument("--json", metavar="FILE", help="also write all rows and ratios here")
     options = parser.parse_args()
@@ -307,7 +317,10 @@ def main():
             parser.error(f"--pairs: none of them is one of {shape}: "
                          f"{', '.join(':'.join(pair) for pair in ALL_PAIRS[shape])}")
     os.makedirs(options.work, exist_ok=True)
-    python, version = set_up_venv(options.venv or os.path.join(options.work, "venv"))
+    venv = os.path.join(options.work, f"venv-{options.isa}" if options.isa else "venv")
+    python, version, features = set_up_venv(options.venv or venv, options.isa)
+    if options.isa:
+        os.environ["DIPTYCH_ISA"] = options.isa
     rows = []
     try:
         for shape in options.shapes.split(","):
@@ -318,14 +331,16 @@ def main():
     if not rows:
         sys.exit("bench_peers: nothing was measured")
     others = [value for row in rows for value in row["others_cpus"]]
-    print(f"{cpu_name()}; llama.cpp of llama-cpp-python {version}; medians of {options.rounds} rounds. Other processes "
-          f"used {statistics.mean(others):.2f} CPUs on average, {max(others):.2f} at most.\n")
+    print(f"{cpu_name()}; llama.cpp of llama-cpp-python {version} with {', '.join(features)}; medians of "
+          f"{options.rounds} rounds. Other processes used {statistics.mean(others):.2f} CPUs on average, "
+          f"{max(others):.2f} at most.\n")
     print(ratio_table(rows))
     print(start_table(rows), end="")
     if options.json:
         unfinished = options.json + ".part"
         with open(unfinished, "w") as file:
-            json.dump({"machine": cpu_name(), "llama_cpp_python": version, "rounds": options.rounds, "rows": rows,
+            json.dump({"machine": cpu_name(), "isa": options.isa, "llama_cpp_python": version,
+                       "llama_cpp_features": features, "rounds": options.rounds, "rows": rows,
                        "ratios": [{k: v for k, v in r.items() if not k.endswith("_row")} for r in ratios(rows)]},
                       file, indent=1)
         os.replace(unfinished, options.json)

@@ -66,7 +66,7 @@ struct Activations {
 struct Segment {
   int64_t first, count;
   std::variant<LinearWeight, FloatWeight, Fp32Linear> weight;
-  std::optional<Place> bias;
+  std::optional<Place> bias, residual;  // the residual lies as the result does
   Place out;
   int64_t out_first, out_width;  // the first row's column in the result, and columns of the result
 };
@@ -92,6 +92,14 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
                           kernels::quantized_bytes(isa, shape.rows, shape.columns), make);
 }
 
+// Adds columns [begin, end) of `rows` rows, row m from `from` + m * `stride` on, to the results.
+void add_rows(const float* from, int64_t stride, int64_t rows, int64_t begin, int64_t end,
+              float* out, const Segment& segment) {
+  for (int64_t m = 0; m < rows; ++m, from += stride, out += segment.out_width) {
+    for (int64_t i = begin; i < end; ++i) out[i] += from[i];
+  }
+}
+
 // The first x.rows rows of the results.
 Status multiply(const Frame& frame, int thread, const Activations& x, const Segment& segment,
                 int64_t begin, int64_t end) {
@@ -109,10 +117,10 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
             .multiply(frame, thread, frame.floats(x.floats), x.rows, begin, end, out,
                       segment.out_width));
   }
-  if (!segment.bias) return {};
-  const float* bias = frame.floats(*segment.bias);
-  for (int64_t m = 0; m < x.rows; ++m, out += segment.out_width) {
-    for (int64_t i = begin; i < end; ++i) out[i] += bias[i];
+  if (segment.bias) add_rows(frame.floats(*segment.bias), 0, x.rows, begin, end, out, segment);
+  if (segment.residual) {
+    add_rows(frame.floats(*segment.residual) + segment.out_first, segment.out_width, x.rows, begin,
+             end, out, segment);
   }
   return {};
 }
@@ -144,6 +152,7 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
                      const std::vector<mil::Value*>& biases, const std::vector<int64_t>& counts,
                      bool by_kernels, Lowering& lowering) {
   const mil::Value& x_value = *op.operand("x");
+  const mil::Value* residual = op.operand("residual");
   Activations x;
   x.columns = x_value.type.shape.back();
   for (size_t i = 0; i + 1 < x_value.type.shape.size(); ++i) x.rows *= x_value.type.shape[i];
@@ -156,9 +165,11 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
     const int64_t result_first = first;
     results.emplace_back(out, width);
     for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
-      Segment segment{first, weights[i]->type.shape[0], {}, {}, out, first - result_first, width};
+      Segment segment{first, weights[i]->type.shape[0], {},   {}, {},
+                      out,   first - result_first,      width};
       TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
       if (!biases.empty()) segment.bias = TRY(lowering.cells(*biases[i]));
+      if (residual != nullptr) segment.residual = TRY(lowering.cells(*residual));
       first += segment.count;
       segments.push_back(std::move(segment));
     }

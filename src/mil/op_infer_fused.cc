@@ -19,7 +19,7 @@ Result<Types> same_typed(const Op& op, std::initializer_list<std::string_view> p
 }  // namespace
 
 // x [..., in], weights [out_i, in]: the results are [..., sum of out_i], each over its count of
-// weights.
+// weights. A residual has the type of the only result.
 Result<Types> infer_cpu_linear(const Op& op) {
   const TensorType x = TRY(typed_operand(op, "x", is_compute_float));
   const auto& weights = op.operand_list("weights");
@@ -47,6 +47,12 @@ Result<Types> infer_cpu_linear(const Op& op) {
     result.shape.back() = 0;
     for (const size_t end = at + static_cast<size_t>(count); at < end; ++at) {
       result.shape.back() += weights[at]->type.shape[0];
+    }
+  }
+  if (const Value* residual = op.operand("residual")) {
+    if (results.size() != 1 || residual->type != results.front()) {
+      return invalid_data("the residual is {}: expected that of the only result, of {} ({})",
+                          to_string(residual->type), results.size(), to_string(results.front()));
     }
   }
   return results;

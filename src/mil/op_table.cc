@@ -22,8 +22,11 @@ constexpr ParamSpec kConstexpr[] = {fixed("data"), fixed("scale"), optional_fixe
 constexpr ParamSpec kCpuAttention[] = {
     required("q"), required("k_cache"), required("k"),          required("v_cache"),
     required("v"), required("mask"),    optional_fixed("scale")};
-constexpr ParamSpec kCpuLinear[] = {
-    required("x"), variadic("weights"), {"biases", false, true, false}, optional_fixed("counts")};
+constexpr ParamSpec kCpuLinear[] = {required("x"),
+                                    variadic("weights"),
+                                    {"biases", false, true, false},
+                                    optional_fixed("counts"),
+                                    optional("residual")};
 constexpr ParamSpec kCpuRmsNorm[] = {required("x"), optional("weight"), fixed("epsilon"),
                                      optional_fixed("relative_epsilon")};
 constexpr ParamSpec kCpuRope[] = {required("x"), required("cos"), required("sin"),

@@ -13,7 +13,7 @@
 
 namespace diptych::passes {
 
-// cpu.linear(x, weights, biases, counts): linears of one x whose results are concatenated along the
+// cpu.linear(x, weights, biases, counts, residual): linears of one x whose results are concatenated along the
 // last axis, which is what splitting a linear leaves behind; a single linear as well. Biases of
 // zeros are dropped. Those that share x become one operation, whose results take counts[i] weights
 // each.
@@ -34,6 +34,9 @@ Status fuse_attention(mil::Function& function);
 
 // cpu.swiglu(gate, up): silu(gate) * up.
 Status fuse_swiglu(mil::Function& function);
+
+// cpu.linear's residual: what is added to its one result, which nobody else uses.
+Status fuse_residuals(mil::Function& function);
 
 // All of them, and then removes what nobody uses.
 Status fuse_for_cpu(mil::Function& function);

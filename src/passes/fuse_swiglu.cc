@@ -35,7 +35,8 @@ Status fuse_swiglu(mil::Function& function) {
 }
 
 Status fuse_for_cpu(mil::Function& function) {
-  for (const auto fuse : {fuse_linears, fuse_norms, fuse_ropes, fuse_attention, fuse_swiglu}) {
+  for (const auto fuse :
+       {fuse_linears, fuse_norms, fuse_ropes, fuse_attention, fuse_swiglu, fuse_residuals}) {
     TRY(fuse(function));
     function.remove_dead();
   }

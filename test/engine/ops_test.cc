@@ -255,8 +255,7 @@ TEST(Shape, Stack) {
   EXPECT_THAT(stack(0), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
 }
 
-TEST(Shape, TransposeEveryPermutationOfFourAxes) {
-  const Shape shape{2, 3, 4, 5};
+void check_every_transpose(const Shape& shape) {
   const Tensor x = random_floats(shape, 1);
   const auto from = x.floats();
   std::vector<int64_t> perm{0, 1, 2, 3};
@@ -265,14 +264,21 @@ TEST(Shape, TransposeEveryPermutationOfFourAxes) {
         {x}, [&](Builder& b, const Values& in) { return Values{b.transpose(in[0], perm)}; });
     const auto got = out.floats();
     const Shape dense = row_major_strides(shape), result = row_major_strides(out.type.shape);
-    for (int64_t i = 0; i < 120; ++i) {
-      int64_t at = 0;
+    for (size_t i = 0; i < from.size(); ++i) {
+      size_t at = 0;
       for (size_t axis = 0; axis < 4; ++axis) {
-        at += i / result[axis] % out.type.shape[axis] * dense[static_cast<size_t>(perm[axis])];
+        at += i / static_cast<size_t>(result[axis]) % static_cast<size_t>(out.type.shape[axis]) *
+              static_cast<size_t>(dense[static_cast<size_t>(perm[axis])]);
       }
-      ASSERT_EQ(got[static_cast<size_t>(i)], from[static_cast<size_t>(at)]);
+      ASSERT_EQ(got[i], from[at]);
     }
   } while (std::next_permutation(perm.begin(), perm.end()));
+}
+
+TEST(Shape, TransposeEveryPermutationOfFourAxes) {
+  for (const Shape& shape : {Shape{2, 3, 4, 5}, Shape{1, 3, 1, 5}, Shape{1, 1, 1, 4}}) {
+    check_every_transpose(shape);
+  }
   EXPECT_THAT(evaluate({floats({2, 3}, {1, 2, 3, 4, 5, 6})},
                        [](Builder& b, const Values& in) {
                          return Values{b.transpose(in[0], {-1, 0})};

@@ -119,13 +119,18 @@ int64_t count(const mil::Function& function, std::string_view type) {
   return found;
 }
 
+int64_t residuals(const mil::Function& function) {
+  int64_t found = 0;
+  for (const auto& op : function.ops) found += op->operand("residual") != nullptr;
+  return found;
+}
+
 void check(const mil::Function& original) {
   using Fusion = std::pair<const char*, Status (*)(mil::Function&)>;
-  const Fusion fusions[] = {{"linears", passes::fuse_linears},
-                            {"norms", passes::fuse_norms},
-                            {"ropes", passes::fuse_ropes},
-                            {"attention", passes::fuse_attention},
-                            {"swiglu", passes::fuse_swiglu}};
+  const Fusion fusions[] = {
+      {"linears", passes::fuse_linears}, {"norms", passes::fuse_norms},
+      {"ropes", passes::fuse_ropes},     {"attention", passes::fuse_attention},
+      {"swiglu", passes::fuse_swiglu},   {"residuals", passes::fuse_residuals}};
   // fp16 results may round to neighbours.
   const float tolerance = original.outputs[0]->type.dtype == DType::F16 ? 2e-3f : 2e-5f;
   const Outputs wanted = run(original, engine::Numerics::Precise);
@@ -143,6 +148,7 @@ void check(const mil::Function& original) {
   EXPECT_EQ(count(*function, "cpu.attention"), count(original, "softmax"));
   EXPECT_EQ(count(*function, "cpu.rope"), 2 * count(original, "softmax"));
   EXPECT_EQ(count(*function, "cpu.swiglu"), count(original, "silu"));
+  EXPECT_GE(residuals(*function), 2 * count(original, "softmax"));
   EXPECT_EQ(count(*function, "cpu.rms_norm"), count(original, "rsqrt") + count(original, "sqrt"));
 }
 

@@ -127,9 +127,18 @@ Status lower_transpose(const mil::Op& op, Lowering& lowering) {
   const Shape& from = op.operand("x")->type.shape;
   const Shape dense = row_major_strides(from);
   Shape strides;
+  int64_t last = -1;  // of the axes with more than one element so far
+  bool moves = false;
   for (const int64_t given : TRY(mil::ints_param(op, "perm"))) {
     const int64_t axis = TRY(mil::resolve_axis(given, static_cast<int64_t>(from.size())));
     strides.push_back(dense[static_cast<size_t>(axis)]);
+    if (from[static_cast<size_t>(axis)] == 1) continue;
+    moves = moves || axis < last;
+    last = axis;
+  }
+  if (!moves) {  // only axes of one element: every other stays where it is
+    lowering.alias(*op.result(), *op.operand("x"));
+    return {};
   }
   return emit_strided_copy(op, *op.result(), lowering, 0, op.result()->type.shape,
                            std::move(strides));
