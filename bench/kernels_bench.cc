@@ -39,11 +39,15 @@ const std::vector<std::byte>& stream() {
 struct Format {
   const char* name;
   DType dtype;
-  int64_t block;  // 0: one scale per row
+  int64_t block;             // 0: one scale per row
+  bool dequantized = false;  // meets activations as they are; decoding only
 };
 constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int4_block32", DType::Int4, 32},
                                {"int8", DType::Int8, 0},
+                               {"int4_dequantized", DType::Int4, 0, true},
+                               {"int4_block32_dequantized", DType::Int4, 32, true},
+                               {"int8_dequantized", DType::Int8, 0, true},
                                {"fp16", DType::F16, 0}};
 
 // Memory aligned as activations want it.
@@ -84,6 +88,8 @@ class Linear {
       if (is_float(format_.dtype)) {
         kernels::linear_float(isa_, {stream().data() + 1, format_.dtype, rows_, columns_},
                               x_.data(), columns_, m_, begin, end, y_.data(), rows_);
+      } else if (format_.dequantized) {
+        kernels::linear_dequantized(isa_, weight_, x_.data(), begin, end, y_.data());
       } else {
         kernels::linear(isa_, weight_, activations_, begin, end, y_.data(), rows_);
       }
@@ -190,6 +196,7 @@ void register_all() {
             bench_decode, isa, format, 2048, threads)
             ->UseRealTime();
       }
+      if (format.dequantized) continue;
       for (const auto& [rows, columns] : {std::pair(2048, 2048), {8192, 2048}, {2048, 8192}}) {
         for (const int m : {1, 4, 32, 64, 512}) {
           RegisterBenchmark(

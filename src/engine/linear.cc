@@ -27,7 +27,7 @@ std::optional<Bytes> bytes_of(const mil::Value* value) {
   return value->weight->bytes();
 }
 
-// What a constexpr_blockwise_shift_scale stands for, when the integer kernels take it.
+// What a constexpr_blockwise_shift_scale stands for, when it has scales alone and lies in memory.
 std::optional<LinearWeight> integer_weight(const mil::Value& value) {
   if (value.kind != mil::Value::Kind::Result ||
       value.producer->type != "constexpr_blockwise_shift_scale" || value.type.rank() != 2 ||
@@ -44,7 +44,6 @@ std::optional<LinearWeight> integer_weight(const mil::Value& value) {
     return std::nullopt;
   }
   const int64_t block = columns / scale->type.shape[1];
-  if (!kernels::supported(dtype, columns, block)) return std::nullopt;
   return LinearWeight{data_bytes->data(),  dtype,       rows, columns,
                       scale_bytes->data(), scale_dtype, block};
 }
@@ -66,6 +65,8 @@ struct Activations {
 struct Segment {
   int64_t first, count;
   std::variant<LinearWeight, FloatWeight, Fp32Linear> weight;
+  // Of a Fp32Linear: what comes to the same for one row of x, and faster.
+  std::optional<LinearWeight> dequantized;
   std::optional<Place> bias, residual;  // the residual lies as the result does
   Place out;
   int64_t out_first, out_width;  // the first row's column in the result, and columns of the result
@@ -112,6 +113,8 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
   } else if (const auto* floats = std::get_if<FloatWeight>(&segment.weight)) {
     kernels::linear_float(isa, *floats, frame.floats(x.floats), x.columns, x.rows, begin, end, out,
                           segment.out_width);
+  } else if (segment.dequantized && x.rows == 1) {
+    kernels::linear_dequantized(isa, *segment.dequantized, frame.floats(x.floats), begin, end, out);
   } else {
     TRY(std::get<Fp32Linear>(segment.weight)
             .multiply(frame, thread, frame.floats(x.floats), x.rows, begin, end, out,
@@ -128,8 +131,11 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
 // Chooses how a weight is multiplied, and brings x into the form that takes.
 Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_kernels,
                    Lowering& lowering, Segment& segment, Activations& x) {
-  const auto integers = integer_weight(weight);
-  if (by_kernels && integers && lowering.numerics() == Numerics::Fast) {
+  const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
+  const auto takes = [&](bool (*can)(DType, int64_t, int64_t)) {
+    return integers && can(integers->dtype, integers->columns, integers->block);
+  };
+  if (lowering.numerics() == Numerics::Fast && takes(kernels::supported)) {
     Place& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
     place = TRY(quantized(x_value, integers->dtype, x, lowering));
     segment.weight = *integers;
@@ -143,6 +149,10 @@ Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_
     lowering.keep(weight);
   } else {
     segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
+    // (Typed numerics rounds weights.)
+    if (lowering.numerics() != Numerics::Typed && takes(kernels::can_dequantize)) {
+      segment.dequantized = integers;
+    }
   }
   return {};
 }
@@ -165,7 +175,7 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
     const int64_t result_first = first;
     results.emplace_back(out, width);
     for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
-      Segment segment{first, weights[i]->type.shape[0], {},   {}, {},
+      Segment segment{first, weights[i]->type.shape[0], {},   {}, {}, {},
                       out,   first - result_first,      width};
       TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
       if (!biases.empty()) segment.bias = TRY(lowering.cells(*biases[i]));

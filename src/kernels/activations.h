@@ -49,8 +49,8 @@ struct alignas(64) ActivationChunk {
 
 // Scalar and AVX2 code.
 using Chunk256 = ActivationChunk<4>;
-// AVX-VNNI and AVX-512: a block's products are one sum of integers, which takes fewer instructions and is what
-// matrix instructions compute.
+// AVX-VNNI and AVX-512: a block's products are one sum of integers, which takes fewer instructions
+// and is what matrix instructions compute.
 using Chunk512 = ActivationChunk<8>;
 static_assert(sizeof(Chunk256) == 384 && sizeof(Chunk512) == 640);
 

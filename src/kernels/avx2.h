@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/dequantized_tiles.h"
 #include "kernels/float_tiles.h"
 #include "kernels/integer_tiles.h"
 
@@ -67,6 +68,29 @@ struct Avx2 {
     if constexpr (type == DType::F32) return _mm256_castsi256_ps(load_bytes(from));
     if constexpr (type == DType::F16) return _mm256_cvtph_ps(load_half(from));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_half(from)), 16));
+  }
+
+  template <DType type>
+  struct Steps {
+    __m256 scale;
+
+    Steps() = default;
+    explicit Steps(float of_all) : scale(_mm256_set1_ps(of_all)) {}
+  };
+  template <DType type>
+  static Floats dequantize(const std::byte* from, const Steps<type>& steps) {
+    __m256i integers;
+    if constexpr (type == DType::Int4) {
+      int32_t nibbles;
+      __builtin_memcpy(&nibbles, from, sizeof(nibbles));
+      const __m256i to_top = _mm256_setr_epi32(28, 24, 20, 16, 12, 8, 4, 0);
+      integers = _mm256_srai_epi32(_mm256_sllv_epi32(_mm256_set1_epi32(nibbles), to_top), 28);
+    } else {
+      int64_t bytes;
+      __builtin_memcpy(&bytes, from, sizeof(bytes));
+      integers = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bytes));
+    }
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(integers), steps.scale);
   }
 
   static constexpr int kScaleBytes = 32;

@@ -70,6 +70,37 @@ struct Avx512 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
   }
 
+  // int4: what each value of 4 bits stands for. int8: the scale.
+  template <DType type>
+  struct Steps {
+    __m512 table;
+
+    Steps() = default;
+    explicit Steps(float scale) : table(_mm512_set1_ps(scale)) {
+      if constexpr (type == DType::Int4) {
+        table = _mm512_mul_ps(
+            table, _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1));
+      }
+    }
+  };
+  template <DType type>
+  static Floats dequantize(const std::byte* from, const Steps<type>& steps) {
+    if constexpr (type == DType::Int4) {
+      int64_t nibbles;
+      __builtin_memcpy(&nibbles, from, sizeof(nibbles));
+      const __m512i halves = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+      const __m512i to_bottom =
+          _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+      const __m512i both = _mm512_castsi128_si512(_mm_cvtsi64_si128(nibbles));
+      // Of an index the low 4 bits count.
+      const __m512i index = _mm512_srlv_epi32(_mm512_permutexvar_epi32(halves, both), to_bottom);
+      return _mm512_permutexvar_ps(index, steps.table);
+    } else {
+      return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(Avx2::load_half(from))),
+                           steps.table);
+    }
+  }
+
   static constexpr int kScaleBytes = 64;
   // Which of a chunk's scales the lanes need.
   static Ints scale_index(const ChunkScales& where, int /*step*/) {

@@ -54,4 +54,17 @@ inline constexpr int64_t kFloatRowsAtOnce = 24;
 void linear_float(Isa isa, const FloatWeight& weight, const float* x, int64_t x_stride,
                   int64_t m_rows, int64_t first, int64_t last, float* y, int64_t y_stride);
 
+// Whether linear_dequantized() takes weights of such rows: with a scale for each `block` columns, a
+// multiple of 16 that divides the columns; or with one scale. Rows of int4 must fill their bytes.
+constexpr bool can_dequantize(DType weights, int64_t columns, int64_t block) {
+  if (columns <= 0 || block <= 0 || columns % block != 0) return false;
+  if (block != columns && block % 16 != 0) return false;
+  return weights == DType::Int8 || (weights == DType::Int4 && columns % 2 == 0);
+}
+
+// y[r] for one row of x and the weight's rows r in [first, last): bit for bit what linear_float()
+// makes of the fp32 weights q * scale.
+void linear_dequantized(Isa isa, const LinearWeight& weight, const float* x, int64_t first,
+                        int64_t last, float* y);
+
 }  // namespace diptych::kernels

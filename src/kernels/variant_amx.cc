@@ -310,10 +310,15 @@ void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first,
   kAvx512Variant.linear_float(weight, x, first, last, y);
 }
 
+void linear_dequantized(const LinearWeight& weight, const float* x, int64_t first, int64_t last,
+                        float* y) {
+  kAvx512Variant.linear_dequantized(weight, x, first, last, y);
+}
+
 }  // namespace
 
-const Variant kAmxVariant = {sizeof(Chunk512), Chunk512::kColumns, kRows, quantize,
-                             linear,           linear_float};
+const Variant kAmxVariant = {sizeof(Chunk512), Chunk512::kColumns, kRows, quantize, linear,
+                             linear_float,     linear_dequantized};
 
 }  // namespace diptych::kernels
 

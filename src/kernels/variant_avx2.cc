@@ -6,9 +6,13 @@
 
 namespace diptych::kernels {
 
-const Variant kAvx2Variant = {
-    sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<Avx2Quantizer, Chunk256>,
-    linear<Avx2>,     linear_float<Avx2>};
+const Variant kAvx2Variant = {sizeof(Chunk256),
+                              Chunk256::kColumns,
+                              1,
+                              quantize_rows<Avx2Quantizer, Chunk256>,
+                              linear<Avx2>,
+                              linear_float<Avx2>,
+                              linear_dequantized<Avx2>};
 
 }  // namespace diptych::kernels
 

@@ -97,9 +97,13 @@ struct AvxVnni : Avx2 {
 
 }  // namespace
 
-const Variant kAvxVnniVariant = {
-    sizeof(Chunk512), Chunk512::kColumns,   1, quantize_rows<Avx2Quantizer, Chunk512>,
-    linear<AvxVnni>,  linear_float<AvxVnni>};
+const Variant kAvxVnniVariant = {sizeof(Chunk512),
+                                 Chunk512::kColumns,
+                                 1,
+                                 quantize_rows<Avx2Quantizer, Chunk512>,
+                                 linear<AvxVnni>,
+                                 linear_float<AvxVnni>,
+                                 linear_dequantized<AvxVnni>};
 
 }  // namespace diptych::kernels
 

@@ -84,6 +84,23 @@ inline Vector512 widen_u16(__m256i a) {
   std::copy(halves, halves + 16, r.lane);
   return r;
 }
+inline Vector512 widen_i8(__m128i a) {
+  int8_t bytes[16];
+  std::memcpy(bytes, &a, 16);
+  Ints512 r;
+  std::copy(bytes, bytes + 16, r.lane);
+  return r;
+}
+inline Vector512 in_first_quarter(__m128i a) {
+  Vector512 r{};
+  std::memcpy(r.bytes, &a, 16);
+  return r;
+}
+template <class... T>
+Vector512 ints(T... values) {
+  const int32_t list[] = {static_cast<int32_t>(values)...};
+  return load_512(list);
+}
 inline Vector512 halves_to_floats(__m256i a) {
   Vector512 r;
   const __m256 low = _mm256_cvtph_ps(_mm256_castsi256_si128(a));
@@ -212,6 +229,10 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_cvtepi32_ps to_floats
 #define _mm512_cvttps_epi32 truncate
 #define _mm512_cvtepu16_epi32 widen_u16
+#define _mm512_cvtepi8_epi32 widen_i8
+#define _mm512_castsi128_si512 in_first_quarter
+#undef _mm512_setr_epi32
+#define _mm512_setr_epi32 ints
 #define _mm512_cvtph_ps halves_to_floats
 #define _mm512_dpbusd_epi32 dot_add
 #define _mm512_loadu_ps load_512
@@ -222,6 +243,8 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_min_epi32(a, b) \
   each<int32_t>([](int32_t x, int32_t y) { return std::min(x, y); }, a, b)
 #define _mm512_permutexvar_ps permute
+#define _mm512_permutexvar_epi32 permute
+#define _mm512_srlv_epi32(a, b) each<uint32_t>([](uint32_t x, uint32_t y) { return x >> y; }, a, b)
 #define _mm512_set1_epi32(value) all<int32_t>(value)
 #define _mm512_set1_epi8(value) all<int8_t>(value)
 #define _mm512_set1_ps(value) all<float>(value)

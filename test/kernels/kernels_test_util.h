@@ -15,6 +15,7 @@
 #include "base/half.h"
 #include "kernels/activations.h"
 #include "kernels/isa.h"
+#include "kernels/linear.h"
 
 namespace diptych::kernels {
 
@@ -105,6 +106,46 @@ inline double decode(const std::vector<std::byte>& bytes, DType dtype, size_t in
   if (dtype == DType::F32) return load<float>(&bytes[4 * index]);
   const auto bits = load<uint16_t>(&bytes[2 * index]);
   return dtype == DType::F16 ? half_to_float(bits) : bfloat16_to_float(bits);
+}
+
+// An integer weight and where its bytes are.
+struct Weight {
+  DType dtype, scale_dtype;
+  int64_t rows, columns, block;
+  std::vector<std::byte> data, scales;
+
+  Weight(DType type, int64_t row_count, int64_t column_count, int64_t columns_per_scale,
+         DType scale_type = DType::F16)
+      : dtype(type),
+        scale_dtype(scale_type),
+        rows(row_count),
+        columns(column_count),
+        block(columns_per_scale) {
+    const int64_t bits = dtype == DType::Int4 ? 4 : 8;
+    data = random_bytes(static_cast<size_t>(rows * columns * bits / 8), 11);
+    scales =
+        encode(random_floats(static_cast<size_t>(rows * columns / block), 12, 0.02f), scale_dtype);
+  }
+
+  LinearWeight at(const std::byte* values, const std::byte* scale_values) const {
+    return {values, dtype, rows, columns, scale_values, scale_dtype, block};
+  }
+  LinearWeight here() const { return at(data.data(), scales.data()); }
+
+  int value(int64_t row, int64_t column) const {
+    const auto index = static_cast<size_t>(row * columns + column);
+    if (dtype == DType::Int8) return static_cast<int8_t>(data[index]);
+    const int nibble = static_cast<int>(data[index / 2]) >> (index % 2 * 4) & 15;
+    return nibble < 8 ? nibble : nibble - 16;
+  }
+  double scale(int64_t row, int64_t column) const {
+    return decode(scales, scale_dtype,
+                  static_cast<size_t>(row * (columns / block) + column / block));
+  }
+};
+
+inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 // Bytes at an address that activations may have.

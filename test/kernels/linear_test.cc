@@ -14,42 +14,6 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 class Linear : public ForEachIsa {};
 DIPTYCH_FOR_EACH_ISA(Linear);
 
-// A weight and where its bytes are.
-struct Weight {
-  DType dtype, scale_dtype;
-  int64_t rows, columns, block;
-  std::vector<std::byte> data, scales;
-
-  Weight(DType type, int64_t row_count, int64_t column_count, int64_t columns_per_scale,
-         DType scale_type = DType::F16)
-      : dtype(type),
-        scale_dtype(scale_type),
-        rows(row_count),
-        columns(column_count),
-        block(columns_per_scale) {
-    const int64_t bits = dtype == DType::Int4 ? 4 : 8;
-    data = random_bytes(static_cast<size_t>(rows * columns * bits / 8), 11);
-    scales =
-        encode(random_floats(static_cast<size_t>(rows * columns / block), 12, 0.02f), scale_dtype);
-  }
-
-  LinearWeight at(const std::byte* values, const std::byte* scale_values) const {
-    return {values, dtype, rows, columns, scale_values, scale_dtype, block};
-  }
-  LinearWeight here() const { return at(data.data(), scales.data()); }
-
-  int value(int64_t row, int64_t column) const {
-    const auto index = static_cast<size_t>(row * columns + column);
-    if (dtype == DType::Int8) return static_cast<int8_t>(data[index]);
-    const int nibble = static_cast<int>(data[index / 2]) >> (index % 2 * 4) & 15;
-    return nibble < 8 ? nibble : nibble - 16;
-  }
-  double scale(int64_t row, int64_t column) const {
-    return decode(scales, scale_dtype,
-                  static_cast<size_t>(row * (columns / block) + column / block));
-  }
-};
-
 std::vector<float> run(Isa isa, const LinearWeight& weight, const QuantizedActivations& x) {
   std::vector<float> y(static_cast<size_t>(x.rows * weight.rows), kNan);
   linear(isa, weight, x, 0, weight.rows, y.data(), weight.rows);
@@ -83,10 +47,6 @@ void expect_close(const std::vector<float>& y, const Weight& weight, const Quant
 void check(Isa isa, const Weight& weight, int64_t m_rows, const std::vector<float>& activations) {
   const Quantized x(isa, activations, m_rows, weight.columns, weight.dtype);
   expect_close(run(isa, weight.here(), x.view), weight, x);
-}
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 constexpr DType kTypes[] = {DType::Int4, DType::Int8};

@@ -1,0 +1,102 @@
+// The loop of linear_dequantized() that the vector variants share. Included by each variant's file,
+// to be compiled for its instruction set; hence the unnamed namespace.
+//
+// A tile is the products of R rows of the weight with one row of x. The sums are those of
+// float_tiles.h over the floats that the weights stand for, in the same order.
+//
+// V describes, besides what float_tiles.h needs:
+//   Steps<type>               made of a scale: what turns integers of a type into floats
+//   dequantize<type>(p, s)    kLanes weights at p, two to a byte for int4, as floats
+#pragma once
+
+#include "kernels/tiles.h"
+
+namespace diptych::kernels {
+namespace {
+
+// Rows at once: enough sums that none waits for its last addition.
+constexpr int kDequantizedRows = 4;
+
+template <DType type>
+constexpr int64_t bytes_of_columns(int64_t columns) {
+  return type == DType::Int4 ? columns / 2 : columns;
+}
+
+template <class V, DType type, int R>
+void dequantized_tile(const LinearWeight& weight, const float* x, int64_t row, int64_t last,
+                      float* y) {
+  using Floats = typename V::Floats;
+  using Steps = typename V::template Steps<type>;
+  const int64_t columns = weight.columns, row_bytes = bytes_of_columns<type>(columns);
+  const int64_t scale_width = weight.scale_dtype == DType::F16 ? 2 : 4;
+  const std::byte *data[R], *scales[R];
+  Floats sums[R][1];
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    const int64_t index = row + r < last ? row + r : row;
+    data[r] = weight.data + index * row_bytes;
+    scales[r] = weight.scales + index * (columns / weight.block) * scale_width;
+    sums[r][0] = V::zero();
+  }
+
+  Steps steps[R];
+  const auto add_products = [&](int64_t column) __attribute__((always_inline)) {
+    const Floats values = V::load_f32(x + column);
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      const Floats weights =
+          V::template dequantize<type>(data[r] + bytes_of_columns<type>(column), steps[r]);
+      sums[r][0] = V::multiply_add(weights, values, sums[r][0]);
+    }
+  };
+  // One prefetch for each line of memory; what follows a row's end is the next tile's row.
+  constexpr int64_t kLineColumns = type == DType::Int4 ? 128 : 64;
+  const auto prefetch = [&](int64_t column) __attribute__((always_inline)) {
+    const int64_t next = bytes_of_columns<type>(column) + kPrefetchBytes / R;
+    const int64_t ahead = next < row_bytes ? next : next + (R - 1) * row_bytes;
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) __builtin_prefetch(data[r] + ahead);
+  };
+
+  for (int64_t begin = 0; begin < columns; begin += weight.block) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      steps[r] = Steps(V::scalar(scales[r], weight.scale_dtype));
+      scales[r] += scale_width;
+    }
+    const int64_t end = begin + weight.block;
+    int64_t at = begin;
+    while (at + V::kLanes <= end) {
+      if (at % kLineColumns == 0) prefetch(at);
+      const int64_t stop = least(at - at % kLineColumns + kLineColumns, end);
+      for (; at + V::kLanes <= stop; at += V::kLanes) add_products(at);
+    }
+    if (at == end) continue;
+    // The end of the row, with zeros in the lanes that have no column.
+    const auto rest = static_cast<size_t>(end - at);
+    float values[V::kLanes] = {};
+    __builtin_memcpy(values, x + at, rest * sizeof(float));
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      std::byte some[V::kLanes] = {};
+      __builtin_memcpy(some, data[r] + bytes_of_columns<type>(at),
+                       static_cast<size_t>(bytes_of_columns<type>(end - at)));
+      float weights[V::kLanes], floats[V::kLanes] = {};
+      V::store_f32(V::template dequantize<type>(some, steps[r]), weights);
+      __builtin_memcpy(floats, weights, rest * sizeof(float));
+      sums[r][0] = V::multiply_add(V::load_f32(floats), V::load_f32(values), sums[r][0]);
+    }
+  }
+  float results[R][1];
+  V::sum_all(sums, results);
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    if (row + r < last) y[row + r] = results[r][0];
+  }
+}
+
+template <class V>
+void linear_dequantized(const LinearWeight& weight, const float* x, int64_t first, int64_t last,
+                        float* y) {
+  constexpr int R = kDequantizedRows;
+  const auto tile = weight.dtype == DType::Int4 ? dequantized_tile<V, DType::Int4, R>
+                                                : dequantized_tile<V, DType::Int8, R>;
+  for (int64_t row = first; row < last; row += R) tile(weight, x, row, last, y);
+}
+
+}  // namespace
+}  // namespace diptych::kernels
