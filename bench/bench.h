@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/isa.h"
 #include "tensor/weight.h"
 
 namespace diptych::bench {
@@ -40,8 +41,9 @@ inline Result<WeightRef> random_in_memory(TensorType type) {
 }
 
 // Runs the benchmarks that were registered, each for 0.2 s unless the command line says otherwise:
-// short enough to run them all after every change. Returns the exit status.
+// short enough to run them all after every change. DIPTYCH_ISA holds. Returns the exit status.
 inline int run(int argc, char** argv) {
+  kernels::selected_isa();
   std::string min_time = "--benchmark_min_time=0.2";
   std::vector<char*> args(argv, argv + argc);
   args.insert(args.begin() + 1, min_time.data());
