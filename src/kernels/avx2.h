@@ -96,7 +96,10 @@ struct Avx2 {
   static constexpr int kScaleBytes = 32;
   // Which of a chunk's scales the lanes of a step need.
   static Ints scale_index(const ChunkScales& where, int step) {
-    const __m256 blocks = _mm256_setr_ps(0, 0, 4, 4, 1, 1, 5, 5);
+    return scale_index(where, _mm256_setr_ps(0, 0, 4, 4, 1, 1, 5, 5), step);
+  }
+  // For lanes of the given blocks in the first step; each step's are two further on.
+  static Ints scale_index(const ChunkScales& where, __m256 blocks, int step) {
     const __m256 before = _mm256_set1_ps(where.phase + static_cast<float>(2 * step));
     const __m256 index =
         _mm256_mul_ps(_mm256_add_ps(blocks, before), _mm256_set1_ps(where.per_scale));

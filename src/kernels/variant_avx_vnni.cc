@@ -15,11 +15,7 @@ struct AvxVnni : Avx2 {
   static constexpr int kScaleBytes = 64;
   // Which of a chunk's scales the lanes of a step need.
   static Ints scale_index(const ChunkScales& where, int step) {
-    const __m256 blocks = _mm256_setr_ps(0, 4, 8, 12, 1, 5, 9, 13);
-    const __m256 before = _mm256_set1_ps(where.phase + static_cast<float>(2 * step));
-    const __m256 index =
-        _mm256_mul_ps(_mm256_add_ps(blocks, before), _mm256_set1_ps(where.per_scale));
-    return _mm256_min_epi32(_mm256_cvttps_epi32(index), _mm256_set1_epi32(where.last));
+    return Avx2::scale_index(where, _mm256_setr_ps(0, 4, 8, 12, 1, 5, 9, 13), step);
   }
   static Floats block_scales(const std::byte* from, DType dtype, Ints index) {
     const int64_t eight = dtype == DType::F32 ? 32 : 16;  // bytes

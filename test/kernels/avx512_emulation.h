@@ -96,11 +96,6 @@ inline Vector512 in_first_quarter(__m128i a) {
   std::memcpy(r.bytes, &a, 16);
   return r;
 }
-template <class... T>
-Vector512 ints(T... values) {
-  const int32_t list[] = {static_cast<int32_t>(values)...};
-  return load_512(list);
-}
 inline Vector512 halves_to_floats(__m256i a) {
   Vector512 r;
   const __m256 low = _mm256_cvtph_ps(_mm256_castsi256_si128(a));
@@ -132,9 +127,9 @@ inline Vector512 permute_two(const Vector512& a, const Vector512& index, const V
   }
   return r;
 }
-template <class... T>
-Vector512 words(T... values) {
-  const uint64_t list[] = {static_cast<uint64_t>(values)...};
+template <class Lane, class... T>
+Vector512 in_order(T... values) {
+  const Lane list[] = {static_cast<Lane>(values)...};
   return load_512(list);
 }
 inline Vector512 dot_add(const Vector512& sums, const Vector512& a, const Vector512& b) {
@@ -148,11 +143,6 @@ inline Vector512 permute(const Vector512& index, const Vector512& a) {
   Floats512 r;
   for (int i = 0; i < 16; ++i) r.lane[i] = Floats512(a).lane[Ints512(index).lane[i] & 15];
   return r;
-}
-template <class... T>
-Vector512 floats(T... values) {
-  const float list[] = {static_cast<float>(values)...};
-  return load_512(list);
 }
 inline Vector512 shuffle_quarters(const Vector512& a, const Vector512& b, int control) {
   Vector512 r;
@@ -225,14 +215,14 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_mask_storeu_ps store_masked
 #define _mm512_permutex2var_epi64 permute_two
 #undef _mm512_setr_epi64
-#define _mm512_setr_epi64 words
+#define _mm512_setr_epi64 in_order<uint64_t>
 #define _mm512_cvtepi32_ps to_floats
 #define _mm512_cvttps_epi32 truncate
 #define _mm512_cvtepu16_epi32 widen_u16
 #define _mm512_cvtepi8_epi32 widen_i8
 #define _mm512_castsi128_si512 in_first_quarter
 #undef _mm512_setr_epi32
-#define _mm512_setr_epi32 ints
+#define _mm512_setr_epi32 in_order<int32_t>
 #define _mm512_cvtph_ps halves_to_floats
 #define _mm512_dpbusd_epi32 dot_add
 #define _mm512_loadu_ps load_512
@@ -249,7 +239,7 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_set1_epi8(value) all<int8_t>(value)
 #define _mm512_set1_ps(value) all<float>(value)
 #undef _mm512_setr_ps
-#define _mm512_setr_ps floats
+#define _mm512_setr_ps in_order<float>
 #define _mm512_setzero_ps() all<float>(0)
 #define _mm512_setzero_si512() all<int32_t>(0)
 #define _mm512_shuffle_i64x2 shuffle_quarters
