@@ -7,14 +7,15 @@
 namespace diptych::engine {
 namespace {
 
-// Weight rows that are unpacked together: with many rows of x, a panel that stays in the second
-// level of cache while all of them meet it; with few, one that stays in the first.
-constexpr int64_t kPanelFloats = 1 << 15, kSmallPanelFloats = 1 << 12;
+// With few rows of x, a panel stays in the first level of cache; with many, linear_float() wants
+// rows enough to work off together, a part of their columns at a time.
+constexpr int64_t kSmallPanelFloats = 1 << 12;
 constexpr int64_t kFewRows = 4;
 
+// Weight rows that are unpacked together.
 int64_t panel_rows(int64_t columns, int64_t m_rows) {
-  const int64_t floats = m_rows <= kFewRows ? kSmallPanelFloats : kPanelFloats;
-  return std::max<int64_t>(floats / std::max<int64_t>(columns, 1), 4);
+  if (m_rows > kFewRows) return kernels::kFloatRowsAtOnce;
+  return std::max<int64_t>(kSmallPanelFloats / std::max<int64_t>(columns, 1), 4);
 }
 
 void multiply_panel(const float* panel, int64_t count, int64_t columns, const float* x,
