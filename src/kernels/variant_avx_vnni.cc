@@ -55,7 +55,7 @@ struct AvxVnni : Avx2 {
       const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x88));
       const __m256i low = _mm256_set1_epi8(0x0F);
       __m256i pairs[4], bytes[4];
-      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+      DIPTYCH_UNROLL for (int64_t i = 0; i < 4; ++i) {
         pairs[i] = _mm256_xor_si256(load_bytes(from + 64 * i + 32 * step), raise);
       }
       turn(pairs, bytes);
@@ -66,7 +66,7 @@ struct AvxVnni : Avx2 {
     } else {
       const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x80));
       __m256i first[4], second[4];  // halves of blocks
-      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+      DIPTYCH_UNROLL for (int64_t i = 0; i < 4; ++i) {
         const std::byte* const two = from + 128 * i + 64 * step;
         const __m256i a = _mm256_xor_si256(load_bytes(two), raise);
         const __m256i b = _mm256_xor_si256(load_bytes(two + 32), raise);

@@ -107,6 +107,7 @@ Status lower_concat(const mil::Op& op, Lowering& lowering) {
                            std::vector<int64_t>(values.size(), piece));
   }
   std::vector<int64_t> pieces;
+  pieces.reserve(values.size());
   for (const mil::Value* value : values) {
     pieces.push_back(product(value->type.shape, axis, shape.size()));
   }
