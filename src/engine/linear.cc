@@ -64,12 +64,12 @@ struct Activations {
 // Rows [first, first + count) of all weights of an operation, and where their results go.
 struct Segment {
   int64_t first, count;
-  std::variant<LinearWeight, FloatWeight, Fp32Linear> weight;
-  // Of a Fp32Linear: what comes to the same for one row of x, and faster.
-  std::optional<LinearWeight> dequantized;
-  std::optional<Place> bias, residual;  // the residual lies as the result does
   Place out;
   int64_t out_first, out_width;  // the first row's column in the result, and columns of the result
+  std::optional<Place> bias{}, residual{};  // the residual lies as the result does
+  std::variant<LinearWeight, FloatWeight, Fp32Linear> weight{};
+  // Of a Fp32Linear: what comes to the same for one row of x, and faster.
+  std::optional<LinearWeight> dequantized{};
 };
 
 // x quantised for weights of a type; made once for all operations that ask for it.
@@ -162,7 +162,8 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
                      const std::vector<mil::Value*>& biases, const std::vector<int64_t>& counts,
                      bool by_kernels, Lowering& lowering) {
   const mil::Value& x_value = *op.operand("x");
-  const mil::Value* residual = op.operand("residual");
+  std::optional<Place> residual;
+  if (const mil::Value* value = op.operand("residual")) residual = TRY(lowering.cells(*value));
   Activations x;
   x.columns = x_value.type.shape.back();
   for (size_t i = 0; i + 1 < x_value.type.shape.size(); ++i) x.rows *= x_value.type.shape[i];
@@ -175,11 +176,10 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
     const int64_t result_first = first;
     results.emplace_back(out, width);
     for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
-      Segment segment{first, weights[i]->type.shape[0], {},   {}, {}, {},
-                      out,   first - result_first,      width};
+      Segment segment{first, weights[i]->type.shape[0], out, first - result_first, width};
+      segment.residual = residual;
       TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
       if (!biases.empty()) segment.bias = TRY(lowering.cells(*biases[i]));
-      if (residual != nullptr) segment.residual = TRY(lowering.cells(*residual));
       first += segment.count;
       segments.push_back(std::move(segment));
     }

@@ -7,6 +7,7 @@
 #include "kernels/dequantized_tiles.h"
 #include "kernels/float_tiles.h"
 #include "kernels/integer_tiles.h"
+#include "kernels/quantize_avx2.h"
 
 namespace diptych::kernels {
 namespace {
@@ -176,6 +177,14 @@ struct Avx2 {
                             _mm256_add_epi32(products(2), products(3)));
   }
 };
+
+// The kernels over the vectors V, of AVX2 or more.
+template <class V>
+constexpr Variant vector_variant() {
+  using Chunk = typename V::Chunk;
+  return {sizeof(Chunk),   Chunk::kColumns,      1, quantize_rows<Avx2Quantizer, Chunk>, linear<V>,
+          linear_float<V>, linear_dequantized<V>};
+}
 
 }  // namespace
 }  // namespace diptych::kernels

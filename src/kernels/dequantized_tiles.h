@@ -17,24 +17,18 @@ namespace {
 // Rows at once: enough sums that none waits for its last addition.
 constexpr int kDequantizedRows = 4;
 
-template <DType type>
-constexpr int64_t bytes_of_columns(int64_t columns) {
-  return type == DType::Int4 ? columns / 2 : columns;
-}
-
 template <class V, DType type, int R>
 void dequantized_tile(const LinearWeight& weight, const float* x, int64_t row, int64_t last,
                       float* y) {
   using Floats = typename V::Floats;
   using Steps = typename V::template Steps<type>;
   const int64_t columns = weight.columns, row_bytes = bytes_of_columns<type>(columns);
-  const int64_t scale_width = weight.scale_dtype == DType::F16 ? 2 : 4;
   const std::byte *data[R], *scales[R];
   Floats sums[R][1];
   DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
     const int64_t index = row + r < last ? row + r : row;
     data[r] = weight.data + index * row_bytes;
-    scales[r] = weight.scales + index * (columns / weight.block) * scale_width;
+    scales[r] = weight.scales + index * (columns / weight.block) * scale_width(weight);
     sums[r][0] = V::zero();
   }
 
@@ -47,23 +41,17 @@ void dequantized_tile(const LinearWeight& weight, const float* x, int64_t row, i
       sums[r][0] = V::multiply_add(weights, values, sums[r][0]);
     }
   };
-  // One prefetch for each line of memory; what follows a row's end is the next tile's row.
-  constexpr int64_t kLineColumns = type == DType::Int4 ? 128 : 64;
-  const auto prefetch = [&](int64_t column) __attribute__((always_inline)) {
-    const int64_t next = bytes_of_columns<type>(column) + kPrefetchBytes / R;
-    const int64_t ahead = next < row_bytes ? next : next + (R - 1) * row_bytes;
-    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) __builtin_prefetch(data[r] + ahead);
-  };
+  constexpr int64_t kLineColumns = type == DType::Int4 ? 128 : 64;  // one prefetch for each
 
   for (int64_t begin = 0; begin < columns; begin += weight.block) {
     DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
       steps[r] = Steps(V::scalar(scales[r], weight.scale_dtype));
-      scales[r] += scale_width;
+      scales[r] += scale_width(weight);
     }
     const int64_t end = begin + weight.block;
     int64_t at = begin;
     while (at + V::kLanes <= end) {
-      if (at % kLineColumns == 0) prefetch(at);
+      if (at % kLineColumns == 0) fetch_ahead(data, bytes_of_columns<type>(at), row_bytes);
       const int64_t stop = least(at - at % kLineColumns + kLineColumns, end);
       for (; at + V::kLanes <= stop; at += V::kLanes) add_products(at);
     }

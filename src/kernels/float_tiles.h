@@ -83,13 +83,9 @@ void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part)
   };
   const int64_t end = part.last - rest;
   if constexpr (M == 1) {
-    // One prefetch for each line of memory; what follows a row's end is the next tile's row.
-    constexpr int64_t kLineColumns = 64 / kWidth;
+    constexpr int64_t kLineColumns = 64 / kWidth;  // one prefetch for each
     for (; at + kLineColumns <= end; at += kLineColumns) {
-      const int64_t next = at * kWidth + kPrefetchBytes / R;
-      const int64_t row_bytes = columns * kWidth;
-      const int64_t ahead = next < row_bytes ? next : next + (R - 1) * row_bytes;
-      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) __builtin_prefetch(data[r] + ahead);
+      fetch_ahead(data, at * kWidth, columns * kWidth);
       DIPTYCH_UNROLL for (int64_t i = 0; i < kLineColumns; i += V::kLanes) add_products(at + i);
     }
   }

@@ -66,8 +66,8 @@ LinearCall<Chunk> call_of(const LinearWeight& weight, const QuantizedActivations
           last,
           y,
           quotient_rounded_up(x.columns, Chunk::kColumns),
-          type == DType::Int4 ? weight.columns / 2 : weight.columns,
-          weight.columns / weight.block * (weight.scale_dtype == DType::F16 ? 2 : 4)};
+          bytes_of_columns<type>(weight.columns),
+          weight.columns / weight.block * scale_width(weight)};
 }
 
 // How the scales of a weight's row are found: one for all; the same way for every chunk, all of
@@ -79,8 +79,7 @@ enum class Scales { PerRow, Uniform, General };
 template <class V, DType type, Scales kScales, int R>
 class StoredRows {
  public:
-  static constexpr int64_t kBytes =
-      type == DType::Int4 ? V::Chunk::kColumns / 2 : V::Chunk::kColumns;
+  static constexpr int64_t kBytes = bytes_of_columns<type>(V::Chunk::kColumns);
   // What stands in for a chunk that is cut short by the end of the weight.
   struct Spare {
     std::byte weights[R][kBytes], scales[R][V::kScaleBytes];
@@ -114,7 +113,7 @@ class StoredRows {
     if constexpr (kScales == Scales::General) {
       first = find_scales(ChunkScales(weight_, chunk * V::Chunk::kBlocks));
     }
-    const int64_t width = weight_.scale_dtype == DType::F16 ? 2 : 4;
+    const int64_t width = scale_width(weight_);
     for (int r = 0; r < R; ++r) {
       chunk_scales_[r] = readable(scales_[r] + first * width, scales_end_, spare.scales[r]);
     }

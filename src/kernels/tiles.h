@@ -15,6 +15,24 @@ constexpr int64_t quotient_rounded_up(int64_t a, int64_t b) { return (a + b - 1)
 
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
 
+template <DType type>
+constexpr int64_t bytes_of_columns(int64_t columns) {
+  return type == DType::Int4 ? columns / 2 : columns;
+}
+inline int64_t scale_width(const LinearWeight& weight) {
+  return weight.scale_dtype == DType::F16 ? 2 : 4;
+}
+
+// With one row of x, fetches a line of each of R rows of a tile, ahead of byte `at`: what follows a
+// row's end is the next tile's row.
+template <int R>
+[[gnu::always_inline]] inline void fetch_ahead(const std::byte* const (&rows)[R], int64_t at,
+                                               int64_t row_bytes) {
+  const int64_t next = at + kPrefetchBytes / R;
+  const int64_t ahead = next < row_bytes ? next : next + (R - 1) * row_bytes;
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) __builtin_prefetch(rows[r] + ahead);
+}
+
 // With several rows of x, longer rows are worked off in parts, so that a tile's part of x is no
 // larger than the first level of cache; between parts a block's sums are kept in memory.
 //

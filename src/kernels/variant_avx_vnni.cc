@@ -2,7 +2,6 @@
 #if defined(__x86_64__)
 
 #include "kernels/avx2.h"
-#include "kernels/quantize_avx2.h"
 
 namespace diptych::kernels {
 namespace {
@@ -93,13 +92,7 @@ struct AvxVnni : Avx2 {
 
 }  // namespace
 
-const Variant kAvxVnniVariant = {sizeof(Chunk512),
-                                 Chunk512::kColumns,
-                                 1,
-                                 quantize_rows<Avx2Quantizer, Chunk512>,
-                                 linear<AvxVnni>,
-                                 linear_float<AvxVnni>,
-                                 linear_dequantized<AvxVnni>};
+const Variant kAvxVnniVariant = vector_variant<AvxVnni>();
 
 }  // namespace diptych::kernels
 

@@ -13,10 +13,10 @@
 
 namespace diptych::passes {
 
-// cpu.linear(x, weights, biases, counts, residual): linears of one x whose results are concatenated along the
-// last axis, which is what splitting a linear leaves behind; a single linear as well. Biases of
-// zeros are dropped. Those that share x become one operation, whose results take counts[i] weights
-// each.
+// cpu.linear(x, weights, biases, counts, residual): linears of one x whose results are concatenated
+// along the last axis, which is what splitting a linear leaves behind; a single linear as well.
+// Biases of zeros are dropped. Those that share x become one operation, whose results take
+// counts[i] weights each. (The residual is fuse_residuals()' work.)
 Status fuse_linears(mil::Function& function);
 
 // cpu.rms_norm(x, weight, epsilon, relative_epsilon): x / sqrt(mean(x^2) + epsilon) * weight along
