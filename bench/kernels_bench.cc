@@ -11,6 +11,7 @@
 
 #include "base/thread_pool.h"
 #include "bench.h"
+#include "kernels/bf16.h"
 #include "kernels/linear.h"
 
 namespace diptych::bench {
@@ -41,6 +42,7 @@ struct Format {
   DType dtype;
   int64_t block;             // 0: one scale per row
   bool dequantized = false;  // meets activations as they are; decoding only
+  bool in_bf16 = false;      // meets activations rounded to bf16
 };
 constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int4_block32", DType::Int4, 32},
@@ -48,7 +50,8 @@ constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int4_dequantized", DType::Int4, 0, true},
                                {"int4_block32_dequantized", DType::Int4, 32, true},
                                {"int8_dequantized", DType::Int8, 0, true},
-                               {"fp16", DType::F16, 0}};
+                               {"fp16", DType::F16, 0},
+                               {"fp16_in_bf16", DType::F16, 0, false, true}};
 
 // Memory aligned as activations want it.
 struct alignas(64) Line {
@@ -67,6 +70,12 @@ class Linear {
         x_(static_cast<size_t>(m * columns)),
         y_(static_cast<size_t>(m * rows)) {
     for (size_t i = 0; i < x_.size(); ++i) x_[i] = static_cast<float>(i % 251) - 125.0f;
+    if (format.in_bf16) {
+      chunks_.resize(kernels::bf16_bytes(m, columns) / sizeof(Line));
+      auto* rounded = reinterpret_cast<std::byte*>(chunks_.data());
+      kernels::round_to_bf16(isa, x_.data(), columns, columns, m, 0, m, rounded);
+      bf16_ = {rounded, m, columns};
+    }
     if (is_float(format.dtype)) return;
     const int64_t block = format.block == 0 ? columns : format.block;
     scales_.assign(static_cast<size_t>(rows * columns / block), 0x2000);
@@ -85,7 +94,10 @@ class Linear {
 
   void run(ThreadPool& pool) {
     pool.parallel_for(rows_, kRowsAtOnce, [this](int64_t begin, int64_t end) {
-      if (is_float(format_.dtype)) {
+      if (format_.in_bf16) {
+        kernels::linear_bf16(isa_, {stream().data() + 1, format_.dtype, rows_, columns_}, bf16_,
+                             begin, end, y_.data(), rows_);
+      } else if (is_float(format_.dtype)) {
         kernels::linear_float(isa_, {stream().data() + 1, format_.dtype, rows_, columns_},
                               x_.data(), columns_, m_, begin, end, y_.data(), rows_);
       } else if (format_.dequantized) {
@@ -112,6 +124,7 @@ class Linear {
   std::vector<uint16_t> scales_;
   std::vector<Line> chunks_;
   kernels::QuantizedActivations activations_;
+  kernels::Bf16Activations bf16_;
   kernels::LinearWeight weight_;
 };
 
@@ -190,6 +203,7 @@ void register_all() {
                         bench_quantize, isa, weights);
     }
     for (const Format& format : kFormats) {
+      if (format.in_bf16 && !kernels::has_bf16(isa)) continue;
       for (const int threads : {1, 2}) {
         RegisterBenchmark(
             fmt::format("decode/{}/{}/{}threads", isa_name, format.name, threads).c_str(),

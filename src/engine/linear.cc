@@ -1,6 +1,6 @@
 // linear and cpu.linear. Weights are multiplied from where they lie in the file: by the kernels of
-// src/kernels, which in fast numerics let integer weights meet activations quantised to int8, or in
-// fp32, row by row, where those do not apply.
+// src/kernels, which in fast numerics let integer weights meet activations quantised to int8 and
+// fp16 weights activations rounded to bf16, or in fp32, row by row, where those do not apply.
 #include "kernels/linear.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 
 #include "engine/fp32_linear.h"
 #include "engine/kernels.h"
+#include "kernels/bf16.h"
 #include "mil/params.h"
 
 namespace diptych::engine {
@@ -58,7 +59,12 @@ std::optional<FloatWeight> float_weight(const mil::Value& value) {
 // x [rows, columns] in the forms that the weights of an operation need.
 struct Activations {
   int64_t rows = 1, columns = 0;
-  Place floats{}, for_int4{}, for_int8{};
+  Place floats{}, in_bf16{}, for_int4{}, for_int8{};
+};
+
+// A weight that is multiplied in bf16.
+struct InBf16 {
+  FloatWeight weight;
 };
 
 // Rows [first, first + count) of all weights of an operation, and where their results go.
@@ -67,30 +73,51 @@ struct Segment {
   Place out;
   int64_t out_first, out_width;  // the first row's column in the result, and columns of the result
   std::optional<Place> bias{}, residual{};  // the residual lies as the result does
-  std::variant<LinearWeight, FloatWeight, Fp32Linear> weight{};
+  std::variant<LinearWeight, FloatWeight, InBf16, Fp32Linear> weight{};
   // Of a Fp32Linear: what comes to the same for one row of x, and faster.
   std::optional<LinearWeight> dequantized{};
 };
 
-// x quantised for weights of a type; made once for all operations that ask for it.
-Result<Place> quantized(const mil::Value& x, DType weights, const Activations& shape,
-                        Lowering& lowering) {
-  const kernels::Isa isa = kernels::selected_isa();
+// x in another form, `size` bytes in all; made once for all operations that ask for it, by
+// prepare(x, rows of x, first, last, out) for its rows [first, last).
+template <class Prepare>
+Result<Place> prepared(const mil::Value& x, const char* what, uint64_t size,
+                       const Activations& shape, Lowering& lowering, const Prepare& prepare) {
   const auto make = [&](Place out) -> Result<Run> {
     const Place from = TRY(lowering.cells(x));
-    const int64_t rows = shape.rows, columns = shape.columns;
-    const int64_t grain = std::max<int64_t>(kGrain / (8 * columns), 1);
-    return Run([=](const Frame& frame) -> Status {
+    const int64_t grain = std::max<int64_t>(kGrain / (8 * shape.columns), 1);
+    return Run([=, rows = shape.rows](const Frame& frame) -> Status {
       const int64_t live = frame.live_rows(rows);
       frame.pool.parallel_for(live, grain, [&](int64_t begin, int64_t end) {
-        kernels::quantize(isa, frame.floats(from), columns, columns, weights, live, begin, end,
-                          frame.bytes(out));
+        prepare(frame.floats(from), live, begin, end, frame.bytes(out));
       });
       return {};
     });
   };
-  return lowering.derived(x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
-                          kernels::quantized_bytes(isa, shape.rows, shape.columns), make);
+  return lowering.derived(x, what, size, make);
+}
+
+// x quantised for weights of a type.
+Result<Place> quantized(const mil::Value& x, DType weights, const Activations& shape,
+                        Lowering& lowering) {
+  const kernels::Isa isa = kernels::selected_isa();
+  return prepared(
+      x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
+      kernels::quantized_bytes(isa, shape.rows, shape.columns), shape, lowering,
+      [isa, weights, columns = shape.columns](const float* from, int64_t rows, int64_t first,
+                                              int64_t last, std::byte* out) {
+        kernels::quantize(isa, from, columns, columns, weights, rows, first, last, out);
+      });
+}
+
+// x rounded to bf16.
+Result<Place> in_bf16(const mil::Value& x, const Activations& shape, Lowering& lowering) {
+  return prepared(
+      x, "round to bf16", kernels::bf16_bytes(shape.rows, shape.columns), shape, lowering,
+      [isa = kernels::selected_isa(), columns = shape.columns](
+          const float* from, int64_t rows, int64_t first, int64_t last, std::byte* out) {
+        kernels::round_to_bf16(isa, from, columns, columns, rows, first, last, out);
+      });
 }
 
 // Adds columns [begin, end) of `rows` rows, row m from `from` + m * `stride` on, to the results.
@@ -110,6 +137,9 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
     const Place place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
     kernels::linear(isa, *integers, {frame.bytes(place), integers->dtype, x.rows, x.columns}, begin,
                     end, out, segment.out_width);
+  } else if (const auto* in_bf16 = std::get_if<InBf16>(&segment.weight)) {
+    kernels::linear_bf16(isa, in_bf16->weight, {frame.bytes(x.in_bf16), x.rows, x.columns}, begin,
+                         end, out, segment.out_width);
   } else if (const auto* floats = std::get_if<FloatWeight>(&segment.weight)) {
     kernels::linear_float(isa, *floats, frame.floats(x.floats), x.columns, x.rows, begin, end, out,
                           segment.out_width);
@@ -143,16 +173,23 @@ Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_
     lowering.keep(*weight.producer->operand("scale"));
     return {};
   }
+  const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
+  if (floats) lowering.keep(weight);
+  if (floats && floats->dtype == DType::F16 && lowering.numerics() == Numerics::Fast &&
+      kernels::has_bf16(kernels::selected_isa())) {
+    x.in_bf16 = TRY(in_bf16(x_value, x, lowering));
+    segment.weight = InBf16{*floats};
+    return {};
+  }
   x.floats = TRY(lowering.cells(x_value));
-  if (const auto floats = float_weight(weight); by_kernels && floats) {
+  if (floats) {
     segment.weight = *floats;
-    lowering.keep(weight);
-  } else {
-    segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
-    // (Typed numerics rounds weights.)
-    if (lowering.numerics() != Numerics::Typed && takes(kernels::can_dequantize)) {
-      segment.dequantized = integers;
-    }
+    return {};
+  }
+  segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
+  // (Typed numerics rounds weights.)
+  if (lowering.numerics() != Numerics::Typed && takes(kernels::can_dequantize)) {
+    segment.dequantized = integers;
   }
   return {};
 }

@@ -23,10 +23,15 @@ struct Avx2 {
   static constexpr int kRows = 1;  // of two streams of weights both get slower
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 2 : 3;
+  using Factor = float;
+  static constexpr int kFactors = kLanes;
+  template <DType type>
+  static constexpr DType kPanelType = type;
 
   static Floats zero() { return _mm256_setzero_ps(); }
   static Floats load_f32(const float* from) { return _mm256_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm256_storeu_ps(to, a); }
+  static Floats load_factors(const float* from) { return load_f32(from); }
   static Floats add(Floats a, Floats b) { return _mm256_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm256_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }

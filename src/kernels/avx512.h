@@ -20,10 +20,15 @@ struct Avx512 {
   static constexpr int kRows = M == 1 ? 1 : 2;
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 1 : 4;
+  using Factor = float;
+  static constexpr int kFactors = kLanes;
+  template <DType type>
+  static constexpr DType kPanelType = type;
 
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats load_f32(const float* from) { return _mm512_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm512_storeu_ps(to, a); }
+  static Floats load_factors(const float* from) { return load_f32(from); }
   static Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
   static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }

@@ -31,6 +31,8 @@ bool has_f16c() { return (CpuId(1, 0).ecx >> 29 & 1) != 0; }
 
 bool has_avx_vnni() { return (CpuId(7, 1).eax >> 4 & 1) != 0; }
 
+bool has_avx512_bf16() { return (CpuId(7, 1).eax >> 5 & 1) != 0; }
+
 bool has_int8_tiles() {
   constexpr unsigned kTiles = 1u << 24, kInt8 = 1u << 25;  // AMX-TILE, AMX-INT8
   static const bool has =
@@ -42,6 +44,7 @@ bool has_int8_tiles() {
 
 bool has_f16c() { return false; }
 bool has_avx_vnni() { return false; }
+bool has_avx512_bf16() { return false; }
 bool has_int8_tiles() { return false; }
 
 #endif

@@ -1,13 +1,18 @@
-// The loops of linear_float() that the vector variants share. Included by each variant's file, to
-// be compiled for its instruction set; hence the unnamed namespace.
+// The loops of linear_float() and linear_bf16() that the vector variants share. Included by each
+// variant's file, to be compiled for its instruction set; hence the unnamed namespace.
 //
 // A tile is the products of R rows of the weight with M rows of x, summed in registers. The sums of
 // one product of rows go through the same operations in the same order whatever the tile's size.
 //
 // V describes the vectors of an instruction set:
-//   Floats, kLanes                 a register of so many lanes
-//   sum_all()                      the sum of each register's lanes, always in the same order
-//   kFloatRows<M>, kMaxFloatTile   sizes of tiles
+//   Floats, kLanes                 a register of so many sums
+//   Factor, kFactors               what they are the products of: numbers of x, as many to a
+//   register load_factors(), load<type>()   such a register, of x and of weights multiply_add()
+//   adds the products of two such registers to the sums sum_all()                      the sum of
+//   each register's lanes, always in the same order kFloatRows<M>, kMaxFloatTile   sizes of tiles
+//   kPanelType<type>               what weights become once for several rows of x, by
+//   store_factors()
+//                                  when that is another type
 #pragma once
 
 #include "kernels/tiles.h"
@@ -41,26 +46,45 @@ class NextRows {
   int64_t share_ = 0;
 };
 
+template <class V>
 struct FloatCall {
   const FloatWeight& weight;
-  const FloatInput& x;
+  const InputRows<typename V::Factor>& x;
   int64_t last;
   Output y;
 };
 
+template <DType type>
+constexpr int64_t kWidth = type == DType::F32 ? 4 : 2;
+
+// Where a part of the weight's rows lies, from row `first` on.
+struct PartRows {
+  const std::byte* data;
+  int64_t row_bytes, first;
+
+  const std::byte* at(int64_t row) const { return data + (row - first) * row_bytes; }
+};
+
+// A register of the first `count` weights, and zeros.
+template <class V, DType type>
+[[gnu::always_inline]] inline auto load_some(const std::byte* from, int64_t count) {
+  std::byte some[V::kFactors * kWidth<type>] = {};
+  __builtin_memcpy(some, from, static_cast<size_t>(count * kWidth<type>));
+  return V::template load<type>(some);
+}
+
+// (Not inlined: side by side, tiles of several sizes are compiled worse.)
 template <class V, DType type, int R, int M>
-void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part) {
+[[gnu::noinline]] void float_tile(const FloatCall<V>& call, const PartRows& rows, int64_t row,
+                                  int64_t m, const Part& part) {
   using Floats = typename V::Floats;
-  constexpr int64_t kWidth = type == DType::F32 ? 4 : 2;
-  const int64_t columns = call.weight.columns;
-  const bool is_last = part.last == columns;
-  const int64_t rest = is_last ? columns % V::kLanes : 0;
+  using Factors = decltype(V::template load<type>(nullptr));
+  const bool is_last = part.last == call.weight.columns;
+  const int64_t columns = part.last - part.first;
+  const int64_t rest = is_last ? columns % V::kFactors : 0;
   const std::byte* data[R];
-  for (int r = 0; r < R; ++r) {
-    const int64_t index = row + r < call.last ? row + r : row;
-    data[r] = call.weight.data + index * columns * kWidth;
-  }
-  const float* const x = call.x.data + m * call.x.stride;
+  for (int r = 0; r < R; ++r) data[r] = rows.at(row + r < call.last ? row + r : row);
+  const auto* const x = call.x.data + m * call.x.stride + part.first;
 
   Floats sums[R][M];
   DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
@@ -68,41 +92,40 @@ void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part)
       sums[r][i] = part.first == 0 ? V::zero() : V::load_f32(part.sums + (r * M + i) * V::kLanes);
     }
   }
-  int64_t at = part.first;
+  int64_t at = 0;
   const auto add_products = [&](int64_t column) __attribute__((always_inline)) {
-    Floats weights[R];
+    Factors weights[R];
     DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-      weights[r] = V::template load<type>(data[r] + column * kWidth);
+      weights[r] = V::template load<type>(data[r] + column * kWidth<type>);
     }
     DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
-      const Floats values = V::load_f32(x + i * call.x.stride + column);
+      const Factors values = V::load_factors(x + i * call.x.stride + column);
       DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
         sums[r][i] = V::multiply_add(weights[r], values, sums[r][i]);
       }
     }
   };
-  const int64_t end = part.last - rest;
+  const int64_t end = columns - rest;
   if constexpr (M == 1) {
-    constexpr int64_t kLineColumns = 64 / kWidth;  // one prefetch for each
+    constexpr int64_t kLineColumns = 64 / kWidth<type>;  // one prefetch for each
     for (; at + kLineColumns <= end; at += kLineColumns) {
-      fetch_ahead(data, at * kWidth, columns * kWidth);
-      DIPTYCH_UNROLL for (int64_t i = 0; i < kLineColumns; i += V::kLanes) add_products(at + i);
+      fetch_ahead(data, at * kWidth<type>, columns * kWidth<type>);
+      DIPTYCH_UNROLL for (int64_t i = 0; i < kLineColumns; i += V::kFactors) add_products(at + i);
     }
   }
   // Two turns at once: the counting is not free where another thread shares the core.
-  _Pragma("GCC unroll 2") for (; at < end; at += V::kLanes) add_products(at);
-  if (rest > 0) {  // with zeros in the lanes that have no column
-    std::byte spare[R][V::kLanes * kWidth] = {};
-    for (int r = 0; r < R; ++r) {
-      __builtin_memcpy(spare[r], data[r] + at * kWidth, static_cast<size_t>(rest * kWidth));
-    }
+  _Pragma("GCC unroll 2") for (; at < end; at += V::kFactors) add_products(at);
+  if (rest > 0) {  // with zeros for the columns that are none
+    Factors weights[R];
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) weights[r] =
+        load_some<V, type>(data[r] + at * kWidth<type>, rest);
     DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
-      float values[V::kLanes] = {};
-      __builtin_memcpy(values, x + i * call.x.stride + at,
-                       static_cast<size_t>(rest) * sizeof(float));
+      typename V::Factor some[V::kFactors] = {};
+      __builtin_memcpy(some, x + i * call.x.stride + at,
+                       static_cast<size_t>(rest) * sizeof(some[0]));
+      const Factors values = V::load_factors(some);
       DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-        sums[r][i] =
-            V::multiply_add(V::template load<type>(spare[r]), V::load_f32(values), sums[r][i]);
+        sums[r][i] = V::multiply_add(weights[r], values, sums[r][i]);
       }
     }
   }
@@ -127,58 +150,102 @@ void float_tile(const FloatCall& call, int64_t row, int64_t m, const Part& part)
 // The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
 // Returns where the sums of the next ones go.
 template <class V, DType type, int M = V::kMaxFloatTile>
-float* float_tiles_of_rows(const FloatCall& call, int64_t first, int64_t last, int64_t m,
-                           int64_t count, Part part, NextRows& next) {
+float* float_tiles_of_rows(const FloatCall<V>& call, const PartRows& rows, int64_t first,
+                           int64_t last, int64_t m, int64_t count, Part part, NextRows& next) {
   if constexpr (M > 1) {
     if (count < M) {
-      return float_tiles_of_rows<V, type, M - 1>(call, first, last, m, count, part, next);
+      return float_tiles_of_rows<V, type, M - 1>(call, rows, first, last, m, count, part, next);
     }
   }
   constexpr int R = V::template kFloatRows<M>;
   for (int64_t row = first; row < last; row += R) {
     next.bring_share();
-    float_tile<V, type, R, M>(call, row, m, part);
+    float_tile<V, type, R, M>(call, rows, row, m, part);
     if (part.sums != nullptr) part.sums += R * M * V::kLanes;
   }
   return part.sums;
 }
 
+// Memory for a part of kFloatRowsAtOnce rows of a weight in another type.
+template <class V, DType type, DType to>
+class ConvertedRows {
+ public:
+  PartRows convert(const FloatWeight& weight, int64_t first, int64_t last, const Part& part) {
+    const int64_t columns = part.last - part.first;
+    for (int64_t row = first; row < last; ++row) {
+      const std::byte* const from =
+          weight.data + (row * weight.columns + part.first) * kWidth<type>;
+      std::byte* const into = memory_ + (row - first) * kRowBytes;
+      int64_t at = 0;
+      for (; at + V::kFactors <= columns; at += V::kFactors) {
+        V::store_factors(V::template load<type>(from + at * kWidth<type>), into + at * kWidth<to>);
+      }
+      if (at == columns) continue;
+      V::store_factors(load_some<V, type>(from + at * kWidth<type>, columns - at),
+                       into + at * kWidth<to>);
+    }
+    return {memory_, kRowBytes, first};
+  }
+
+ private:
+  // (A line more: rows whose lengths are a power of two would meet in few places of a cache.)
+  static constexpr int64_t kRowBytes = kPartColumns * kWidth<to> + 64;
+  alignas(64) std::byte memory_[kFloatRowsAtOnce * kRowBytes];
+};
+
+// Nothing to convert.
+template <class V, DType type>
+class ConvertedRows<V, type, type> {
+ public:
+  PartRows convert(const FloatWeight& weight, int64_t first, int64_t /*last*/, const Part& part) {
+    return {weight.data + (first * weight.columns + part.first) * kWidth<type>,
+            weight.columns * kWidth<type>, first};
+  }
+};
+
 // Rows [first, last) of the weight, kFloatRowsAtOnce at most, with rows [m_first, m_last) of x,
 // kSlabRows at most. A part of the weight's rows stays in the second level of cache for all of x.
-template <class V, DType type>
-void float_panel(const FloatCall& call, int64_t first, int64_t last, int64_t m_first,
+// There it has type `to`.
+template <class V, DType type, DType to>
+void float_panel(const FloatCall<V>& call, int64_t first, int64_t last, int64_t m_first,
                  int64_t m_last) {
-  const int64_t columns = call.weight.columns;
   constexpr int R = V::template kFloatRows<V::kMaxFloatTile>;
   static_assert(kFloatRowsAtOnce % R == 0);
+  const int64_t columns = call.weight.columns;
   const int64_t tiles = quotient_rounded_up(m_last - m_first, V::kMaxFloatTile) *
                         quotient_rounded_up(last - first, R) *
                         quotient_rounded_up(columns, kPartColumns);
-  NextRows next(call.weight, columns * (type == DType::F32 ? 4 : 2), last, last + kFloatRowsAtOnce,
-                tiles);
+  NextRows next(call.weight, columns * kWidth<type>, last, last + kFloatRowsAtOnce, tiles);
+  ConvertedRows<V, type, to> converted;
   alignas(64) float all_sums[kFloatRowsAtOnce * kSlabRows * V::kLanes];
   for (int64_t column = 0; column < columns; column += kPartColumns) {
     Part part{column, least(column + kPartColumns, columns), all_sums};
+    const PartRows rows = converted.convert(call.weight, first, last, part);
     for (int64_t m = m_first, some; m < m_last; m += some) {
       some = tile_size<V::kMaxFloatTile>(m_last - m);
-      part.sums = float_tiles_of_rows<V, type>(call, first, last, m, some, part, next);
+      part.sums = float_tiles_of_rows<V, to>(call, rows, first, last, m, some, part, next);
     }
   }
 }
 
+// For weights of a type.
 template <class V, DType type>
-void linear_float_of(const FloatCall& call, int64_t first) {
-  const int64_t rows = call.x.rows;
-  if (rows == 1) {
+void multiply_floats(const FloatCall<V>& call, int64_t first) {
+  const FloatWeight& weight = call.weight;
+  const int64_t x_rows = call.x.rows;
+  if (x_rows == 1) {
     NextRows none;
-    float_tiles_of_rows<V, type>(call, first, call.last, 0, 1, {0, call.weight.columns, nullptr},
+    const PartRows rows{weight.data, weight.columns * kWidth<type>, 0};
+    float_tiles_of_rows<V, type>(call, rows, first, call.last, 0, 1, {0, weight.columns, nullptr},
                                  none);
     return;
   }
-  for (int64_t m = 0; m < rows; m += kSlabRows) {
+  const bool once = x_rows <= V::kMaxFloatTile;  // is each weight loaded
+  const auto panel =
+      once ? float_panel<V, type, type> : float_panel<V, type, V::template kPanelType<type>>;
+  for (int64_t m = 0; m < x_rows; m += kSlabRows) {
     for (int64_t row = first; row < call.last; row += kFloatRowsAtOnce) {
-      float_panel<V, type>(call, row, least(row + kFloatRowsAtOnce, call.last), m,
-                           least(m + kSlabRows, rows));
+      panel(call, row, least(row + kFloatRowsAtOnce, call.last), m, least(m + kSlabRows, x_rows));
     }
   }
 }
@@ -186,14 +253,14 @@ void linear_float_of(const FloatCall& call, int64_t first) {
 template <class V>
 void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first, int64_t last,
                   const Output& y) {
-  const FloatCall call{weight, x, last, y};
+  const FloatCall<V> call{weight, x, last, y};
   switch (weight.dtype) {
     case DType::F16:
-      return linear_float_of<V, DType::F16>(call, first);
+      return multiply_floats<V, DType::F16>(call, first);
     case DType::BF16:
-      return linear_float_of<V, DType::BF16>(call, first);
+      return multiply_floats<V, DType::BF16>(call, first);
     default:
-      return linear_float_of<V, DType::F32>(call, first);
+      return multiply_floats<V, DType::F32>(call, first);
   }
 }
 

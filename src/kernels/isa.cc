@@ -10,7 +10,8 @@ namespace diptych::kernels {
 
 namespace {
 
-constexpr Isa kAll[] = {Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Avx512, Isa::Amx};
+constexpr Isa kAll[] = {Isa::Scalar, Isa::Avx2,       Isa::AvxVnni,
+                        Isa::Avx512, Isa::Avx512Bf16, Isa::Amx};
 
 bool is_available(Isa isa) {
   switch (isa) {
@@ -26,8 +27,10 @@ bool is_available(Isa isa) {
       return is_available(Isa::Avx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    case Isa::Avx512Bf16:
+      return is_available(Isa::Avx512) && has_avx512_bf16();
     case Isa::Amx:
-      return is_available(Isa::Avx512) && has_int8_tiles();
+      return is_available(Isa::Avx512Bf16) && has_int8_tiles();
 #endif
     default:
       return false;
@@ -67,6 +70,8 @@ std::string_view name(Isa isa) {
       return "avx_vnni";
     case Isa::Avx512:
       return "avx512";
+    case Isa::Avx512Bf16:
+      return "avx512_bf16";
     case Isa::Amx:
       return "amx";
   }

@@ -11,14 +11,15 @@ namespace diptych::kernels {
 
 // In order of preference, the best last.
 enum class Isa : uint8_t {
-  Scalar,   // plain C++: the specification, and what runs where nothing else does
-  Avx2,     // with FMA and F16C
-  AvxVnni,  // dot products of bytes, as well as AVX2
-  Avx512,   // F, BW, VL, DQ and VNNI, as well as AVX2
-  Amx,      // tiles of int8, as well as AVX-512
+  Scalar,      // plain C++: the specification, and what runs where nothing else does
+  Avx2,        // with FMA and F16C
+  AvxVnni,     // dot products of bytes, as well as AVX2
+  Avx512,      // F, BW, VL, DQ and VNNI, as well as AVX2
+  Avx512Bf16,  // arithmetic in bf16, as well as AVX-512
+  Amx,         // tiles of int8, as well as AVX-512 BF16
 };
 
-std::string_view name(Isa isa);  // "scalar", "avx2", "avx_vnni", "avx512", "amx"
+std::string_view name(Isa isa);  // "scalar", "avx2", "avx_vnni", "avx512", "avx512_bf16", "amx"
 
 // What this machine and its operating system can run, and this build contains. Never empty.
 std::vector<Isa> available_isas();

@@ -12,6 +12,7 @@ const Variant& variant_of(Isa isa) {
     case Isa::AvxVnni:
       return kAvxVnniVariant;
     case Isa::Avx512:
+    case Isa::Avx512Bf16:
       return kAvx512Variant;
     case Isa::Amx:
       return kAmxVariant;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/activations.h"
+#include "kernels/bf16.h"
 #include "kernels/linear.h"
 
 namespace diptych::kernels {
@@ -18,9 +19,17 @@ struct QuantizeCall {
   int64_t rows, first, last;
 };
 
-struct FloatInput {
-  const float* data;
+template <class Number>
+struct InputRows {
+  const Number* data;
   int64_t stride, rows;
+};
+using FloatInput = InputRows<float>;
+
+// Rows [first, last) of `rows` rows of x.
+struct Bf16Call {
+  const float* x;
+  int64_t x_stride, columns, rows, first, last;
 };
 
 struct Output {
@@ -41,12 +50,20 @@ struct Variant {
                              int64_t last, float* y);
 };
 
+// What there is besides where arithmetic in bf16 is.
+struct Bf16Kernels {
+  void (*round_to_bf16)(const Bf16Call& call, std::byte* out);
+  void (*linear_bf16)(const FloatWeight& weight, const Bf16Activations& x, int64_t first,
+                      int64_t last, const Output& y);
+};
+
 extern const Variant kScalarVariant;
 #if defined(__x86_64__)
 extern const Variant kAvx2Variant;
 extern const Variant kAvxVnniVariant;
 extern const Variant kAvx512Variant;
 extern const Variant kAmxVariant;
+extern const Bf16Kernels kAvx512Bf16Kernels;
 #endif
 
 const Variant& variant_of(Isa isa);

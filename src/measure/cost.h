@@ -14,11 +14,12 @@
 
 namespace diptych::measure {
 
-// Multiply-adds of linears, by what computes them in fast numerics: integer dot products where
-// src/kernels has them for the weight, fp32 elsewhere. Other numerics compute all in fp32.
+// Multiply-adds of linears, by the weights for which src/kernels may have dot products in fast
+// numerics: of integers, and of bf16 for fp16. All others are fp32's, and so are all in other
+// numerics.
 struct MultiplyAdds {
-  uint64_t int4 = 0, int8 = 0, fp32 = 0;
-  uint64_t total() const { return int4 + int8 + fp32; }
+  uint64_t int4 = 0, int8 = 0, fp16 = 0, fp32 = 0;
+  uint64_t total() const { return int4 + int8 + fp16 + fp32; }
 };
 
 struct MethodCost {

@@ -1,10 +1,11 @@
-// The loops that measure how fast this CPU computes integer dot products, with the instructions
-// that src/kernels uses for weights of 4 and 8 bits in one instruction set.
+// The loops that measure how fast this CPU computes dot products of integers and of bf16, with the
+// instructions that src/kernels uses in fast numerics.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/isa.h"
+#include "tensor/type.h"
 
 namespace diptych::measure {
 
@@ -14,10 +15,12 @@ struct DotLoop {
   int32_t (*run)(int64_t rounds) = nullptr;
 };
 
-// `bits` is 4 or 8. `run` is null for an instruction set without such instructions.
-DotLoop dot_loop(kernels::Isa isa, int bits);
+// For weights of a type: Int4, Int8, or F16, which become bf16. `run` is null for an instruction
+// set without such instructions.
+DotLoop dot_loop(kernels::Isa isa, DType weights);
 
 // By instruction set: x86-64 only, and only for machines that have it.
-extern const DotLoop kAvx2Int4Loop, kAvx2Int8Loop, kAvxVnniLoop, kAvx512Loop, kAmxLoop;
+extern const DotLoop kAvx2Int4Loop, kAvx2Int8Loop, kAvxVnniLoop, kAvx512Loop, kAvx512Bf16Loop,
+    kAmxLoop;
 
 }  // namespace diptych::measure

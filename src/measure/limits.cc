@@ -88,14 +88,15 @@ double measure_fma(ThreadPool& pool) {
   return measure_loop(pool, static_cast<double>(multiply_adds_per_round()), multiply_add_loop);
 }
 
-double measure_dot(ThreadPool& pool, kernels::Isa isa, int bits) {
-  const DotLoop loop = dot_loop(isa, bits);
+double measure_dot(ThreadPool& pool, kernels::Isa isa, DType weights) {
+  const DotLoop loop = dot_loop(isa, weights);
   if (loop.run == nullptr) return 0;
   return measure_loop(pool, static_cast<double>(loop.multiply_adds_per_round), loop.run);
 }
 
 Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa) {
-  return {measure_dot(pool, isa, 4), measure_dot(pool, isa, 8), measure_fma(pool)};
+  return {measure_dot(pool, isa, DType::Int4), measure_dot(pool, isa, DType::Int8),
+          measure_dot(pool, isa, DType::F16), measure_fma(pool)};
 }
 
 double peak_of(const MultiplyAdds& work, const Peaks& peaks) {
@@ -104,7 +105,8 @@ double peak_of(const MultiplyAdds& work, const Peaks& peaks) {
     return static_cast<double>(multiply_adds) / (peak > 0 ? peak : peaks.fp32);
   };
   return static_cast<double>(work.total()) /
-         (time(work.int4, peaks.int4) + time(work.int8, peaks.int8) + time(work.fp32, peaks.fp32));
+         (time(work.int4, peaks.int4) + time(work.int8, peaks.int8) + time(work.fp16, peaks.fp16) +
+          time(work.fp32, peaks.fp32));
 }
 
 }  // namespace diptych::measure

@@ -13,13 +13,15 @@
 #include "base/zeroed_memory.h"
 #include "kernels/isa.h"
 #include "measure/cost.h"
+#include "tensor/type.h"
 
 namespace diptych::measure {
 
 // Names of the limits in reports.
 inline constexpr std::string_view kMemoryReadLimit = "memory reads";
 inline constexpr std::string_view kFmaLimit = "fp32 multiply-adds";
-inline constexpr std::string_view kDotLimit = "integer dot products";
+inline constexpr std::string_view kIntegerLimit = "integer dot products";
+inline constexpr std::string_view kBf16Limit = "bf16 dot products";
 
 // A buffer larger than all caches: 4 times the last-level cache or 512 MiB, whichever is more, and
 // never more than a quarter of the memory that is available.
@@ -42,13 +44,13 @@ class MemoryReader {
 // Multiply-adds in registers, for some milliseconds, in the widest vectors that the machine has. In
 // operations per second, two for each.
 double measure_fma(ThreadPool& pool);
-// The same of integer dot products with weights of 4 or 8 bits, with the instructions that the
-// kernels use; 0 where the instruction set has none.
-double measure_dot(ThreadPool& pool, kernels::Isa isa, int bits);
+// The same of dot products with weights of a type (dot_loop()); 0 where the instruction set has
+// none.
+double measure_dot(ThreadPool& pool, kernels::Isa isa, DType weights);
 
-// Operations per second of each kind; int4 and int8 are 0 where there are no dot products.
+// Operations per second of each kind; 0 where there are no dot products for it.
 struct Peaks {
-  double int4 = 0, int8 = 0, fp32 = 0;
+  double int4 = 0, int8 = 0, fp16 = 0, fp32 = 0;
 };
 Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa);
 

@@ -1,8 +1,12 @@
 #include "measure/measure.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "generate/session.h"
 #include "measure/cost.h"
@@ -194,19 +198,23 @@ class ModelBenchmark {
     const auto positions = static_cast<uint64_t>(session_->model().prefill().tokens);
     MultiplyAdds sum{positions * cost.per_position.int4 + cost.per_call.int4,
                      positions * cost.per_position.int8 + cost.per_call.int8,
+                     positions * cost.per_position.fp16 + cost.per_call.fp16,
                      positions * cost.per_position.fp32 + cost.per_call.fp32};
-    return options_.numerics == engine::Numerics::Fast ? sum : MultiplyAdds{0, 0, sum.total()};
+    return options_.numerics == engine::Numerics::Fast ? sum : MultiplyAdds{.fp32 = sum.total()};
   }
 
   std::string limit_name(const TestCase& test) const {
     if (test.is_decode()) return std::string(kMemoryReadLimit);
     const MultiplyAdds work = prefill_arithmetic();
     const kernels::Isa isa = kernels::selected_isa();
-    if (work.int4 + work.int8 == 0 || dot_loop(isa, 4).run == nullptr)
-      return std::string(kFmaLimit);
-    std::string name = fmt::format("{} of {}", kDotLimit, kernels::name(isa));
-    if (work.fp32 > 0) name += fmt::format(" and {}", kFmaLimit);
-    return name;
+    const auto has = [isa](DType weights) { return dot_loop(isa, weights).run != nullptr; };
+    const uint64_t integers = has(DType::Int4) ? work.int4 + work.int8 : 0;
+    const uint64_t bf16 = has(DType::F16) ? work.fp16 : 0;
+    std::vector<std::string> kinds;
+    if (integers > 0) kinds.push_back(fmt::format("{} of {}", kIntegerLimit, kernels::name(isa)));
+    if (bf16 > 0) kinds.push_back(fmt::format("{} of {}", kBf16Limit, kernels::name(isa)));
+    if (work.total() > integers + bf16 || kinds.empty()) kinds.emplace_back(kFmaLimit);
+    return fmt::format("{}", fmt::join(kinds, " and "));
   }
 
   // Bytes and operations per token: what the test's calls need at least, divided by its tokens.

@@ -57,7 +57,7 @@ TEST_P(DemoQuality, OfFastNumerics) {
   expect_quality(path, *windows);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, DemoQuality, ::testing::Values("c4w", "b4w"));
+INSTANTIATE_TEST_SUITE_P(Formats, DemoQuality, ::testing::Values("c4w", "b4w", "none"));
 
 // What the unquantised stories model tells when it is sampled, at temperature 1.
 Result<std::vector<Window>> told_stories() {

@@ -20,7 +20,8 @@
 
 namespace diptych::kernels {
 
-constexpr Isa kAllIsas[] = {Isa::Scalar, Isa::Avx2, Isa::AvxVnni, Isa::Avx512, Isa::Amx};
+constexpr Isa kAllIsas[] = {Isa::Scalar, Isa::Avx2,       Isa::AvxVnni,
+                            Isa::Avx512, Isa::Avx512Bf16, Isa::Amx};
 
 // Tests run once for each instruction set and skip those that the machine lacks.
 class ForEachIsa : public testing::TestWithParam<Isa> {
@@ -175,10 +176,10 @@ class Quantized {
       if (isa == Isa::Amx && rows >= ActivationTile::kRows &&
           columns <= ActivationTile::kMaxColumns) {
         read(row_of_tiles(m).data());
-      } else if (isa == Isa::AvxVnni || isa == Isa::Avx512 || isa == Isa::Amx) {
-        read(row_of<Chunk512>(m));
-      } else {
+      } else if (isa == Isa::Scalar || isa == Isa::Avx2) {
         read(row_of<Chunk256>(m));
+      } else {
+        read(row_of<Chunk512>(m));
       }
     }
   }

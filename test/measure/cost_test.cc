@@ -89,7 +89,7 @@ TEST(Cost, OfAHeadIsOncePerCall) {
   const auto function =
       b.finish({b.linear(b.gather(y, last, 1), table.dequantised(b), nullptr)}).value();
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
-  EXPECT_EQ(cost.per_position.fp32, kWidth * kWidth);
+  EXPECT_EQ(cost.per_position.fp16, kWidth * kWidth);
   EXPECT_EQ(cost.per_call.int8, kVocab * kWidth);
 }
 

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "kernels/bf16.h"
 #include "measure/limits.h"
 #include "testing/shared_data.h"
 
@@ -54,12 +55,12 @@ TEST(Limits, ArePlausible) {
   EXPECT_LT(measure_fma(pool), 1e13);
 }
 
-TEST(Limits, OfIntegerDotProducts) {
+TEST(Limits, OfDotProducts) {
   ThreadPool pool(1);
   for (const kernels::Isa isa : kernels::available_isas()) {
-    for (const int bits : {4, 8}) {
-      const double peak = measure_dot(pool, isa, bits);
-      if (isa == kernels::Isa::Scalar) {
+    for (const DType weights : {DType::Int4, DType::Int8, DType::F16}) {
+      const double peak = measure_dot(pool, isa, weights);
+      if (isa == kernels::Isa::Scalar || (weights == DType::F16 && !kernels::has_bf16(isa))) {
         EXPECT_EQ(peak, 0);
       } else {
         EXPECT_GT(peak, 1e7) << kernels::name(isa);
@@ -70,12 +71,13 @@ TEST(Limits, OfIntegerDotProducts) {
 }
 
 TEST(Limits, OfAMixIsEachKindAtItsPeak) {
-  const Peaks peaks{400, 200, 100};
-  EXPECT_EQ(peak_of({8, 0, 0}, peaks), 400);
-  EXPECT_EQ(peak_of({0, 8, 0}, peaks), 200);
-  EXPECT_EQ(peak_of({0, 0, 8}, peaks), 100);
-  EXPECT_DOUBLE_EQ(peak_of({400, 0, 100}, peaks), 250);  // in two seconds
-  EXPECT_EQ(peak_of({5, 3, 1}, {0, 0, 100}), 100);       // no dot products
+  const Peaks peaks{400, 200, 160, 100};
+  EXPECT_EQ(peak_of({8, 0, 0, 0}, peaks), 400);
+  EXPECT_EQ(peak_of({0, 8, 0, 0}, peaks), 200);
+  EXPECT_EQ(peak_of({0, 0, 8, 0}, peaks), 160);
+  EXPECT_EQ(peak_of({0, 0, 0, 8}, peaks), 100);
+  EXPECT_DOUBLE_EQ(peak_of({400, 0, 0, 100}, peaks), 250);  // in two seconds
+  EXPECT_EQ(peak_of({5, 3, 2, 1}, {.fp32 = 100}), 100);     // no dot products
   EXPECT_EQ(peak_of({}, peaks), 100);
 }
 

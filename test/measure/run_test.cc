@@ -150,9 +150,10 @@ TEST(Run, ComparesFastPrefillWithDotProducts) {
   ASSERT_OK(report);
   ASSERT_THAT(report->rows, SizeIs(1));
   const kernels::Isa isa = kernels::selected_isa();
-  EXPECT_EQ(report->rows[0].limit_is, isa == kernels::Isa::Scalar
-                                          ? std::string(kFmaLimit)
-                                          : fmt::format("{} of {}", kDotLimit, kernels::name(isa)));
+  EXPECT_EQ(report->rows[0].limit_is,
+            isa == kernels::Isa::Scalar
+                ? std::string(kFmaLimit)
+                : fmt::format("{} of {}", kIntegerLimit, kernels::name(isa)));
   EXPECT_GT(report->rows[0].limit, 1e8);
 }
 
