@@ -11,8 +11,9 @@ const Bf16Kernels* kernels_of(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case Isa::Avx512Bf16:
-    case Isa::Amx:
       return &kAvx512Bf16Kernels;
+    case Isa::Amx:
+      return &kAmxBf16Kernels;
 #endif
     default:
       return nullptr;
@@ -24,8 +25,7 @@ const Bf16Kernels* kernels_of(Isa isa) {
 bool has_bf16(Isa isa) { return kernels_of(isa) != nullptr; }
 
 size_t bf16_bytes(int64_t rows, int64_t columns) {
-  constexpr int64_t kLine = 32;
-  return static_cast<size_t>(rows * ((columns + kLine - 1) / kLine * kLine) * 2);
+  return static_cast<size_t>(rows * bf16_row_bytes(columns));
 }
 
 void round_to_bf16(Isa isa, const float* x, int64_t x_stride, int64_t columns, int64_t rows,

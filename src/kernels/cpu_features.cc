@@ -33,10 +33,10 @@ bool has_avx_vnni() { return (CpuId(7, 1).eax >> 4 & 1) != 0; }
 
 bool has_avx512_bf16() { return (CpuId(7, 1).eax >> 5 & 1) != 0; }
 
-bool has_int8_tiles() {
-  constexpr unsigned kTiles = 1u << 24, kInt8 = 1u << 25;  // AMX-TILE, AMX-INT8
-  static const bool has =
-      (CpuId(7, 0).edx & (kTiles | kInt8)) == (kTiles | kInt8) && tiles_permitted();
+bool has_tiles() {
+  constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24, kInt8 = 1u << 25;  // AMX-BF16 and so on
+  constexpr unsigned kAll = kBf16 | kTiles | kInt8;
+  static const bool has = (CpuId(7, 0).edx & kAll) == kAll && tiles_permitted();
   return has;
 }
 
@@ -45,7 +45,7 @@ bool has_int8_tiles() {
 bool has_f16c() { return false; }
 bool has_avx_vnni() { return false; }
 bool has_avx512_bf16() { return false; }
-bool has_int8_tiles() { return false; }
+bool has_tiles() { return false; }
 
 #endif
 

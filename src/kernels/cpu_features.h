@@ -12,9 +12,9 @@ bool has_avx_vnni();
 // Arithmetic in bf16, in registers of AVX-512.
 bool has_avx512_bf16();
 
-// Matrix instructions for int8, and the tiles they need: 8 KiB per thread, which Linux saves only
-// for processes that have asked. The first call asks, for all threads (Linux,
+// Matrix instructions for int8 and bf16, and the tiles they need: 8 KiB per thread, which Linux
+// saves only for processes that have asked. The first call asks, for all threads (Linux,
 // Documentation/arch/x86/xstate.rst).
-bool has_int8_tiles();
+bool has_tiles();
 
 }  // namespace diptych::kernels

@@ -166,23 +166,26 @@ float* float_tiles_of_rows(const FloatCall<V>& call, const PartRows& rows, int64
   return part.sums;
 }
 
+// Converts the `columns` numbers of a row, filled up with zeros to whole registers.
+template <class V, DType type>
+void convert_row(const std::byte* from, int64_t columns, std::byte* to) {
+  constexpr int64_t kRegister = V::kFactors * sizeof(typename V::Factor);
+  int64_t at = 0;
+  for (; at + V::kFactors <= columns; at += V::kFactors, to += kRegister) {
+    V::store_factors(V::template load<type>(from + at * kWidth<type>), to);
+  }
+  if (at == columns) return;
+  V::store_factors(load_some<V, type>(from + at * kWidth<type>, columns - at), to);
+}
+
 // Memory for a part of kFloatRowsAtOnce rows of a weight in another type.
 template <class V, DType type, DType to>
 class ConvertedRows {
  public:
   PartRows convert(const FloatWeight& weight, int64_t first, int64_t last, const Part& part) {
-    const int64_t columns = part.last - part.first;
     for (int64_t row = first; row < last; ++row) {
-      const std::byte* const from =
-          weight.data + (row * weight.columns + part.first) * kWidth<type>;
-      std::byte* const into = memory_ + (row - first) * kRowBytes;
-      int64_t at = 0;
-      for (; at + V::kFactors <= columns; at += V::kFactors) {
-        V::store_factors(V::template load<type>(from + at * kWidth<type>), into + at * kWidth<to>);
-      }
-      if (at == columns) continue;
-      V::store_factors(load_some<V, type>(from + at * kWidth<type>, columns - at),
-                       into + at * kWidth<to>);
+      convert_row<V, type>(weight.data + (row * weight.columns + part.first) * kWidth<type>,
+                           part.last - part.first, memory_ + (row - first) * kRowBytes);
     }
     return {memory_, kRowBytes, first};
   }

@@ -30,7 +30,7 @@ bool is_available(Isa isa) {
     case Isa::Avx512Bf16:
       return is_available(Isa::Avx512) && has_avx512_bf16();
     case Isa::Amx:
-      return is_available(Isa::Avx512Bf16) && has_int8_tiles();
+      return is_available(Isa::Avx512Bf16) && has_tiles();
 #endif
     default:
       return false;

@@ -16,7 +16,7 @@ enum class Isa : uint8_t {
   AvxVnni,     // dot products of bytes, as well as AVX2
   Avx512,      // F, BW, VL, DQ and VNNI, as well as AVX2
   Avx512Bf16,  // arithmetic in bf16, as well as AVX-512
-  Amx,         // tiles of int8, as well as AVX-512 BF16
+  Amx,         // matrices of int8 and bf16, as well as AVX-512 BF16
 };
 
 std::string_view name(Isa isa);  // "scalar", "avx2", "avx_vnni", "avx512", "avx512_bf16", "amx"

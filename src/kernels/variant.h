@@ -26,6 +26,12 @@ struct InputRows {
 };
 using FloatInput = InputRows<float>;
 
+// Bytes of a row of x in bf16, filled up to whole registers.
+// (Inlined always: files for several instruction sets include this.)
+[[gnu::always_inline]] constexpr int64_t bf16_row_bytes(int64_t columns) {
+  return (columns + 31) / 32 * 64;
+}
+
 // Rows [first, last) of `rows` rows of x.
 struct Bf16Call {
   const float* x;
@@ -63,7 +69,7 @@ extern const Variant kAvx2Variant;
 extern const Variant kAvxVnniVariant;
 extern const Variant kAvx512Variant;
 extern const Variant kAmxVariant;
-extern const Bf16Kernels kAvx512Bf16Kernels;
+extern const Bf16Kernels kAvx512Bf16Kernels, kAmxBf16Kernels;
 #endif
 
 const Variant& variant_of(Isa isa);

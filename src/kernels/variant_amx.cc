@@ -7,8 +7,8 @@
 // rows of x, here over one block of columns.
 #if defined(__x86_64__)
 
-#include "kernels/avx512.h"
 #include "kernels/quantize_avx2.h"
+#include "kernels/tile_sums.h"
 
 namespace diptych::kernels {
 
@@ -57,11 +57,6 @@ struct TileCall {
   const ActivationTile* x;  // one for each chunk
 };
 
-// Row r of the weight, all rows of x in the lanes.
-struct Sums {
-  __m512 of_row[kRows];
-};
-
 constexpr int64_t first_column(int64_t chunk, int lane) {
   // The block whose lane it is: the inverse of Chunk512::first_lane().
   const int block = lane % 4 * 4 + lane / 4;
@@ -71,7 +66,7 @@ constexpr int64_t first_column(int64_t chunk, int lane) {
 // Adds the products of a block to the sums.
 template <bool scale_per_row>
 void add_block(const TileCall& call, int lane, int64_t chunk,
-               const int32_t (&products)[kRows][kRows], Sums& sums) {
+               const int32_t (&products)[kRows][kRows], TileSums& sums) {
   const __m512 x_scales = _mm512_loadu_ps(call.x[chunk].scales[lane]);
   const __m512 offsets = _mm512_loadu_ps(call.x[chunk].offsets[lane]);
   DIPTYCH_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -88,7 +83,7 @@ void add_block(const TileCall& call, int lane, int64_t chunk,
 
 // The sums of one lane over all chunks.
 template <bool scale_per_row>
-Sums lane_sums(const TileCall& call, int lane) {
+TileSums lane_sums(const TileCall& call, int lane) {
   // A row's first chunks may be all that have a block there.
   int64_t chunks = call.of.chunks;
   while (chunks > 0 && first_column(chunks - 1, lane) >= call.of.weight.columns) --chunks;
@@ -99,7 +94,7 @@ Sums lane_sums(const TileCall& call, int lane) {
       begin = _mm512_add_ps(begin, _mm512_loadu_ps(call.x[c].offsets[lane]));
     }
   }
-  Sums sums;
+  TileSums sums;
   for (__m512& sum : sums.of_row) sum = begin;
 
   const auto* const weights = call.panel.weights + lane * call.of.chunks;
@@ -116,12 +111,12 @@ Sums lane_sums(const TileCall& call, int lane) {
 
 // The sums of lanes `lane`, `lane` + step and so on, added as Avx512::sum() does.
 template <bool scale_per_row, int step = 1>
-Sums sums_of_lanes(const TileCall& call, int lane) {
+TileSums sums_of_lanes(const TileCall& call, int lane) {
   if constexpr (step == kLanes) {
     return lane_sums<scale_per_row>(call, lane);
   } else {
-    Sums sums = sums_of_lanes<scale_per_row, 2 * step>(call, lane);
-    const Sums others = sums_of_lanes<scale_per_row, 2 * step>(call, lane + step);
+    TileSums sums = sums_of_lanes<scale_per_row, 2 * step>(call, lane);
+    const TileSums others = sums_of_lanes<scale_per_row, 2 * step>(call, lane + step);
     DIPTYCH_UNROLL for (int r = 0; r < kRows; ++r) {
       sums.of_row[r] = _mm512_add_ps(sums.of_row[r], others.of_row[r]);
     }
@@ -180,38 +175,9 @@ void unpack_rows(const LinearCall<Chunk512>& call, int64_t row, WeightPanel& pan
   }
 }
 
-// Of four registers, quarters 0 of all, quarters 1 and so on.
-Avx512::Four quarters_turned(const __m512i (&w)[4]) {
-  const __m512i low01 = _mm512_shuffle_i64x2(w[0], w[1], 0x44);
-  const __m512i low23 = _mm512_shuffle_i64x2(w[2], w[3], 0x44);
-  const __m512i high01 = _mm512_shuffle_i64x2(w[0], w[1], 0xEE);
-  const __m512i high23 = _mm512_shuffle_i64x2(w[2], w[3], 0xEE);
-  return {{_mm512_shuffle_i64x2(low01, low23, 0x88), _mm512_shuffle_i64x2(low01, low23, 0xDD),
-           _mm512_shuffle_i64x2(high01, high23, 0x88), _mm512_shuffle_i64x2(high01, high23, 0xDD)}};
-}
-
-// Turns rows of the weight with rows of x in their lanes into the opposite.
-Sums turned(const Sums& sums) {
-  __m512i
-      rows_by_four[4][4];  // [i][j]: rows 4j to 4j + 3 of the weight; quarter q has row 4q + i of x
-  for (int j = 0; j < 4; ++j) {
-    const auto row = [&](int i) { return _mm512_castps_si512(sums.of_row[4 * j + i]); };
-    const Avx512::Four four = Avx512::turned(row(0), row(1), row(2), row(3));
-    for (int i = 0; i < 4; ++i) rows_by_four[i][j] = four.plane[i];
-  }
-  Sums result;
-  for (int i = 0; i < 4; ++i) {
-    const Avx512::Four quarters = quarters_turned(rows_by_four[i]);
-    for (int q = 0; q < 4; ++q) {
-      result.of_row[4 * q + i] = _mm512_castsi512_ps(quarters.plane[q]);
-    }
-  }
-  return result;
-}
-
 // Writes the results of rows [row, call.last) of the weight and rows [m, m_last) of x.
 template <Scales kScales>
-void store_results(const LinearCall<Chunk512>& call, Sums sums, int64_t row, int64_t m,
+void store_results(const LinearCall<Chunk512>& call, TileSums sums, int64_t row, int64_t m,
                    int64_t m_last) {
   const auto rows = static_cast<int>(least(kRows, call.last - row));
   const auto m_rows = static_cast<int>(least(kRows, m_last - m));
@@ -222,11 +188,7 @@ void store_results(const LinearCall<Chunk512>& call, Sums sums, int64_t row, int
       sums.of_row[r] = _mm512_mul_ps(sums.of_row[r], _mm512_set1_ps(scale));
     }
   }
-  const Sums by_x = turned(sums);
-  const auto mask = static_cast<__mmask16>((1u << rows) - 1);
-  for (int i = 0; i < m_rows; ++i) {
-    _mm512_mask_storeu_ps(call.y.data + (m + i) * call.y.stride + row, mask, by_x.of_row[i]);
-  }
+  store_turned(sums, rows, m_rows, call.y.data + m * call.y.stride + row, call.y.stride);
 }
 
 template <DType type, Scales kScales>

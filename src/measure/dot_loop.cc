@@ -26,8 +26,9 @@ DotLoop bf16_loop(kernels::Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)
     case kernels::Isa::Avx512Bf16:
-    case kernels::Isa::Amx:
       return kAvx512Bf16Loop;
+    case kernels::Isa::Amx:
+      return kAmxBf16Loop;
 #endif
     default:
       return {};

@@ -21,6 +21,6 @@ DotLoop dot_loop(kernels::Isa isa, DType weights);
 
 // By instruction set: x86-64 only, and only for machines that have it.
 extern const DotLoop kAvx2Int4Loop, kAvx2Int8Loop, kAvxVnniLoop, kAvx512Loop, kAvx512Bf16Loop,
-    kAmxLoop;
+    kAmxLoop, kAmxBf16Loop;
 
 }  // namespace diptych::measure

@@ -9,18 +9,23 @@ namespace diptych::measure {
 
 namespace {
 
-constexpr int kRows = 16;     // of both matrices
-constexpr int kColumns = 32;  // a scale's: the kernels must take each such sum out of its tile
-constexpr int kChains = 4;    // sums that do not wait for one another
+constexpr int kRows = 16;   // of both matrices
+constexpr int kChains = 4;  // sums that do not wait for one another
+// Bytes of a row of weights. Integers: a scale's, for the kernels must take each such sum out of
+// its tile.
+constexpr int kIntegerBytes = 32, kBf16Bytes = 64;
 
+// Tiles 0 to 3 for sums, 4 and 5 for weights, 6 and 7 for activations.
+template <int row_bytes>
+struct alignas(64) Configuration {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, row_bytes, row_bytes, 64, 64};
+  uint8_t rows[16] = {kRows, kRows, kRows, kRows, kRows, kRows, row_bytes / 4, row_bytes / 4};
+};
+
+template <int row_bytes>
 int32_t run(int64_t rounds) {
-  // Tiles 0 to 3 for sums, 4 and 5 for weights, 6 and 7 for activations.
-  struct alignas(64) Configuration {
-    uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {64, 64, 64, 64, kColumns, kColumns, 64, 64};
-    uint8_t rows[16] = {kRows, kRows, kRows, kRows, kRows, kRows, kColumns / 4, kColumns / 4};
-  };
-  static constexpr Configuration configuration;  // as in src/kernels/variant_amx.cc
+  static constexpr Configuration<row_bytes> configuration;  // as in src/kernels/variant_amx.cc
   _tile_loadconfig(&configuration);
   _tile_zero(0);
   _tile_zero(1);
@@ -31,10 +36,17 @@ int32_t run(int64_t rounds) {
   _tile_zero(6);
   _tile_zero(7);
   for (int64_t round = 0; round < rounds; ++round) {
-    _tile_dpbusd(0, 4, 6);
-    _tile_dpbusd(1, 4, 7);
-    _tile_dpbusd(2, 5, 6);
-    _tile_dpbusd(3, 5, 7);
+    if constexpr (row_bytes == kBf16Bytes) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    } else {
+      _tile_dpbusd(0, 4, 6);
+      _tile_dpbusd(1, 4, 7);
+      _tile_dpbusd(2, 5, 6);
+      _tile_dpbusd(3, 5, 7);
+    }
   }
   alignas(64) int32_t sums[kRows][kRows];
   _tile_stored(0, sums, 64);
@@ -45,7 +57,8 @@ int32_t run(int64_t rounds) {
 }  // namespace
 
 // As with AVX-512, weights of 4 bits are made bytes first.
-const DotLoop kAmxLoop = {int64_t{kChains} * kRows * kRows * kColumns, run};
+const DotLoop kAmxLoop = {int64_t{kChains} * kRows * kRows * kIntegerBytes, run<kIntegerBytes>};
+const DotLoop kAmxBf16Loop = {int64_t{kChains} * kRows * kRows * kBf16Bytes / 2, run<kBf16Bytes>};
 
 }  // namespace diptych::measure
 

@@ -1,13 +1,14 @@
-// Plain C++ stand-ins for the tile instructions that src/kernels/variant_amx.cc uses, beside those
-// for AVX-512, for machines that lack them: each does what Intel's Software Developer's Manual says
-// of the instruction, and stops the program where that would raise an exception.
+// Plain C++ stand-ins for the tile instructions that src/kernels/variant_amx.cc and bf16_amx.cc
+// use, beside those for AVX-512, for machines that lack them: each does what Intel's Software
+// Developer's Manual says of the instruction, and stops the program where that would raise an
+// exception.
 #pragma once
 
 // NOLINTBEGIN: the names are those of the intrinsics, which are reserved; offsets are small.
 
 #include <cstdlib>
 
-#include "avx512_emulation.h"
+#include "avx512_bf16_emulation.h"
 
 namespace diptych::kernels {
 namespace {
@@ -65,13 +66,42 @@ inline void store_tile(int from, void* to, size_t stride) {
 
 inline void release_tiles() { registers = {}; }
 
+inline void check_shapes(const Tile& c, const Tile& a, const Tile& b) {
+  if (c.rows != a.rows || a.row_bytes != 4 * b.rows || c.row_bytes != b.row_bytes) std::abort();
+}
+
+// sums += a * b, of bf16: of even columns and of odd ones apart.
+inline void dot_bf16_tiles(int sums, int a, int b) {
+  Tile& c = registers.at(sums);
+  const Tile &left = registers.at(a), &right = registers.at(b);
+  check_shapes(c, left, right);
+  const auto at = [](const unsigned char* bytes) {
+    uint16_t half;
+    std::memcpy(&half, bytes, 2);
+    return of_bf16(half);
+  };
+  for (int r = 0; r < c.rows; ++r) {
+    for (int n = 0; n < c.row_bytes / 4; ++n) {
+      float of_parity[2] = {};
+      for (int i = 0; i < left.row_bytes / 2; ++i) {
+        float& part = of_parity[i % 2];
+        part = without_subnormals(std::fma(at(&left.bytes[r][2 * i]),
+                                           at(&right.bytes[i / 2][4 * n + 2 * (i % 2)]), part));
+      }
+      float sum;
+      std::memcpy(&sum, &c.bytes[r][4 * n], 4);
+      sum = without_subnormals(without_subnormals(sum) +
+                               without_subnormals(of_parity[0] + of_parity[1]));
+      std::memcpy(&c.bytes[r][4 * n], &sum, 4);
+    }
+  }
+}
+
 // sums += a * b, of unsigned with signed bytes, four at a time.
 inline void dot_tiles(int sums, int a, int b) {
   Tile& c = registers.at(sums);
   const Tile &left = registers.at(a), &right = registers.at(b);
-  if (c.rows != left.rows || left.row_bytes != 4 * right.rows || c.row_bytes != right.row_bytes) {
-    std::abort();
-  }
+  check_shapes(c, left, right);
   for (int r = 0; r < c.rows; ++r) {
     for (int n = 0; n < c.row_bytes / 4; ++n) {
       int32_t sum;
@@ -90,12 +120,14 @@ inline void dot_tiles(int sums, int a, int b) {
 #undef _tile_loadconfig
 #undef _tile_loadd
 #undef _tile_stored
+#undef _tile_dpbf16ps
 #undef _tile_dpbusd
 #undef _tile_zero
 #undef _tile_release
 #define _tile_loadconfig configure
 #define _tile_loadd load_tile
 #define _tile_stored store_tile
+#define _tile_dpbf16ps dot_bf16_tiles
 #define _tile_dpbusd dot_tiles
 #define _tile_zero zero
 #define _tile_release release_tiles

@@ -6,6 +6,6 @@ namespace diptych::kernels {
 bool has_f16c() { return true; }
 bool has_avx_vnni() { return true; }
 bool has_avx512_bf16() { return true; }
-bool has_int8_tiles() { return true; }
+bool has_tiles() { return true; }
 
 }  // namespace diptych::kernels
