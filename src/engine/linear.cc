@@ -62,9 +62,12 @@ struct Activations {
   Place floats{}, in_bf16{}, for_int4{}, for_int8{};
 };
 
-// A weight that is multiplied in bf16.
+// A weight that is multiplied in bf16, and one that is as floats.
 struct InBf16 {
   FloatWeight weight;
+};
+struct Dequantized {
+  LinearWeight weight;
 };
 
 // Rows [first, first + count) of all weights of an operation, and where their results go.
@@ -73,9 +76,7 @@ struct Segment {
   Place out;
   int64_t out_first, out_width;  // the first row's column in the result, and columns of the result
   std::optional<Place> bias{}, residual{};  // the residual lies as the result does
-  std::variant<LinearWeight, FloatWeight, InBf16, Fp32Linear> weight{};
-  // Of a Fp32Linear: what comes to the same for one row of x, and faster.
-  std::optional<LinearWeight> dequantized{};
+  std::variant<LinearWeight, FloatWeight, InBf16, Dequantized, Fp32Linear> weight{};
 };
 
 // x in another form, `size` bytes in all; made once for all operations that ask for it, by
@@ -143,8 +144,9 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
   } else if (const auto* floats = std::get_if<FloatWeight>(&segment.weight)) {
     kernels::linear_float(isa, *floats, frame.floats(x.floats), x.columns, x.rows, begin, end, out,
                           segment.out_width);
-  } else if (segment.dequantized && x.rows == 1) {
-    kernels::linear_dequantized(isa, *segment.dequantized, frame.floats(x.floats), begin, end, out);
+  } else if (const auto* dequantized = std::get_if<Dequantized>(&segment.weight)) {
+    kernels::linear_dequantized(isa, dequantized->weight, frame.floats(x.floats), x.columns, x.rows,
+                                begin, end, out, segment.out_width);
   } else {
     TRY(std::get<Fp32Linear>(segment.weight)
             .multiply(frame, thread, frame.floats(x.floats), x.rows, begin, end, out,
@@ -163,14 +165,15 @@ Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_
                    Lowering& lowering, Segment& segment, Activations& x) {
   const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
   const auto takes = [&](bool (*can)(DType, int64_t, int64_t)) {
-    return integers && can(integers->dtype, integers->columns, integers->block);
+    if (!integers || !can(integers->dtype, integers->columns, integers->block)) return false;
+    lowering.keep(*weight.producer->operand("data"));
+    lowering.keep(*weight.producer->operand("scale"));
+    return true;
   };
   if (lowering.numerics() == Numerics::Fast && takes(kernels::supported)) {
     Place& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
     place = TRY(quantized(x_value, integers->dtype, x, lowering));
     segment.weight = *integers;
-    lowering.keep(*weight.producer->operand("data"));
-    lowering.keep(*weight.producer->operand("scale"));
     return {};
   }
   const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
@@ -182,14 +185,14 @@ Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_
     return {};
   }
   x.floats = TRY(lowering.cells(x_value));
+  // (Typed numerics rounds what integers stand for.)
+  const bool dequantizes = lowering.numerics() != Numerics::Typed && takes(kernels::can_dequantize);
   if (floats) {
     segment.weight = *floats;
-    return {};
-  }
-  segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
-  // (Typed numerics rounds weights.)
-  if (lowering.numerics() != Numerics::Typed && takes(kernels::can_dequantize)) {
-    segment.dequantized = integers;
+  } else if (dequantizes) {
+    segment.weight = Dequantized{*integers};
+  } else {
+    segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
   }
   return {};
 }

@@ -56,7 +56,7 @@ void round_rows(const Bf16Call& call, std::byte* out) {
 // A part of up to kPanelRows rows of the weight in bf16; rows that its last tile lacks are zeros.
 struct Bf16Panel {
   // (A line more: rows whose lengths are a power of two would meet in few places of a cache.)
-  static constexpr int64_t kRowBytes = kPartColumns * 2 + 64;
+  static constexpr int64_t kRowBytes = kPartColumns<DType::BF16> * 2 + 64;
   int64_t tiles;
   alignas(64) std::byte data[kPanelRows * kRowBytes];
 
@@ -167,7 +167,7 @@ void multiply(const FloatWeight& weight, const Bf16Activations& x, int64_t first
     for (int64_t row = first; row < last; row += kPanelRows) {
       const int64_t end = least(row + kPanelRows, last);
       for (Part part{0, 0, nullptr}; part.last < weight.columns; part.first = part.last) {
-        part.last = least(part.first + kPartColumns, weight.columns);
+        part.last = least(part.first + kPartColumns<DType::BF16>, weight.columns);
         panel.convert<type>(weight, row, end, part);
         for (int64_t m = slab; m < least(slab + kSlabRows, x.rows); m += kGroup) {
           const Group group(x.data, x.rows, x.columns, m);

@@ -19,11 +19,11 @@ void linear_bf16(const FloatWeight& weight, const Bf16Activations& x, int64_t fi
                  const Output& y) {
   const InputRows<uint16_t> rows{reinterpret_cast<const uint16_t*>(x.data),
                                  bf16_row_bytes(x.columns) / 2, x.rows};
-  const FloatCall<Avx512Bf16> call{weight, rows, last, y};
+  const FloatCall<Avx512Bf16> call{x.columns, rows, last, y};
   if (weight.dtype == DType::F16) {
-    multiply_floats<Avx512Bf16, DType::F16>(call, first);
+    multiply_floats<Avx512Bf16, DType::F16>(call, weight, first);
   } else {
-    multiply_floats<Avx512Bf16, DType::BF16>(call, first);
+    multiply_floats<Avx512Bf16, DType::BF16>(call, weight, first);
   }
 }
 

@@ -1,15 +1,16 @@
-// The loop of linear_dequantized() that the vector variants share. Included by each variant's file,
-// to be compiled for its instruction set; hence the unnamed namespace.
+// The loops of linear_dequantized() that the vector variants share. Included by each variant's
+// file, to be compiled for its instruction set; hence the unnamed namespace.
 //
-// A tile is the products of R rows of the weight with one row of x. The sums are those of
-// float_tiles.h over the floats that the weights stand for, in the same order.
+// With one row of x, weights become floats in registers: a tile is the products of R rows of the
+// weight with it. With several they do once, a panel at a time. The sums are those of float_tiles.h
+// over these floats, in the same order.
 //
 // V describes, besides what float_tiles.h needs:
 //   Steps<type>               made of a scale: what turns integers of a type into floats
 //   dequantize<type>(p, s)    kLanes weights at p, two to a byte for int4, as floats
 #pragma once
 
-#include "kernels/tiles.h"
+#include "kernels/float_tiles.h"
 
 namespace diptych::kernels {
 namespace {
@@ -77,13 +78,72 @@ void dequantized_tile(const LinearWeight& weight, const float* x, int64_t row, i
   }
 }
 
-template <class V>
-void linear_dequantized(const LinearWeight& weight, const float* x, int64_t first, int64_t last,
-                        float* y) {
+// Integers that become floats.
+template <class V, DType type>
+class DequantizedRows {
+ public:
+  static constexpr DType kType = DType::F32;
+
+  explicit DequantizedRows(const LinearWeight& weight) : weight_(weight) {}
+  PartRows panel(int64_t first, int64_t last, const Part& part) {
+    for (int64_t row = first; row < last; ++row) {
+      dequantize(row, part, reinterpret_cast<float*>(memory_.rows[row - first]));
+    }
+    return {memory_.rows[0], memory_.kRowBytes, first};
+  }
+  ByteRange bytes_of(int64_t first, int64_t last) const {
+    return {at(first, 0), at(least(last, weight_.rows), 0)};
+  }
+
+ private:
+  const std::byte* at(int64_t row, int64_t column) const {
+    return weight_.data + bytes_of_columns<type>(row * weight_.columns + column);
+  }
+
+  // Whole registers: what follows the last column is of no meaning.
+  void dequantize(int64_t row, const Part& part, float* to) const {
+    const std::byte* const scales =
+        weight_.scales + row * (weight_.columns / weight_.block) * scale_width(weight_);
+    for (int64_t column = part.first; column < part.last;) {
+      const int64_t block = column / weight_.block;
+      const typename V::template Steps<type> steps(
+          V::scalar(scales + block * scale_width(weight_), weight_.scale_dtype));
+      const int64_t end = least((block + 1) * weight_.block, part.last);
+      for (; column + V::kLanes <= end; column += V::kLanes, to += V::kLanes) {
+        V::store_f32(V::template dequantize<type>(at(row, column), steps), to);
+      }
+      if (column == end) continue;
+      std::byte some[V::kLanes] = {};
+      __builtin_memcpy(some, at(row, column),
+                       static_cast<size_t>(bytes_of_columns<type>(end - column)));
+      V::store_f32(V::template dequantize<type>(some, steps), to);
+      column = end;
+    }
+  }
+
+  const LinearWeight& weight_;
+  PanelMemory<kType> memory_;
+};
+
+template <class V, DType type>
+void multiply_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t first,
+                          int64_t last, const Output& y) {
+  if (x.rows > 1) {
+    return float_panels(FloatCall<V>{weight.columns, x, last, y}, DequantizedRows<V, type>(weight),
+                        first);
+  }
   constexpr int R = kDequantizedRows;
-  const auto tile = weight.dtype == DType::Int4 ? dequantized_tile<V, DType::Int4, R>
-                                                : dequantized_tile<V, DType::Int8, R>;
-  for (int64_t row = first; row < last; row += R) tile(weight, x, row, last, y);
+  for (int64_t row = first; row < last; row += R) {
+    dequantized_tile<V, type, R>(weight, x.data, row, last, y.data);
+  }
+}
+
+template <class V>
+void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t first,
+                        int64_t last, const Output& y) {
+  const auto run = weight.dtype == DType::Int4 ? multiply_dequantized<V, DType::Int4>
+                                               : multiply_dequantized<V, DType::Int8>;
+  run(weight, x, first, last, y);
 }
 
 }  // namespace

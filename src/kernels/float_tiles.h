@@ -6,13 +6,13 @@
 //
 // V describes the vectors of an instruction set:
 //   Floats, kLanes                 a register of so many sums
-//   Factor, kFactors               what they are the products of: numbers of x, as many to a
-//   register load_factors(), load<type>()   such a register, of x and of weights multiply_add()
-//   adds the products of two such registers to the sums sum_all()                      the sum of
-//   each register's lanes, always in the same order kFloatRows<M>, kMaxFloatTile   sizes of tiles
-//   kPanelType<type>               what weights become once for several rows of x, by
-//   store_factors()
-//                                  when that is another type
+//   Factor, kFactors               numbers of x, so many to a register
+//   load_factors(), load<type>()   a register of them; of weights
+//   multiply_add()                 adds the products of two such registers to the sums
+//   sum_all()                      the sum of each register's lanes, always in the same order
+//   kFloatRows<M>, kMaxFloatTile   sizes of tiles
+//   kPanelType<type>               as what weights meet several rows of x
+//   store_factors()                writes a register of weights of that type, if it is another
 #pragma once
 
 #include "kernels/tiles.h"
@@ -20,7 +20,6 @@
 namespace diptych::kernels {
 namespace {
 
-constexpr int64_t kPartColumns = 2048;
 constexpr int64_t kSlabRows = 128;  // rows of x whose sums with a panel are kept
 
 // With several rows of x, the float weight rows that come next are brought to the second level of
@@ -29,11 +28,9 @@ class NextRows {
  public:
   // Nothing to bring.
   NextRows() = default;
-  // Rows [first, last) of a weight, as far as it has them, while `tiles` tiles are computed.
-  NextRows(const FloatWeight& weight, int64_t row_bytes, int64_t first, int64_t last, int64_t tiles)
-      : at_(weight.data + first * row_bytes),
-        end_(weight.data + least(last, weight.rows) * row_bytes),
-        share_((end_ - at_) / tiles + kLine) {}
+  // Those bytes, while `tiles` tiles are computed.
+  NextRows(const std::byte* first, const std::byte* last, int64_t tiles)
+      : at_(first), end_(last), share_((last - first) / tiles + kLine) {}
 
   void bring_share() {
     const std::byte* const stop = end_ - at_ > share_ ? at_ + share_ : end_;
@@ -48,7 +45,7 @@ class NextRows {
 
 template <class V>
 struct FloatCall {
-  const FloatWeight& weight;
+  int64_t columns;
   const InputRows<typename V::Factor>& x;
   int64_t last;
   Output y;
@@ -56,6 +53,10 @@ struct FloatCall {
 
 template <DType type>
 constexpr int64_t kWidth = type == DType::F32 ? 4 : 2;
+
+// Columns of a part, of weights of a type.
+template <DType type>
+constexpr int64_t kPartColumns = type == DType::F32 ? 1024 : 2048;
 
 // Where a part of the weight's rows lies, from row `first` on.
 struct PartRows {
@@ -79,7 +80,7 @@ template <class V, DType type, int R, int M>
                                   int64_t m, const Part& part) {
   using Floats = typename V::Floats;
   using Factors = decltype(V::template load<type>(nullptr));
-  const bool is_last = part.last == call.weight.columns;
+  const bool is_last = part.last == call.columns;
   const int64_t columns = part.last - part.first;
   const int64_t rest = is_last ? columns % V::kFactors : 0;
   const std::byte* data[R];
@@ -117,8 +118,9 @@ template <class V, DType type, int R, int M>
   _Pragma("GCC unroll 2") for (; at < end; at += V::kFactors) add_products(at);
   if (rest > 0) {  // with zeros for the columns that are none
     Factors weights[R];
-    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) weights[r] =
-        load_some<V, type>(data[r] + at * kWidth<type>, rest);
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      weights[r] = load_some<V, type>(data[r] + at * kWidth<type>, rest);
+    }
     DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
       typename V::Factor some[V::kFactors] = {};
       __builtin_memcpy(some, x + i * call.x.stride + at,
@@ -166,6 +168,45 @@ float* float_tiles_of_rows(const FloatCall<V>& call, const PartRows& rows, int64
   return part.sums;
 }
 
+// With several rows of x, a panel of a weight's rows, kFloatRowsAtOnce at most, is worked off a
+// part of its columns at a time. What it takes them from is one of the classes below and in
+// dequantized_tiles.h:
+//   kType                       what the weights are for the tiles
+//   panel(first, last, part)    a part of rows [first, last)
+//   bytes_of(first, last)       where those lie that the weight has of rows [first, last)
+struct ByteRange {
+  const std::byte *first, *last;
+};
+
+// Floats where they lie.
+template <class V, DType type>
+class FloatRows {
+ public:
+  static constexpr DType kType = type;
+
+  explicit FloatRows(const FloatWeight& weight) : weight_(weight) {}
+  const std::byte* at(int64_t row, int64_t column) const {
+    return weight_.data + (row * weight_.columns + column) * kWidth<type>;
+  }
+  PartRows panel(int64_t first, int64_t /*last*/, const Part& part) {
+    return {at(first, part.first), weight_.columns * kWidth<type>, first};
+  }
+  ByteRange bytes_of(int64_t first, int64_t last) const {
+    return {at(first, 0), at(least(last, weight_.rows), 0)};
+  }
+
+ private:
+  const FloatWeight& weight_;
+};
+
+// Memory for a panel. (A line more per row: rows whose lengths are a power of two would meet in few
+// places of a cache.)
+template <DType type>
+struct PanelMemory {
+  static constexpr int64_t kRowBytes = kPartColumns<type> * kWidth<type> + 64;
+  alignas(64) std::byte rows[kFloatRowsAtOnce][kRowBytes];
+};
+
 // Converts the `columns` numbers of a row, filled up with zeros to whole registers.
 template <class V, DType type>
 void convert_row(const std::byte* from, int64_t columns, std::byte* to) {
@@ -178,92 +219,93 @@ void convert_row(const std::byte* from, int64_t columns, std::byte* to) {
   V::store_factors(load_some<V, type>(from + at * kWidth<type>, columns - at), to);
 }
 
-// Memory for a part of kFloatRowsAtOnce rows of a weight in another type.
-template <class V, DType type, DType to>
+// Floats that become others.
+template <class V, DType type>
 class ConvertedRows {
  public:
-  PartRows convert(const FloatWeight& weight, int64_t first, int64_t last, const Part& part) {
+  static constexpr DType kType = V::template kPanelType<type>;
+
+  explicit ConvertedRows(const FloatWeight& weight) : stored_(weight) {}
+  PartRows panel(int64_t first, int64_t last, const Part& part) {
     for (int64_t row = first; row < last; ++row) {
-      convert_row<V, type>(weight.data + (row * weight.columns + part.first) * kWidth<type>,
-                           part.last - part.first, memory_ + (row - first) * kRowBytes);
+      convert_row<V, type>(stored_.at(row, part.first), part.last - part.first,
+                           memory_.rows[row - first]);
     }
-    return {memory_, kRowBytes, first};
+    return {memory_.rows[0], memory_.kRowBytes, first};
   }
+  ByteRange bytes_of(int64_t first, int64_t last) const { return stored_.bytes_of(first, last); }
 
  private:
-  // (A line more: rows whose lengths are a power of two would meet in few places of a cache.)
-  static constexpr int64_t kRowBytes = kPartColumns * kWidth<to> + 64;
-  alignas(64) std::byte memory_[kFloatRowsAtOnce * kRowBytes];
-};
-
-// Nothing to convert.
-template <class V, DType type>
-class ConvertedRows<V, type, type> {
- public:
-  PartRows convert(const FloatWeight& weight, int64_t first, int64_t /*last*/, const Part& part) {
-    return {weight.data + (first * weight.columns + part.first) * kWidth<type>,
-            weight.columns * kWidth<type>, first};
-  }
+  FloatRows<V, type> stored_;
+  PanelMemory<kType> memory_;
 };
 
 // Rows [first, last) of the weight, kFloatRowsAtOnce at most, with rows [m_first, m_last) of x,
 // kSlabRows at most. A part of the weight's rows stays in the second level of cache for all of x.
-// There it has type `to`.
-template <class V, DType type, DType to>
-void float_panel(const FloatCall<V>& call, int64_t first, int64_t last, int64_t m_first,
-                 int64_t m_last) {
+template <class V, class Rows>
+void float_panel(const FloatCall<V>& call, Rows& weight, int64_t first, int64_t last,
+                 int64_t m_first, int64_t m_last) {
+  constexpr int64_t kColumns = kPartColumns<Rows::kType>;
   constexpr int R = V::template kFloatRows<V::kMaxFloatTile>;
   static_assert(kFloatRowsAtOnce % R == 0);
-  const int64_t columns = call.weight.columns;
   const int64_t tiles = quotient_rounded_up(m_last - m_first, V::kMaxFloatTile) *
                         quotient_rounded_up(last - first, R) *
-                        quotient_rounded_up(columns, kPartColumns);
-  NextRows next(call.weight, columns * kWidth<type>, last, last + kFloatRowsAtOnce, tiles);
-  ConvertedRows<V, type, to> converted;
+                        quotient_rounded_up(call.columns, kColumns);
+  const ByteRange following = weight.bytes_of(last, last + kFloatRowsAtOnce);
+  NextRows next(following.first, following.last, tiles);
   alignas(64) float all_sums[kFloatRowsAtOnce * kSlabRows * V::kLanes];
-  for (int64_t column = 0; column < columns; column += kPartColumns) {
-    Part part{column, least(column + kPartColumns, columns), all_sums};
-    const PartRows rows = converted.convert(call.weight, first, last, part);
+  for (int64_t column = 0; column < call.columns; column += kColumns) {
+    Part part{column, least(column + kColumns, call.columns), all_sums};
+    const PartRows rows = weight.panel(first, last, part);
     for (int64_t m = m_first, some; m < m_last; m += some) {
       some = tile_size<V::kMaxFloatTile>(m_last - m);
-      part.sums = float_tiles_of_rows<V, to>(call, rows, first, last, m, some, part, next);
+      part.sums = float_tiles_of_rows<V, Rows::kType>(call, rows, first, last, m, some, part, next);
+    }
+  }
+}
+
+// Several rows of x.
+template <class V, class Rows>
+void float_panels(const FloatCall<V>& call, Rows weight, int64_t first) {
+  for (int64_t m = 0; m < call.x.rows; m += kSlabRows) {
+    for (int64_t row = first; row < call.last; row += kFloatRowsAtOnce) {
+      float_panel(call, weight, row, least(row + kFloatRowsAtOnce, call.last), m,
+                  least(m + kSlabRows, call.x.rows));
     }
   }
 }
 
 // For weights of a type.
 template <class V, DType type>
-void multiply_floats(const FloatCall<V>& call, int64_t first) {
-  const FloatWeight& weight = call.weight;
-  const int64_t x_rows = call.x.rows;
-  if (x_rows == 1) {
+void multiply_floats(const FloatCall<V>& call, const FloatWeight& weight, int64_t first) {
+  if (call.x.rows == 1) {
     NextRows none;
-    const PartRows rows{weight.data, weight.columns * kWidth<type>, 0};
-    float_tiles_of_rows<V, type>(call, rows, first, call.last, 0, 1, {0, weight.columns, nullptr},
-                                 none);
+    const Part all{0, call.columns, nullptr};
+    const PartRows rows = FloatRows<V, type>(weight).panel(0, weight.rows, all);
+    float_tiles_of_rows<V, type>(call, rows, first, call.last, 0, 1, all, none);
     return;
   }
-  const bool once = x_rows <= V::kMaxFloatTile;  // is each weight loaded
-  const auto panel =
-      once ? float_panel<V, type, type> : float_panel<V, type, V::template kPanelType<type>>;
-  for (int64_t m = 0; m < x_rows; m += kSlabRows) {
-    for (int64_t row = first; row < call.last; row += kFloatRowsAtOnce) {
-      panel(call, row, least(row + kFloatRowsAtOnce, call.last), m, least(m + kSlabRows, x_rows));
+  constexpr bool kConverts = V::template kPanelType<type> != type;
+  if constexpr (kConverts) {
+    // (What is loaded once is converted on its way.)
+    if (call.x.rows > V::kMaxFloatTile) {
+      return float_panels(call, ConvertedRows<V, type>(weight), first);
     }
   }
+  float_panels(call, FloatRows<V, type>(weight), first);
 }
 
 template <class V>
 void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first, int64_t last,
                   const Output& y) {
-  const FloatCall<V> call{weight, x, last, y};
+  const FloatCall<V> call{weight.columns, x, last, y};
   switch (weight.dtype) {
     case DType::F16:
-      return multiply_floats<V, DType::F16>(call, first);
+      return multiply_floats<V, DType::F16>(call, weight, first);
     case DType::BF16:
-      return multiply_floats<V, DType::BF16>(call, first);
+      return multiply_floats<V, DType::BF16>(call, weight, first);
     default:
-      return multiply_floats<V, DType::F32>(call, first);
+      return multiply_floats<V, DType::F32>(call, weight, first);
   }
 }
 

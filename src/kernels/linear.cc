@@ -32,9 +32,9 @@ void linear_float(Isa isa, const FloatWeight& weight, const float* x, int64_t x_
   variant_of(isa).linear_float(weight, {x, x_stride, m_rows}, first, last, {y, y_stride});
 }
 
-void linear_dequantized(Isa isa, const LinearWeight& weight, const float* x, int64_t first,
-                        int64_t last, float* y) {
-  variant_of(isa).linear_dequantized(weight, x, first, last, y);
+void linear_dequantized(Isa isa, const LinearWeight& weight, const float* x, int64_t x_stride,
+                        int64_t m_rows, int64_t first, int64_t last, float* y, int64_t y_stride) {
+  variant_of(isa).linear_dequantized(weight, {x, x_stride, m_rows}, first, last, {y, y_stride});
 }
 
 }  // namespace diptych::kernels

@@ -45,8 +45,8 @@ struct FloatWeight {
 void linear(Isa isa, const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
             int64_t last, float* y, int64_t y_stride);
 
-// Rows of a float weight that linear_float() works off together, for several rows of x: it is best
-// called for multiples of them.
+// Rows of a weight that meet several rows of x together as floats: it is best to call the functions
+// below for multiples of them.
 inline constexpr int64_t kFloatRowsAtOnce = 24;
 
 // The same for float weights, of rows m in [0, m_rows) of x, row m at x + m * x_stride. Computed in
@@ -62,9 +62,8 @@ constexpr bool can_dequantize(DType weights, int64_t columns, int64_t block) {
   return weights == DType::Int8 || (weights == DType::Int4 && columns % 2 == 0);
 }
 
-// y[r] for one row of x and the weight's rows r in [first, last): bit for bit what linear_float()
-// makes of the fp32 weights q * scale.
-void linear_dequantized(Isa isa, const LinearWeight& weight, const float* x, int64_t first,
-                        int64_t last, float* y);
+// Bit for bit what linear_float() makes of the fp32 weights q * scale.
+void linear_dequantized(Isa isa, const LinearWeight& weight, const float* x, int64_t x_stride,
+                        int64_t m_rows, int64_t first, int64_t last, float* y, int64_t y_stride);
 
 }  // namespace diptych::kernels

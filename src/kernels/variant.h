@@ -52,8 +52,8 @@ struct Variant {
                  int64_t last, const Output& y);
   void (*linear_float)(const FloatWeight& weight, const FloatInput& x, int64_t first, int64_t last,
                        const Output& y);
-  void (*linear_dequantized)(const LinearWeight& weight, const float* x, int64_t first,
-                             int64_t last, float* y);
+  void (*linear_dequantized)(const LinearWeight& weight, const FloatInput& x, int64_t first,
+                             int64_t last, const Output& y);
 };
 
 // What there is besides where arithmetic in bf16 is.

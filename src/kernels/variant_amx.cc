@@ -272,8 +272,8 @@ void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first,
   kAvx512Variant.linear_float(weight, x, first, last, y);
 }
 
-void linear_dequantized(const LinearWeight& weight, const float* x, int64_t first, int64_t last,
-                        float* y) {
+void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t first,
+                        int64_t last, const Output& y) {
   kAvx512Variant.linear_dequantized(weight, x, first, last, y);
 }
 

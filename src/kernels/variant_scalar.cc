@@ -75,18 +75,20 @@ void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first,
   }
 }
 
-void linear_dequantized(const LinearWeight& weight, const float* x, int64_t first, int64_t last,
-                        float* y) {
+void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t first,
+                        int64_t last, const Output& y) {
   const int64_t scales_per_row = weight.columns / weight.block;
-  for (int64_t row = first; row < last; ++row) {
-    float sum = 0;
-    for (int64_t i = 0; i < weight.columns; ++i) {
-      const int64_t index = row * scales_per_row + i / weight.block;
-      const float scale = load_float(weight.scales, weight.scale_dtype, index);
-      const int q = load_int(weight.data, weight.dtype, row * weight.columns + i);
-      sum += static_cast<float>(q) * scale * x[i];
+  for (int64_t m = 0; m < x.rows; ++m) {
+    for (int64_t row = first; row < last; ++row) {
+      float sum = 0;
+      for (int64_t i = 0; i < weight.columns; ++i) {
+        const int64_t index = row * scales_per_row + i / weight.block;
+        const float scale = load_float(weight.scales, weight.scale_dtype, index);
+        const int q = load_int(weight.data, weight.dtype, row * weight.columns + i);
+        sum += static_cast<float>(q) * scale * x.data[m * x.stride + i];
+      }
+      y.data[m * y.stride + row] = sum;
     }
-    y[row] = sum;
   }
 }
 

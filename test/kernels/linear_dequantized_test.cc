@@ -12,9 +12,13 @@ DIPTYCH_FOR_EACH_ISA(LinearDequantized);
 
 constexpr DType kTypes[] = {DType::Int4, DType::Int8};
 
+int64_t rows_of(const std::vector<float>& x, int64_t columns) { return std::ssize(x) / columns; }
+
 std::vector<float> run(Isa isa, const LinearWeight& weight, const std::vector<float>& x) {
-  std::vector<float> y(static_cast<size_t>(weight.rows), std::nanf(""));
-  linear_dequantized(isa, weight, x.data(), 0, weight.rows, y.data());
+  const int64_t m_rows = rows_of(x, weight.columns);
+  std::vector<float> y(static_cast<size_t>(m_rows * weight.rows), std::nanf(""));
+  linear_dequantized(isa, weight, x.data(), weight.columns, m_rows, 0, weight.rows, y.data(),
+                     weight.rows);
   return y;
 }
 
@@ -27,18 +31,19 @@ std::vector<float> by_floats(Isa isa, const Weight& weight, const std::vector<fl
                        static_cast<float>(weight.scale(row, i)));
     }
   }
-  std::vector<float> y(static_cast<size_t>(weight.rows));
+  const int64_t m_rows = rows_of(x, weight.columns);
+  std::vector<float> y(static_cast<size_t>(m_rows * weight.rows));
   linear_float(
       isa,
       {reinterpret_cast<const std::byte*>(floats.data()), DType::F32, weight.rows, weight.columns},
-      x.data(), weight.columns, 1, 0, weight.rows, y.data(), weight.rows);
+      x.data(), weight.columns, m_rows, 0, weight.rows, y.data(), weight.rows);
   return y;
 }
 
 void check(Isa isa, const Weight& weight, const std::vector<float>& x) {
   EXPECT_TRUE(same_bits(run(isa, weight.here(), x), by_floats(isa, weight, x)))
       << name(weight.dtype) << ", rows " << weight.rows << ", columns " << weight.columns
-      << ", block " << weight.block;
+      << ", block " << weight.block << ", rows of x " << rows_of(x, weight.columns);
 }
 
 TEST(LinearDequantizedApi, TakesBlocksOf16OrOneScaleForWholeBytes) {
@@ -56,19 +61,33 @@ TEST_P(LinearDequantized, HasTheBitsOfLinearFloatForAllShapes) {
   for (const DType type : kTypes) {
     for (const DType scale_type : {DType::F16, DType::F32}) {
       for (const int64_t columns : {2, 6, 8, 14, 16, 30, 32, 48, 96, 128, 130, 172, 256, 2592}) {
-        const auto x = random_floats(static_cast<size_t>(columns), 31);
         for (const int64_t block : {int64_t{16}, int64_t{32}, int64_t{48}, int64_t{96}, columns}) {
           if (!can_dequantize(type, columns, block)) continue;
           for (const int64_t rows : {1, 2, 3, 4, 5, 9}) {
-            check(GetParam(), Weight(type, rows, columns, block, scale_type), x);
+            const Weight weight(type, rows, columns, block, scale_type);
+            for (const int64_t m_rows : {1, 2, 7}) {
+              check(GetParam(), weight, random_floats(static_cast<size_t>(m_rows * columns), 31));
+            }
           }
         }
       }
     }
   }
   for (const int64_t columns : {1, 3, 7, 9, 15, 17, 31, 33, 65}) {
-    check(GetParam(), Weight(DType::Int8, 5, columns, columns),
-          random_floats(static_cast<size_t>(columns), 32));
+    const Weight weight(DType::Int8, 5, columns, columns);
+    for (const int64_t m_rows : {1, 3}) {
+      check(GetParam(), weight, random_floats(static_cast<size_t>(m_rows * columns), 32));
+    }
+  }
+}
+
+// More columns, rows of the weight and rows of x than are worked off at once; blocks that do not
+// end where parts do.
+TEST_P(LinearDequantized, PartsPanelsAndSlabsDoNotShow) {
+  for (const DType type : kTypes) {
+    for (const int64_t block : {48, 4128}) {
+      check(GetParam(), Weight(type, 27, 4128, block), random_floats(129 * 4128, 36));
+    }
   }
 }
 
@@ -77,12 +96,15 @@ TEST_P(LinearDequantized, ReadsNothingButTheWeightAtAnyAddress) {
     for (const int64_t columns : {2, 16, 30, 32, 172, 256}) {
       for (const int64_t rows : {1, 3, 4, 6}) {
         const Weight weight(type, rows, columns, columns);
-        const auto x = random_floats(static_cast<size_t>(columns), 33);
-        const auto want = run(GetParam(), weight.here(), x);
         const GuardedBytes data(weight.data), scales(weight.scales);
-        EXPECT_TRUE(same_bits(run(GetParam(), weight.at(data.data(), scales.data()), x), want));
         const MisalignedBytes odd(weight.data), odd_scales(weight.scales);
-        EXPECT_TRUE(same_bits(run(GetParam(), weight.at(odd.data(), odd_scales.data()), x), want));
+        for (const int64_t m_rows : {1, 3}) {
+          const auto x = random_floats(static_cast<size_t>(m_rows * columns), 33);
+          const auto want = run(GetParam(), weight.here(), x);
+          EXPECT_TRUE(same_bits(run(GetParam(), weight.at(data.data(), scales.data()), x), want));
+          EXPECT_TRUE(
+              same_bits(run(GetParam(), weight.at(odd.data(), odd_scales.data()), x), want));
+        }
       }
     }
   }
@@ -96,11 +118,13 @@ TEST_P(LinearDequantized, NonFiniteValuesStayInTheirRows) {
     for (const float bad : {kInfinity, -kInfinity, std::nanf("")}) {
       Weight weight(type, 5, 64, 32, DType::F32);
       store(&weight.scales[20], bad);  // the second of row 2
-      const auto x = random_floats(64, 34);
-      const auto y = run(GetParam(), weight.here(), x), want = by_floats(GetParam(), weight, x);
-      for (size_t row = 0; row < y.size(); ++row) {
-        EXPECT_EQ(std::isfinite(y[row]), row != 2);
-        EXPECT_EQ(std::isnan(y[row]), std::isnan(want[row]));
+      for (const size_t m_rows : {1, 3}) {
+        const auto x = random_floats(m_rows * 64, 34);
+        const auto y = run(GetParam(), weight.here(), x), want = by_floats(GetParam(), weight, x);
+        for (size_t i = 0; i < y.size(); ++i) {
+          EXPECT_EQ(std::isfinite(y[i]), i % 5 != 2);
+          EXPECT_EQ(std::isnan(y[i]), std::isnan(want[i]));
+        }
       }
     }
   }
@@ -109,15 +133,21 @@ TEST_P(LinearDequantized, NonFiniteValuesStayInTheirRows) {
 TEST_P(LinearDequantized, ResultsDependOnTheirRowsAlone) {
   for (const DType type : kTypes) {
     const Weight weight(type, 37, 96, 32);
-    const auto x = random_floats(96, 35);
+    const int64_t m_rows = 9;
+    const auto x = random_floats(m_rows * 96, 35);
     const auto want = run(GetParam(), weight.here(), x);
     for (const int64_t step : {1, 2, 3, 5, 36}) {
-      std::vector<float> y(want.size(), std::nanf(""));
-      for (int64_t first = 0; first < weight.rows; first += step) {
-        linear_dequantized(GetParam(), weight.here(), x.data(), first,
-                           std::min(first + step, weight.rows), y.data());
+      for (const int64_t some : {1, 2, 4, 9}) {
+        std::vector<float> y(want.size(), std::nanf(""));
+        for (int64_t m = 0; m < m_rows; m += some) {
+          for (int64_t first = 0; first < weight.rows; first += step) {
+            linear_dequantized(
+                GetParam(), weight.here(), x.data() + m * 96, 96, std::min(some, m_rows - m), first,
+                std::min(first + step, weight.rows), y.data() + m * weight.rows, weight.rows);
+          }
+        }
+        EXPECT_TRUE(same_bits(y, want));
       }
-      EXPECT_TRUE(same_bits(y, want));
     }
   }
 }
