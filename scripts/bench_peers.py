@@ -28,6 +28,7 @@ ROOT = os.path.dirname(HERE)
 PACKAGES = ["numpy", "gguf==0.19.0", "llama-cpp-python==0.3.36"]
 # How llama.cpp is compiled for less than this machine has.
 LLAMA_BUILDS = {"avx2": "-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"}
+BEYOND_AVX2 = ("AVX_VNNI", "AVX512", "AMX")  # how features that such a build lacks begin
 MAX_CONTEXT = 1024
 
 # Ours: arguments of export, numerics. Theirs: formats of llama_peer.py. The pairs are compared row by
@@ -317,9 +318,13 @@ def main():
             parser.error(f"--pairs: none of them is one of {shape}: "
                          f"{', '.join(':'.join(pair) for pair in ALL_PAIRS[shape])}")
     os.makedirs(options.work, exist_ok=True)
-    venv = os.path.join(options.work, f"venv-{options.isa}" if options.isa else "venv")
-    python, version, features = set_up_venv(options.venv or venv, options.isa)
+    venv = options.venv or os.path.join(options.work, f"venv-{options.isa}" if options.isa else "venv")
+    python, version, features = set_up_venv(venv, options.isa)
     if options.isa:
+        beyond = [name for name in features if name.startswith(BEYOND_AVX2)]
+        if beyond:
+            sys.exit(f"bench_peers: {venv}: expected a llama.cpp for {options.isa}, found one with "
+                     f"{', '.join(beyond)}; give another --venv, or none")
         os.environ["DIPTYCH_ISA"] = options.isa
     rows = []
     try:

@@ -168,18 +168,19 @@ float* float_tiles_of_rows(const FloatCall<V>& call, const PartRows& rows, int64
   return part.sums;
 }
 
+struct ByteRange {
+  const std::byte *first, *last;
+};
+
 // With several rows of x, a panel of a weight's rows, kFloatRowsAtOnce at most, is worked off a
 // part of its columns at a time. What it takes them from is one of the classes below and in
 // dequantized_tiles.h:
 //   kType                       what the weights are for the tiles
 //   panel(first, last, part)    a part of rows [first, last)
 //   bytes_of(first, last)       where those lie that the weight has of rows [first, last)
-struct ByteRange {
-  const std::byte *first, *last;
-};
 
 // Floats where they lie.
-template <class V, DType type>
+template <DType type>
 class FloatRows {
  public:
   static constexpr DType kType = type;
@@ -236,7 +237,7 @@ class ConvertedRows {
   ByteRange bytes_of(int64_t first, int64_t last) const { return stored_.bytes_of(first, last); }
 
  private:
-  FloatRows<V, type> stored_;
+  FloatRows<type> stored_;
   PanelMemory<kType> memory_;
 };
 
@@ -281,7 +282,7 @@ void multiply_floats(const FloatCall<V>& call, const FloatWeight& weight, int64_
   if (call.x.rows == 1) {
     NextRows none;
     const Part all{0, call.columns, nullptr};
-    const PartRows rows = FloatRows<V, type>(weight).panel(0, weight.rows, all);
+    const PartRows rows = FloatRows<type>(weight).panel(0, weight.rows, all);
     float_tiles_of_rows<V, type>(call, rows, first, call.last, 0, 1, all, none);
     return;
   }
@@ -292,7 +293,7 @@ void multiply_floats(const FloatCall<V>& call, const FloatWeight& weight, int64_
       return float_panels(call, ConvertedRows<V, type>(weight), first);
     }
   }
-  float_panels(call, FloatRows<V, type>(weight), first);
+  float_panels(call, FloatRows<type>(weight), first);
 }
 
 template <class V>
