@@ -47,7 +47,7 @@ void linear(Isa isa, const LinearWeight& weight, const QuantizedActivations& x, 
 
 // Rows of a weight that meet several rows of x together as floats: it is best to call the functions
 // below for multiples of them.
-inline constexpr int64_t kFloatRowsAtOnce = 24;
+inline constexpr int64_t kFloatRowsAtOnce = 48;
 
 // The same for float weights, of rows m in [0, m_rows) of x, row m at x + m * x_stride. Computed in
 // fp32.
