@@ -163,35 +163,38 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
 // Chooses how a weight is multiplied, and brings x into the form that takes.
 Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_kernels,
                    Lowering& lowering, Segment& segment, Activations& x) {
+  const Numerics numerics = lowering.numerics();
   const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
-  const auto takes = [&](bool (*can)(DType, int64_t, int64_t)) {
-    if (!integers || !can(integers->dtype, integers->columns, integers->block)) return false;
+  const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
+  const auto fits = [&](bool (*can)(DType, int64_t, int64_t)) {
+    return integers && can(integers->dtype, integers->columns, integers->block);
+  };
+  const auto keep_integers = [&] {
     lowering.keep(*weight.producer->operand("data"));
     lowering.keep(*weight.producer->operand("scale"));
-    return true;
   };
-  if (lowering.numerics() == Numerics::Fast && takes(kernels::supported)) {
+  if (numerics == Numerics::Fast && fits(kernels::supported)) {
     Place& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
     place = TRY(quantized(x_value, integers->dtype, x, lowering));
     segment.weight = *integers;
+    keep_integers();
     return {};
   }
-  const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
-  if (floats) lowering.keep(weight);
-  if (floats && floats->dtype == DType::F16 && lowering.numerics() == Numerics::Fast &&
+  if (numerics == Numerics::Fast && floats && floats->dtype == DType::F16 &&
       kernels::has_bf16(kernels::selected_isa())) {
     x.in_bf16 = TRY(in_bf16(x_value, x, lowering));
     segment.weight = InBf16{*floats};
+    lowering.keep(weight);
     return {};
   }
   x.floats = TRY(lowering.cells(x_value));
-  // (Typed numerics rounds what integers stand for.)
-  const bool dequantizes = lowering.numerics() != Numerics::Typed && takes(kernels::can_dequantize);
   if (floats) {
     segment.weight = *floats;
-  } else if (dequantizes) {
+    lowering.keep(weight);
+  } else if (numerics != Numerics::Typed && fits(kernels::can_dequantize)) {
     segment.weight = Dequantized{*integers};
-  } else {
+    keep_integers();
+  } else {  // (typed numerics rounds what integers stand for)
     segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
   }
   return {};

@@ -12,7 +12,9 @@ namespace diptych::engine {
 enum class Numerics : uint8_t {
   Typed,    // every operation's result is rounded to its declared type, literally
   Precise,  // floats stay fp32 between operations; fp16 only at inputs, outputs and constants
-  Fast,     // as precise, but linears see their activations rounded to int8 in blocks of 32
+  // As precise, but linears see their activations rounded to int8 in blocks of 32, or with weights
+  // of fp16 both rounded to bf16 where the instruction set has it.
+  Fast,
 };
 
 std::string_view name(Numerics numerics);

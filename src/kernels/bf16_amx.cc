@@ -21,31 +21,30 @@ constexpr int64_t kStep = Avx512Bf16::kFactors;  // columns of a tile
 constexpr int64_t kPairs = kStep / 2;
 constexpr int64_t kPairBytes = 4;
 
-// Where a group of x begins, and how many rows it has.
+// The rows of x from a multiple of kGroup on.
 struct Group {
-  std::byte* data;
+  int64_t begin;  // in bytes
   int64_t rows;
 
-  Group(const std::byte* x, int64_t x_rows, int64_t columns, int64_t first_row)
-      : data(const_cast<std::byte*>(x) + first_row * bf16_row_bytes(columns)),
-        rows(least(kGroup, x_rows - first_row)) {}
+  Group(int64_t first_row, int64_t x_rows, int64_t columns)
+      : begin(first_row * bf16_row_bytes(columns)), rows(least(kGroup, x_rows - first_row)) {}
 
   int64_t pair_stride() const { return rows * kPairBytes; }
-  // The matrix of columns from a multiple of kStep on.
-  std::byte* at(int64_t column) const { return data + column / kStep * kPairs * pair_stride(); }
+  // Where the matrix of columns from a multiple of kStep on begins, in bytes.
+  int64_t at(int64_t column) const { return begin + column / kStep * kPairs * pair_stride(); }
 };
 
 void round_rows(const Bf16Call& call, std::byte* out) {
   for (int64_t m = call.first; m < call.last; ++m) {
     const int64_t in_group = m % kGroup;
-    const Group group(out, call.rows, call.columns, m - in_group);
+    const Group group(m - in_group, call.rows, call.columns);
     const float* const row = call.x + m * call.x_stride;
     for (int64_t column = 0; column < call.columns; column += kStep) {
       uint32_t pairs[kPairs];
       convert_row<Avx512Bf16, DType::F32>(reinterpret_cast<const std::byte*>(row + column),
                                           least(kStep, call.columns - column),
                                           reinterpret_cast<std::byte*>(pairs));
-      std::byte* to = group.at(column) + in_group * kPairBytes;
+      std::byte* to = out + group.at(column) + in_group * kPairBytes;
       for (int64_t i = 0; i < kPairs; ++i, to += group.pair_stride()) {
         __builtin_memcpy(to, &pairs[i], kPairBytes);
       }
@@ -97,7 +96,8 @@ using PanelSums = float[kMostTiles][kTileRows][kGroup];  // as tiles are stored
 // Adds a panel's products with a group to their sums, or writes them when the part is the first.
 // (The registers' numbers become part of the instructions, so they must be literals.)
 template <int R>
-void multiply_tiles(const Bf16Panel& panel, const Group& group, const Part& part, PanelSums& sums) {
+void multiply_tiles(const Bf16Panel& panel, const std::byte* x, const Group& group,
+                    const Part& part, PanelSums& sums) {
   constexpr int64_t kSumStride = kGroup * 4, kTileBytes = kTileRows * Bf16Panel::kRowBytes;
   const auto weights = [&](int64_t tile, int64_t column) {
     return panel.data + tile * kTileBytes + 2 * column;
@@ -114,7 +114,7 @@ void multiply_tiles(const Bf16Panel& panel, const Group& group, const Part& part
     if constexpr (R > 3) _tile_loadd(3, sums[3], kSumStride);
   }
   for (int64_t column = 0; column < part.last - part.first; column += kStep) {
-    _tile_loadd(6, group.at(part.first + column), group.pair_stride());
+    _tile_loadd(6, x + group.at(part.first + column), group.pair_stride());
     _tile_loadd(4, weights(0, column), Bf16Panel::kRowBytes);
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (R > 1) {
@@ -136,12 +136,13 @@ void multiply_tiles(const Bf16Panel& panel, const Group& group, const Part& part
   if constexpr (R > 3) _tile_stored(3, sums[3], kSumStride);
 }
 
-void multiply_group(const Bf16Panel& panel, const Group& group, const Part& part, PanelSums& sums) {
+void multiply_group(const Bf16Panel& panel, const std::byte* x, const Group& group,
+                    const Part& part, PanelSums& sums) {
   const auto run = panel.tiles == 1   ? multiply_tiles<1>
                    : panel.tiles == 2 ? multiply_tiles<2>
                    : panel.tiles == 3 ? multiply_tiles<3>
                                       : multiply_tiles<4>;
-  run(panel, group, part, sums);
+  run(panel, x, group, part, sums);
 }
 
 // Writes the results of rows [row, last) of the weight, kPanelRows at most.
@@ -170,10 +171,10 @@ void multiply(const FloatWeight& weight, const Bf16Activations& x, int64_t first
         part.last = least(part.first + kPartColumns<DType::BF16>, weight.columns);
         panel.convert<type>(weight, row, end, part);
         for (int64_t m = slab; m < least(slab + kSlabRows, x.rows); m += kGroup) {
-          const Group group(x.data, x.rows, x.columns, m);
+          const Group group(m, x.rows, x.columns);
           if (group.rows != configured) configure_tiles(configured = group.rows);
           PanelSums& of_group = sums[(m - slab) / kGroup];
-          multiply_group(panel, group, part, of_group);
+          multiply_group(panel, x.data, group, part, of_group);
           if (part.last == weight.columns) {
             store_results(of_group, row, end, group, y.data + m * y.stride, y.stride);
           }
