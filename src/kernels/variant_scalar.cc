@@ -1,4 +1,6 @@
 // The specification of the kernels, in plain C++.
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "base/half.h"
 #include "kernels/quantize_rows.h"
@@ -75,19 +77,34 @@ void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first,
   }
 }
 
+// The floats that columns [begin, end) of a row stand for.
+void dequantize(const LinearWeight& weight, int64_t row, int64_t begin, int64_t end, float* out) {
+  while (begin < end) {
+    const int64_t block = begin / weight.block;
+    const float scale = load_float(weight.scales, weight.scale_dtype,
+                                   row * (weight.columns / weight.block) + block);
+    const int64_t stop = std::min((block + 1) * weight.block, end);
+    for (; begin < stop; ++begin) {
+      const int q = load_int(weight.data, weight.dtype, row * weight.columns + begin);
+      *out++ = static_cast<float>(q) * scale;
+    }
+  }
+}
+
 void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t first,
                         int64_t last, const Output& y) {
-  const int64_t scales_per_row = weight.columns / weight.block;
-  for (int64_t m = 0; m < x.rows; ++m) {
-    for (int64_t row = first; row < last; ++row) {
-      float sum = 0;
-      for (int64_t i = 0; i < weight.columns; ++i) {
-        const int64_t index = row * scales_per_row + i / weight.block;
-        const float scale = load_float(weight.scales, weight.scale_dtype, index);
-        const int q = load_int(weight.data, weight.dtype, row * weight.columns + i);
-        sum += static_cast<float>(q) * scale * x.data[m * x.stride + i];
+  constexpr int64_t kPart = 1024;
+  float weights[kPart];
+  for (int64_t row = first; row < last; ++row) {
+    for (int64_t begin = 0; begin < weight.columns; begin += kPart) {
+      const int64_t end = std::min(begin + kPart, weight.columns);
+      dequantize(weight, row, begin, end, weights);
+      for (int64_t m = 0; m < x.rows; ++m) {
+        float& result = y.data[m * y.stride + row];
+        float sum = begin == 0 ? 0 : result;
+        for (int64_t i = begin; i < end; ++i) sum += weights[i - begin] * x.data[m * x.stride + i];
+        result = sum;
       }
-      y.data[m * y.stride + row] = sum;
     }
   }
 }
