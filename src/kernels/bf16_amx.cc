@@ -13,9 +13,9 @@
 namespace diptych::kernels {
 namespace {
 
-constexpr int64_t kGroup = 16;  // rows of x
-constexpr int64_t kTileRows = 16,
-                  kMostTiles = 4;  // rows of the weight, of a tile; tiles of a panel
+constexpr int64_t kGroup = 16;     // rows of x
+constexpr int64_t kTileRows = 16;  // of the weight
+constexpr int64_t kMostTiles = 4;  // of a panel
 constexpr int64_t kPanelRows = kMostTiles * kTileRows;
 constexpr int64_t kStep = Avx512Bf16::kFactors;  // columns of a tile
 constexpr int64_t kPairs = kStep / 2;

@@ -84,9 +84,10 @@ TEST_P(LinearDequantized, HasTheBitsOfLinearFloatForAllShapes) {
 // More columns, rows of the weight and rows of x than are worked off at once; blocks that do not
 // end where parts do.
 TEST_P(LinearDequantized, PartsPanelsAndSlabsDoNotShow) {
+  constexpr size_t kColumns = 4128, kRows = 129;
   for (const DType type : kTypes) {
     for (const int64_t block : {48, 4128}) {
-      check(GetParam(), Weight(type, 27, 4128, block), random_floats(129 * 4128, 36));
+      check(GetParam(), Weight(type, 27, kColumns, block), random_floats(kRows * kColumns, 36));
     }
   }
 }
