@@ -53,23 +53,21 @@ void round_rows(const Bf16Call& call, std::byte* out) {
 }
 
 // A part of up to kPanelRows rows of the weight in bf16; rows that its last tile lacks are zeros.
-struct Bf16Panel {
-  // (A line more: rows whose lengths are a power of two would meet in few places of a cache.)
-  static constexpr int64_t kRowBytes = kPartColumns<DType::BF16> * 2 + 64;
+struct Bf16Panel : PanelMemory<DType::BF16, kPanelRows> {
   int64_t tiles;
-  alignas(64) std::byte data[kPanelRows * kRowBytes];
 
   template <DType type>
   void convert(const FloatWeight& weight, int64_t first, int64_t last, const Part& part) {
-    tiles = quotient_rounded_up(last - first, kTileRows);
-    std::byte* to = data;
-    for (int64_t row = first; row < last; ++row, to += kRowBytes) {
-      convert_row<Avx512Bf16, type>(weight.data + (row * weight.columns + part.first) * 2,
-                                    part.last - part.first, to);
+    const FloatRows<type> stored(weight);
+    const int64_t count = last - first;
+    tiles = quotient_rounded_up(count, kTileRows);
+    for (int64_t r = 0; r < count; ++r) {
+      convert_row<Avx512Bf16, type>(stored.at(first + r, part.first), part.last - part.first,
+                                    rows[r]);
     }
-    __builtin_memset(to, 0, static_cast<size_t>(data + tiles * kTileRows * kRowBytes - to));
+    for (int64_t r = count; r < tiles * kTileRows; ++r) __builtin_memset(rows[r], 0, kRowBytes);
     // The compiler does not know that tiles are loaded from memory.
-    __asm__ volatile("" : : "r"(data) : "memory");
+    __asm__ volatile("" : : "r"(rows) : "memory");
   }
 };
 
@@ -87,6 +85,7 @@ void configure_tiles(int64_t x_rows) {
     configuration.row_bytes[i] = static_cast<uint16_t>(is_weight ? 2 * kStep : 4 * x_rows);
     configuration.rows[i] = i == 6 ? kPairs : kTileRows;
   }
+  // GCC 12 believes that only the first 8 bytes are loaded.
   __asm__ volatile("" : : "r"(&configuration) : "memory");
   _tile_loadconfig(&configuration);
 }
@@ -98,9 +97,9 @@ using PanelSums = float[kMostTiles][kTileRows][kGroup];  // as tiles are stored
 template <int R>
 void multiply_tiles(const Bf16Panel& panel, const std::byte* x, const Group& group,
                     const Part& part, PanelSums& sums) {
-  constexpr int64_t kSumStride = kGroup * 4, kTileBytes = kTileRows * Bf16Panel::kRowBytes;
+  constexpr int64_t kSumStride = kGroup * 4;
   const auto weights = [&](int64_t tile, int64_t column) {
-    return panel.data + tile * kTileBytes + 2 * column;
+    return panel.rows[tile * kTileRows] + 2 * column;
   };
   if (part.first == 0) {
     _tile_zero(0);

@@ -122,7 +122,7 @@ class DequantizedRows {
   }
 
   const LinearWeight& weight_;
-  PanelMemory<kType> memory_;
+  PanelMemory<kType, kFloatRowsAtOnce> memory_;
 };
 
 template <class V, DType type>

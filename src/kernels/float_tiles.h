@@ -11,8 +11,8 @@
 //   multiply_add()                 adds the products of two such registers to the sums
 //   sum_all()                      the sum of each register's lanes, always in the same order
 //   kFloatRows<M>, kMaxFloatTile   sizes of tiles
-//   kPanelType<type>               as what weights meet several rows of x
-//   store_factors()                writes a register of weights of that type, if it is another
+//   kPanelType<type>               what weights are converted to for several rows of x, if another
+//   store_factors()                writes a register of these
 #pragma once
 
 #include "kernels/tiles.h"
@@ -22,15 +22,19 @@ namespace {
 
 constexpr int64_t kSlabRows = 128;  // rows of x whose sums with a panel are kept
 
+struct ByteRange {
+  const std::byte *first, *last;
+};
+
 // With several rows of x, the float weight rows that come next are brought to the second level of
 // cache while the present ones are worked off: a share of them with each tile.
 class NextRows {
  public:
   // Nothing to bring.
   NextRows() = default;
-  // Those bytes, while `tiles` tiles are computed.
-  NextRows(const std::byte* first, const std::byte* last, int64_t tiles)
-      : at_(first), end_(last), share_((last - first) / tiles + kLine) {}
+  // Of these, while `tiles` tiles are computed.
+  NextRows(const ByteRange& rows, int64_t tiles)
+      : at_(rows.first), end_(rows.last), share_((end_ - at_) / tiles + kLine) {}
 
   void bring_share() {
     const std::byte* const stop = end_ - at_ > share_ ? at_ + share_ : end_;
@@ -168,10 +172,6 @@ float* float_tiles_of_rows(const FloatCall<V>& call, const PartRows& rows, int64
   return part.sums;
 }
 
-struct ByteRange {
-  const std::byte *first, *last;
-};
-
 // With several rows of x, a panel of a weight's rows, kFloatRowsAtOnce at most, is worked off a
 // part of its columns at a time. What it takes them from is one of the classes below and in
 // dequantized_tiles.h:
@@ -200,12 +200,12 @@ class FloatRows {
   const FloatWeight& weight_;
 };
 
-// Memory for a panel. (A line more per row: rows whose lengths are a power of two would meet in few
-// places of a cache.)
-template <DType type>
+// Memory for a part of so many rows. (A line more per row: rows whose lengths are a power of two
+// would meet in few places of a cache.)
+template <DType type, int64_t row_count>
 struct PanelMemory {
   static constexpr int64_t kRowBytes = kPartColumns<type> * kWidth<type> + 64;
-  alignas(64) std::byte rows[kFloatRowsAtOnce][kRowBytes];
+  alignas(64) std::byte rows[row_count][kRowBytes];
 };
 
 // Converts the `columns` numbers of a row, filled up with zeros to whole registers.
@@ -238,7 +238,7 @@ class ConvertedRows {
 
  private:
   FloatRows<type> stored_;
-  PanelMemory<kType> memory_;
+  PanelMemory<kType, kFloatRowsAtOnce> memory_;
 };
 
 // Rows [first, last) of the weight, kFloatRowsAtOnce at most, with rows [m_first, m_last) of x,
@@ -252,8 +252,7 @@ void float_panel(const FloatCall<V>& call, Rows& weight, int64_t first, int64_t 
   const int64_t tiles = quotient_rounded_up(m_last - m_first, V::kMaxFloatTile) *
                         quotient_rounded_up(last - first, R) *
                         quotient_rounded_up(call.columns, kColumns);
-  const ByteRange following = weight.bytes_of(last, last + kFloatRowsAtOnce);
-  NextRows next(following.first, following.last, tiles);
+  NextRows next(weight.bytes_of(last, last + kFloatRowsAtOnce), tiles);
   alignas(64) float all_sums[kFloatRowsAtOnce * kSlabRows * V::kLanes];
   for (int64_t column = 0; column < call.columns; column += kColumns) {
     Part part{column, least(column + kColumns, call.columns), all_sums};
@@ -286,8 +285,7 @@ void multiply_floats(const FloatCall<V>& call, const FloatWeight& weight, int64_
     float_tiles_of_rows<V, type>(call, rows, first, call.last, 0, 1, all, none);
     return;
   }
-  constexpr bool kConverts = V::template kPanelType<type> != type;
-  if constexpr (kConverts) {
+  if constexpr (V::template kPanelType<type> != type) {
     // (What is loaded once is converted on its way.)
     if (call.x.rows > V::kMaxFloatTile) {
       return float_panels(call, ConvertedRows<V, type>(weight), first);
