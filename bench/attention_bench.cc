@@ -72,7 +72,9 @@ class Layers {
     arguments.mask = {bytes(mask_.data()), true};
     arguments.visible = visible_.data();
     arguments.out = out_.data();
-    const int64_t queries = engine::attention_item_queries(shape_, pool_.threads());
+    const int64_t blocks =
+        engine::seen_columns(shape_.columns, shape_.rows, visible_.data()).blocks;
+    const int64_t queries = engine::attention_item_queries(shape_, blocks, pool_.threads());
     const size_t scratch_size = scratch_.size() / static_cast<size_t>(pool_.threads());
     pool_.parallel_for(
         engine::attention_items(shape_, queries), 1, [&](int64_t begin, int64_t end, int thread) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <type_traits>
 
 #include "base/bytes.h"
 
@@ -26,30 +27,36 @@ namespace diptych::engine {
 // in the nearest cache for all of them; and those whose dot products share what is loaded.
 inline constexpr int64_t kItemQueries = 64;
 inline constexpr int64_t kTile = 4;
+// Floats of scores that an item may have, so that they stay in the second level of cache; those of
+// one tile are always allowed.
+inline constexpr int64_t kItemScores = 1 << 16;
 // Queries and sums are padded with zeros to whole vectors of every instruction set.
 inline constexpr int64_t kPadding = 16;
 
 inline int64_t padded(int64_t head_dim) { return (head_dim + kPadding - 1) / kPadding * kPadding; }
 
 // Scratch of a thread, for the queries of an item: these and the sums of their values, padded; the
-// largest score so far, the sums of exponentials in lanes. Of a tile: the scores of a block.
+// largest score and the sum of the exponentials; the scores, a block for each that the item sees.
 struct AttentionScratch {
-  float *queries, *sums, *largest, *totals, *scores;
+  float *queries, *sums, *largest, *scores;
+  double* totals;
 
-  // Carves `memory` up, from its first aligned float on; returns the number of floats needed, at
-  // most kPadding more than when it is null.
+  // Carves `memory` up, from its first aligned float on; returns the number of floats needed but
+  // for `scores`, which come last, at most kPadding more than when it is null.
   static size_t layout(int64_t head_dim, float* memory, AttentionScratch* out) {
     constexpr size_t kAlignment = kPadding * sizeof(float);
     const auto dim = static_cast<size_t>(padded(head_dim));
     // Multiples of the alignment.
-    const size_t sizes[] = {kItemQueries * dim, kItemQueries * dim, kItemQueries,
-                            kItemQueries * kPadding, kTile * kAttentionBlock};
-    float** const parts[] = {&out->queries, &out->sums, &out->largest, &out->totals, &out->scores};
+    const size_t sizes[] = {kItemQueries * dim, kItemQueries * dim, kItemQueries, 2 * kItemQueries};
+    float* totals = nullptr;
+    float** const parts[] = {&out->queries, &out->sums, &out->largest, &totals};
     const size_t beyond = reinterpret_cast<uintptr_t>(memory) % kAlignment / sizeof(float);
     size_t used = (kPadding - beyond) % kPadding;
     for (size_t i = 0; i < std::size(sizes); used += sizes[i++]) {
       *parts[i] = memory == nullptr ? nullptr : memory + used;
     }
+    out->totals = reinterpret_cast<double*>(totals);
+    out->scores = memory == nullptr ? nullptr : memory + used;
     return used;
   }
 };
@@ -80,12 +87,8 @@ class Fetch {
  public:
   // Nothing.
   Fetch() = default;
-  // All of the keys, then of the values.
-  Fetch(Bytes keys, Bytes values)
-      : at_(address(keys)),
-        end_(at_ + keys.size()),
-        values_(address(values)),
-        values_end_(values_ + values.size()) {}
+  explicit Fetch(Bytes next)
+      : at_(reinterpret_cast<uintptr_t>(next.data())), end_(at_ + next.size()) {}
 
   // The next `bytes` or a few more.
   void some(int64_t bytes) {
@@ -96,16 +99,11 @@ class Fetch {
         hwy::Prefetch(reinterpret_cast<const std::byte*>(at_ + i * kLine));
       }
     }
-    if (at_ >= end_) {
-      at_ = values_;
-      end_ = values_ = values_end_;
-    }
   }
 
  private:
   static constexpr uintptr_t kLine = 64, kLines = 4;
-  static uintptr_t address(Bytes bytes) { return reinterpret_cast<uintptr_t>(bytes.data()); }
-  uintptr_t at_ = 0, end_ = 0, values_ = 0, values_end_ = 0;
+  uintptr_t at_ = 0, end_ = 0;
 };
 
 // A row of a mask, from a block's first column on.
@@ -164,10 +162,11 @@ HWY_INLINE void sums_of_lanes(const V32* v, float* out) {
 #endif
 }
 
-// The products of kQueries queries with the first n columns: scores[i * kAttentionBlock + j] for
-// query i and column j. Entries up to the next multiple of 8 of n are overwritten.
+// The products of kQueries queries with the first n columns of a block: scores[i * score_stride + j]
+// for query i and column j. Entries up to the next multiple of 8 of n are overwritten.
 template <class Element, int kQueries>
-void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores, Fetch* fetch) {
+void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores,
+                   int64_t score_stride, Fetch* fetch) {
   constexpr int kTogether = 8 / kQueries;  // eight accumulators hide the latency of adding
   const F32 d;
   const int64_t lanes = lane_count(), dim = keys.head_dim, stride = padded(dim);
@@ -204,15 +203,15 @@ void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores,
     float eight[8];
     sums_of_lanes(sums, eight);
     for (int64_t q = 0; q < kQueries; ++q) {
-      std::copy_n(eight + q * kTogether, kTogether, scores + q * kAttentionBlock + j);
+      std::copy_n(eight + q * kTogether, kTogether, scores + q * score_stride + j);
     }
   }
 }
 
-// Brings a row's maximum and total up to date with a block's first n columns, whose scores become
-// exponentials. `mask` is null where it is 0. Returns what the sums so far are to be multiplied by.
-float add_scores(float* scores, int64_t n, float scale, const MaskRow* mask, float* largest,
-                 float* totals) {
+// Scales a block's first n scores and adds the mask, which is null where it is 0; returns the
+// largest of these and of `largest`, NaN if there is one. Entries up to the next multiple of a
+// vector are overwritten.
+float finish_scores(float* scores, int64_t n, float scale, const MaskRow* mask, float largest) {
   const F32 d;
   const int64_t lanes = lane_count();
   const V32 hidden = hn::Set(d, -kInfinity);
@@ -231,35 +230,56 @@ float add_scores(float* scores, int64_t n, float scale, const MaskRow* mask, flo
     maximum = hn::Max(maximum, score);
     nan = hn::Or(nan, hn::IsNaN(score));
   }
-  const float before = *largest;
-  float now = std::max(before, hn::GetLane(hn::MaxOfLanes(d, maximum)));
-  if (!hn::AllFalse(d, nan)) now = std::numeric_limits<float>::quiet_NaN();
-  *largest = now;
-  // Once a row has met NaN, its sums are NaN.
-  const float shrink = before == now ? 1.0f : std::exp(before - now);
-  V32 total = hn::Mul(hn::LoadU(d, totals), hn::Set(d, shrink));
+  if (std::isnan(largest) || !hn::AllFalse(d, nan)) return std::numeric_limits<float>::quiet_NaN();
+  return std::max(largest, hn::GetLane(hn::MaxOfLanes(d, maximum)));
+}
+
+// Turns a block's first n scores into exponentials and adds them up.
+//
+// The sum must not depend on how the columns are divided into blocks and lanes, since the same
+// tokens lie in the cache for one row and beside it for another. So it is exact: of multiples of
+// 2^-33, to which each exponential, none of which is above 1, is rounded for it. Doubles hold the
+// sums of up to 2^20 of them.
+double add_exponentials(float* scores, int64_t n, float largest) {
+  const F32 d;
+#if HWY_TARGET == HWY_SCALAR
+  const F32 half;  // its one lane is all of it
+#else
+  const hn::Half<F32> half;
+#endif
+  const hn::Rebind<double, std::remove_const_t<decltype(half)> > wide;
+  const int64_t lanes = lane_count();
+  const auto to_grid = hn::Set(wide, 1.5 * (1 << 19));  // its neighbours are 2^-33 away
+  auto low = hn::Zero(wide), high = hn::Zero(wide);
   for (int64_t i = 0; i < n; i += lanes) {
-    const V32 shifted = hn::Sub(hn::LoadU(d, scores + i), hn::Set(d, now));
+    const V32 shifted = hn::Sub(hn::LoadU(d, scores + i), hn::Set(d, largest));
     // False for a score of -inf below a maximum of -inf.
     const auto counts = hn::Ge(shifted, hn::Set(d, -100.0f));
     const V32 p = hn::IfThenElseZero(counts, hn::Exp(d, shifted));
     hn::StoreU(p, d, scores + i);
-    total = hn::Add(total, p);
+    const auto on_grid = [&](auto part) HWY_ATTR {
+      return hn::Sub(hn::Add(hn::PromoteTo(wide, part), to_grid), to_grid);
+    };
+#if HWY_TARGET == HWY_SCALAR
+    low = hn::Add(low, on_grid(p));
+#else
+    low = hn::Add(low, on_grid(hn::LowerHalf(half, p)));
+    high = hn::Add(high, on_grid(hn::UpperHalf(half, p)));
+#endif
   }
-  hn::StoreU(total, d, totals);
-  return shrink;
+  return hn::GetLane(hn::SumOfLanes(wide, hn::Add(low, high)));
 }
 
-// The columns [begin, end) of a block with their weights, p[i * kAttentionBlock + column] for query
-// i, and what the sums are multiplied by before.
+// The columns [begin, end) of a block with their weights, p[i * p_stride + column] for query i.
 struct Weighted {
   Columns values;
   int64_t begin, end;
-  const float *p, *shrink;
+  const float* p;
+  int64_t p_stride;
   Fetch* fetch;
 };
 
-// sums = sums * shrink + the weighted values, of kQueries queries and kVectors vectors of elements
+// Adds the weighted values to the sums, column by column, of kQueries queries and kVectors vectors of elements
 // from `first` on; `load` gives those of a column.
 template <class Element, int kQueries, int kVectors, class Load>
 HWY_INLINE void add_vectors(const Weighted& w, int64_t first, Load load, float* sums) {
@@ -269,8 +289,7 @@ HWY_INLINE void add_vectors(const Weighted& w, int64_t first, Load load, float* 
   V32 sum[kQueries * kVectors];
   for (int q = 0; q < kQueries; ++q) {
     for (int v = 0; v < kVectors; ++v) {
-      sum[q * kVectors + v] =
-          hn::Mul(hn::LoadU(d, sums + q * stride + first + v * lanes), hn::Set(d, w.shrink[q]));
+      sum[q * kVectors + v] = hn::LoadU(d, sums + q * stride + first + v * lanes);
     }
   }
   const int64_t step = w.values.head_dim * kSize;
@@ -282,7 +301,7 @@ HWY_INLINE void add_vectors(const Weighted& w, int64_t first, Load load, float* 
       V32 value[kVectors];
       for (int v = 0; v < kVectors; ++v) value[v] = load(at + v * lanes * kSize);
       for (int q = 0; q < kQueries; ++q) {
-        const V32 weight = hn::Set(d, w.p[q * kAttentionBlock + j]);
+        const V32 weight = hn::Set(d, w.p[q * w.p_stride + j]);
         for (int v = 0; v < kVectors; ++v) {
           V32& to = sum[q * kVectors + v];
           to = hn::MulAdd(weight, value[v], to);
@@ -314,14 +333,6 @@ void add_values(const Weighted& w, int64_t first, float* sums) {
   }
 }
 
-// A block of columns of one item.
-struct Block {
-  Columns keys, values;
-  bool half_keys, half_values;
-  float scale;
-  Fetch* fetch;  // what comes after it; null: nothing
-};
-
 // A query's part in a block.
 struct Look {
   uint8_t visible;  // visible_columns.h
@@ -352,7 +363,7 @@ void for_runs(const Look& look, int64_t from, Body body) {
 }
 
 template <class Element, int kQueries>
-void add_block_values(const Columns& values, const Look* looks, const float* p, const float* shrink,
+void add_block_values(const Columns& values, const Look* looks, const float* p, int64_t p_stride,
                       float* sums, Fetch* fetch) {
   const int64_t stride = padded(values.head_dim);
   // What all see alike, then what is left of each.
@@ -361,45 +372,12 @@ void add_block_values(const Columns& values, const Look* looks, const float* p, 
     common = looks[0].count();
     for (int q = 1; q < kQueries; ++q) common = std::min(common, looks[q].count());
   }
-  add_values<Element, kQueries>({values, 0, common, p, shrink, fetch}, 0, sums);
-  const float kept = 1;
+  add_values<Element, kQueries>({values, 0, common, p, p_stride, fetch}, 0, sums);
   for (int q = 0; q < kQueries; ++q) {
     for_runs(looks[q], common, [&](int64_t begin, int64_t end) {
-      add_values<Element, 1>({values, begin, end, p + q * kAttentionBlock, &kept, fetch}, 0,
+      add_values<Element, 1>({values, begin, end, p + q * p_stride, p_stride, fetch}, 0,
                              sums + q * stride);
     });
-  }
-}
-
-// Brings kQueries queries from `first` on up to date with a block.
-template <int kQueries>
-void add_block(const Block& block, const Look* looks, int64_t first,
-               const AttentionScratch& scratch) {
-  const int64_t dim = padded(block.keys.head_dim);
-  int64_t n = 0;
-  for (int q = 0; q < kQueries; ++q) n = std::max(n, looks[q].count());
-  if (n == 0) return;
-  const float* queries = scratch.queries + first * dim;
-  if (block.half_keys) {
-    multiply_keys<PackedHalves, kQueries>(queries, block.keys, n, scratch.scores, block.fetch);
-  } else {
-    multiply_keys<PackedFloats, kQueries>(queries, block.keys, n, scratch.scores, block.fetch);
-  }
-  float shrink[kQueries];
-  const int64_t row_bytes = block.keys.head_dim * (block.half_keys ? 2 : 4);
-  for (int q = 0; q < kQueries; ++q) {
-    if (block.fetch != nullptr) block.fetch->some(n * row_bytes / 4 / kQueries);
-    shrink[q] = add_scores(scratch.scores + q * kAttentionBlock, looks[q].count(), block.scale,
-                           looks[q].plain() ? nullptr : &looks[q].mask, scratch.largest + first + q,
-                           scratch.totals + (first + q) * kPadding);
-  }
-  float* sums = scratch.sums + first * dim;
-  if (block.half_values) {
-    add_block_values<PackedHalves, kQueries>(block.values, looks, scratch.scores, shrink, sums,
-                                             block.fetch);
-  } else {
-    add_block_values<PackedFloats, kQueries>(block.values, looks, scratch.scores, shrink, sums,
-                                             block.fetch);
   }
 }
 
@@ -415,78 +393,150 @@ class Item {
     first_ = item % per_head * item_queries;
     count_ = std::min(item_queries, queries - first_);
     AttentionScratch::layout(a_.shape.head_dim, memory, &scratch_);
+    for_blocks([&](const Block&) { score_stride_ += kAttentionBlock; });
   }
 
   void compute() const {
     start();
-    const AttentionColumns& columns = a_.shape.columns;
-    int64_t number = 0, offset = 0;
-    for (int part = 0; part < 2; offset += columns.parts[part++]) {
-      for (int64_t begin = 0; begin < columns.parts[part]; begin += kAttentionBlock, ++number) {
-        Fetch fetch = after(part, begin, number);
-        Block block{columns_at(a_.k[part], part, begin),
-                    columns_at(a_.v[part], part, begin),
-                    a_.k[part].half,
-                    a_.v[part].half,
-                    a_.shape.scale,
-                    &fetch};
-        // The first tile reads the block from memory, the others find it in a cache.
-        for (int64_t i = 0; i < count_; block.fetch = nullptr) {
-          i += add_some(block, number, offset + begin, i);
-        }
-      }
-    }
+    for_tiles(a_.k, [&](auto queries, const Tile& tile, Columns keys, bool half) HWY_ATTR {
+      half ? look_at<PackedHalves, queries()>(tile, keys)
+           : look_at<PackedFloats, queries()>(tile, keys);
+    });
+    for_tiles(a_.v, [&](auto queries, const Tile& tile, Columns values, bool half) HWY_ATTR {
+      half ? take<PackedHalves, queries()>(tile, values)
+           : take<PackedFloats, queries()>(tile, values);
+    });
     finish();
   }
 
  private:
+  // A block of columns that at least one row of the item sees.
+  struct Block {
+    int part;
+    int64_t begin;   // its first column, of the part
+    int64_t number;  // of all blocks
+    int64_t offset;  // its first column, of the mask
+  };
+  // What some queries from `first` on have to do with a block.
+  struct Tile {
+    const Look* looks;
+    int64_t first;
+    float* scores;  // of the block and the first of them
+    Fetch* fetch;   // what comes after the block; null: nothing
+  };
+
   int64_t row_of(int64_t i) const { return (first_ + i) / group_; }
   int64_t head_of(int64_t i) const { return kv_head_ * group_ + (first_ + i) % group_; }
 
-  Columns columns_at(const AttentionSource& source, int part, int64_t begin) const {
-    const int64_t column = kv_head_ * a_.shape.columns.parts[part] + begin;
+  template <class Body>
+  void for_blocks(Body body) const {
+    const AttentionColumns& columns = a_.shape.columns;
+    Block block{0, 0, 0, 0};
+    for (; block.part < 2; ++block.part) {
+      const int64_t size = columns.parts[block.part];
+      for (block.begin = 0; block.begin < size; block.begin += kAttentionBlock, ++block.number) {
+        block.offset = block.part * columns.parts[0] + block.begin;
+        const uint8_t* visible = a_.visible + block.number;
+        int64_t row = row_of(0);
+        const int64_t last = row_of(count_ - 1);
+        while (row <= last && visible[row * columns.blocks()] == 0) ++row;
+        if (row <= last) body(block);
+      }
+    }
+  }
+
+  // Calls body(kQueries, tile, columns of `source`, whether they are halves) for every block and
+  // all queries in tiles. The first tile reads the block from memory, the others find it in a cache.
+  template <class Body>
+  void for_tiles(const AttentionSource* source, Body body) const {
+    float* scores = scratch_.scores;
+    for_blocks([&](const Block& block) HWY_ATTR {
+      Fetch fetch = after(source, block);
+      const Columns columns = columns_at(source[block.part], block.part, kv_head_, block.begin);
+      Look looks[kTile];
+      Tile tile{looks, 0, scores, &fetch};
+      const auto tile_of = [&](auto queries) HWY_ATTR {
+        for (int q = 0; q < queries(); ++q) looks[q] = look_of(tile.first + q, block);
+        body(queries, tile, columns, source[block.part].half);
+        tile.first += queries();
+        tile.scores += queries() * score_stride_;
+        tile.fetch = nullptr;
+      };
+      while (tile.first + 4 <= count_) tile_of(std::integral_constant<int, 4>());
+      if (tile.first + 2 <= count_) tile_of(std::integral_constant<int, 2>());
+      if (tile.first < count_) tile_of(std::integral_constant<int, 1>());
+      scores += kAttentionBlock;
+    });
+  }
+
+  Look look_of(int64_t query, const Block& block) const {
+    const AttentionColumns& columns = a_.shape.columns;
+    const int64_t row = row_of(query);
+    return {a_.visible[row * columns.blocks() + block.number],
+            {a_.mask.data + (row * columns.count() + block.offset) * a_.mask.width(),
+             a_.mask.half}};
+  }
+
+  Columns columns_at(const AttentionSource& source, int part, int64_t head, int64_t begin) const {
+    const int64_t column = head * a_.shape.columns.parts[part] + begin;
     return {source.data + column * a_.shape.head_dim * source.width(), a_.shape.head_dim};
   }
 
-  // What is read after block `number`, which begins at column `begin` of a part: what the first row
-  // sees of the next block, or else of the next head's first.
-  Fetch after(int part, int64_t begin, int64_t number) const {
+  // What is read after a block of keys or values, by what the first row sees: the next block, or
+  // after all keys the first values, after all values the next head's first keys.
+  Fetch after(const AttentionSource* source, const Block& block) const {
     const AttentionColumns& columns = a_.shape.columns;
     const uint8_t* visible = a_.visible + row_of(0) * columns.blocks();
-    begin += kAttentionBlock;
-    ++number;
-    if (begin >= columns.parts[part] || visible[number] == 0) {
-      if (kv_head_ + 1 == a_.shape.kv_heads || part != 0) return {};
-      begin = columns.parts[0];
-      number = 0;
-    }
-    const int64_t count = visible[number] & kVisibleCount;
-    const auto bytes = [&](const AttentionSource& source) {
-      const Columns next = columns_at(source, part, begin);
-      return Bytes(next.data, static_cast<size_t>(count * next.head_dim * source.width()));
+    const auto bytes = [&](const AttentionSource* from, int part, int64_t head, int64_t begin,
+                           int64_t number) {
+      const Columns next = columns_at(from[part], part, head, begin);
+      const int64_t count = visible[number] & kVisibleCount;
+      return Fetch(Bytes(next.data,
+                         static_cast<size_t>(count * next.head_dim * from[part].width())));
     };
-    return {bytes(a_.k[part]), bytes(a_.v[part])};
-  }
-
-  // As many queries from i on as make up the largest tile; returns their number.
-  int64_t add_some(const Block& block, int64_t number, int64_t offset, int64_t i) const {
-    if (i + 4 <= count_) return add_tile<4>(block, number, offset, i), 4;
-    if (i + 2 <= count_) return add_tile<2>(block, number, offset, i), 2;
-    return add_tile<1>(block, number, offset, i), 1;
-  }
-
-  // Block `number`, from column `offset` of the mask on, for queries [i, i + kQueries).
-  template <int kQueries>
-  void add_tile(const Block& block, int64_t number, int64_t offset, int64_t i) const {
-    const AttentionColumns& columns = a_.shape.columns;
-    Look looks[kQueries];
-    for (int q = 0; q < kQueries; ++q) {
-      const int64_t row = row_of(i + q);
-      looks[q] = {
-          a_.visible[row * columns.blocks() + number],
-          {a_.mask.data + (row * columns.count() + offset) * a_.mask.width(), a_.mask.half}};
+    const int64_t begin = block.begin + kAttentionBlock, number = block.number + 1;
+    if (begin < columns.parts[block.part] && visible[number] != 0) {
+      return bytes(source, block.part, kv_head_, begin, number);
     }
-    add_block<kQueries>(block, looks, i, scratch_);
+    if (block.part == 0 && columns.parts[1] > 0 && visible[columns.blocks(0)] != 0) {
+      return bytes(source, 1, kv_head_, 0, columns.blocks(0));
+    }
+    const int part = columns.parts[0] > 0 ? 0 : 1;
+    if (source == a_.k) return bytes(a_.v, part, kv_head_, 0, 0);
+    if (kv_head_ + 1 < a_.shape.kv_heads) return bytes(a_.k, part, kv_head_ + 1, 0, 0);
+    return {};
+  }
+
+  // The scores of a tile's queries and the largest of each.
+  template <class Element, int kQueries>
+  void look_at(const Tile& tile, const Columns& keys) const {
+    int64_t n = 0;
+    for (int q = 0; q < kQueries; ++q) n = std::max(n, tile.looks[q].count());
+    if (n == 0) return;
+    multiply_keys<Element, kQueries>(scratch_.queries + tile.first * padded(keys.head_dim), keys, n,
+                                     tile.scores, score_stride_, tile.fetch);
+    for (int q = 0; q < kQueries; ++q) {
+      const Look& look = tile.looks[q];
+      float& largest = scratch_.largest[tile.first + q];
+      largest = finish_scores(tile.scores + q * score_stride_, look.count(), a_.shape.scale,
+                              look.plain() ? nullptr : &look.mask, largest);
+    }
+  }
+
+  // The weights of a tile's queries, once all scores are known, and the sums of weighted values.
+  template <class Element, int kQueries>
+  void take(const Tile& tile, const Columns& values) const {
+    for (int q = 0; q < kQueries; ++q) {
+      const int64_t n = tile.looks[q].count();
+      if (tile.fetch != nullptr) {
+        tile.fetch->some(n * values.head_dim * static_cast<int64_t>(Element::kSize) / 4 / kQueries);
+      }
+      scratch_.totals[tile.first + q] += add_exponentials(tile.scores + q * score_stride_, n,
+                                                          scratch_.largest[tile.first + q]);
+    }
+    add_block_values<Element, kQueries>(values, tile.looks, tile.scores, score_stride_,
+                                        scratch_.sums + tile.first * padded(values.head_dim),
+                                        tile.fetch);
   }
 
   void start() const {
@@ -499,22 +549,23 @@ class Item {
     }
     std::fill_n(scratch_.sums, count_ * dim, 0.0f);
     std::fill_n(scratch_.largest, count_, -kInfinity);
-    std::fill_n(scratch_.totals, count_ * kPadding, 0.0f);
+    std::fill_n(scratch_.totals, count_, 0.0);
   }
 
   void finish() const {
-    const F32 d;
     for (int64_t i = 0; i < count_; ++i) {
       float* out = a_.out + (row_of(i) * a_.shape.heads + head_of(i)) * a_.shape.head_dim;
       const float* sums = scratch_.sums + i * padded(a_.shape.head_dim);
-      const float total =
-          hn::GetLane(hn::SumOfLanes(d, hn::LoadU(d, scratch_.totals + i * kPadding)));
+      // NaN among the scores is the result.
+      const float total = std::isnan(scratch_.largest[i]) ? scratch_.largest[i]
+                                                          : static_cast<float>(scratch_.totals[i]);
       for (int64_t j = 0; j < a_.shape.head_dim; ++j) out[j] = sums[j] / total;
     }
   }
 
   const AttentionArguments& a_;
   int64_t group_, kv_head_, first_, count_;
+  int64_t score_stride_ = 0;  // floats from a query's scores to the next one's
   AttentionScratch scratch_;
 };
 
@@ -538,9 +589,12 @@ namespace diptych::engine {
 
 HWY_EXPORT(attention);
 
-int64_t attention_item_queries(const AttentionShape& shape, int threads) {
+int64_t attention_item_queries(const AttentionShape& shape, int64_t seen_blocks, int threads) {
   int64_t queries = kItemQueries;
-  while (queries > kTile && attention_items(shape, queries) < int64_t{2} * threads) queries /= 2;
+  while (queries > kTile && (attention_items(shape, queries) < int64_t{2} * threads ||
+                             queries * seen_blocks * kAttentionBlock > kItemScores)) {
+    queries /= 2;
+  }
   return queries;
 }
 
@@ -551,7 +605,11 @@ int64_t attention_items(const AttentionShape& shape, int64_t item_queries) {
 
 size_t attention_scratch(const AttentionShape& shape) {
   AttentionScratch scratch;
-  return AttentionScratch::layout(shape.head_dim, nullptr, &scratch) + kPadding;
+  const int64_t scores =
+      std::min(std::max(kItemScores, kTile * shape.columns.blocks() * kAttentionBlock),
+               kItemQueries * shape.columns.blocks() * kAttentionBlock);
+  return AttentionScratch::layout(shape.head_dim, nullptr, &scratch) + kPadding +
+         static_cast<size_t>(scores);
 }
 
 void attention(const AttentionArguments& arguments, int64_t item_queries, int64_t begin,

@@ -1,10 +1,13 @@
 // Attention over a cache and the new positions, both where they lie: no concat, no repeated heads,
 // and no work for columns that come after the last one seen.
 //
-// The softmax is computed on the way over the columns (Milakov and Gimelshein, "Online normalizer
-// calculation for softmax", 2018), in blocks of kAttentionBlock columns of the cache or of the new
-// part. A row's bits depend on its own query, mask and columns alone: every score is summed in one
-// order, and leaving out columns that are masked changes nothing.
+// The columns are passed over twice, in blocks of kAttentionBlock of the cache or of the new part:
+// once for the scores and their maximum, then for the exponentials and the weighted values. Neither
+// the maximum nor the sum of the exponentials, which is exact, depends on an order, and values are
+// added in the order of the columns. So a row's bits depend on its own query and on the keys, values
+// and penalties that it sees, in their order: not on where a column lies (the cache, the new part),
+// on what is hidden between, before or after, nor on the rows beside it. Generation relies on it:
+// the same tokens lie in the cache for one call and among the new positions for another.
 #pragma once
 
 #include <cstddef>
@@ -42,8 +45,9 @@ struct AttentionArguments {
 };
 
 // The work is divided into items: a head of keys with some of its queries. How many an item has
-// changes no bit of the results; it is made of what is best for so many threads.
-int64_t attention_item_queries(const AttentionShape& shape, int threads);
+// changes no bit of the results; it is made of what is best for so many threads and for scores of
+// so many blocks, those of columns.blocks() that at least one row sees.
+int64_t attention_item_queries(const AttentionShape& shape, int64_t seen_blocks, int threads);
 int64_t attention_items(const AttentionShape& shape, int64_t item_queries);
 // Floats of scratch memory that one thread needs.
 size_t attention_scratch(const AttentionShape& shape);

@@ -91,5 +91,17 @@ void find_visible(const AttentionColumns& columns, const std::byte* mask, bool h
   HWY_DYNAMIC_DISPATCH(find_visible)(columns, mask, half, begin, end, visible);
 }
 
+SeenColumns seen_columns(const AttentionColumns& columns, int64_t rows, const uint8_t* visible) {
+  SeenColumns seen;
+  for (int64_t block = 0; block < columns.blocks(); ++block) {
+    const int64_t before = seen.pairs;
+    for (int64_t row = 0; row < rows; ++row) {
+      seen.pairs += visible[row * columns.blocks() + block] & kVisibleCount;
+    }
+    if (seen.pairs != before) ++seen.blocks;
+  }
+  return seen;
+}
+
 }  // namespace diptych::engine
 #endif

@@ -28,4 +28,11 @@ inline constexpr uint8_t kVisiblePlain = 0x80, kVisibleCount = 0x7F;
 void find_visible(const AttentionColumns& columns, const std::byte* mask, bool half, int64_t begin,
                   int64_t end, uint8_t* visible);
 
+// What rows see altogether.
+struct SeenColumns {
+  int64_t pairs = 0;   // of a row and a column, up to the last one that it sees of each block
+  int64_t blocks = 0;  // that at least one row sees
+};
+SeenColumns seen_columns(const AttentionColumns& columns, int64_t rows, const uint8_t* visible);
+
 }  // namespace diptych::engine

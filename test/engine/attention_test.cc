@@ -114,7 +114,8 @@ std::vector<float> compute(Case& c, int threads = 1, std::optional<int64_t> rows
   a.visible = visible.data();
   std::vector<float> out(c.q.size(), -1.0f), scratch(attention_scratch(shape), kNan);
   a.out = out.data();
-  const int64_t queries = attention_item_queries(a.shape, threads);
+  const int64_t blocks = seen_columns(shape.columns, a.shape.rows, visible.data()).blocks;
+  const int64_t queries = attention_item_queries(a.shape, blocks, threads);
   const int64_t items = attention_items(a.shape, queries);
   for (int64_t i = items; i-- > 0;) attention(a, queries, i, i + 1, scratch.data());
   return out;
@@ -265,6 +266,58 @@ TEST_P(Attention, ARowDoesNotDependOnItsCompany) {
   }
 }
 
+// The tokens that a row sees, laid out at random: so many of them in the cache, the others among
+// the new positions, hidden columns full of NaN between, before and after both.
+Case spread_out(Case& tokens, int64_t cached, std::mt19937& random) {
+  const int64_t count = tokens.shape.columns.parts[1];
+  std::vector<int64_t> columns[2];  // of the cache and the new part: the token, or -1
+  for (int64_t token = 0; token < count; ++token) {
+    std::vector<int64_t>& part = columns[token < cached ? 0 : 1];
+    if (random() % 4 == 0) part.resize(part.size() + random() % 70, -1);
+    part.push_back(token);
+  }
+  for (std::vector<int64_t>& part : columns) part.resize(part.size() + random() % 130, -1);
+  Case c = tokens;
+  c.half[0] = c.half[1] = true;
+  c.mask.clear();
+  for (int part = 0; part < 2; ++part) {
+    const auto size = static_cast<int64_t>(columns[part].size());
+    c.shape.columns.parts[part] = size;
+    c.k[part].assign(static_cast<size_t>(size * c.shape.kv_heads * c.shape.head_dim), kNan);
+    c.v[part] = c.k[part];
+    for (int64_t j = 0; j < size; ++j) {
+      const int64_t token = columns[part][static_cast<size_t>(j)];
+      c.mask.push_back(token < 0 ? kMasked : tokens.mask_at(0, token));
+      for (int64_t i = 0; token >= 0 && i < c.shape.kv_heads * c.shape.head_dim; ++i) {
+        const int64_t head = i / c.shape.head_dim, element = i % c.shape.head_dim;
+        const auto to = static_cast<size_t>((head * size + j) * c.shape.head_dim + element);
+        c.k[part][to] = tokens.at(tokens.k, head, token, element);
+        c.v[part][to] = tokens.at(tokens.v, head, token, element);
+      }
+    }
+  }
+  return c;
+}
+
+TEST_P(Attention, ARowDoesNotDependOnWhereItsTokensLie) {
+  std::mt19937 random(17);
+  for (const int64_t dim : {20, 64, 128}) {
+    for (const int64_t count : {1, 7, 64, 65, 300}) {
+      for (const bool penalties : {false, true}) {
+        Case tokens = make_case({6, 2, 1, dim, {{0, count}}, 2.0f}, static_cast<uint32_t>(count));
+        for (float& m : tokens.mask)
+          m = penalties ? -0.25f * static_cast<float>(random() % 9) : 0.0f;
+        const std::vector<float> plain = compute(tokens);
+        for (int i = 0; i < 12; ++i) {
+          const int64_t cached = static_cast<int64_t>(random() % static_cast<uint32_t>(count + 1));
+          Case spread = spread_out(tokens, cached, random);
+          expect_same_bits(compute(spread), plain);
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Attention, WhatComesAfterTheColumnsSeenChangesNothing) {
   Case c = make_case({4, 2, 3, 24, {{90, 3}}, 0.3f}, 11);
   const std::vector<float> once = compute(c);
@@ -370,6 +423,10 @@ TEST_P(VisibleColumns, CountsUpToTheLastOneAndKnowsZeros) {
                                              kVisiblePlain | 2}));
   }
   EXPECT_EQ((AttentionColumns{{64, 65}}.blocks()), 3);
+  const uint8_t visible[] = {kVisiblePlain | 64, 0, 0, 3, 0, kVisiblePlain | 2};
+  const SeenColumns seen = seen_columns({{70, 3}}, 2, visible);
+  EXPECT_EQ(seen.pairs, 69);
+  EXPECT_EQ(seen.blocks, 2);
   EXPECT_EQ((AttentionColumns{{0, 1}}.blocks()), 1);
 }
 

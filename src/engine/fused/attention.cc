@@ -70,15 +70,6 @@ Result<Place> visible_columns(const mil::Value& mask, const AttentionShape& shap
   return lowering.derived(mask, what, static_cast<uint64_t>(rows * columns.blocks()), make);
 }
 
-// The pairs of a row and a column that it sees, or passes over.
-int64_t seen_pairs(const AttentionShape& shape, const uint8_t* visible) {
-  int64_t pairs = 0;
-  for (int64_t i = 0; i < shape.rows * shape.columns.blocks(); ++i) {
-    pairs += visible[i] & kVisibleCount;
-  }
-  return pairs;
-}
-
 }  // namespace
 
 Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
@@ -119,10 +110,12 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
     arguments.mask = at(mask, frame);
     arguments.visible = reinterpret_cast<const uint8_t*>(frame.bytes(visible));
     arguments.out = frame.floats(result);
-    const int64_t item_queries = attention_item_queries(arguments.shape, frame.pool.threads());
+    const SeenColumns seen =
+        seen_columns(shape.columns, arguments.shape.rows, arguments.visible);
+    const int64_t item_queries =
+        attention_item_queries(arguments.shape, seen.blocks, frame.pool.threads());
     const int64_t items = attention_items(arguments.shape, item_queries);
-    const int64_t work =
-        2 * shape.head_dim * shape.heads * seen_pairs(arguments.shape, arguments.visible);
+    const int64_t work = 2 * shape.head_dim * shape.heads * seen.pairs;
     const int64_t grain = work < kGrain ? items : 1;
     frame.pool.parallel_for(items, grain, [&](int64_t begin, int64_t end, int thread) {
       attention(arguments, item_queries, begin, end,

@@ -96,12 +96,15 @@ float row_max(const float* row, int64_t n) {
   return largest;
 }
 
-// In place. Entries of -inf give exactly 0; a row of nothing else gives NaN.
+// In place. Entries of -inf give exactly 0; a row of nothing else gives NaN. The exponentials are
+// added one after the other, so that those of -inf change nothing wherever they stand: a row of
+// attention has the same bits whether its tokens lie in the cache or beside it.
 void softmax_row(float* row, int64_t n) {
   const float largest = row_max(row, n);
-  for (int64_t i = 0; i < n; ++i) row[i] = std::exp(row[i] - largest);
-  const float total = row_sum(row, n);
-  for (int64_t i = 0; i < n; ++i) row[i] /= total;
+  double total = 0;
+  for (int64_t i = 0; i < n; ++i) total += row[i] = std::exp(row[i] - largest);
+  const auto divisor = static_cast<float>(total);
+  for (int64_t i = 0; i < n; ++i) row[i] /= divisor;
 }
 
 }  // namespace
