@@ -10,7 +10,7 @@
 
 namespace diptych::text {
 
-// The keys "tokenizer.ggml.*" of a GGUF, unchecked. Source: docs/gguf.md of
+// The keys "tokenizer.ggml.*" of a GGUF, unchecked. Source: its page on GGUF of
 // github.com/ggml-org/ggml and src/llama-vocab.cpp of github.com/ggml-org/llama.cpp.
 struct GgufTokenizer {
   std::string model;                // "llama" (SentencePiece BPE) or "gpt2" (byte-level BPE)

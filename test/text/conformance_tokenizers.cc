@@ -1,4 +1,4 @@
-// Encodes many texts with one tokenizer, for test/conformance/tokenizers.py: a process each would
+// Encodes many texts with one tokenizer, for test/conformance/text_tokenizers.py: a process each would
 // spend its time on opening the file.
 //
 // conformance_tokenizers FILE|DIR <requests >answers, one line of JSON each:

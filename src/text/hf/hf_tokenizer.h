@@ -1,4 +1,4 @@
-// Hugging Face's tokenizer.json: docs/formats/tokenizer_json.md describes the file.
+// Hugging Face's tokenizer.json: docs/formats/tokenizers.md describes the file.
 #pragma once
 
 #include "text/tokenizer.h"
