@@ -6,7 +6,7 @@
 #include "engine/plan.h"
 #include "kernels/isa.h"
 #include "mil/verify.h"
-#include "passes/fuse.h"
+#include "engine/fuse/fuse.h"
 
 namespace diptych::engine {
 namespace {
@@ -35,7 +35,7 @@ Result<std::shared_ptr<const Executable>> Executable::compile(const mil::Functio
   if (!options.verified) TRY(mil::verify(function, /*allow_unknown=*/true));
   if (options.fuse && options.numerics != Numerics::Typed) {
     const auto fused = mil::clone(function);
-    TRY(passes::fuse_for_cpu(*fused));
+    TRY(fuse_for_cpu(*fused));
     return compile_as_it_is(*fused, options);
   }
   return compile_as_it_is(function, options);

@@ -37,7 +37,7 @@ struct ExecutableOptions {
   // Pass fp16 inputs and outputs as fp32, so that values which travel from function to function
   // (hidden states, caches, logits) are not rounded on the way. Only with Numerics::Precise.
   bool wide_ports = false;
-  // Rewrite groups of operations into the engine's own (passes/fuse.h) first. Never with
+  // Rewrite groups of operations into the engine's own (engine/fuse/fuse.h) first. Never with
   // Numerics::Typed, which rounds every operation's result.
   bool fuse = true;
   // Bound on the memory of intermediate values and of constants made at compile time, in bytes;

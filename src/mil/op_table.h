@@ -4,7 +4,7 @@
 // Operations with a dot in their name are our own dialect's and never reach a file.
 // diptych.graph_break(values=[...]) hands its n values through as n results; it marks where the
 // exporter cuts a function into partitions. The cpu.… operations are what fusions for the engine
-// make of groups of operations (passes/fuse.h).
+// make of groups of operations (engine/fuse/fuse.h).
 //
 // To add an operation: a line in op_table.cc (parameters, inference), its inference in one of
 // op_infer_*.cc, a case in test/mil/op_infer_test.cc.

@@ -2,7 +2,6 @@
 
 #include "mil/verify.h"
 #include "passes/cut_at_breaks.h"
-#include "passes/fuse.h"
 #include "passes/quantize_embeddings.h"
 #include "passes/share_constants.h"
 
@@ -45,11 +44,6 @@ constexpr Pass kPasses[] = {
      }},
     {"share-constants", "make equal small constants one object",
      [](mil::Program& program, const PassOptions&) { return share_constants(program); }},
-    {"fuse-for-cpu", "rewrite groups of operations into those of the CPU engine",
-     [](mil::Program& program, const PassOptions&) -> Status {
-       for (const auto& function : program.functions) TRY(fuse_for_cpu(*function));
-       return {};
-     }},
     {"cut-at-breaks", "cut functions into partitions at their graph breaks",
      [](mil::Program& program, const PassOptions&) { return cut_in_place(program); }},
 };

@@ -1,6 +1,6 @@
 // Fusions on whole programs: after every one, the engine computes what it computed before; and
 // nothing of what Llamas are made of is left unfused.
-#include "passes/fuse.h"
+#include "engine/fuse/fuse.h"
 
 #include <gtest/gtest.h>
 
@@ -128,9 +128,9 @@ int64_t residuals(const mil::Function& function) {
 void check(const mil::Function& original) {
   using Fusion = std::pair<const char*, Status (*)(mil::Function&)>;
   const Fusion fusions[] = {
-      {"linears", passes::fuse_linears}, {"norms", passes::fuse_norms},
-      {"ropes", passes::fuse_ropes},     {"attention", passes::fuse_attention},
-      {"swiglu", passes::fuse_swiglu},   {"residuals", passes::fuse_residuals}};
+      {"linears", engine::fuse_linears}, {"norms", engine::fuse_norms},
+      {"ropes", engine::fuse_ropes},     {"attention", engine::fuse_attention},
+      {"swiglu", engine::fuse_swiglu},   {"residuals", engine::fuse_residuals}};
   // fp16 results may round to neighbours.
   const float tolerance = original.outputs[0]->type.dtype == DType::F16 ? 2e-3f : 2e-5f;
   const Outputs wanted = run(original, engine::Numerics::Precise);

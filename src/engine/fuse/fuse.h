@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "mil/ir.h"
 
-namespace diptych::passes {
+namespace diptych::engine {
 
 // cpu.linear(x, weights, biases, counts, residual): linears of one x whose results are concatenated
 // along the last axis, which is what splitting a linear leaves behind; a single linear as well.
@@ -41,4 +41,4 @@ Status fuse_residuals(mil::Function& function);
 // All of them, and then removes what nobody uses.
 Status fuse_for_cpu(mil::Function& function);
 
-}  // namespace diptych::passes
+}  // namespace diptych::engine

@@ -1,4 +1,4 @@
-// What the fusions look for patterns with. Private to src/passes.
+// What the fusions look for patterns with. Private to src/engine/fuse.
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 #include "mil/ir.h"
 #include "mil/params.h"
 
-namespace diptych::passes {
+namespace diptych::engine {
 
 // The operation of a type that made a value, or null.
 inline mil::Op* made_by(const mil::Value* value, std::string_view type) {
@@ -58,4 +58,4 @@ inline void rewrite(mil::Op& op, std::string_view type, std::vector<mil::Operand
   op.operands = std::move(operands);
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::engine

@@ -1,9 +1,9 @@
 #include <unordered_map>
 
-#include "passes/fuse.h"
-#include "passes/match.h"
+#include "engine/fuse/fuse.h"
+#include "engine/fuse/match.h"
 
-namespace diptych::passes {
+namespace diptych::engine {
 
 namespace {
 
@@ -54,4 +54,4 @@ Status fuse_residuals(mil::Function& function) {
   return {};
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::engine

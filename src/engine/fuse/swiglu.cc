@@ -1,7 +1,7 @@
-#include "passes/fuse.h"
-#include "passes/match.h"
+#include "engine/fuse/fuse.h"
+#include "engine/fuse/match.h"
 
-namespace diptych::passes {
+namespace diptych::engine {
 
 namespace {
 
@@ -43,4 +43,4 @@ Status fuse_for_cpu(mil::Function& function) {
   return {};
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::engine

@@ -1,10 +1,10 @@
 #include <array>
 #include <unordered_set>
 
-#include "passes/fuse.h"
-#include "passes/match.h"
+#include "engine/fuse/fuse.h"
+#include "engine/fuse/match.h"
 
-namespace diptych::passes {
+namespace diptych::engine {
 
 namespace {
 
@@ -139,4 +139,4 @@ Status fuse_ropes(mil::Function& function) {
   return {};
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::engine

@@ -1,7 +1,7 @@
-#include "passes/fuse.h"
-#include "passes/match.h"
+#include "engine/fuse/fuse.h"
+#include "engine/fuse/match.h"
 
-namespace diptych::passes {
+namespace diptych::engine {
 
 namespace {
 
@@ -119,4 +119,4 @@ Status fuse_norms(mil::Function& function) {
   return {};
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::engine

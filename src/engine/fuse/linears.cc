@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "passes/fuse.h"
-#include "passes/match.h"
+#include "engine/fuse/fuse.h"
+#include "engine/fuse/match.h"
 
-namespace diptych::passes {
+namespace diptych::engine {
 
 namespace {
 
@@ -106,4 +106,4 @@ Status fuse_linears(mil::Function& function) {
   return {};
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::engine
