@@ -162,8 +162,8 @@ HWY_INLINE void sums_of_lanes(const V32* v, float* out) {
 #endif
 }
 
-// The products of kQueries queries with the first n columns of a block: scores[i * score_stride + j]
-// for query i and column j. Entries up to the next multiple of 8 of n are overwritten.
+// The products of kQueries queries with the first n columns of a block: scores[i * score_stride +
+// j] for query i and column j. Entries up to the next multiple of 8 of n are overwritten.
 template <class Element, int kQueries>
 void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores,
                    int64_t score_stride, Fetch* fetch) {
@@ -279,8 +279,8 @@ struct Weighted {
   Fetch* fetch;
 };
 
-// Adds the weighted values to the sums, column by column, of kQueries queries and kVectors vectors of elements
-// from `first` on; `load` gives those of a column.
+// Adds the weighted values to the sums, column by column, of kQueries queries and kVectors vectors
+// of elements from `first` on; `load` gives those of a column.
 template <class Element, int kQueries, int kVectors, class Load>
 HWY_INLINE void add_vectors(const Weighted& w, int64_t first, Load load, float* sums) {
   const F32 d;
@@ -446,7 +446,8 @@ class Item {
   }
 
   // Calls body(kQueries, tile, columns of `source`, whether they are halves) for every block and
-  // all queries in tiles. The first tile reads the block from memory, the others find it in a cache.
+  // all queries in tiles. The first tile reads the block from memory, the others find it in a
+  // cache.
   template <class Body>
   void for_tiles(const AttentionSource* source, Body body) const {
     float* scores = scratch_.scores;
@@ -472,9 +473,9 @@ class Item {
   Look look_of(int64_t query, const Block& block) const {
     const AttentionColumns& columns = a_.shape.columns;
     const int64_t row = row_of(query);
-    return {a_.visible[row * columns.blocks() + block.number],
-            {a_.mask.data + (row * columns.count() + block.offset) * a_.mask.width(),
-             a_.mask.half}};
+    return {
+        a_.visible[row * columns.blocks() + block.number],
+        {a_.mask.data + (row * columns.count() + block.offset) * a_.mask.width(), a_.mask.half}};
   }
 
   Columns columns_at(const AttentionSource& source, int part, int64_t head, int64_t begin) const {
@@ -491,8 +492,8 @@ class Item {
                            int64_t number) {
       const Columns next = columns_at(from[part], part, head, begin);
       const int64_t count = visible[number] & kVisibleCount;
-      return Fetch(Bytes(next.data,
-                         static_cast<size_t>(count * next.head_dim * from[part].width())));
+      return Fetch(
+          Bytes(next.data, static_cast<size_t>(count * next.head_dim * from[part].width())));
     };
     const int64_t begin = block.begin + kAttentionBlock, number = block.number + 1;
     if (begin < columns.parts[block.part] && visible[number] != 0) {
@@ -531,8 +532,8 @@ class Item {
       if (tile.fetch != nullptr) {
         tile.fetch->some(n * values.head_dim * static_cast<int64_t>(Element::kSize) / 4 / kQueries);
       }
-      scratch_.totals[tile.first + q] += add_exponentials(tile.scores + q * score_stride_, n,
-                                                          scratch_.largest[tile.first + q]);
+      scratch_.totals[tile.first + q] +=
+          add_exponentials(tile.scores + q * score_stride_, n, scratch_.largest[tile.first + q]);
     }
     add_block_values<Element, kQueries>(values, tile.looks, tile.scores, score_stride_,
                                         scratch_.sums + tile.first * padded(values.head_dim),

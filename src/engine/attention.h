@@ -4,10 +4,10 @@
 // The columns are passed over twice, in blocks of kAttentionBlock of the cache or of the new part:
 // once for the scores and their maximum, then for the exponentials and the weighted values. Neither
 // the maximum nor the sum of the exponentials, which is exact, depends on an order, and values are
-// added in the order of the columns. So a row's bits depend on its own query and on the keys, values
-// and penalties that it sees, in their order: not on where a column lies (the cache, the new part),
-// on what is hidden between, before or after, nor on the rows beside it. Generation relies on it:
-// the same tokens lie in the cache for one call and among the new positions for another.
+// added in the order of the columns. So a row's bits depend on its own query and on the keys,
+// values and penalties that it sees, in their order: not on where a column lies (the cache, the new
+// part), on what is hidden between, before or after, nor on the rows beside it. Generation relies
+// on it: the same tokens lie in the cache for one call and among the new positions for another.
 #pragma once
 
 #include <cstddef>

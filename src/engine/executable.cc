@@ -2,11 +2,11 @@
 
 #include <new>
 
+#include "engine/fuse/fuse.h"
 #include "engine/lowering.h"
 #include "engine/plan.h"
 #include "kernels/isa.h"
 #include "mil/verify.h"
-#include "engine/fuse/fuse.h"
 
 namespace diptych::engine {
 namespace {

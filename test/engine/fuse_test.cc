@@ -146,7 +146,8 @@ TEST(FuseNorms, LeavesOtherMeansAlone) {
 
 // --- rotations ---
 
-const std::string kHalves = R"(  %left: fp32[1,1,2,2] = slice_by_index(x=%x, begin=int32[4](0,0,0,0), end=int32[4](1,1,2,2))
+const std::string kHalves =
+    R"(  %left: fp32[1,1,2,2] = slice_by_index(x=%x, begin=int32[4](0,0,0,0), end=int32[4](1,1,2,2))
   %right: fp32[1,1,2,2] = slice_by_index(x=%x, begin=int32[4](0,0,0,2), end=int32[4](1,1,2,4))
   %negated: fp32[1,1,2,2] = mul(x=%right, y=fp32(-1))
   %turned: fp32[1,1,2,4] = concat(values=[%negated, %left], axis=int32(-1), interleave=bool(false))
@@ -171,8 +172,10 @@ TEST(FuseRopes, LeavesOtherTurnsAlone) {
 }
 
 TEST(FuseRopes, Neighbours) {
-  EXPECT_EQ(after(fuse_ropes, "%x: fp32[1,1,2,4], %cos: fp32[2,2], %sin: fp32[2,2]",
-                  R"(  %even: fp32[1,1,2,2] = slice_by_index(x=%x, begin=int32[4](0,0,0,0), end=int32[4](1,1,2,4), stride=int32[4](1,1,1,2))
+  EXPECT_EQ(
+      after(
+          fuse_ropes, "%x: fp32[1,1,2,4], %cos: fp32[2,2], %sin: fp32[2,2]",
+          R"(  %even: fp32[1,1,2,2] = slice_by_index(x=%x, begin=int32[4](0,0,0,0), end=int32[4](1,1,2,4), stride=int32[4](1,1,1,2))
   %odd: fp32[1,1,2,2] = slice_by_index(x=%x, begin=int32[4](0,0,0,1), end=int32[4](1,1,2,4), stride=int32[4](1,1,1,2))
   %ec: fp32[1,1,2,2] = mul(x=%even, y=%cos)
   %os: fp32[1,1,2,2] = mul(x=%odd, y=%sin)
@@ -184,7 +187,7 @@ TEST(FuseRopes, Neighbours) {
   %y: fp32[1,1,2,4] = reshape(x=%pairs, shape=int32[4](1,1,2,4))
   return %y
 )"),
-            R"(  %pairs: fp32[1,1,2,4] = cpu.rope(x=%x, cos=%cos, sin=%sin, interleaved=bool(true))
+      R"(  %pairs: fp32[1,1,2,4] = cpu.rope(x=%x, cos=%cos, sin=%sin, interleaved=bool(true))
   %y: fp32[1,1,2,4] = reshape(x=%pairs, shape=int32[4](1,1,2,4))
   return %y
 )");
@@ -192,7 +195,8 @@ TEST(FuseRopes, Neighbours) {
 
 // --- attention ---
 
-const std::string kAttention = R"(  %keys: fp32[1,1,4,2] = concat(values=[%k_cache, %k], axis=int32(2), interleave=bool(false))
+const std::string kAttention =
+    R"(  %keys: fp32[1,1,4,2] = concat(values=[%k_cache, %k], axis=int32(2), interleave=bool(false))
   %values: fp32[1,1,4,2] = concat(values=[%v_cache, %v], axis=int32(2), interleave=bool(false))
   %products: fp32[1,1,1,4] = matmul(x=%q, y=%keys, transpose_x=bool(false), transpose_y=bool(true))
   %scaled: fp32[1,1,1,4] = mul(x=%products, y=fp32(0.5))
@@ -208,16 +212,17 @@ const std::string kAttentionInputs =
     "%v: fp32[1,1,1,2], %mask: fp32[1,4]";
 
 TEST(FuseAttention, OverACacheAndWhatIsNew) {
-  EXPECT_EQ(after(fuse_attention, kAttentionInputs, kAttention),
-            R"(  %y: fp32[1,1,2] = cpu.attention(q=%q, k_cache=%k_cache, k=%k, v_cache=%v_cache, v=%v, mask=%mask, scale=fp32(0.5))
+  EXPECT_EQ(
+      after(fuse_attention, kAttentionInputs, kAttention),
+      R"(  %y: fp32[1,1,2] = cpu.attention(q=%q, k_cache=%k_cache, k=%k, v_cache=%v_cache, v=%v, mask=%mask, scale=fp32(0.5))
   return %y
 )");
 }
 
 TEST(FuseAttention, LeavesOtherProductsAlone) {
-  expect_left_alone(fuse_attention, kAttentionInputs,
-                    with(kAttention, "softmax(x=%masked, axis=int32(-1))",
-                         "softmax(x=%masked, axis=int32(2))"));
+  expect_left_alone(
+      fuse_attention, kAttentionInputs,
+      with(kAttention, "softmax(x=%masked, axis=int32(-1))", "softmax(x=%masked, axis=int32(2))"));
   expect_left_alone(fuse_attention, kAttentionInputs,
                     with(kAttention, "perm=int32[4](0,2,1,3)", "perm=int32[4](0,1,2,3)"));
 }
@@ -225,11 +230,12 @@ TEST(FuseAttention, LeavesOtherProductsAlone) {
 // --- gates and residuals ---
 
 TEST(FuseSwiglu, SiluTimesUp) {
-  EXPECT_EQ(after(fuse_swiglu, "%gate: fp32[1,4], %up: fp32[1,4]", R"(  %s: fp32[1,4] = silu(x=%gate)
+  EXPECT_EQ(
+      after(fuse_swiglu, "%gate: fp32[1,4], %up: fp32[1,4]", R"(  %s: fp32[1,4] = silu(x=%gate)
   %y: fp32[1,4] = mul(x=%up, y=%s)
   return %y
 )"),
-            R"(  %y: fp32[1,4] = cpu.swiglu(gate=%gate, up=%up)
+      R"(  %y: fp32[1,4] = cpu.swiglu(gate=%gate, up=%up)
   return %y
 )");
 }

@@ -1,9 +1,8 @@
 // "A row's bits do not depend on its company" (docs/engine.md): the logits after a token are the
 // same to the bit whether its predecessors come one by one or in chunks of any size, after a
 // rewind, in a prompt's function or that of decoding, and as rows of a tree of drafts.
-#include <gtest/gtest.h>
-
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <array>
 #include <cstring>
@@ -42,8 +41,7 @@ void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.name; 
 
 using Logits = std::vector<float>;
 
-class Independence
-    : public ::testing::TestWithParam<std::tuple<Subject, engine::Numerics>> {
+class Independence : public ::testing::TestWithParam<std::tuple<Subject, engine::Numerics>> {
  protected:
   void SetUp() override {
     std::mt19937 random(5);
@@ -173,24 +171,23 @@ TEST_P(Independence, OfTheOtherRowsOfATree) {
         ASSERT_OK(next);
         alone = *next;
       }
-      ASSERT_NO_FATAL_FAILURE(expect_same(alone,
-                                          Logits(logits.begin() + row * vocab,
-                                                 logits.begin() + (row + 1) * vocab),
-                                          fmt::format("row {} after {}", row, cached)));
+      ASSERT_NO_FATAL_FAILURE(expect_same(
+          alone, Logits(logits.begin() + row * vocab, logits.begin() + (row + 1) * vocab),
+          fmt::format("row {} after {}", row, cached)));
       (*session)->rewind(static_cast<int64_t>(cached));
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, Independence,
-    ::testing::Combine(::testing::ValuesIn(kSubjects),
-                       ::testing::Values(engine::Numerics::Typed, engine::Numerics::Precise,
-                                         engine::Numerics::Fast)),
-    [](const auto& test) {
-      return std::string(std::get<0>(test.param).name) + "_" +
-             std::string(engine::name(std::get<1>(test.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(Models, Independence,
+                         ::testing::Combine(::testing::ValuesIn(kSubjects),
+                                            ::testing::Values(engine::Numerics::Typed,
+                                                              engine::Numerics::Precise,
+                                                              engine::Numerics::Fast)),
+                         [](const auto& test) {
+                           return std::string(std::get<0>(test.param).name) + "_" +
+                                  std::string(engine::name(std::get<1>(test.param)));
+                         });
 
 }  // namespace
 }  // namespace diptych

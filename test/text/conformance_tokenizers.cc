@@ -1,5 +1,5 @@
-// Encodes many texts with one tokenizer, for test/conformance/text_tokenizers.py: a process each would
-// spend its time on opening the file.
+// Encodes many texts with one tokenizer, for test/conformance/text_tokenizers.py: a process each
+// would spend its time on opening the file.
 //
 // conformance_tokenizers FILE|DIR <requests >answers, one line of JSON each:
 //   {"text": "…", "specials": false} or {"hex": "…"}  ->  {"ids": […], "text": decoded}

@@ -84,8 +84,8 @@ TEST(Layers, TheTableNamesEveryFolder) {
   Names named, found;
   for (const Layer& layer : layers()) {
     for (const std::string& name : layer.direct)
-      EXPECT_TRUE(named.count(name)) << layer.folder << " depends on " << name
-                                     << ", which does not come before it";
+      EXPECT_TRUE(named.count(name))
+          << layer.folder << " depends on " << name << ", which does not come before it";
     EXPECT_TRUE(named.insert(layer.folder).second) << layer.folder << " has two rows";
   }
   for (const auto& entry : fs::directory_iterator(source("src")))

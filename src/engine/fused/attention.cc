@@ -110,8 +110,7 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
     arguments.mask = at(mask, frame);
     arguments.visible = reinterpret_cast<const uint8_t*>(frame.bytes(visible));
     arguments.out = frame.floats(result);
-    const SeenColumns seen =
-        seen_columns(shape.columns, arguments.shape.rows, arguments.visible);
+    const SeenColumns seen = seen_columns(shape.columns, arguments.shape.rows, arguments.visible);
     const int64_t item_queries =
         attention_item_queries(arguments.shape, seen.blocks, frame.pool.threads());
     const int64_t items = attention_items(arguments.shape, item_queries);
