@@ -334,18 +334,23 @@ Status check_no_model(const std::string& directory) {
   static constexpr std::string_view kEndings[] = {
       ".safetensors", ".safetensors.index.json", ".pth", ".pt", ".bin", ".gguf"};
   namespace fs = std::filesystem;
+  std::string found;  // the first by name
   std::error_code code;
   fs::directory_iterator entry(directory, code);
   for (; !code && entry != fs::directory_iterator(); entry.increment(code)) {
-    const std::string name = entry->path().filename().string();
+    std::string name = entry->path().filename().string();
     const auto ends_name = [&](std::string_view ending) { return name.ends_with(ending); };
-    if (std::ranges::find(kNames, name) != std::end(kNames) ||
-        std::ranges::any_of(kEndings, ends_name)) {
-      return within<void>(directory,
-                          invalid_argument("holds {} of another model; name another directory, or "
-                                           "replace it with --force",
-                                           in_quotes(name)));
+    if ((std::ranges::find(kNames, name) != std::end(kNames) ||
+         std::ranges::any_of(kEndings, ends_name)) &&
+        (found.empty() || name < found)) {
+      found = std::move(name);
     }
+  }
+  if (!found.empty()) {
+    return within<void>(directory,
+                        invalid_argument("holds {} of another model; name another directory, or "
+                                         "replace it with --force",
+                                         in_quotes(found)));
   }
   return {};  // what cannot be listed cannot be written either, which says why
 }

@@ -18,6 +18,8 @@ complain() {
   failures=$((failures + 1))
 }
 
+# Signals that a shell lets its background jobs ignore are not ignored.
+start() { exec env --default-signal=INT,QUIT "$diptych" "$@"; }
 now() { date +%s%N; }
 # A random part of some nanoseconds, in seconds, for sleep.
 part_of() {
@@ -26,7 +28,7 @@ part_of() {
 }
 
 cd "$work" || exit 1
-"$diptych" synth --shape dim=256,layers=6,heads=8,kv_heads=4,hidden=768,vocab=4000 --format hf \
+"$diptych" synth --shape dim=256,layers=6,heads=8,kv_heads=4,hidden=768,vocab=4096 --format hf \
   -o model 2>/dev/null >&2 || exit 1
 arguments=(--max_context_len 256 --multifunction --quant_algorithm hqq)
 start=$(now)
@@ -34,7 +36,9 @@ start=$(now)
 export_time=$(($(now) - start))
 echo old >old.pte
 cat model/* | cksum >source.sum
+start=$(now)
 "$diptych" extract new.pte -o packages >/dev/null 2>&1 || exit 1
+extract_time=$(($(now) - start))
 "$diptych" run new.pte --ids 1,2,3 -n 250 --print-ids --stats none >tokens 2>err || { cat err; exit 1; }
 rm err
 
@@ -78,7 +82,7 @@ kill_exports() {
   old=0 new=0
   for ((i = 0; i < count; ++i)); do
     prepare out "$i"
-    "$diptych" export model "${arguments[@]}" -o out/o.pte >/dev/null 2>err &
+    start export model "${arguments[@]}" -o out/o.pte >/dev/null 2>err &
     local pid=$!
     sleep "$(part_of $((export_time * 11 / 10)))"
     kill "-$1" $pid 2>/dev/null
@@ -98,9 +102,9 @@ kill_extracts() {
     # Half of them into a new directory, which appears as a whole.
     local out=ex/out
     [ $((i % 2)) = 0 ] || out=ex
-    "$diptych" extract new.pte -o $out >/dev/null 2>err &
+    start extract new.pte -o $out >/dev/null 2>err &
     local pid=$!
-    sleep "$(part_of 60000000)"
+    sleep "$(part_of $((extract_time * 11 / 10)))"
     kill "-$1" $pid 2>/dev/null
     wait $pid 2>/dev/null
     local name

@@ -4,10 +4,10 @@
 set -u
 export LC_ALL=C
 diptych=$1 step=$2
+source=$(cd "$(dirname "$0")/../../demo" && pwd) || exit 1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-source=$(dirname "$0")/../../demo
 failures=0 runs=0 ended=0
 "$diptych" export -c "$source/model.pth" -p "$source/params.json" -o m.pte --max_context_len 256 \
   --multifunction >/dev/null 2>&1 || exit 1
