@@ -12,7 +12,7 @@ REFERENCE ?= build/reference
 # Arguments of scripts/bench_peers.py.
 PEERS ?=
 
-.PHONY: help packages configure build demo test test-asan test-tsan plugin conformance \
+.PHONY: help packages configure build demo test test-asan test-kills test-tsan plugin conformance \
         conformance-smoke conformance-setup cross-aarch64 fuzz bench bench-peers \
         lint format clean
 
@@ -21,6 +21,7 @@ help:
 	@echo "make test       install packages, build, run all tests"
 	@echo "make build      $(DIPTYCH)"
 	@echo "make test-asan  the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make test-kills what is left of commands that are killed, cut short or without memory (an hour)"
 	@echo "make plugin     the backend for stock ExecuTorch; DIPTYCH_EXECUTORCH=<venv or packages>"
 	@echo "make conformance  everything against stock ExecuTorch and coremltools (sets up a venv)"
 	@echo "make test-tsan  the plug-in in four threads under ThreadSanitizer"
@@ -53,6 +54,10 @@ test: configure
 test-asan: packages
 	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
 	@ctest --preset asan -j $(JOBS)
+
+test-kills: build
+	@test/cli/kills.sh $(abspath $(DIPTYCH)) 40
+	@test/cli/memory.sh $(abspath $(DIPTYCH)) 10
 
 plugin: packages
 	@mkdir -p build

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/cpu_count.h"
@@ -69,8 +71,17 @@ struct ThreadPool::Impl {
     }
   }
 
-  // Works off share `own`, then what is left of the others.
-  void run_shares(size_t own) {
+  // Works off share `own`, then what is left of the others. The first that throws leaves what it
+  // threw for the caller.
+  void run_shares(size_t own) noexcept {
+    try {
+      work_off(own);
+    } catch (...) {
+      if (!failed.test_and_set()) failure = std::current_exception();
+    }
+  }
+
+  void work_off(size_t own) {
     for (size_t i = 0; i < shares.size(); ++i) {
       Share& share = shares[(own + i) % shares.size()];
       for (;;) {
@@ -101,6 +112,8 @@ struct ThreadPool::Impl {
   Call call{};
   int64_t chunk = 1;
   std::vector<Share> shares;
+  std::atomic_flag failed;
+  std::exception_ptr failure;  // set by whom failed was
   int last_number = kNoCall;
   alignas(kCacheLine) std::atomic<int> open{kNoCall};  // the present call's number
   alignas(kCacheLine) std::atomic<int> inside{0};      // workers that may use the call
@@ -142,6 +155,10 @@ void ThreadPool::run(const Call& call) {
   pool.run_shares(0);
   pool.open.store(Impl::kNoCall);
   for (int inside = pool.inside.load(); inside != 0;) inside = wait_while(pool.inside, inside);
+  if (pool.failed.test()) {
+    pool.failed.clear();
+    std::rethrow_exception(std::exchange(pool.failure, nullptr));
+  }
 }
 
 int ThreadPool::default_threads() { return usable_cpus(); }

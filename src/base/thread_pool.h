@@ -26,8 +26,8 @@ class ThreadPool {
   // done.
   // `thread` is in [0, threads()), and no two bodies of a call have the same one at the same time.
   // Allocates nothing. Callable from several threads at once: calls are served one after another,
-  // or side by side when they are too small to be divided. Must not be called from inside a body,
-  // and a body must not throw.
+  // or side by side when they are too small to be divided. Must not be called from inside a body.
+  // What a body throws (when memory ends) is thrown to the caller, once no body runs any more.
   template <class Body>
   void parallel_for(int64_t count, int64_t grain, Body&& body) {
     using Plain = std::remove_reference_t<Body>;

@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "base/system_error.h"
+
 namespace diptych {
 
 Result<ZeroedMemory> ZeroedMemory::allocate(uint64_t size) {
@@ -12,7 +14,7 @@ Result<ZeroedMemory> ZeroedMemory::allocate(uint64_t size) {
   if (size <= std::numeric_limits<size_t>::max()) {
     data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
-  if (data == MAP_FAILED) return fail(ErrorCode::Io, "no memory for {} bytes", size);
+  if (data == MAP_FAILED) return out_of_memory(size);
   ::madvise(data, size, MADV_HUGEPAGE);  // fewer pages to walk; a wish only
   return ZeroedMemory({static_cast<std::byte*>(data), static_cast<size_t>(size)});
 }

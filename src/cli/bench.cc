@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "base/file.h"
-#include "base/stream.h"
 #include "cli/command.h"
+#include "cli/side_file.h"
 #include "cli/terminal.h"
 #include "measure/limits.h"
 #include "measure/measure.h"
@@ -95,13 +94,12 @@ Status measure(const BenchArguments& a) {
   }
   options.numerics = TRY(numerics_from(a.numerics));
   stop_on_interrupt();
+  auto trace = TRY(SideFile::create(a.trace));
   ProgressBar progress;
   auto measured = measure::run(options, progress);
   progress.finish();
   const measure::Report report = TRY(std::move(measured));
-  if (!a.trace.empty()) {
-    TRY(write_file(a.trace, *memory_source(std::string_view(report.trace.json()))));
-  }
+  TRY(trace.write([&] { return report.trace.json(); }));
   TRY(write_results(a.json  ? dump_json(measure::to_json(report), 2) + "\n"
                     : a.csv ? measure::to_csv(report)
                             : tables(report)));

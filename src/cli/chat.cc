@@ -23,6 +23,7 @@ namespace diptych::cli {
 namespace {
 
 constexpr int64_t kLongestAnswer = 1024;
+constexpr uint64_t kLargestTranscript = 64 << 20;
 
 struct ChatArguments {
   std::string model, tokenizer, chat_template, system, numerics, on_full = "stop", stats = "none";
@@ -260,13 +261,15 @@ Status Chat::undo(const std::string&) {
 
 Status Chat::save(const std::string& path) {
   const chat::Transcript& transcript = conversation_.transcript();
-  TRY(write_file(path, as_bytes(chat::format_transcript(transcript))));
+  // What was said is for its owner's eyes; it may be saved again, and over what was loaded.
+  TRY(write_file(path, as_bytes(chat::format_transcript(transcript)),
+                 {.mode = 0600, .use = Use::Edit}));
   notice("{} turns saved to {}", transcript.turns.size(), path);
   return {};
 }
 
 Status Chat::load(const std::string& path) {
-  const std::string file = TRY(read_text_file(path));
+  const std::string file = TRY(read_text_file(path, kLargestTranscript, Use::Edit));
   chat::Transcript transcript = TRY(within(path, chat::parse_transcript(file)));
   TRY(within(path, conversation_.restore(std::move(transcript))));
   notice("{} turns loaded from {}", conversation_.transcript().turns.size(), path);

@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/quantization.h"
+#include "cli/side_file.h"
 #include "cli/terminal.h"
 #include "exporter/forecast.h"
 
@@ -37,10 +38,9 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
     return usage_error("the model is named twice, as MODEL and with --checkpoint");
   }
   const std::string& tokenizer = options.card.tokenizer;
-  options.quantization =
-      TRY(quantization_from(arguments.quantization,
-                            tokenizer.empty() ? arguments.source() : tokenizer,
-                            options.max_context_len));
+  options.quantization = TRY(quantization_from(arguments.quantization,
+                                               tokenizer.empty() ? arguments.source() : tokenizer,
+                                               options.max_context_len));
   options.graph_breaks = !arguments.no_graph_breaks;
   options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
                                                     : passes::WeightSharing::Positional;
@@ -118,13 +118,14 @@ Status run_export(const ExportArguments& arguments) {
   const exporter::Options options = TRY(options_from(arguments));
   if (arguments.dry_run) return run_dry(arguments, options);
   stop_on_interrupt();
+  auto errors = TRY(SideFile::create(arguments.quantization.report));
   ProgressBar progress;
   const exporter::Report report = TRY(exporter::export_files(arguments.source(), arguments.params,
                                                              arguments.output, options, progress));
   progress.finish();
   print_report(report,
                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  TRY(write_errors(arguments.quantization, report.errors));
+  TRY(errors.write([&] { return errors_as_json(report.errors); }));
   return write_results(arguments.output + "\n");
 }
 

@@ -18,7 +18,7 @@ Action setup_extract(CLI::App& parser) {
   parser.add_option("model", a.model, "The .pte to take packages from")->required();
   parser
       .add_option("-o,--output", a.directory,
-                  "Directory for the packages; those of the same names are replaced")
+                  "Directory for the packages; earlier extracts of the same names are replaced")
       ->capture_default_str();
   return [arguments]() -> Status {
     const auto packages = TRY(tools::extract(arguments->model, arguments->directory));

@@ -6,11 +6,16 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/mapped_ranges.h"
+#include "base/run_files.h"
 #include "card/card_of_model.h"
 #include "cli/command.h"
+#include "cli/process.h"
 #include "kernels/isa.h"
 
 #ifndef DIPTYCH_VERSION
@@ -175,8 +180,11 @@ int main(int argc, char** argv) {
 
   for (size_t i = 0; i < kCommands.size(); ++i) {
     if (!parsers[i]->parsed()) continue;
+    set_process_command(kCommands[i].name);
+    const RunFiles files;
     Status status = check_environment();
     if (status) status = actions[i]();
+    if (status) status = check_mapped_files();
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
     if (is_usage_error(status.error())) {
@@ -245,13 +253,17 @@ bool is_usage_error(const Error& error) { return error.message.rfind(kUsageMark,
 
 }  // namespace diptych::cli
 
-// Our code throws nothing, but the standard library does when memory ends, and fmt::print when
-// stderr is closed or full: neither is a reason to abort.
+// Our code throws nothing, but the standard library does when it is asked for more than can be
+// addressed, and fmt::print when stderr is closed or full: neither is a reason to abort.
 int main(int argc, char** argv) {
+  diptych::cli::guard_process();
   try {
     return diptych::cli::main(argc, argv);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "diptych: %s\n", error.what());
+    const bool too_much = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+                          dynamic_cast<const std::length_error*>(&error) != nullptr;
+    std::fprintf(stderr, "diptych: %s\n",
+                 too_much ? "out of memory: more asked for than there can be" : error.what());
     return diptych::cli::kFailure;
   }
 }

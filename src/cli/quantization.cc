@@ -99,9 +99,7 @@ void print_errors(const std::vector<exporter::TensorError>& errors) {
   }
 }
 
-Status write_errors(const QuantizationArguments& a,
-                    const std::vector<exporter::TensorError>& errors) {
-  if (a.report.empty()) return {};
+std::string errors_as_json(const std::vector<exporter::TensorError>& errors) {
   Json tensors = Json::array();
   for (const exporter::TensorError& e : errors) {
     Json tensor = {{"tensor", e.tensor},
@@ -112,8 +110,7 @@ Status write_errors(const QuantizationArguments& a,
     if (e.against_rounding) tensor["output_error_to_rtn"] = *e.against_rounding;
     tensors.push_back(std::move(tensor));
   }
-  const std::string text = dump_json({{"tensors", tensors}}, 2) + "\n";
-  return write_file(a.report, std::as_bytes(std::span(text)));
+  return dump_json({{"tensors", tensors}}, 2) + "\n";
 }
 
 }  // namespace diptych::cli

@@ -28,8 +28,7 @@ Result<exporter::QuantizationOptions> quantization_from(const QuantizationArgume
 // The worst to stderr; nothing when there are none.
 void print_errors(const std::vector<exporter::TensorError>& errors);
 
-// All as JSON into the file that --quant_report names.
-Status write_errors(const QuantizationArguments& arguments,
-                    const std::vector<exporter::TensorError>& errors);
+// All as JSON.
+std::string errors_as_json(const std::vector<exporter::TensorError>& errors);
 
 }  // namespace diptych::cli

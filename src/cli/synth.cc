@@ -52,6 +52,8 @@ Action setup_synth(CLI::App& parser) {
   parser.add_option("--dtype", a.dtype, "Element type")
       ->check(CLI::IsMember({"bf16", "fp16", "fp32"}))
       ->capture_default_str();
+  parser.add_flag("--force", a.options.force,
+                  "Write into a directory that holds a model, over files of the same names");
   parser.add_option("--seed", a.options.seed, "Same seed, same bytes")->capture_default_str();
   parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
       ->check(CLI::Range(0, 1024))

@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <numeric>
 #include <system_error>
@@ -17,8 +15,6 @@ namespace diptych::cli {
 namespace {
 constexpr int kBarWidth = 30;
 constexpr std::chrono::milliseconds kRedrawInterval{80};
-
-std::atomic<bool> was_interrupted{false};
 
 bool is_number(const std::string& cell) {
   return !cell.empty() && cell.find_first_not_of("0123456789.-") == std::string::npos;
@@ -86,16 +82,6 @@ std::string Table::text() const {
   }
   return out;
 }
-
-void stop_on_interrupt() {
-  was_interrupted = false;
-  struct sigaction action {};
-  action.sa_handler = [](int) { was_interrupted = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-}
-
-bool interrupted() { return was_interrupted; }
 
 Status write_results(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {

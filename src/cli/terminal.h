@@ -9,13 +9,9 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "cli/process.h"
 
 namespace diptych::cli {
-
-// From now on the first Ctrl-C only sets interrupted(), so that work ends in order; a second one
-// ends the process. Called again, it begins anew.
-void stop_on_interrupt();
-bool interrupted();
 
 // A one-line bar on stderr; silent when stderr is no terminal.
 class ProgressBar : public Progress {

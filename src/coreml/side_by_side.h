@@ -8,7 +8,6 @@
 namespace diptych::coreml {
 
 // Calls body(size_t index) for all indices below `count`, on the threads of `pool` if one is given.
-// A body must not throw.
 template <class Body>
 void side_by_side(ThreadPool* pool, size_t count, const Body& body) {
   const auto bodies = [&](int64_t begin, int64_t end) {

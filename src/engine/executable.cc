@@ -24,8 +24,8 @@ using Arena = std::unique_ptr<std::byte[], ArenaDeleter>;
 Result<Arena> allocate(uint64_t size, const Plan& plan) {
   Arena arena(static_cast<std::byte*>(::operator new[](size, kAligned, std::nothrow)));
   if (arena != nullptr) return arena;
-  return fail(ErrorCode::Io, "no memory for the {} bytes of intermediate values of '{}'", size,
-              plan.function);
+  return fail(ErrorCode::Io, "out of memory: {} bytes asked for the intermediate values of '{}'",
+              size, plan.function);
 }
 
 }  // namespace

@@ -27,7 +27,9 @@ using MethodLoading = std::future<Result<std::unique_ptr<runtime::Method>>>;
 // passed must outlive the result.
 std::vector<MethodLoading> load_methods(runtime::Program& program,
                                         const std::vector<FunctionDescription>& functions) {
-  const auto when = program.threads().threads() > 1 ? std::launch::async : std::launch::deferred;
+  // Where the system gives no more threads, the methods load one after another.
+  const auto when = program.threads().threads() > 1 ? std::launch::async | std::launch::deferred
+                                                    : std::launch::deferred;
   std::vector<MethodLoading> methods;
   methods.reserve(functions.size());
   for (const FunctionDescription& function : functions) {

@@ -37,7 +37,8 @@ Result<Program::Signature> method_signature(const pte::Method& method, bool wide
 Result<ArenaMemory> ArenaMemory::allocate(uint64_t size) {
   ArenaMemory arena;
   arena.data_.reset(static_cast<std::byte*>(std::calloc(std::max<uint64_t>(size, 1), 1)));
-  if (!arena.data_) return fail(ErrorCode::Io, "no memory for a planned arena of {} bytes", size);
+  if (!arena.data_)
+    return fail(ErrorCode::Io, "out of memory: {} bytes asked for a planned arena", size);
   return arena;
 }
 

@@ -1,11 +1,15 @@
 #include "tools/extract.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
-#include <cstdlib>
+#include <cstdio>
 #include <filesystem>
 #include <set>
 
 #include "base/file.h"
+#include "base/in_quotes.h"
+#include "base/mapped_ranges.h"
 #include "base/output_directory.h"
 #include "coreml/memory_fs.h"
 #include "pte/reader.h"
@@ -83,45 +87,89 @@ Result<std::vector<Extract>> collect(const pte::Program& program,
   return extracts;
 }
 
-// A directory that is removed with its contents in the end.
-class TemporaryDirectory {
- public:
-  // Beside `path`, on the same file system.
-  static Result<TemporaryDirectory> beside(const std::string& path) {
-    std::string name = path + ".XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) {
-      return within<TemporaryDirectory>(
-          path, fail(ErrorCode::Io, "cannot create a directory beside it: {}",
-                     std::generic_category().message(errno)));
-    }
-    return TemporaryDirectory(std::move(name));
-  }
-  TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_(std::move(other.path_)) {
-    other.path_.clear();
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    if (!path_.empty()) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
+bool is_package(const fs::path& directory) {
+  std::error_code ignored;
+  const fs::path extension = directory.extension();
+  return (extension == ".mlpackage" || extension == ".modelpackage") &&
+         fs::is_regular_file(fs::symlink_status(directory / "Manifest.json", ignored));
+}
 
- private:
-  explicit TemporaryDirectory(std::string path) : path_(std::move(path)) {}
-  fs::path path_;
-};
-
-// Moves a directory to its place; what was there goes to `discard`.
-Status replace(const fs::path& from, const fs::path& to, const fs::path& discard) {
+// Refuses what a directory holds besides packages and the JSON files that delegates keep beside
+// them; counts the packages.
+Status count_packages(const fs::path& directory, int depth, size_t& packages) {
+  constexpr int kDeepest = 16;
   std::error_code code;
+  fs::directory_iterator entry(directory, code);
+  for (; !code && entry != fs::directory_iterator(); entry.increment(code)) {
+    const fs::path& path = entry->path();
+    const fs::file_type type = entry->symlink_status(code).type();
+    if (type == fs::file_type::directory && depth < kDeepest) {
+      if (is_package(path)) {
+        ++packages;
+      } else {
+        TRY(count_packages(path, depth + 1, packages));
+      }
+    } else if (type != fs::file_type::regular || path.extension() != ".json") {
+      return invalid_argument("it holds {}", in_quotes(path.filename().string()));
+    }
+  }
+  if (code) return fail(ErrorCode::Io, "cannot list it: {}", code.message());
+  return {};
+}
+
+// Refuses to replace what is not an earlier extract: names come from the file, which may be
+// anybody's.
+Status check_replaceable(const fs::path& path) {
+  std::error_code ignored;
+  const fs::file_type type = fs::symlink_status(path, ignored).type();
+  if (type == fs::file_type::not_found) return {};
+  size_t packages = 0;
+  Status status = type == fs::file_type::directory ? count_packages(path, 0, packages)
+                                                   : Status(invalid_argument("it is no directory"));
+  if (status && packages == 0) status = invalid_argument("it holds no .mlpackage");
+  if (!status) {
+    status.error().message = "expected nothing or an earlier extract to replace, but " +
+                             status.error().message + "; remove it, or name another directory";
+  }
+  return within(path.string(), std::move(status));
+}
+
+// Moves a directory to its place; what was there comes to where it was.
+Status exchange(const fs::path& from, const fs::path& to) {
+  // In one step, where the file system can.
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) return {};
+  std::error_code code;
+  fs::path old = from;
+  old += ".old";
   const bool existed = fs::exists(fs::symlink_status(to, code));
-  if (existed) fs::rename(to, discard, code);
+  if (existed) fs::rename(to, old, code);
   if (!existed || !code) {
     fs::rename(from, to, code);
     if (!code) return {};
     std::error_code ignored;
-    if (existed) fs::rename(discard, to, ignored);
+    if (existed) fs::rename(old, to, ignored);
   }
   return within<void>(to.string(), fail(ErrorCode::Io, "cannot replace: {}", code.message()));
+}
+
+// The directory that a path names, absolute and without links.
+Result<fs::path> real_directory(const std::string& directory) {
+  if (directory.empty()) return invalid_argument("expected the name of a directory, found \"\"");
+  std::error_code code;
+  // "out/" and "out" are the same; a neighbour of the latter is outside of it.
+  fs::path target = fs::absolute(directory, code).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  if (fs::exists(target, code)) {
+    if (!fs::is_directory(target, code)) {
+      return within<fs::path>(directory,
+                              invalid_argument("expected a directory to write to, found a file"));
+    }
+    target = fs::canonical(target, code);
+  }
+  if (code && code != std::errc::no_such_file_or_directory) {
+    return within<fs::path>(directory, fail(ErrorCode::Io, "cannot open: {}", code.message()));
+  }
+  return target;
 }
 
 }  // namespace
@@ -132,29 +180,28 @@ Result<std::vector<ExtractedPackage>> extract(const std::string& path,
   const pte::Program program = TRY(within(path, pte::read(file->bytes())));
   const std::vector<Extract> extracts = TRY(within(path, collect(program, file)));
 
-  // "out/" and "out" are the same; a neighbour of the latter is outside of it.
-  fs::path target = fs::absolute(directory).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();
-  std::error_code ignored;
-  if (fs::exists(target, ignored) && !fs::is_directory(target, ignored)) {
-    return within<std::vector<ExtractedPackage>>(
-        directory, invalid_argument("expected a directory to write to, found a file"));
-  }
+  const fs::path target = TRY(real_directory(directory));
+  for (const Extract& extract : extracts) TRY(check_replaceable(target / extract.name));
   auto parent = TRY(OutputDirectory::create(target.parent_path().string()));
   const TemporaryDirectory temporary = TRY(TemporaryDirectory::beside(target.string()));
-  const fs::path fresh = temporary.path() / "new", discard = temporary.path() / "old";
+  const fs::path fresh = fs::path(temporary.path()) / "new";
   for (const Extract& extract : extracts) {
     TRY(coreml::write_directory((fresh / extract.name).string(), extract.files));
   }
-  auto made = TRY(OutputDirectory::create(target.string()));
-  TRY(make_directories(discard.string()));
+  TRY(check_mapped_files());
+  std::error_code code;
+  if (fs::exists(target, code)) {
+    for (const Extract& extract : extracts) {
+      TRY(exchange(fresh / extract.name, target / extract.name));
+    }
+  } else {  // a new directory appears as a whole
+    TRY(exchange(fresh, target));
+  }
   std::vector<ExtractedPackage> packages;
   for (const Extract& extract : extracts) {
-    TRY(replace(fresh / extract.name, target / extract.name, discard / extract.name));
     packages.push_back(
         {(fs::path(directory) / extract.name / extract.package).string(), extract.bytes});
   }
-  made.keep();
   parent.keep();
   return packages;
 }

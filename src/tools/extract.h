@@ -17,11 +17,14 @@ struct ExtractedPackage {
 // `directory`:
 //   <key>/<root>/model.mlpackage/…, metadata.json, …   packages in named data, each once
 //   model_<i>/<root>/…                                 payloads that are packages themselves
-// where <root> is the name inside the payload and i counts all that is written, from 1. What was
-// under these names before is replaced.
+// where <root> is the name inside the payload and i counts all that is written, from 1. An earlier
+// extract of one of these names is replaced: a directory of packages (.mlpackage or .modelpackage,
+// with Manifest.json) and JSON files alone. A directory that did not exist appears as a whole, and
+// otherwise each package.
 //
-// Errors: Unsupported for a program without Core ML delegates and for compiled models, InvalidData
-// and NotFound for damaged payloads. Nothing is written unless everything can be.
+// Errors: InvalidArgument when something else has such a name; Unsupported for a program without
+// Core ML delegates and for compiled models, InvalidData and NotFound for damaged payloads. Nothing
+// is written unless everything can be.
 Result<std::vector<ExtractedPackage>> extract(const std::string& path,
                                               const std::string& directory);
 

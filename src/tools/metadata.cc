@@ -205,7 +205,7 @@ class PackageRenamer {
 
 Result<MetadataEditor> MetadataEditor::open(const std::string& path) {
   MetadataEditor editor;
-  editor.file_ = TRY(MappedFile::open(path));
+  editor.file_ = TRY(MappedFile::open(path, Use::Edit));
   editor.program_ = TRY(within(path, pte::read(editor.file_->bytes())));
   return editor;
 }
@@ -270,7 +270,7 @@ Status MetadataEditor::rename_method(std::string_view from, std::string_view to)
 
 Status MetadataEditor::save(const std::string& path, Progress& progress) const {
   const SourceRef source = TRY(pte::write(program_));
-  auto file = TRY(AtomicFile::create(path));
+  auto file = TRY(AtomicFile::create(path, {.use = Use::Edit}));
   progress.begin("writing", source->size());
   CopySink sink(*file, *file_, progress);
   TRY(source->write_to(sink));

@@ -1,11 +1,14 @@
 #include "tools/synth.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/half.h"
+#include "base/in_quotes.h"
 #include "base/output_directory.h"
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/safetensors_writer.h"
@@ -325,25 +328,71 @@ Json synth_params(const SynthShape& shape) {
 
 namespace {
 
-// Writes a file in one of the formats.
-template <class Write>
-Status write_atomically(const std::string& path, Write write) {
-  auto file = TRY(AtomicFile::create(path));
-  TRY(write(*file));
-  return file->commit();
+// Refuses a directory that holds a model, whoever made it.
+Status check_no_model(const std::string& directory) {
+  static constexpr std::string_view kNames[] = {"config.json", "params.json"};
+  static constexpr std::string_view kEndings[] = {
+      ".safetensors", ".safetensors.index.json", ".pth", ".pt", ".bin", ".gguf"};
+  namespace fs = std::filesystem;
+  std::string found;  // the first by name
+  std::error_code code;
+  fs::directory_iterator entry(directory, code);
+  for (; !code && entry != fs::directory_iterator(); entry.increment(code)) {
+    std::string name = entry->path().filename().string();
+    const auto ends_name = [&](std::string_view ending) { return name.ends_with(ending); };
+    if ((std::ranges::find(kNames, name) != std::end(kNames) ||
+         std::ranges::any_of(kEndings, ends_name)) &&
+        (found.empty() || name < found)) {
+      found = std::move(name);
+    }
+  }
+  if (!found.empty()) {
+    return within<void>(directory,
+                        invalid_argument("holds {} of another model; name another directory, or "
+                                         "replace it with --force",
+                                         in_quotes(found)));
+  }
+  return {};  // what cannot be listed cannot be written either, which says why
 }
+
+// The files of a model: written one after another, but there only when all are.
+class ModelFiles {
+ public:
+  explicit ModelFiles(std::string directory) : directory_(std::move(directory)) {}
+
+  // write(Sink&) fills the file. Gives its path.
+  template <class Write>
+  Result<std::string> add(std::string_view name, Write write) {
+    std::string path = fmt::format("{}/{}", directory_, name);
+    files_.push_back(TRY(AtomicFile::create(path)));
+    TRY(write(*files_.back()));
+    TRY(files_.back()->flush());
+    return path;
+  }
+  Result<std::string> add(std::string_view name, const Json& json) {
+    const std::string text = dump_json(json, 2) + "\n";
+    return add(name, [&](Sink& sink) { return sink.write(as_bytes(text)); });
+  }
+  Status commit() {
+    for (const auto& file : files_) TRY(file->commit());
+    return {};
+  }
+
+ private:
+  std::string directory_;
+  std::vector<std::unique_ptr<AtomicFile>> files_;
+};
 
 // One file, or several of about the same number of tensors and their index. Gives the path of what
 // stands for all of them.
-Result<std::string> write_safetensors_files(const std::string& directory,
+Result<std::string> write_safetensors_files(ModelFiles& model,
                                             std::span<const checkpoint::NamedWeight> tensors,
                                             int64_t shards, Progress& progress) {
-  if (shards == 1) {
-    std::string path = directory + "/model.safetensors";
-    TRY(write_atomically(
-        path, [&](Sink& sink) { return checkpoint::write_safetensors(sink, tensors, progress); }));
-    return path;
-  }
+  const auto add = [&](std::string_view name, std::span<const checkpoint::NamedWeight> some) {
+    return model.add(
+        name, [&](Sink& sink) { return checkpoint::write_safetensors(sink, some, progress); });
+  };
+  if (shards == 1) return add("model.safetensors", tensors);
   std::vector<std::pair<std::string, std::string>> files;
   uint64_t total = 0;
   const auto count = static_cast<int64_t>(tensors.size());
@@ -352,17 +401,13 @@ Result<std::string> write_safetensors_files(const std::string& directory,
     const auto shard =
         tensors.subspan(static_cast<size_t>(first), static_cast<size_t>(last - first));
     const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards);
-    TRY(write_atomically(directory + "/" + name, [&](Sink& sink) {
-      return checkpoint::write_safetensors(sink, shard, progress);
-    }));
+    TRY(add(name, shard));
     for (const auto& [tensor, weight] : shard) {
       files.emplace_back(tensor, name);
       total += TRY(packed_size(weight->type()));
     }
   }
-  std::string path = directory + "/model.safetensors.index.json";
-  TRY(write_file(path, as_bytes(dump_json(checkpoint::shard_index(files, total), 2) + "\n")));
-  return path;
+  return model.add("model.safetensors.index.json", checkpoint::shard_index(files, total));
 }
 
 }  // namespace
@@ -378,35 +423,34 @@ Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progres
     report.parameters += weight->elements();
     report.bytes += TRY(packed_size(weight->type()));
   }
-  auto directory = TRY(OutputDirectory::create(options.directory));
   const auto formed = tensors_as(options.form, family, shape, tensors);
-  Json params;
-  if (options.form == SynthForm::Gguf) {
-    report.checkpoint = options.directory + "/model.gguf";
-    TRY(write_atomically(report.checkpoint, [&](Sink& sink) {
-      return checkpoint::write_gguf(sink, gguf_metadata(family, shape), formed, progress);
-    }));
-    directory.keep();
-    return report;
+  if (options.form == SynthForm::HuggingFace &&
+      (options.shards < 1 || options.shards > static_cast<int64_t>(formed.size()))) {
+    return invalid_argument("shards: expected 1 to {} (tensors), found {}", formed.size(),
+                            options.shards);
   }
-  if (options.form == SynthForm::HuggingFace) {
-    if (options.shards < 1 || options.shards > static_cast<int64_t>(formed.size())) {
-      return invalid_argument("shards: expected 1 to {} (tensors), found {}", formed.size(),
-                              options.shards);
-    }
-    report.params = options.directory + "/config.json";
-    params = hugging_face_config(family, shape, options.dtype);
-    report.checkpoint =
-        TRY(write_safetensors_files(options.directory, formed, options.shards, progress));
-  } else {
-    report.checkpoint = options.directory + "/model.pth";
-    report.params = options.directory + "/params.json";
-    params = synth_params(shape);
-    TRY(write_atomically(report.checkpoint, [&](Sink& sink) {
-      return checkpoint::write_torch(sink, formed, progress);
-    }));
+  if (!options.force) TRY(check_no_model(options.directory));
+  auto directory = TRY(OutputDirectory::create(options.directory));
+  ModelFiles files(options.directory);
+  switch (options.form) {
+    case SynthForm::Gguf:
+      report.checkpoint = TRY(files.add("model.gguf", [&](Sink& sink) {
+        return checkpoint::write_gguf(sink, gguf_metadata(family, shape), formed, progress);
+      }));
+      break;
+    case SynthForm::HuggingFace:
+      report.checkpoint = TRY(write_safetensors_files(files, formed, options.shards, progress));
+      report.params =
+          TRY(files.add("config.json", hugging_face_config(family, shape, options.dtype)));
+      break;
+    case SynthForm::Meta:
+      report.checkpoint = TRY(files.add("model.pth", [&](Sink& sink) {
+        return checkpoint::write_torch(sink, formed, progress);
+      }));
+      report.params = TRY(files.add("params.json", synth_params(shape)));
+      break;
   }
-  TRY(write_file(report.params, as_bytes(dump_json(params, 2) + "\n")));
+  TRY(files.commit());
   directory.keep();
   return report;
 }

@@ -55,6 +55,7 @@ struct SynthOptions {
   SynthForm form = SynthForm::Meta;
   std::string family = "llama";  // llama::Family::name
   int64_t shards = 1;            // of Hugging Face's form
+  bool force = false;            // write into a directory that holds a model
 };
 
 struct SynthReport {
@@ -63,8 +64,9 @@ struct SynthReport {
   uint64_t bytes = 0;              // of tensors
 };
 
-// Writes a model into a directory; each file appears only when complete. One seed and shape give
-// the same model in every form.
+// Writes a model into a directory; its files appear only when all are complete. One seed and shape
+// give the same model in every form. A directory with files of a model in it is refused, unless
+// forced; then those of the same names are replaced.
 Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progress& progress);
 
 }  // namespace diptych::tools

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <new>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -107,6 +108,26 @@ TEST(CpuCount, ReadsQuotas) {
   EXPECT_EQ(first_of_cpu_list("2-3"), 2);
   EXPECT_EQ(first_of_cpu_list(""), -1);
   EXPECT_GE(usable_cpus(), 1);
+}
+
+TEST(ThreadPool, WhatABodyThrowsReachesTheCaller) {
+  for (const int threads : {1, 4}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 100; ++round) {
+      std::atomic<int> inside{0};
+      const auto call = [&](int64_t bad) {
+        pool.parallel_for(1000, 1, [&](int64_t begin, int64_t end) {
+          ++inside;
+          const bool throws = begin <= bad && bad < end;
+          --inside;
+          if (throws) throw std::bad_alloc();
+        });
+      };
+      EXPECT_THROW(call(round * 7), std::bad_alloc);
+      EXPECT_EQ(inside, 0);
+      EXPECT_NO_THROW(call(-1));
+    }
+  }
 }
 
 }  // namespace

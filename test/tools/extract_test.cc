@@ -102,12 +102,62 @@ TEST_F(ExtractTest, OtherPackagesAreNumbered) {
 }
 
 TEST_F(ExtractTest, ReplacesEarlierPackagesAndNothingElse) {
-  fs::create_directories(folder_ / "out" / "model_1" / "stale");
+  // An earlier extract, of another file.
+  const fs::path package = folder_ / "out" / "model_1" / "stale" / "model.mlpackage";
+  fs::create_directories(package);
+  ASSERT_OK(write_file((package / "Manifest.json").string(), as_bytes("{}")));
+  ASSERT_OK(write_file((package / "weight.bin").string(), as_bytes("x")));
+  ASSERT_OK(write_file((package.parent_path() / "metadata.json").string(), as_bytes("{}")));
   fs::create_directories(folder_ / "out" / "mine");
+  fs::permissions(folder_ / "out", static_cast<fs::perms>(0700));
+  for (int i = 0; i < 2; ++i) {  // and its own
+    ASSERT_OK(extract_from(tools::testing::legacy_program()));
+    EXPECT_THAT(names_in(folder_ / "out"), ElementsAre("mine", "model_1", "model_2"));
+    EXPECT_THAT(names_in(folder_ / "out" / "model_1"), ElementsAre(tools::testing::kRoot));
+    EXPECT_THAT(left(), ElementsAre("out"));
+    EXPECT_EQ(fs::status(folder_ / "out").permissions(), static_cast<fs::perms>(0700));
+  }
+}
+
+TEST_F(ExtractTest, WhatIsNoEarlierExtractStays) {
+  const fs::path place = folder_ / "out" / "model_2", package = place / "root" / "a.mlpackage";
+  const auto expect_refusal = [&](const char* message) {
+    const auto packages = extract_from(tools::testing::legacy_program());
+    ASSERT_FALSE(packages.has_value()) << message;
+    EXPECT_EQ(packages.error().to_string(),
+              place.string() + ": expected nothing or an earlier extract to replace, but " +
+                  message + "; remove it, or name another directory");
+    EXPECT_THAT(names_in(folder_ / "out"), ElementsAre("model_2"));
+    EXPECT_THAT(left(), ElementsAre("out"));
+  };
+  fs::create_directories(place);
+  expect_refusal("it holds no .mlpackage");
+  ASSERT_OK(write_file((place / "metadata.json").string(), as_bytes("{}")));
+  expect_refusal("it holds no .mlpackage");
+  fs::create_directories(package);  // without a manifest
+  expect_refusal("it holds no .mlpackage");
+  ASSERT_OK(write_file((package / "Manifest.json").string(), as_bytes("{}")));
+  ASSERT_OK(write_file((place / "root" / "thesis.txt").string(), as_bytes("mine")));
+  expect_refusal("it holds \"thesis.txt\"");
+  fs::remove(place / "root" / "thesis.txt");
+  fs::create_symlink("a.mlpackage", place / "root" / "link.json");
+  expect_refusal("it holds \"link.json\"");
+  EXPECT_TRUE(fs::exists(package / "Manifest.json"));
+  fs::remove_all(place);
+  ASSERT_OK(write_file(place.string(), as_bytes("mine")));
+  expect_refusal("it is no directory");
+  fs::remove(place);
+  fs::create_directory_symlink(folder_, place);
+  expect_refusal("it is no directory");
+}
+
+TEST_F(ExtractTest, ALinkToADirectoryIsFollowed) {
+  fs::create_directories(folder_ / "real");
+  fs::create_directory_symlink("real", folder_ / "out");
   ASSERT_OK(extract_from(tools::testing::legacy_program()));
-  EXPECT_THAT(names_in(folder_ / "out"), ElementsAre("mine", "model_1", "model_2"));
-  EXPECT_THAT(names_in(folder_ / "out" / "model_1"), ElementsAre(tools::testing::kRoot));
-  EXPECT_THAT(left(), ElementsAre("out"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "out"));
+  EXPECT_THAT(names_in(folder_ / "real"), ElementsAre("model_1", "model_2"));
+  EXPECT_THAT(left(), ::testing::UnorderedElementsAre("out", "real"));
 }
 
 TEST_F(ExtractTest, LeavesNothingBehindOnFailure) {

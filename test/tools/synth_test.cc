@@ -106,6 +106,7 @@ TEST(Synth, WritesTheSameFileForAnyNumberOfThreads) {
   SynthOptions options;
   options.shape = "dim=512,layers=1,heads=8,vocab=1000";
   options.seed = 7;
+  options.force = true;
   for (const DType dtype : {DType::BF16, DType::F16, DType::F32}) {
     options.dtype = dtype;
     options.directory = directory + "/one";
@@ -212,12 +213,57 @@ TEST(Synth, LeavesNothingBehindWhenItFails) {
   SynthOptions options;
   options.directory = directory;
   options.shape = "260k";
+  options.force = true;
   const auto report = synth(options, pool, silent);
   ASSERT_FALSE(report.has_value());
   EXPECT_THAT(report.error().to_string(), HasSubstr("is a directory"));
   EXPECT_FALSE(std::filesystem::exists(directory + "/params.json"));
   options.dtype = DType::Int8;
   EXPECT_EQ(synth(options, pool, silent).error().code, ErrorCode::InvalidArgument);
+}
+
+// Nothing appears before all is there, so that a failure of the last file leaves what was.
+TEST(Synth, ItsFilesAppearTogether) {
+  const std::string directory = testing::temporary_directory() + "/together";
+  ASSERT_OK(make_directories(directory + "/config.json"));
+  ASSERT_OK(write_file(directory + "/model-00001-of-00002.safetensors", as_bytes("old")));
+  Progress silent;
+  ThreadPool pool(1);
+  SynthOptions options;
+  options.directory = directory;
+  options.shape = "dim=32,layers=1,heads=2,hidden=32";
+  options.form = SynthForm::HuggingFace;
+  options.shards = 2;
+  options.force = true;
+  EXPECT_THAT(synth(options, pool, silent).error().to_string(), HasSubstr("is a directory"));
+  EXPECT_EQ(*read_text_file(directory + "/model-00001-of-00002.safetensors"), "old");
+  EXPECT_FALSE(std::filesystem::exists(directory + "/model.safetensors.index.json"));
+}
+
+TEST(Synth, AnotherModelStaysUnlessForced) {
+  Progress silent;
+  ThreadPool pool(1);
+  SynthOptions options;
+  options.shape = "dim=32,layers=1,heads=2,hidden=32";
+  for (const char* name : {"config.json", "params.json", "model-00001-of-00002.safetensors",
+                           "model.safetensors.index.json", "consolidated.00.pth", "any.gguf",
+                           "pytorch_model.bin", "model.pt"}) {
+    options.directory = testing::temporary_directory() + "/another_" + name;
+    options.force = false;
+    const std::string path = options.directory + "/" + name;
+    ASSERT_OK(make_directories(options.directory));
+    ASSERT_OK(write_file(options.directory + "/notes.txt", as_bytes("mine")));
+    ASSERT_OK(write_file(path, as_bytes("old")));
+    const auto report = synth(options, pool, silent);
+    ASSERT_FALSE(report.has_value()) << name;
+    EXPECT_THAT(report.error().to_string(), HasSubstr(std::string("holds \"") + name));
+    EXPECT_EQ(*read_text_file(path), "old");
+    EXPECT_FALSE(std::filesystem::exists(options.directory + "/model.pth"));
+    options.force = true;
+    ASSERT_OK(synth(options, pool, silent));
+    options.force = false;
+    EXPECT_FALSE(synth(options, pool, silent).has_value());  // nor over one of its own
+  }
 }
 
 }  // namespace
