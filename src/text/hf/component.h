@@ -25,7 +25,7 @@ Result<Pattern> read_pattern(const Json& component);
 template <class Add>
 Status for_each_component(const Json& component, std::string_view key, Add add) {
   const std::string type = TRY(json_string(component, "type"));
-  if (type != "Sequence") return within(type, add(component, type));
+  if (type != "Sequence") return within(in_quotes(type), add(component, type));
   const Json* members = TRY(json_member(component, key));
   if (!members->is_array()) return invalid_data("\"{}\": expected an array", key);
   for (const Json& member : *members) TRY(for_each_component(member, key, add));
