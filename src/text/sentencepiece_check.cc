@@ -200,6 +200,7 @@ Result<SentencePieceTraits> check_sentencepiece(Bytes model) {
   if (model_type != 1 && model_type != 2) {
     return unsupported("SentencePiece model type {}: expected 1 (unigram) or 2 (BPE)", model_type);
   }
+  traits.is_bpe = model_type == 2;
   if (counts.unknown != 1) {
     return invalid_data("the SentencePiece model has {} unknown-word pieces among {}, expected one",
                         counts.unknown, counts.all);

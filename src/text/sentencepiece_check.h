@@ -17,6 +17,7 @@ namespace diptych::text {
 struct SentencePieceTraits {
   bool add_dummy_prefix = true;          // a space is put before every text
   bool remove_extra_whitespaces = true;  // runs of spaces count as one
+  bool is_bpe = false;                   // else unigram
   std::vector<int32_t> user_defined;     // pieces, by id
   size_t longest_piece = 0;              // in bytes
 };

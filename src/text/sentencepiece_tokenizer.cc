@@ -72,21 +72,27 @@ class SentencePieceTokenizer : public Tokenizer {
     if (!rules.legacy && !rules.add_prefix_space) return {};
     rules_.legacy = rules.legacy;
     rules_.add_prefix_space = rules.add_prefix_space;
-    spaces_ = rules.legacy.value_or(false) ? Spaces::EveryStretch : Spaces::Start;
-    if (!traits_.add_dummy_prefix || !rules.add_prefix_space.value_or(true)) {
-      spaces_ = Spaces::Nowhere;
-      drops_leading_space_ = traits_.remove_extra_whitespaces;
-    }
-    // The same model but for its normalizer_spec.add_dummy_prefix: of a field that comes twice the
-    // last one counts.
-    constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00", 4);
-    std::string model(processor_.serialized_model_proto());
-    TRY(load_into(bare_processor_, model.append(kNoDummyPrefix)));
+    if (traits_.is_bpe) TRY(put_spaces(rules));
     std::vector<AddedToken> tokens = added_.tokens();
     for (const TokenId id : traits_.user_defined) {
       if (added_.find(id) == nullptr) tokens.push_back(added_token(id, false));
     }
     return set_added(std::move(tokens));
+  }
+
+  // From here on we put the space, and what else the model's normalizer_spec says is forgotten, as
+  // transformers does it.
+  Status put_spaces(const TokenizerRules& rules) {
+    spaces_ = rules.legacy.value_or(false) ? Spaces::EveryStretch : Spaces::Start;
+    if (!traits_.add_dummy_prefix || !rules.add_prefix_space.value_or(true)) {
+      spaces_ = Spaces::Nowhere;
+    }
+    drops_leading_space_ = spaces_ != Spaces::Nowhere;
+    // Of fields that come twice the last one counts: an empty precompiled_charsmap, neither
+    // add_dummy_prefix nor remove_extra_whitespaces.
+    constexpr std::string_view kNoChange("\x1A\x06\x12\x00\x18\x00\x20\x00", 8);
+    std::string model(processor_.serialized_model_proto());
+    return load_into(processor_, model.append(kNoChange));
   }
 
   TokenId vocabulary_id(std::string_view token) const override {
@@ -110,16 +116,22 @@ class SentencePieceTokenizer : public Tokenizer {
     }
     // Where pieces of many lengths may begin the library looks at all of them.
     TRY(work.take(text.size() * std::max<size_t>(traits_.longest_piece / kUsualPiece, 1)));
-    const bool begins_with_space = text.starts_with(' ') || text.starts_with(kSpaceSymbol);
-    const bool with_space =
-        spaces_ == Spaces::Library ||
-        (!begins_with_space && (spaces_ == Spaces::EveryStretch ||
-                                (spaces_ == Spaces::Start && at_start)));
+    std::string spaced;
+    if (wants_space(text, at_start)) {
+      spaced = std::string(" ").append(text);
+      text = spaced;
+    }
     std::vector<TokenId> more;
     TRY(guarded(ErrorCode::Internal, "encode the text",
-                [&] { return (with_space ? processor_ : bare_processor_).Encode(text, &more); }));
+                [&] { return processor_.Encode(text, &more); }));
     ids.insert(ids.end(), more.begin(), more.end());
     return {};
+  }
+
+  // Whether we put a space before a stretch.
+  bool wants_space(std::string_view text, bool at_start) const {
+    if (text.starts_with(' ') || text.starts_with(kSpaceSymbol)) return false;
+    return spaces_ == Spaces::EveryStretch || (spaces_ == Spaces::Start && at_start);
   }
 
   AddedToken added_token(TokenId id, bool special) const {
@@ -165,7 +177,6 @@ class SentencePieceTokenizer : public Tokenizer {
 
   SentencePieceTraits traits_;
   sentencepiece::SentencePieceProcessor processor_;
-  sentencepiece::SentencePieceProcessor bare_processor_;  // without dummy prefix, where that is used
   Spaces spaces_ = Spaces::Library;
 };
 

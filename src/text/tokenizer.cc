@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/file.h"
 #include "base/in_quotes.h"
@@ -194,16 +196,23 @@ Status Tokenizer::add(const std::vector<TokenizerRules::Added>& wanted) {
   std::vector<AddedToken> tokens = added_.tokens();
   std::unordered_map<std::string, size_t> places;
   for (size_t i = 0; i < tokens.size(); ++i) places[tokens[i].content] = i;
+  // Of names for one token the last one's flags count, unless the token was there before.
+  std::unordered_set<std::string> settled;
+  if (normalizes()) {
+    for (const AddedToken& token : tokens) settled.insert(token.content);
+  }
   auto next = static_cast<TokenId>(pieces_.size());
-  bool changed = false;
-  for (const auto& [wish, changes_flags, is_named, is_listed] : wanted) {
+  std::set<size_t> changed;  // places
+  for (const auto& [wish, changes_flags, is_named, _] : wanted) {
     AddedToken token = wish;
     if (!normalizes()) token.normalized = false;
     if (token.content.empty()) continue;  // can be found nowhere
     const auto found = places.find(token.content);
     if (found != places.end()) {
       AddedToken& there = tokens[found->second];
-      if (!changes_flags || there.same_flags(token)) continue;
+      if (changes_flags) settled.insert(token.content);
+      const bool may_change = changes_flags || !settled.contains(token.content);
+      if (!may_change || there.same_flags(token)) continue;
       token.special = token.special || is_named;
       token.id = there.id;
       there = token;
@@ -211,13 +220,14 @@ Status Tokenizer::add(const std::vector<TokenizerRules::Added>& wanted) {
       token.special = token.special || is_named;
       token.id = vocabulary_id(token.content);
       if (token.id == kNoToken) token.id = next++;
+      if (changes_flags) settled.insert(token.content);
       places[token.content] = tokens.size();
       tokens.push_back(token);
     }
-    changed = true;
-    rules_.added.push_back({token, true, false, is_listed});
+    changed.insert(places[token.content]);
   }
-  return changed ? set_added(std::move(tokens)) : Status();
+  for (const size_t place : changed) rules_.added.push_back({tokens[place], true, false, true});
+  return changed.empty() ? Status() : set_added(std::move(tokens));
 }
 
 Status Tokenizer::apply(const TokenizerRules& rules) {
@@ -228,8 +238,9 @@ Status Tokenizer::apply(const TokenizerRules& rules) {
   TRY(add(rules.added));
   std::vector<TokenizerRules::Added> ends;
   for (const auto& name : {rules.bos, rules.eos}) {
+    if (!name || added_.find(*name) != nullptr) continue;
     AddedToken token;
-    token.content = name.value_or("");
+    token.content = *name;
     token.special = true;
     ends.push_back({token, false, true, false});
   }

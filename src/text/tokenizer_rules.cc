@@ -108,13 +108,14 @@ Result<TokenizerRules> TokenizerRules::of_files(const Json& config, const Json& 
     for (const auto& [key, value] : from.items()) {
       const bool usual = std::find(kNames.begin(), kNames.end(), key) != kNames.end();
       const bool named = key.ends_with("_token") && (value.is_string() || value.is_object());
-      if (!usual && !named) continue;
+      if ((!usual && !named) || names.contains(key)) continue;
       names[key] = value;
       if (of_map && value.is_object()) names[key]["special"] = true;
     }
   };
-  take_names(config, false);
+  // Names of a model's own get ids in this order too.
   if (!has_decoder) take_names(special_tokens_map, true);
+  take_names(config, false);
   std::vector<Added> named;
   std::set<std::string> special_contents;
   const auto take_named = [&](const std::string& key) -> Status {
