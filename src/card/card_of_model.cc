@@ -125,9 +125,11 @@ Result<std::unique_ptr<text::Tokenizer>> open_fitting(const fs::path& directory,
   const auto file = TRY(find_tokenizer(directory, checkpoint, options));
   if (!file) return nullptr;
   auto tokenizer = TRY(text::open_tokenizer(*file));
-  TRY(within(file->source, check_fits(*tokenizer, vocab_size)));
+  if (const std::string note = surplus_of(*tokenizer, vocab_size); !note.empty()) {
+    card->notes.push_back(fmt::format("{}: {}", file->source, note));
+  }
   card->tokenizer = pte::Blob::own(file->bytes);
-  card->tokenizer_rules = file->rules;
+  card->tokenizer_rules = tokenizer->rules();
   return tokenizer;
 }
 
@@ -179,7 +181,8 @@ Result<ModelCard> card_of_model(const std::string& path, const checkpoint::Check
                                  read_generation_defaults(generation)));
   }
   if (tokenizer) {
-    if (tokenizer->bos() != text::kNoToken) card.bos = tokenizer->bos();
+    const text::TokenId bos = tokenizer->bos();
+    if (bos != text::kNoToken && bos < vocab_size) card.bos = bos;
   } else if (const auto ids = ids_in(checkpoint.config, "bos_token_id");
              !ids.empty() && ids[0] >= 0 && ids[0] < vocab_size) {
     card.bos = ids[0];
@@ -227,11 +230,11 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path)
   return text::open_tokenizer(TRY(load_tokenizer(path)));
 }
 
-Status check_fits(const text::Tokenizer& tokenizer, int64_t vocab_size) {
+std::string surplus_of(const text::Tokenizer& tokenizer, int64_t vocab_size) {
   if (tokenizer.vocab_size() <= vocab_size) return {};
-  return invalid_argument(
-      "the tokenizer has {} tokens, the model's vocabulary {}; give the tokenizer the model was "
-      "trained with",
+  return fmt::format(
+      "the tokenizer has {} tokens, the model's vocabulary {}; texts with tokens beyond it are "
+      "refused",
       tokenizer.vocab_size(), vocab_size);
 }
 

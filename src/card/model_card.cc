@@ -78,17 +78,6 @@ Result<std::string> name_of(const pte::Program& program) {
                       pte::to_string(values.front()));
 }
 
-Json to_json(const text::TokenizerRules& rules) {
-  Json json = Json::object();
-  const auto say = [&](const char* key, const std::optional<std::string>& token) {
-    if (token) json[key] = token->empty() ? Json() : Json(*token);
-  };
-  if (rules.add_bos) json["add_bos_token"] = *rules.add_bos;
-  say("bos_token", rules.bos);
-  say("eos_token", rules.eos);
-  return json;
-}
-
 }  // namespace
 
 Result<ModelCard> read_card(const pte::Program& program) {
@@ -133,7 +122,7 @@ Status add_card(const ModelCard& card, pte::Program& program) {
   const auto embed = [&](std::string_view key, std::string_view text) {
     if (!text.empty()) pte::set_named_data(program, key, pte::Blob::own(text));
   };
-  if (const Json rules = to_json(card.tokenizer_rules); card.has_tokenizer() && !rules.empty()) {
+  if (const Json rules = card.tokenizer_rules.to_json(); card.has_tokenizer() && !rules.empty()) {
     embed(kTokenizerConfig, dump_json(rules));
   }
   embed(kChatTemplate, card.chat_template);

@@ -85,7 +85,8 @@ Status Conversation::restore(Transcript transcript) {
   Transcript trial = transcript;
   trial.turns.push_back({"Hello", "Hello."});
   trial.turns.push_back({"Hello", ""});
-  TRY(render(trial));
+  const std::string text = TRY(render(trial));
+  if (tokenizer_.check_may_fit(text.size(), session_.model().max_context)) TRY(encode(text));
   transcript_ = std::move(transcript);
   return {};
 }
@@ -101,14 +102,17 @@ void Conversation::reset() {
   sampler_ = generate::Sampler(options_.generate.sampler);
 }
 
-Result<Conversation::Tokens> Conversation::render(const Transcript& transcript) const {
+Result<std::string> Conversation::render(const Transcript& transcript) const {
   jinja::Chat chat;
   chat.messages = messages_of(transcript);
   chat.messages.erase(chat.messages.size() - 1);  // the answer to come
   chat.add_generation_prompt = true;
   chat.bos = tokenizer_.special_name(tokenizer_.bos());
   chat.eos = tokenizer_.special_name(tokenizer_.eos());
-  const std::string text = TRY(template_.render(chat, {}, &now_));
+  return template_.render(chat, {}, &now_);
+}
+
+Result<Conversation::Tokens> Conversation::encode(const std::string& text) const {
   const auto ids = TRY(tokenizer_.encode(text, false, text::Specials::AsTokens));
   if (ids.empty()) return invalid_argument("the chat template writes nothing for a message");
   return Tokens(ids.begin(), ids.end());
@@ -119,10 +123,16 @@ Result<Conversation::Tokens> Conversation::fit(Transcript& transcript, const Tok
   const int64_t to_come = options_.generate.max_tokens - static_cast<int64_t>(so_far.size());
   int64_t room = 0;  // wanted for what is to come
   for (;;) {
-    Tokens tokens = TRY(render(transcript));
+    const std::string text = TRY(render(transcript));
+    const bool alone = transcript.turns.size() == 1;
+    if (const Status fits = tokenizer_.check_may_fit(text.size(), context); !fits) {
+      if (alone || options_.on_full == OnFull::Stop) return tl::unexpected(fits.error());
+      forget_bytes(transcript, text.size(), context);
+      continue;
+    }
+    Tokens tokens = TRY(encode(text));
     tokens.insert(tokens.end(), so_far.begin(), so_far.end());
     const auto size = static_cast<int64_t>(tokens.size());
-    const bool alone = transcript.turns.size() == 1;
     if (size + room <= context || (alone && size <= context)) return tokens;
     if (alone) {
       return invalid_argument(
@@ -136,11 +146,25 @@ Result<Conversation::Tokens> Conversation::fit(Transcript& transcript, const Tok
           "or choose --on-full slide or --on-full reset",
           size, context);
     }
-    const bool all = options_.on_full == OnFull::Reset;
-    transcript.turns.erase(transcript.turns.begin(),
-                           all ? transcript.turns.end() - 1 : transcript.turns.begin() + 1);
+    forget(transcript, 1);
     room = std::min(to_come, context / kRoomAfterForgetting);
   }
+}
+
+void Conversation::forget(Transcript& transcript, size_t turns) const {
+  const size_t most = transcript.turns.size() - 1;
+  if (options_.on_full == OnFull::Reset) turns = most;
+  const auto first = transcript.turns.begin();
+  transcript.turns.erase(first, first + static_cast<int64_t>(std::min(turns, most)));
+}
+
+void Conversation::forget_bytes(Transcript& transcript, size_t bytes, int64_t context) const {
+  size_t turns = 0;
+  do {
+    const Turn& turn = transcript.turns[turns++];
+    bytes -= std::min(bytes, turn.user.size() + turn.assistant.size());
+  } while (turns + 1 < transcript.turns.size() && !tokenizer_.check_may_fit(bytes, context));
+  forget(transcript, turns);
 }
 
 std::span<const int64_t> Conversation::reuse(const Tokens& prompt) {

@@ -77,11 +77,17 @@ class Conversation {
                const jinja::ChatTemplate& chat_template, Options options);
 
   using Tokens = std::vector<int64_t>;
-  // The tokens that come before the answer to the last turn.
-  Result<Tokens> render(const Transcript& transcript) const;
+  // The text that comes before the answer to the last turn, and its tokens.
+  Result<std::string> render(const Transcript& transcript) const;
+  Result<Tokens> encode(const std::string& text) const;
   // The same, followed by the tokens of the answer so far, with room for more, for which turns of
   // `transcript` are forgotten if need be.
   Result<Tokens> fit(Transcript& transcript, const Tokens& so_far) const;
+  // Takes so many of the oldest turns away, or all but the last one.
+  void forget(Transcript& transcript, size_t turns) const;
+  // The same of a conversation that was written in too many `bytes` to be tried: as many turns as
+  // it takes until the rest may fit.
+  void forget_bytes(Transcript& transcript, size_t bytes, int64_t context) const;
   // What is to be evaluated of `prompt` after the session has gone back to where it differs.
   std::span<const int64_t> reuse(const Tokens& prompt);
 

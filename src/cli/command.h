@@ -68,8 +68,8 @@ inline constexpr const char* kTokenizerHelp =
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path);
 
 // The same for a program with a vocabulary of `vocab_size`; when the path is empty, the tokenizer
-// that the program's file carries, null when there is none. Refuses one with more tokens than the
-// model knows.
+// that the program's file carries, null when there is none. It refuses texts with tokens that the
+// model does not know; of one that was named a warning tells first.
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(const runtime::Program& program,
                                                             int64_t vocab_size,
                                                             const std::string& path);

@@ -72,7 +72,7 @@ Result<std::vector<int64_t>> parse_ids(std::string_view text) {
   return ids;
 }
 
-// The text's tokens without BOS.
+// The text's tokens without what the tokenizer puts before them.
 Result<std::vector<int64_t>> read_tokens(const EvalArguments& a, const text::Tokenizer* tokenizer) {
   if (a.ids.empty()) {
     const std::string text = TRY(read_text_file(a.text, text::kMaxTextBytes));
@@ -81,8 +81,13 @@ Result<std::vector<int64_t>> read_tokens(const EvalArguments& a, const text::Tok
   }
   const std::string text = TRY(read_text_file(a.ids, text::kMaxTextBytes));
   auto ids = TRY(within(a.ids, parse_ids(text)));
-  // Ids may have been written with the BOS that every window gets anyway.
-  if (tokenizer && !ids.empty() && ids.front() == tokenizer->bos()) ids.erase(ids.begin());
+  if (!tokenizer) return ids;
+  // Ids may have been written with the prefix that every window gets anyway.
+  const std::vector<text::TokenId>& prefix = tokenizer->prefix();
+  if (std::equal(prefix.begin(), prefix.end(), ids.begin(),
+                 ids.begin() + std::min(std::ssize(prefix), std::ssize(ids)))) {
+    ids.erase(ids.begin(), ids.begin() + std::ssize(prefix));
+  }
   return ids;
 }
 
@@ -107,9 +112,9 @@ Result<std::vector<evaluate::Window>> read_windows(const EvalArguments& a, const
     }
   }
   const std::vector<int64_t> tokens = TRY(read_tokens(a, tokenizer.get()));
-  std::optional<int64_t> bos;
-  if (tokenizer && tokenizer->bos() != text::kNoToken) bos = tokenizer->bos();
-  return evaluate::make_windows(tokens, bos, length, a.max_positions);
+  std::vector<int64_t> prefix;
+  if (tokenizer) prefix.assign(tokenizer->prefix().begin(), tokenizer->prefix().end());
+  return evaluate::make_windows(tokens, prefix, length, a.max_positions);
 }
 
 Json to_json(const Side& side, const evaluate::Quality& quality) {

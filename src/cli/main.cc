@@ -245,7 +245,11 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(const runtime::Progr
   } else {
     tokenizer = TRY(open_tokenizer(path));
   }
-  TRY(within(path.empty() ? program.name() : path, card::check_fits(*tokenizer, vocab_size)));
+  if (const std::string note = card::surplus_of(*tokenizer, vocab_size);
+      !note.empty() && !path.empty()) {
+    fmt::print(stderr, "diptych: warning: {}: {}\n", path, note);
+  }
+  tokenizer->limit_ids(vocab_size);
   return tokenizer;
 }
 

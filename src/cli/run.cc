@@ -205,6 +205,7 @@ Status run_model(const RunArguments& a) {
   if (a.has_ids) {
     prompt = TRY(parse_ids(a.ids));
   } else {
+    TRY(tokenizer->check_may_fit(a.prompt.size(), session->model().max_context));
     const auto ids = TRY(tokenizer->encode(a.prompt, true));
     prompt.assign(ids.begin(), ids.end());
   }

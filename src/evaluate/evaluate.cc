@@ -34,6 +34,10 @@ class Evaluator {
       model_.rewind(0);
       if (reference_ != nullptr) reference_->rewind(0);
       const Window& window = windows[i];
+      if (!window.lead.empty()) {
+        TRY(model_.evaluate(window.lead));
+        if (reference_ != nullptr) TRY(reference_->evaluate(window.lead));
+      }
       for (size_t at = 0; at < window.inputs.size(); at += static_cast<size_t>(block_)) {
         if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
         const size_t count = std::min(window.inputs.size() - at, static_cast<size_t>(block_));
@@ -127,7 +131,7 @@ class Evaluator {
 
 Status check_windows(const generate::ModelDescription& model, std::span<const Window> windows) {
   for (const Window& window : windows) {
-    const auto length = static_cast<int64_t>(window.inputs.size());
+    const auto length = static_cast<int64_t>(window.lead.size() + window.inputs.size());
     if (length > model.max_context) {
       return invalid_argument("windows of {} positions do not fit the model's context of {}",
                               length, model.max_context);

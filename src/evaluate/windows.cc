@@ -4,16 +4,20 @@
 
 namespace diptych::evaluate {
 
-std::vector<Window> make_windows(std::span<const int64_t> text, std::optional<int64_t> bos,
+std::vector<Window> make_windows(std::span<const int64_t> text, std::span<const int64_t> prefix,
                                  int64_t length, int64_t most_positions) {
   std::vector<Window> windows;
-  const size_t first = bos ? 0 : 1;
+  const size_t first = prefix.empty() ? 1 : 0;
+  const auto lead = prefix.first(prefix.empty() ? 0 : prefix.size() - 1);
+  const int64_t room = length - std::ssize(lead);
+  if (room <= 0) return windows;
   size_t end = text.size();
   if (most_positions > 0) end = std::min(end, first + static_cast<size_t>(most_positions));
-  for (size_t begin = first; begin < end; begin += static_cast<size_t>(length)) {
-    const size_t count = std::min(end - begin, static_cast<size_t>(length));
+  for (size_t begin = first; begin < end; begin += static_cast<size_t>(room)) {
+    const size_t count = std::min(end - begin, static_cast<size_t>(room));
     Window window;
-    window.inputs.push_back(bos ? *bos : text[begin - 1]);
+    window.lead.assign(lead.begin(), lead.end());
+    window.inputs.push_back(prefix.empty() ? text[begin - 1] : prefix.back());
     const auto tokens = text.subspan(begin, count);
     window.inputs.insert(window.inputs.end(), tokens.begin(), tokens.end() - 1);
     window.targets.assign(tokens.begin(), tokens.end());

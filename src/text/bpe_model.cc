@@ -71,12 +71,7 @@ Result<BpeModel> BpeModel::build(
                           in_quotes(left), in_quotes(right), in_quotes(token));
     }
     const uint64_t pair = pair_of(model.vocabulary_.find(left), model.vocabulary_.find(right));
-    Merge& slot = model.slot_of(pair);
-    if (slot.pair != kNoPair) {
-      return invalid_data("merge {} ({} {}) is merge {} again", rank, in_quotes(left),
-                          in_quotes(right), slot.rank);
-    }
-    slot = {pair, rank++, model.vocabulary_.find(whole)};
+    model.slot_of(pair) = {pair, rank++, model.vocabulary_.find(whole)};
   }
   for (int byte = 0; byte < 256; ++byte) {
     model.bytes_[byte] = model.vocabulary_.find(fmt::format("<0x{:02X}>", byte));

@@ -21,8 +21,8 @@ struct BpeOptions {
 // Immutable once built.
 class BpeModel {
  public:
-  // Merges in their order, each a pair of tokens whose concatenation is a token too. Fails naming
-  // the merge that occurs twice or lacks a token.
+  // Merges in their order, each a pair of tokens whose concatenation is a token too; of those that
+  // come again the last counts. Fails naming the merge that lacks a token.
   static Result<BpeModel> build(
       Vocabulary vocabulary,
       const std::vector<std::pair<std::string_view, std::string_view>>& merges,

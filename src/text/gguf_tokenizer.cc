@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <protozero/pbf_writer.hpp>
+#include <unordered_set>
 
 #include "base/in_quotes.h"
 #include "base/json.h"
@@ -13,10 +14,9 @@ namespace {
 
 enum TokenType : int32_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
-// How the text of a byte-level model is cut into words, by the name in "tokenizer.ggml.pre": what
-// the tokenizer.json of the models that bear it says.
+// How the text of a byte-level model is cut into words: what the tokenizer.json of the models that
+// bear a name says.
 struct Words {
-  std::string_view name;
   bool nfc = false;
   bool single_digits = false;  // every digit a word, before anything else
   std::string_view split;      // an expression; "": GPT-2's words
@@ -30,22 +30,76 @@ constexpr std::string_view kQwenSplit =
 constexpr std::string_view kTekkenSplit =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-constexpr std::array kWords = {
-    Words{"default", false, false, "", false},
-    Words{"gpt-2", false, false, "", false},
-    Words{"llama-bpe", false, false, kLlama3Split, true},
-    Words{"llama3", false, false, kLlama3Split, true},
-    Words{"llama-v3", false, false, kLlama3Split, true},
-    Words{"qwen2", true, false, kQwenSplit, false},
-    Words{"smollm", false, true, "", false},
-    Words{"tekken", false, false, kTekkenSplit, true},
+constexpr Words kGpt2{false, false, "", false};
+constexpr Words kLlama3{false, false, kLlama3Split, true};
+constexpr Words kLlama3Merged{false, false, kLlama3Split, false};
+constexpr Words kQwen2{true, false, kQwenSplit, false};
+constexpr Words kQwen2Plain{false, false, kQwenSplit, false};
+constexpr Words kSmollm{false, true, "", false};
+constexpr Words kTekken{false, false, kTekkenSplit, true};
+
+// Which of them a name stands for. Source: src/llama-vocab.cpp of github.com/ggml-org/llama.cpp.
+struct Name {
+  std::string_view name;
+  const Words* words;
+};
+constexpr std::array kNames = {
+    Name{"default", &kGpt2},
+    Name{"gpt-2", &kGpt2},
+    Name{"a.x-4.0", &kGpt2},
+    Name{"exaone4", &kGpt2},
+    Name{"gigachat", &kGpt2},
+    Name{"granite-docling", &kGpt2},
+    Name{"jais", &kGpt2},
+    Name{"jina-de", &kGpt2},
+    Name{"jina-es", &kGpt2},
+    Name{"jina-v2-de", &kGpt2},
+    Name{"jina-v2-es", &kGpt2},
+    Name{"mellum", &kGpt2},
+    Name{"modern-bert", &kGpt2},
+    Name{"mpt", &kGpt2},
+    Name{"olmo", &kGpt2},
+    Name{"phi-2", &kGpt2},
+    Name{"trillion", &kGpt2},
+    Name{"llama-bpe", &kLlama3},
+    Name{"llama3", &kLlama3},
+    Name{"llama-v3", &kLlama3},
+    Name{"falcon-h1", &kLlama3},
+    Name{"falcon3", &kLlama3},
+    Name{"jina-v5-nano", &kLlama3},
+    Name{"lfm2", &kLlama3},
+    Name{"midm-2.0", &kLlama3},
+    Name{"pixtral", &kLlama3},
+    Name{"chatglm-bpe", &kLlama3Merged},
+    Name{"dbrx", &kLlama3Merged},
+    Name{"glm4", &kLlama3Merged},
+    Name{"smaug-bpe", &kLlama3Merged},
+    Name{"qwen2", &kQwen2},
+    Name{"deepseek-r1-qwen", &kQwen2},
+    Name{"f2llmv2", &kQwen2},
+    Name{"kormo", &kQwen2},
+    Name{"megrez", &kQwen2},
+    Name{"grok-2", &kQwen2Plain},
+    Name{"hunyuan", &kQwen2Plain},
+    Name{"solar-open", &kQwen2Plain},
+    Name{"stablelm2", &kQwen2Plain},
+    Name{"smollm", &kSmollm},
+    Name{"codeshell", &kSmollm},
+    Name{"command-r", &kSmollm},
+    Name{"exaone", &kSmollm},
+    Name{"mellum2", &kSmollm},
+    Name{"minerva-7b", &kSmollm},
+    Name{"refact", &kSmollm},
+    Name{"starcoder", &kSmollm},
+    Name{"tekken", &kTekken},
 };
 
 Result<const Words*> words_of(std::string_view pre) {
+  if (pre.empty()) return &kGpt2;
   std::string known;
-  for (const Words& words : kWords) {
-    if (words.name == (pre.empty() ? "default" : pre)) return &words;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", words.name);
+  for (const auto& [name, words] : kNames) {
+    if (name == pre) return words;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
   }
   return unsupported("tokenizer.ggml.pre is {}; known are {}", in_quotes(pre), known);
 }
@@ -60,7 +114,17 @@ Status check_lists(const GgufTokenizer& gguf) {
   };
   if (!gguf.token_types.empty()) TRY(check("token_type", gguf.token_types.size()));
   if (gguf.model == "llama") TRY(check("scores", gguf.scores.size()));
+  if (gguf.model == "gpt2" && gguf.merges.empty()) {
+    return invalid_data(
+        "tokenizer.ggml.merges is missing or empty; without merges every text would be single "
+        "bytes");
+  }
   return {};
+}
+
+// The name of a token without one, as llama.cpp gives it: nothing becomes that token.
+std::string name_of(const GgufTokenizer& gguf, size_t id) {
+  return gguf.tokens[id].empty() ? fmt::format("[EMPTY_{}]", id) : gguf.tokens[id];
 }
 
 int32_t type_of(const GgufTokenizer& gguf, size_t id) {
@@ -95,7 +159,8 @@ Result<std::string> sentencepiece_model(const GgufTokenizer& gguf) {
     if (gguf.unknown == static_cast<int64_t>(id)) type = kUnknown;
     byte_fallback = byte_fallback || type == kByte;
     protozero::pbf_writer piece(model, 1);
-    piece.add_string(1, gguf.tokens[id]);
+    if (gguf.tokens[id].empty()) type = kUnused;
+    piece.add_string(1, name_of(gguf, id));
     piece.add_float(2, gguf.scores[id]);
     piece.add_enum(3, type);
   }
@@ -138,11 +203,16 @@ Json pre_tokenizer_json(const Words& words) {
 Result<std::string> tokenizer_json(const GgufTokenizer& gguf) {
   const Words& words = *TRY(words_of(gguf.pre));
   Json::object_t vocab;
-  Json added = Json::array();
+  Json added = Json::array(), merges = Json::array();
+  // Of merges that come again llama.cpp takes the first, a tokenizer.json means the last.
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& merge : gguf.merges) {
+    if (seen.insert(merge).second) merges.push_back(merge);
+  }
   for (size_t id = 0; id < gguf.tokens.size(); ++id) {
     const int32_t type = type_of(gguf, id);
     const std::string& token = gguf.tokens[id];
-    if (token.empty()) return invalid_data("token {} is empty", id);
+    if (token.empty()) continue;  // nothing becomes it
     // Appended without a search for the name; the reader finds names that occur twice.
     static_cast<std::vector<Json::object_t::value_type>&>(vocab).emplace_back(token, id);
     if (type != kControl && type != kUserDefined && type != kUnknown) continue;
@@ -157,7 +227,7 @@ Result<std::string> tokenizer_json(const GgufTokenizer& gguf) {
   const Json model = {{"type", "BPE"},
                       {"ignore_merges", words.llama3},
                       {"vocab", Json(std::move(vocab))},
-                      {"merges", gguf.merges}};
+                      {"merges", std::move(merges)}};
   const Json file = {{"version", "1.0"},
                      {"added_tokens", added},
                      {"normalizer", words.nfc ? Json{{"type", "NFC"}} : Json()},
@@ -176,6 +246,13 @@ Result<TokenizerFile> tokenizer_file_from_gguf(const GgufTokenizer& gguf) {
   if (gguf.model == "llama") {
     file.bytes = TRY(sentencepiece_model(gguf));
     file.rules.add_bos = gguf.add_bos.value_or(true);
+    // Found before the rest is given to SentencePiece, which would put its space before them.
+    for (size_t id = 0; id < gguf.tokens.size(); ++id) {
+      if (type_of(gguf, id) != kUserDefined || gguf.tokens[id].empty()) continue;
+      AddedToken token;
+      token.content = gguf.tokens[id];
+      file.rules.added.push_back({std::move(token), false, false, true});
+    }
   } else if (gguf.model == "gpt2") {
     file.bytes = TRY(tokenizer_json(gguf));
     file.rules.add_bos = gguf.add_bos.value_or(TRY(words_of(gguf.pre))->llama3);

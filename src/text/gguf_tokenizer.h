@@ -15,11 +15,11 @@ namespace diptych::text {
 struct GgufTokenizer {
   std::string model;                // "llama" (SentencePiece BPE) or "gpt2" (byte-level BPE)
   std::string pre;                  // for "gpt2": whose words; "" as "default"
-  std::vector<std::string> tokens;  // by id
+  std::vector<std::string> tokens;  // by id; empty ones are never used
   std::vector<float> scores;        // for "llama", by id
   // By id; empty: all normal. 1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte.
   std::vector<int32_t> token_types;
-  std::vector<std::string> merges;  // for "gpt2": "left right"
+  std::vector<std::string> merges;  // for "gpt2": "left right"; at least one
   std::optional<int64_t> bos, eos, unknown;
   std::optional<bool> add_bos;           // missing: true for "llama" and Llama 3's words
   std::optional<bool> add_space_prefix;  // for "llama"; missing: true

@@ -14,10 +14,11 @@ struct Span {
 
 // The spans of `text`, which is not empty; together they are the text. An empty match has no span
 // but separates its neighbours.
-Status find_spans(std::string_view text, const Pattern& pattern, std::vector<Span>& spans) {
+Status find_spans(std::string_view text, const Pattern& pattern, Work& work,
+                  std::vector<Span>& spans) {
   size_t done = 0;
   for (size_t from = 0; from <= text.size();) {
-    const auto match = TRY(pattern.find(text, from));
+    const auto match = TRY(pattern.find(text, from, work));
     if (!match) break;
     if (match->begin > done) spans.push_back({done, match->begin, false});
     if (match->end > match->begin) spans.push_back({match->begin, match->end, true});
@@ -75,9 +76,9 @@ void merge_equals(std::vector<Span>& spans) {
 
 }  // namespace
 
-Pattern Pattern::literal(std::string text) {
+Pattern Pattern::literal(std::string_view text) {
   Pattern pattern;
-  pattern.literal_ = std::move(text);
+  pattern.literal_ = TokenSearch({text});
   return pattern;
 }
 
@@ -87,11 +88,11 @@ Pattern Pattern::regex(Regex regex) {
   return pattern;
 }
 
-Result<std::optional<Match>> Pattern::find(std::string_view text, size_t from) const {
-  if (regex_) return regex_->find(text, from);
-  const size_t begin = literal_.empty() ? text.npos : text.find(literal_, from);
-  if (begin == text.npos) return std::nullopt;
-  return Match{begin, begin + literal_.size()};
+Result<std::optional<Match>> Pattern::find(std::string_view text, size_t from, Work& work) const {
+  if (regex_) return regex_->find(text, from, work);
+  const auto found = TRY(literal_.find(text, from, work));
+  if (!found) return std::nullopt;
+  return Match{found->begin, found->end};
 }
 
 Pieces Pieces::whole(std::string text, bool at_start) {
@@ -102,12 +103,12 @@ Pieces Pieces::whole(std::string text, bool at_start) {
   return pieces;
 }
 
-Status Pieces::split(const Pattern& pattern, Behaviour behaviour, bool invert) {
+Status Pieces::split(const Pattern& pattern, Behaviour behaviour, bool invert, Work& work) {
   std::vector<Match> cut;
   std::vector<Span> spans;
   for (const Match& range : ranges) {
     spans.clear();
-    TRY(find_spans(piece(range), pattern, spans));
+    TRY(find_spans(piece(range), pattern, work, spans));
     if (invert) {
       for (Span& span : spans) span.is_match = !span.is_match;
     }
@@ -127,14 +128,15 @@ Status Pieces::split(const Pattern& pattern, Behaviour behaviour, bool invert) {
 }
 
 Result<std::string> replace_all(std::string_view text, const Pattern& pattern,
-                                std::string_view content) {
+                                std::string_view content, Work& work) {
   std::string out;
   size_t done = 0;
   for (size_t from = 0; from <= text.size();) {
-    const auto match = TRY(pattern.find(text, from));
+    const auto match = TRY(pattern.find(text, from, work));
     if (!match) break;
     out += text.substr(done, match->begin - done);
     out += content;
+    TRY(work.check_size(out.size()));
     done = from = match->end;
     if (match->begin == match->end) {
       if (from == text.size()) break;

@@ -7,20 +7,22 @@
 #include <vector>
 
 #include "text/regex.h"
+#include "text/token_search.h"
+#include "text/work.h"
 
 namespace diptych::text {
 
 // What a text is cut at: a literal string or a regular expression.
 class Pattern {
  public:
-  static Pattern literal(std::string text);
+  static Pattern literal(std::string_view text);
   static Pattern regex(Regex regex);
 
   // The first match in text[from …). An empty one is possible with an expression.
-  Result<std::optional<Match>> find(std::string_view text, size_t from) const;
+  Result<std::optional<Match>> find(std::string_view text, size_t from, Work& work) const;
 
  private:
-  std::string literal_;
+  TokenSearch literal_;
   std::optional<Regex> regex_;
 };
 
@@ -47,7 +49,7 @@ struct Pieces {
   static Pieces whole(std::string text, bool at_start);
 
   // Cuts every piece. `invert`: what lies between the matches is taken for the matches.
-  Status split(const Pattern& pattern, Behaviour behaviour, bool invert = false);
+  Status split(const Pattern& pattern, Behaviour behaviour, bool invert, Work& work);
 
   // Replaces every piece by what `change(piece, is_first, out)` appends to `out`.
   template <class Change>
@@ -68,6 +70,6 @@ struct Pieces {
 
 // `text` with every match replaced by `content`.
 Result<std::string> replace_all(std::string_view text, const Pattern& pattern,
-                                std::string_view content);
+                                std::string_view content, Work& work);
 
 }  // namespace diptych::text

@@ -20,9 +20,10 @@ constexpr std::string_view kWords =
 
 Result<PreTokenizer> PreTokenizer::create() { return PreTokenizer(TRY(Regex::compile(kWords))); }
 
-Status PreTokenizer::split(std::string_view text, std::vector<std::string_view>& words) const {
+Status PreTokenizer::split(std::string_view text, Work& work,
+                           std::vector<std::string_view>& words) const {
   for (size_t at = 0; at < text.size();) {
-    const auto end = TRY(words_.match_at(text, at));
+    const auto end = TRY(words_.match_at(text, at, work));
     if (!end || *end == at) {
       return fail(ErrorCode::Internal, "cannot cut the text into words at byte {}", at);
     }

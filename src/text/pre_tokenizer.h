@@ -16,7 +16,7 @@ class PreTokenizer {
   static Result<PreTokenizer> create();
 
   // Appends the words of `text`, which must be valid UTF-8; together they are the text.
-  Status split(std::string_view text, std::vector<std::string_view>& words) const;
+  Status split(std::string_view text, Work& work, std::vector<std::string_view>& words) const;
 
  private:
   explicit PreTokenizer(Regex words) : words_(std::move(words)) {}

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "text/work.h"
 
 namespace diptych::text {
 
@@ -27,16 +28,17 @@ class Regex {
   static Result<Regex> compile(std::string_view pattern);
 
   // The first match in text[from …), or none; `text` is valid UTF-8 and `from` starts a character.
-  // Fails when the expression needs more steps or memory than any sensible one.
-  Result<std::optional<Match>> find(std::string_view text, size_t from) const;
+  // A step of `work` is a part of the expression that is tried, and a byte that one goes over.
+  Result<std::optional<Match>> find(std::string_view text, size_t from, Work& work) const;
 
   // The end of the match that starts at `from`, or none.
-  Result<std::optional<size_t>> match_at(std::string_view text, size_t from) const;
+  Result<std::optional<size_t>> match_at(std::string_view text, size_t from, Work& work) const;
 
  private:
   struct Compiled;
   explicit Regex(std::shared_ptr<const Compiled> compiled) : compiled_(std::move(compiled)) {}
-  Result<std::optional<Match>> run(std::string_view text, size_t from, uint32_t options) const;
+  Result<std::optional<Match>> run(std::string_view text, size_t from, uint32_t options,
+                                   Work& work) const;
   std::shared_ptr<const Compiled> compiled_;
 };
 

@@ -1,5 +1,6 @@
 #include "text/sentencepiece_check.h"
 
+#include <algorithm>
 #include <cmath>
 #include <protozero/pbf_reader.hpp>
 
@@ -85,7 +86,7 @@ struct PieceCounts {
   size_t all = 0, unknown = 0, bytes = 0;
 };
 
-Status check_piece(Bytes message, PieceCounts& counts) {
+Status check_piece(Bytes message, PieceCounts& counts, SentencePieceTraits& traits) {
   const std::string what = fmt::format("piece {}", counts.all);
   std::string_view name;
   uint64_t type = kNormal;
@@ -109,6 +110,8 @@ Status check_piece(Bytes message, PieceCounts& counts) {
   if (type == kByte && !is_byte_name(name)) {
     return invalid_data("{} stands for a byte but is not named <0xNN>", what);
   }
+  if (type == kUserDefined) traits.user_defined.push_back(static_cast<int32_t>(counts.all));
+  traits.longest_piece = std::max(traits.longest_piece, name.size());
   ++counts.all;
   counts.unknown += type == kUnknown;
   counts.bytes += type == kByte;
@@ -183,7 +186,7 @@ Result<SentencePieceTraits> check_sentencepiece(Bytes model) {
     if (field.type != Wire::length_delimited) return {};
     switch (field.id) {
       case 1:
-        return check_piece(field.payload, counts);
+        return check_piece(field.payload, counts, traits);
       case 2:
         return check_trainer(field.payload, model_type, byte_fallback);
       case 3:
@@ -197,6 +200,7 @@ Result<SentencePieceTraits> check_sentencepiece(Bytes model) {
   if (model_type != 1 && model_type != 2) {
     return unsupported("SentencePiece model type {}: expected 1 (unigram) or 2 (BPE)", model_type);
   }
+  traits.is_bpe = model_type == 2;
   if (counts.unknown != 1) {
     return invalid_data("the SentencePiece model has {} unknown-word pieces among {}, expected one",
                         counts.unknown, counts.all);

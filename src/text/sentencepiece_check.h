@@ -5,6 +5,9 @@
 // Layout: sentencepiece_model.proto of github.com/google/sentencepiece.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "base/bytes.h"
 #include "base/error.h"
 
@@ -14,6 +17,9 @@ namespace diptych::text {
 struct SentencePieceTraits {
   bool add_dummy_prefix = true;          // a space is put before every text
   bool remove_extra_whitespaces = true;  // runs of spaces count as one
+  bool is_bpe = false;                   // else unigram
+  std::vector<int32_t> user_defined;     // pieces, by id
+  size_t longest_piece = 0;              // in bytes
 };
 
 // Succeeds when the library can load and use the model safely. Errors name the piece or field.

@@ -3,10 +3,8 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <bitset>
 #include <charconv>
 #include <exception>
-#include <map>
 
 #include "text/sentencepiece_check.h"
 
@@ -14,6 +12,10 @@ namespace diptych::text {
 
 namespace {
 
+// The library takes some 250 bytes for each of a text.
+constexpr size_t kMostAtOnce = 4 << 20;
+// Longer pieces make it slower.
+constexpr size_t kUsualPiece = 64;
 constexpr std::string_view kSpaceSymbol = "\xE2\x96\x81";  // U+2581, a space within pieces
 
 // The library quotes pieces in its messages; ours are one printable line.
@@ -36,13 +38,20 @@ Status guarded(ErrorCode code, std::string_view action, Call call) {
   return {};
 }
 
+// Where a space is put before a text that was none of it.
+enum class Spaces : uint8_t {
+  Library,       // before every stretch between special tokens, as the library and Meta's code do
+  EveryStretch,  // the same, but where a stretch begins with one
+  Start,         // before the text, unless it begins with one
+  Nowhere
+};
+
 class SentencePieceTokenizer : public Tokenizer {
  public:
   Status load(Bytes file) {
-    const SentencePieceTraits traits = TRY(check_sentencepiece(file));
-    TRY(guarded(ErrorCode::InvalidData, "load the model",
-                [&] { return processor_.LoadFromSerializedProto(as_text(file)); }));
-    drops_leading_space_ = traits.add_dummy_prefix || traits.remove_extra_whitespaces;
+    traits_ = TRY(check_sentencepiece(file));
+    TRY(load_into(processor_, as_text(file)));
+    drops_leading_space_ = traits_.add_dummy_prefix || traits_.remove_extra_whitespaces;
     TRY(fill_pieces());
     const TokenId bos = processor_.bos_id();
     std::vector<TokenId> prefix;
@@ -52,45 +61,66 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
   std::string_view kind() const override { return "sentencepiece"; }
-  TokenId vocab_size() const override { return static_cast<TokenId>(pieces_.size()); }
-  bool drops_leading_space() const override { return drops_leading_space_; }
-
-  std::string_view piece(TokenId id) const override {
-    if (id < 0 || id >= vocab_size()) return {};
-    return pieces_[static_cast<size_t>(id)];
-  }
-
-  TokenId special(std::string_view name) const override {
-    const auto found = specials_.find(name);
-    return found == specials_.end() ? kNoToken : found->second;
-  }
-
-  std::string special_name(TokenId id) const override {
-    const bool is_special = id >= 0 && id < vocab_size() && processor_.IsControl(id);
-    return is_special ? processor_.IdToPiece(id) : std::string();
-  }
 
  private:
-  // The library never takes the name of a control piece in a text for the piece, so the text is cut
-  // there first. Each stretch gets the leading space of a text of its own, as in Meta's code.
-  Status encode_text(std::string_view text, Specials specials,
-                     std::vector<TokenId>& ids) const override {
-    size_t done = 0;
-    for (size_t at = 0; specials == Specials::AsTokens && at < text.size();) {
-      const auto found = special_at(text.substr(at));
-      if (found == specials_.end()) {
-        ++at;
-        continue;
-      }
-      TRY(encode_plain(text.substr(done, at - done), ids));
-      ids.push_back(found->second);
-      done = at += found->first.size();
-    }
-    return encode_plain(text.substr(done), ids);
+  static Status load_into(sentencepiece::SentencePieceProcessor& processor, std::string_view file) {
+    return guarded(ErrorCode::InvalidData, "load the model",
+                   [&] { return processor.LoadFromSerializedProto(file); });
   }
 
-  Status encode_plain(std::string_view text, std::vector<TokenId>& ids) const {
-    if (text.empty()) return {};
+  Status apply_own(const TokenizerRules& rules) override {
+    if (!rules.legacy && !rules.add_prefix_space) return {};
+    rules_.legacy = rules.legacy;
+    rules_.add_prefix_space = rules.add_prefix_space;
+    if (traits_.is_bpe) TRY(put_spaces(rules));
+    std::vector<AddedToken> tokens = added_.tokens();
+    for (const TokenId id : traits_.user_defined) {
+      if (added_.find(id) == nullptr) tokens.push_back(added_token(id, false));
+    }
+    return set_added(std::move(tokens));
+  }
+
+  // From here on we put the space, and what else the model's normalizer_spec says is forgotten, as
+  // transformers does it.
+  Status put_spaces(const TokenizerRules& rules) {
+    spaces_ = rules.legacy.value_or(false) ? Spaces::EveryStretch : Spaces::Start;
+    if (!traits_.add_dummy_prefix || !rules.add_prefix_space.value_or(true)) {
+      spaces_ = Spaces::Nowhere;
+    }
+    drops_leading_space_ = spaces_ != Spaces::Nowhere;
+    // Of fields that come twice the last one counts: an empty precompiled_charsmap, neither
+    // add_dummy_prefix nor remove_extra_whitespaces.
+    constexpr std::string_view kNoChange("\x1A\x06\x12\x00\x18\x00\x20\x00", 8);
+    std::string model(processor_.serialized_model_proto());
+    return load_into(processor_, model.append(kNoChange));
+  }
+
+  TokenId vocabulary_id(std::string_view token) const override {
+    const TokenId id = processor_.PieceToId(token);
+    return processor_.IdToPiece(id) == token ? id : kNoToken;
+  }
+
+  Result<std::string> text_of(const AddedToken& token) const override {
+    if (token.id < processor_.GetPieceSize() && processor_.IsUnknown(token.id)) {
+      return pieces_[static_cast<size_t>(token.id)];
+    }
+    return token.special ? std::string() : with_spaces(token.content);
+  }
+
+  Status encode_stretch(std::string_view text, bool at_start, Specials, Work& work,
+                        std::vector<TokenId>& ids) const override {
+    if (text.size() > kMostAtOnce) {
+      return unsupported(
+          "SentencePiece gets a text of {} bytes without special tokens, at most {} are possible",
+          text.size(), kMostAtOnce);
+    }
+    // Where pieces of many lengths may begin the library looks at all of them.
+    TRY(work.take(text.size() * std::max<size_t>(traits_.longest_piece / kUsualPiece, 1)));
+    std::string spaced;
+    if (wants_space(text, at_start)) {
+      spaced = std::string(" ").append(text);
+      text = spaced;
+    }
     std::vector<TokenId> more;
     TRY(guarded(ErrorCode::Internal, "encode the text",
                 [&] { return processor_.Encode(text, &more); }));
@@ -98,33 +128,28 @@ class SentencePieceTokenizer : public Tokenizer {
     return {};
   }
 
-  using Names = std::map<std::string, TokenId, std::less<>>;
-
-  // The longest special token with which `text` starts.
-  Names::const_iterator special_at(std::string_view text) const {
-    if (!special_starts_[static_cast<uint8_t>(text[0])]) return specials_.end();
-    for (size_t size = std::min(longest_special_, text.size()); size > 0; --size) {
-      const auto found = specials_.find(text.substr(0, size));
-      if (found != specials_.end()) return found;
-    }
-    return specials_.end();
+  // Whether we put a space before a stretch.
+  bool wants_space(std::string_view text, bool at_start) const {
+    if (text.starts_with(' ') || text.starts_with(kSpaceSymbol)) return false;
+    return spaces_ == Spaces::EveryStretch || (spaces_ == Spaces::Start && at_start);
   }
 
-  void add_special(const std::string& name, TokenId id) {
-    if (name.empty()) return;
-    specials_.emplace(name, id);
-    special_starts_[static_cast<uint8_t>(name[0])] = true;
-    longest_special_ = std::max(longest_special_, name.size());
+  AddedToken added_token(TokenId id, bool special) const {
+    AddedToken token;
+    token.id = id;
+    token.content = processor_.IdToPiece(id);
+    token.special = special;
+    return token;
   }
 
   Status fill_pieces() {
     pieces_.resize(static_cast<size_t>(processor_.GetPieceSize()));
+    std::vector<AddedToken> specials;
     for (int id = 0; id < processor_.GetPieceSize(); ++id) {
       std::string& piece = pieces_[static_cast<size_t>(id)];
       const std::string& name = processor_.IdToPiece(id);
-      if (processor_.IsControl(id)) {
-        add_special(name, id);
-        continue;
+      if (processor_.IsControl(id) || processor_.IsUnknown(id)) {
+        specials.push_back(added_token(id, true));
       }
       if (processor_.IsByte(id)) {
         uint8_t byte = 0;  // check_sentencepiece saw that the name is <0xNN>
@@ -133,11 +158,11 @@ class SentencePieceTokenizer : public Tokenizer {
       } else if (processor_.IsUnknown(id)) {
         TRY(guarded(ErrorCode::InvalidData, "decode the unknown word",
                     [&] { return processor_.Decode(std::vector<int>{id}, &piece); }));
-      } else {
+      } else if (!processor_.IsControl(id)) {
         piece = with_spaces(name);
       }
     }
-    return {};
+    return set_added(std::move(specials));
   }
 
   static std::string with_spaces(std::string_view name) {
@@ -150,12 +175,9 @@ class SentencePieceTokenizer : public Tokenizer {
     return text;
   }
 
+  SentencePieceTraits traits_;
   sentencepiece::SentencePieceProcessor processor_;
-  std::vector<std::string> pieces_;
-  Names specials_;
-  std::bitset<256> special_starts_;  // first bytes of their names
-  size_t longest_special_ = 0;
-  bool drops_leading_space_ = false;
+  Spaces spaces_ = Spaces::Library;
 };
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace diptych::text {
 
 namespace {
 
-constexpr int kSpecials = 256;
+constexpr size_t kSpecials = 256;
 // The specials that have names of their own, in order of id; the rest are
 // <|reserved_special_token_N|>.
 constexpr std::array<std::string_view, 12> kNamedSpecials = {
@@ -30,27 +30,11 @@ constexpr std::array<std::string_view, 12> kNamedSpecials = {
 };
 constexpr int kBeginOfText = 0, kEndOfText = 1;
 constexpr std::string_view kReserved = "<|reserved_special_token_";
-constexpr int kFirstUnnamedReserved = 2;  // numbers 0 and 1 have places among the named
+constexpr size_t kFirstUnnamedReserved = 2;  // numbers 0 and 1 have places among the named
 
-// The special token with which `text` starts: its number among the specials and its length.
-struct SpecialMatch {
-  int number = -1;
-  size_t size = 0;
-};
-
-SpecialMatch match_special(std::string_view text) {
-  for (size_t i = 0; i < kNamedSpecials.size(); ++i) {
-    if (text.starts_with(kNamedSpecials[i])) return {static_cast<int>(i), kNamedSpecials[i].size()};
-  }
-  if (!text.starts_with(kReserved)) return {};
-  const std::string_view rest = text.substr(kReserved.size());
-  int number = 0;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-  const int id = static_cast<int>(kNamedSpecials.size()) + number - kFirstUnnamedReserved;
-  if (error != std::errc() || number < kFirstUnnamedReserved || id >= kSpecials) return {};
-  const std::string name = fmt::format("{}{}|>", kReserved, number);  // refuses leading zeros
-  if (!text.starts_with(name)) return {};
-  return {id, name.size()};
+std::string special_name_of(size_t number) {
+  if (number < kNamedSpecials.size()) return std::string(kNamedSpecials[number]);
+  return fmt::format("{}{}|>", kReserved, number - kNamedSpecials.size() + kFirstUnnamedReserved);
 }
 
 int base64_digit(char c) {
@@ -123,57 +107,40 @@ Result<std::vector<std::string_view>> read_ranks(std::string_view file, std::str
 class TiktokenTokenizer : public Tokenizer {
  public:
   TiktokenTokenizer(BytePairEncoder encoder, PreTokenizer pre_tokenizer)
-      : encoder_(std::move(encoder)), pre_tokenizer_(std::move(pre_tokenizer)) {
-    set_ends(id_of(kBeginOfText), id_of(kEndOfText), {id_of(kBeginOfText)});
+      : encoder_(std::move(encoder)), pre_tokenizer_(std::move(pre_tokenizer)) {}
+
+  // Fills the pieces and the special tokens behind them.
+  Status finish() {
+    const auto size = static_cast<TokenId>(encoder_.size());
+    pieces_.resize(encoder_.size());
+    for (TokenId id = 0; id < size; ++id) pieces_[static_cast<size_t>(id)] = encoder_.token(id);
+    std::vector<AddedToken> specials(kSpecials);
+    for (size_t number = 0; number < kSpecials; ++number) {
+      specials[number].id = size + static_cast<TokenId>(number);
+      specials[number].content = special_name_of(number);
+      specials[number].special = true;
+    }
+    TRY(set_added(std::move(specials)));
+    set_ends(size + kBeginOfText, size + kEndOfText, {size + kBeginOfText});
+    return {};
   }
 
   std::string_view kind() const override { return "tiktoken"; }
-  TokenId vocab_size() const override { return id_of(kSpecials); }
-  bool drops_leading_space() const override { return false; }
-
-  std::string_view piece(TokenId id) const override {
-    return id < 0 || id >= id_of(0) ? std::string_view() : encoder_.token(id);
-  }
-
-  TokenId special(std::string_view name) const override {
-    const SpecialMatch match = match_special(name);
-    return match.number >= 0 && match.size == name.size() ? id_of(match.number) : kNoToken;
-  }
-
-  std::string special_name(TokenId id) const override {
-    if (id < id_of(0) || id >= vocab_size()) return {};
-    const auto number = static_cast<size_t>(id - id_of(0));
-    if (number < kNamedSpecials.size()) return std::string(kNamedSpecials[number]);
-    return fmt::format("{}{}|>", kReserved, number - kNamedSpecials.size() + kFirstUnnamedReserved);
-  }
 
  private:
-  Status encode_text(std::string_view text, Specials specials,
-                     std::vector<TokenId>& ids) const override {
-    size_t done = 0;
-    size_t at = specials == Specials::AsTokens ? text.find("<|") : text.npos;
-    while (at != text.npos) {
-      const SpecialMatch match = match_special(text.substr(at));
-      if (match.number >= 0) {
-        TRY(encode_plain(text.substr(done, at - done), ids));
-        ids.push_back(id_of(match.number));
-        done = at + match.size;
-      }
-      at = text.find("<|", match.number >= 0 ? done : at + 1);
-    }
-    return encode_plain(text.substr(done), ids);
+  bool replaces_invalid() const override { return false; }
+  TokenId vocabulary_id(std::string_view token) const override { return encoder_.find(token); }
+  Result<std::string> text_of(const AddedToken& token) const override {
+    return token.special ? std::string() : token.content;
   }
 
-  TokenId id_of(int number) const {
-    return static_cast<TokenId>(encoder_.size()) + static_cast<TokenId>(number);
-  }
-
-  // A stretch without special tokens, cut into valid UTF-8 and damaged bytes.
-  Status encode_plain(std::string_view text, std::vector<TokenId>& ids) const {
+  // Cut into valid UTF-8 and damaged bytes.
+  Status encode_stretch(std::string_view text, bool, Specials, Work& work,
+                        std::vector<TokenId>& ids) const override {
     std::vector<std::string_view> words;
     while (!text.empty()) {
       const size_t valid = valid_utf8_prefix(text);
-      TRY(pre_tokenizer_.split(text.substr(0, valid), words));
+      TRY(pre_tokenizer_.split(text.substr(0, valid), work, words));
       if (valid < text.size()) words.push_back(text.substr(valid, 1));
       text.remove_prefix(std::min(valid + 1, text.size()));
     }
@@ -191,7 +158,10 @@ Result<std::unique_ptr<Tokenizer>> read_tiktoken(std::string_view file) {
   std::string bytes;
   auto encoder = TRY(BytePairEncoder::build(TRY(read_ranks(file, bytes))));
   auto pre_tokenizer = TRY(PreTokenizer::create());
-  return std::make_unique<TiktokenTokenizer>(std::move(encoder), std::move(pre_tokenizer));
+  auto tokenizer =
+      std::make_unique<TiktokenTokenizer>(std::move(encoder), std::move(pre_tokenizer));
+  TRY(tokenizer->finish());
+  return tokenizer;
 }
 
 }  // namespace diptych::text

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "base/file.h"
 #include "base/in_quotes.h"
 #include "text/hf/hf_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/tiktoken_tokenizer.h"
+#include "text/utf8.h"
 
 namespace diptych::text {
 
@@ -45,15 +49,6 @@ bool looks_like_json(std::string_view file) {
   return first != file.npos && file[first] == '{';
 }
 
-// The name of a token in a configuration: null, a string, or an object with its "content".
-Result<std::optional<std::string>> token_name(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  if (found == config.end()) return std::nullopt;
-  if (found->is_null()) return std::string();
-  if (found->is_object()) return within(key, json_string(*found, "content"));
-  return json_string(config, key);
-}
-
 Result<std::unique_ptr<Tokenizer>> read_file(Bytes file) {
   const std::string_view content = as_text(file);
   if (content.empty()) return invalid_data("the tokenizer file is empty");
@@ -66,9 +61,28 @@ Result<std::unique_ptr<Tokenizer>> read_file(Bytes file) {
       static_cast<uint8_t>(content[0]));
 }
 
-Result<TokenizerRules> open_rules(const std::string& path) {
-  const std::string text = TRY(read_text_file(path));
-  return within(path, TokenizerRules::read(TRY(within(path, parse_json(text)))));
+// A JSON object beside the tokenizer; null when there is no such file.
+Result<Json> json_beside(const std::filesystem::path& directory, const char* name) {
+  const std::string path = (directory / name).string();
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return Json();
+  Json json = TRY(within(path, parse_json(TRY(read_text_file(path)))));
+  if (!json.is_object()) return within<Json>(path, invalid_data("expected an object"));
+  return json;
+}
+
+Result<TokenizerRules> open_rules(const std::filesystem::path& directory) {
+  const Json config = TRY(json_beside(directory, "tokenizer_config.json"));
+  const Json special_tokens_map = TRY(json_beside(directory, "special_tokens_map.json"));
+  const Json added_tokens = TRY(json_beside(directory, "added_tokens.json"));
+  TokenizerRules rules =
+      TRY(within((directory / "tokenizer_config.json").string(),
+                 TokenizerRules::of_files(config, special_tokens_map, added_tokens)));
+  // What transformers takes for granted, where it is at work.
+  const bool adds = std::any_of(rules.added.begin(), rules.added.end(),
+                                [](const TokenizerRules::Added& token) { return token.is_listed; });
+  if (adds && !rules.legacy) rules.legacy = false;
+  return rules;
 }
 
 // The tokenizer's file in a model's directory.
@@ -84,28 +98,77 @@ Result<std::string> file_in(const std::filesystem::path& directory) {
 
 }  // namespace
 
-Result<TokenizerRules> TokenizerRules::read(const Json& config) {
-  if (!config.is_object()) return invalid_data("expected an object");
-  TokenizerRules rules;
-  const auto add_bos = config.find("add_bos_token");
-  if (add_bos != config.end() && !add_bos->is_null()) {
-    rules.add_bos = TRY(json_bool(config, "add_bos_token"));
-  }
-  rules.bos = TRY(token_name(config, "bos_token"));
-  rules.eos = TRY(token_name(config, "eos_token"));
-  return rules;
-}
-
 Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, bool with_bos,
                                                Specials specials) const {
   if (text.size() > kMaxTextBytes) {
     return invalid_argument("a text of {} bytes to encode, at most {} are possible", text.size(),
                             kMaxTextBytes);
   }
+  Work work(text.size());
+  std::string replaced;
+  if (replaces_invalid() && valid_utf8_prefix(text) < text.size()) {
+    replaced = replace_invalid_utf8(text);
+    text = replaced;
+  }
   std::vector<TokenId> ids;
   if (with_bos) ids = prefix_;
-  TRY(encode_text(text, specials, ids));
+  for (const Segment& segment :
+       TRY(added_.split(text, false, specials == Specials::AsTokens, work))) {
+    if (segment.id != kNoToken) {
+      ids.push_back(segment.id);
+    } else {
+      TRY(encode_stretch(text.substr(segment.begin, segment.end - segment.begin),
+                         segment.begin == 0, specials, work, ids));
+    }
+  }
+  TRY(check_ids(ids));
   return ids;
+}
+
+Status Tokenizer::check_ids(const std::vector<TokenId>& ids) const {
+  if (id_limit_ >= vocab_size()) return {};
+  for (const TokenId id : ids) {
+    if (id < id_limit_) continue;
+    const std::string name = special_name(id);
+    return invalid_argument("the text has the token {}, id {}, which the model lacks: it knows {}",
+                            in_quotes(name.empty() ? piece(id) : name), id, id_limit_);
+  }
+  return {};
+}
+
+Status Tokenizer::check_may_fit(size_t bytes, int64_t max_tokens) const {
+  constexpr size_t kMostShrunk = 4;  // bytes of a character that normal forms take together
+  const size_t longest = longest_piece_ * (normalizes() ? kMostShrunk : 1);
+  const auto most = static_cast<size_t>(std::max<int64_t>(max_tokens, 0));
+  if (bytes <= kAlwaysTried || bytes / longest <= most) return {};
+  return invalid_argument("a text of {} bytes does not fit {} tokens, of which none has more than {}",
+                          bytes, most, longest);
+}
+
+TokenId Tokenizer::special(std::string_view name) const {
+  const AddedToken* token = added_.find(name);
+  return token != nullptr ? token->id : vocabulary_id(name);
+}
+
+std::string Tokenizer::special_name(TokenId id) const {
+  const AddedToken* token = added_.find(id);
+  return token != nullptr && token->special ? token->content : std::string();
+}
+
+Status Tokenizer::set_added(std::vector<AddedToken> tokens) {
+  for (AddedToken& token : tokens) {
+    token.normalized_content = token.content;
+    if (token.normalized) token.normalized_content = TRY(normalize(token.content));
+    const auto index = static_cast<size_t>(token.id);
+    if (index >= pieces_.size()) pieces_.resize(index + 1);
+    pieces_[index] = TRY(text_of(token));
+  }
+  added_ = TRY(AddedTokens::build(std::move(tokens)));
+  for (const std::string& piece : pieces_) longest_piece_ = std::max(longest_piece_, piece.size());
+  for (const AddedToken& token : added_.tokens()) {
+    longest_piece_ = std::max(longest_piece_, token.content.size());
+  }
+  return {};
 }
 
 void Tokenizer::set_ends(TokenId bos, TokenId eos, std::vector<TokenId> prefix,
@@ -129,18 +192,65 @@ void Tokenizer::find_stop_ids() {
   stop_ids_.erase(std::unique(stop_ids_.begin(), stop_ids_.end()), stop_ids_.end());
 }
 
+Status Tokenizer::add(const std::vector<TokenizerRules::Added>& wanted) {
+  std::vector<AddedToken> tokens = added_.tokens();
+  std::unordered_map<std::string, size_t> places;
+  for (size_t i = 0; i < tokens.size(); ++i) places[tokens[i].content] = i;
+  // Of names for one token the last one's flags count, unless the token was there before.
+  std::unordered_set<std::string> settled;
+  if (normalizes()) {
+    for (const AddedToken& token : tokens) settled.insert(token.content);
+  }
+  auto next = static_cast<TokenId>(pieces_.size());
+  std::set<size_t> changed;  // places
+  for (const auto& [wish, changes_flags, is_named, _] : wanted) {
+    AddedToken token = wish;
+    if (!normalizes()) token.normalized = false;
+    if (token.content.empty()) continue;  // can be found nowhere
+    const auto found = places.find(token.content);
+    if (found != places.end()) {
+      AddedToken& there = tokens[found->second];
+      if (changes_flags) settled.insert(token.content);
+      const bool may_change = changes_flags || !settled.contains(token.content);
+      if (!may_change || there.same_flags(token)) continue;
+      token.special = token.special || is_named;
+      token.id = there.id;
+      there = token;
+    } else {
+      token.special = token.special || is_named;
+      token.id = vocabulary_id(token.content);
+      if (token.id == kNoToken) token.id = next++;
+      if (changes_flags) settled.insert(token.content);
+      places[token.content] = tokens.size();
+      tokens.push_back(token);
+    }
+    changed.insert(places[token.content]);
+  }
+  for (const size_t place : changed) rules_.added.push_back({tokens[place], true, false, true});
+  return changed.empty() ? Status() : set_added(std::move(tokens));
+}
+
 Status Tokenizer::apply(const TokenizerRules& rules) {
-  const auto resolve = [&](const char* key, const std::optional<std::string>& name,
-                           TokenId& id) -> Status {
-    if (!name) return {};
-    id = name->empty() ? kNoToken : special(*name);
-    if (id != kNoToken || name->empty()) return {};
-    return invalid_data("the configuration's {} {} is no token of the vocabulary", key,
-                        in_quotes(*name));
-  };
+  rules_.add_bos = rules.add_bos;
+  rules_.bos = rules.bos;
+  rules_.eos = rules.eos;
+  TRY(apply_own(rules));
+  TRY(add(rules.added));
+  std::vector<TokenizerRules::Added> ends;
+  for (const auto& name : {rules.bos, rules.eos}) {
+    if (!name || added_.find(*name) != nullptr) continue;
+    AddedToken token;
+    token.content = *name;
+    token.special = true;
+    ends.push_back({token, false, true, false});
+  }
+  const size_t told = rules_.added.size();
+  TRY(add(ends));
+  rules_.added.resize(told);  // the names say these
+
   const TokenId old_bos = bos_;
-  TRY(resolve("bos_token", rules.bos, bos_));
-  TRY(resolve("eos_token", rules.eos, eos_));
+  if (rules.bos) bos_ = rules.bos->empty() ? kNoToken : special(*rules.bos);
+  if (rules.eos) eos_ = rules.eos->empty() ? kNoToken : special(*rules.eos);
   if (rules.bos && bos_ != old_bos) std::erase(prefix_, old_bos);
   if (rules.add_bos) prefix_.clear();
   if (rules.add_bos.value_or(false) && bos_ != kNoToken) prefix_ = {bos_};
@@ -160,8 +270,7 @@ Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
   TokenizerFile file;
   file.source = path;
   if (fs::is_directory(path, ignored)) {
-    const std::string config = (fs::path(path) / "tokenizer_config.json").string();
-    if (fs::exists(config, ignored)) file.rules = TRY(open_rules(config));
+    file.rules = TRY(open_rules(path));
     file.source = TRY(file_in(path));
   }
   file.bytes = TRY(read_text_file(file.source, kMaxTokenizerBytes));

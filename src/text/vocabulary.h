@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "text/tokenizer.h"
+#include "text/token_id.h"
 
 namespace diptych::text {
 

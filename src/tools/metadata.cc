@@ -225,11 +225,11 @@ Status MetadataEditor::set_tokenizer(const std::string& path) {
   const text::TokenizerFile file = TRY(card::load_tokenizer(path));
   const auto tokenizer = TRY(text::open_tokenizer(file));
   if (const auto vocab_size = pte::constant_int(program_, "vocab_size")) {
-    TRY(within(file.source, card::check_fits(*tokenizer, *vocab_size)));
+    tokenizer->limit_ids(*vocab_size);
   }
   card::ModelCard card;
   card.tokenizer = pte::Blob::own(file.bytes);
-  card.tokenizer_rules = file.rules;
+  card.tokenizer_rules = tokenizer->rules();
   if (tokenizer->bos() != text::kNoToken) card.bos = tokenizer->bos();
   card.eos.assign(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   drop_named_data(program_, card::kTokenizerConfig);

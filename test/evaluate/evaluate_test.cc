@@ -45,8 +45,8 @@ Result<std::vector<Window>> held_out_windows() {
   const auto tokenizer = TRY(text::open_tokenizer(testing::source_path("demo/tokenizer.model")));
   const std::string text = TRY(read_text_file(testing::source_path("demo/held_out.txt")));
   const auto ids = TRY(tokenizer->encode(text, false));
-  return make_windows(std::vector<int64_t>(ids.begin(), ids.end()), tokenizer->bos(), kContext,
-                      kPositions);
+  const std::vector<int64_t> prefix(tokenizer->prefix().begin(), tokenizer->prefix().end());
+  return make_windows(std::vector<int64_t>(ids.begin(), ids.end()), prefix, kContext, kPositions);
 }
 
 TEST(Evaluate, TheDemoModelPredictsHeldOutText) {

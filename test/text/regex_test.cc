@@ -21,7 +21,8 @@ std::string first_match(std::string_view pattern, std::string_view text) {
   if (!translated) return translated.error().to_string();
   auto regex = Regex::compile(*translated);
   if (!regex) return regex.error().to_string();
-  const auto match = regex->find(text, 0).value();
+  Work work(text.size());
+  const auto match = regex->find(text, 0, work).value();
   return match ? std::string(text.substr(match->begin, match->end - match->begin)) : "none";
 }
 
@@ -55,20 +56,48 @@ TEST(RegexSyntax, RefusesWhatMeansSomethingElse) {
   EXPECT_THAT(first_match("\\", ""), HasSubstr("lone"));
 }
 
+// Everything that takes more than a constant number of steps for each byte, in one search or over
+// all of them.
 TEST(Regex, StopsHopelessSearches) {
-  auto regex = Regex::compile("(a+)+b");
-  ASSERT_OK(regex);
-  const auto found = regex->find(std::string(60, 'a'), 0);
-  if (!found) {
-    EXPECT_THAT(found.error().to_string(), HasSubstr("cannot be run"));
-  } else {
-    EXPECT_FALSE(*found);  // a matcher that sees the missing "b"
+  for (const char* pattern : {"(a+)+b", "a(?!.*.*[xy])", "a+[0-9]", "(?:a?){9}a*[bc]", "a*?a*?[bc]"}) {
+    const auto regex = Regex::compile(pattern);
+    ASSERT_OK(regex);
+    const std::string text(1 << 20, 'a');
+    Work work(text.size());
+    Status status;
+    for (size_t at = 0; at < text.size() && status;) {
+      const auto found = regex->find(text, at, work);
+      if (!found) status = tl::unexpected(found.error());
+      at = found && *found ? (*found)->end : text.size();
+    }
+    ASSERT_FALSE(status) << pattern;
+    EXPECT_THAT(status.error().to_string(), HasSubstr("steps")) << pattern;
+  }
+}
+
+TEST(Regex, TakesFewStepsForEachByteOfATokenizersWords) {
+  const auto words = Regex::compile(
+      R"([^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)");
+  ASSERT_OK(words);
+  for (const char* unit : {"a", " ", "\n", "\xCC\x81", "1", " \n", ". ", "Aa"}) {
+    std::string text;
+    while (text.size() < 1 << 20) text += unit;
+    Work work(text.size());
+    for (size_t at = 0; at < text.size();) {
+      const auto found = words->find(text, at, work);
+      ASSERT_OK(found);
+      ASSERT_TRUE(*found);
+      at = (*found)->end;
+    }
+    constexpr uint64_t kFew = 12;
+    EXPECT_TRUE(work.spend(Work::kSteps + (Work::kStepsPerByte - kFew) * text.size())) << unit;
   }
 }
 
 std::vector<std::string> cut(std::string_view text, Behaviour behaviour, bool invert = false) {
   Pieces pieces = Pieces::whole(std::string(text), true);
-  EXPECT_TRUE(pieces.split(Pattern::literal("-"), behaviour, invert));
+  Work work(text.size());
+  EXPECT_TRUE(pieces.split(Pattern::literal("-"), behaviour, invert, work));
   std::vector<std::string> result;
   for (const Match& range : pieces.ranges) result.emplace_back(pieces.piece(range));
   return result;

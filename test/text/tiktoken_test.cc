@@ -109,7 +109,8 @@ TEST(PreTokenizer, CutsLikeLlama3) {
   ASSERT_OK(pre_tokenizer);
   const auto split = [&](std::string_view text) {
     std::vector<std::string_view> words;
-    EXPECT_TRUE(pre_tokenizer->split(text, words).has_value());
+    Work work(text.size());
+    EXPECT_TRUE(pre_tokenizer->split(text, work, words).has_value());
     return words;
   };
   EXPECT_THAT(split("We're 12345 here!!\n\n"),

@@ -1,5 +1,8 @@
 #include "text/hf/component.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "text/regex_syntax.h"
 
 namespace diptych::text::hf {
@@ -7,6 +10,13 @@ namespace diptych::text::hf {
 tl::unexpected<Error> unknown_component(std::string_view kind, std::string_view name,
                                         std::string_view known) {
   return unsupported("the {} {} is not supported; known are {}", kind, in_quotes(name), known);
+}
+
+std::string as_place(std::string_view name) {
+  const bool is_word = std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return c < 128 && std::isalnum(c) != 0;
+  });
+  return is_word ? std::string(name) : in_quotes(name);
 }
 
 Result<bool> bool_or(const Json& object, std::string_view key, bool otherwise) {

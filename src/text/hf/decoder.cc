@@ -84,19 +84,23 @@ Result<Decoder> Decoder::read(const Json& json) {
 }
 
 Result<std::string> Decoder::piece(std::string_view token) const {
+  Work work(token.size());
   std::string text(token);
   for (const Step& step : steps_) {
+    TRY(work.take(1 + text.size()));
     if (std::holds_alternative<ByteLevel>(step)) {
       if (auto bytes = from_byte_level(text)) text = std::move(*bytes);
     } else if (std::holds_alternative<ByteFallback>(step)) {
       if (const int byte = fallback_byte(text); byte >= 0)
         return std::string(1, static_cast<char>(byte));
     } else if (const auto* replace = std::get_if<Replace>(&step)) {
-      text = TRY(replace_all(text, replace->pattern, replace->content));
+      text = TRY(replace_all(text, replace->pattern, replace->content, work));
     } else if (const auto* strip = std::get_if<Strip>(&step)) {
-      for (size_t i = 0; i < strip->start && text.starts_with(strip->content); ++i) {
-        text.erase(0, strip->content.size());
+      std::string_view rest = text;
+      for (size_t i = 0; i < strip->start && rest.starts_with(strip->content); ++i) {
+        rest.remove_prefix(strip->content.size());
       }
+      text.erase(0, text.size() - rest.size());
     }
   }
   return text;

@@ -4,12 +4,11 @@
 #include <unordered_map>
 
 #include "text/bpe_model.h"
-#include "text/hf/added_tokens.h"
 #include "text/hf/component.h"
 #include "text/hf/decoder.h"
+#include "text/hf/normalizer.h"
 #include "text/hf/post_processor.h"
 #include "text/hf/pre_tokenizer.h"
-#include "text/utf8.h"
 
 namespace diptych::text::hf {
 
@@ -53,6 +52,7 @@ Result<Merges> read_merges(const Json& json) {
   if (!json.is_array()) return invalid_data("\"merges\": expected an array");
   Merges merges;
   merges.reserve(json.size());
+  constexpr std::string_view kHeader = "#version";  // of a merges.txt, wherever it stands
   for (const Json& merge : json) {
     if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
       merges.emplace_back(merge[0].get_ref<const std::string&>(),
@@ -61,6 +61,7 @@ Result<Merges> read_merges(const Json& json) {
     }
     const std::string_view text =
         merge.is_string() ? std::string_view(merge.get_ref<const std::string&>()) : "";
+    if (text.starts_with(kHeader)) continue;
     const size_t space = text.find(' ');
     if (space == text.npos || text.find(' ', space + 1) != text.npos) {
       return invalid_data("merge {}: expected two tokens, found {}", merges.size(),
@@ -69,6 +70,38 @@ Result<Merges> read_merges(const Json& json) {
     merges.emplace_back(text.substr(0, space), text.substr(space + 1));
   }
   return merges;
+}
+
+// The "added_tokens". Empty ones can be found nowhere; one that comes again is the same.
+Result<std::vector<AddedToken>> read_added_tokens(const Json& json) {
+  std::vector<AddedToken> tokens;
+  if (json.is_null()) return tokens;
+  if (!json.is_array()) return invalid_data("expected an array");
+  std::unordered_map<std::string, size_t> places;
+  std::unordered_map<TokenId, size_t> ids;
+  size_t index = 0;
+  for (const Json& entry : json) {
+    const std::string what = fmt::format("entry {}", index++);
+    AddedToken token = TRY(within(what, AddedToken::read(entry)));
+    const int64_t id = TRY(within(what, json_int(entry, "id")));
+    if (id < 0 || id >= INT32_MAX) {
+      return invalid_data("{}: \"id\": expected a token id, found {}", what, id);
+    }
+    token.id = static_cast<TokenId>(id);
+    if (token.content.empty()) continue;
+    if (const auto same = places.find(token.content); same != places.end()) {
+      const AddedToken& there = tokens[same->second];
+      if (there.id == token.id && there.same_flags(token)) continue;
+      return invalid_data("{}: the token {} comes again and is another", what,
+                          in_quotes(token.content));
+    }
+    if (!ids.emplace(token.id, tokens.size()).second) {
+      return invalid_data("{}: the id {} occurs twice", what, token.id);
+    }
+    places.emplace(token.content, tokens.size());
+    tokens.push_back(std::move(token));
+  }
+  return tokens;
 }
 
 Status refuse_unless_empty(const Json& model, const char* key) {
@@ -108,21 +141,26 @@ Result<BpeModel> read_model(const Json& model) {
 
 class HfTokenizer : public Tokenizer {
  public:
-  HfTokenizer(BpeModel model, Normalizer normalizer, PreTokenizer pre_tokenizer, AddedTokens added)
+  HfTokenizer(BpeModel model, Normalizer normalizer, PreTokenizer pre_tokenizer, Decoder decoder)
       : model_(std::move(model)),
         normalizer_(std::move(normalizer)),
         pre_tokenizer_(std::move(pre_tokenizer)),
-        added_(std::move(added)) {}
+        decoder_(std::move(decoder)) {}
 
   // Fills the pieces and the names; checks ids of added tokens and of the template.
-  Status finish(const Decoder& decoder, const PostProcessor& processor) {
-    drops_leading_space_ = decoder.drops_leading_space();
+  Status finish(std::vector<AddedToken> added, const PostProcessor& processor) {
+    drops_leading_space_ = decoder_.drops_leading_space();
     const size_t model_size = model_.vocabulary().size();
     pieces_.resize(model_size);
     for (size_t id = 0; id < model_size; ++id) {
-      pieces_[id] = TRY(decoder.piece(model_.vocabulary().token(static_cast<TokenId>(id))));
+      pieces_[id] = TRY(decoder_.piece(model_.vocabulary().token(static_cast<TokenId>(id))));
     }
-    for (const AddedToken& token : added_.tokens()) TRY(add(decoder, token));
+    size_t highest = model_size;
+    for (const AddedToken& token : added) {
+      TRY(check(token, highest));
+      highest = std::max(highest, static_cast<size_t>(token.id) + 1);
+    }
+    TRY(within("added_tokens", set_added(std::move(added))));
     for (const std::vector<TokenId>* ids : {&processor.before, &processor.after}) {
       for (const TokenId id : *ids) {
         if (id < vocab_size()) continue;
@@ -137,25 +175,9 @@ class HfTokenizer : public Tokenizer {
   }
 
   std::string_view kind() const override { return "tokenizer.json"; }
-  TokenId vocab_size() const override { return static_cast<TokenId>(pieces_.size()); }
-  bool drops_leading_space() const override { return drops_leading_space_; }
-
-  std::string_view piece(TokenId id) const override {
-    return id < 0 || id >= vocab_size() ? std::string_view() : pieces_[static_cast<size_t>(id)];
-  }
-
-  TokenId special(std::string_view name) const override {
-    const auto found = ids_.find(std::string(name));
-    return found == ids_.end() ? model_.vocabulary().find(name) : found->second;
-  }
-
-  std::string special_name(TokenId id) const override {
-    const auto found = special_names_.find(id);
-    return found == special_names_.end() ? std::string() : found->second;
-  }
 
  private:
-  Status add(const Decoder& decoder, const AddedToken& token) {
+  Status check(const AddedToken& token, size_t highest) const {
     const Vocabulary& vocabulary = model_.vocabulary();
     const auto index = static_cast<size_t>(token.id);
     const TokenId in_model = vocabulary.find(token.content);
@@ -167,16 +189,24 @@ class HfTokenizer : public Tokenizer {
                               ? fmt::format("it has id {}", in_model)
                               : fmt::format("this is {}", in_quotes(vocabulary.token(token.id))));
     }
-    if (index >= pieces_.size() + kMostMissing) {
+    if (index >= highest + kMostMissing) {
       return invalid_data("the added token {} has id {}, far beyond the {} before it",
-                          in_quotes(token.content), token.id, pieces_.size());
+                          in_quotes(token.content), token.id, highest);
     }
-    if (index >= pieces_.size()) pieces_.resize(index + 1);
-    pieces_[index].clear();
-    if (!token.special) pieces_[index] = TRY(decoder.piece(token.normalized_content));
-    if (token.special) special_names_[token.id] = token.content;
-    ids_[token.content] = token.id;
     return {};
+  }
+
+  TokenId vocabulary_id(std::string_view token) const override {
+    return model_.vocabulary().find(token);
+  }
+  bool normalizes() const override { return true; }
+  Result<std::string> normalize(std::string text) const override {
+    Work work(text.size());
+    return normalizer_.apply(std::move(text), work);
+  }
+  Result<std::string> text_of(const AddedToken& token) const override {
+    if (token.special) return std::string();
+    return decoder_.piece(token.normalized_content);
   }
 
   // The first of the template's tokens that is special; where it has none, the first of `names`
@@ -184,40 +214,28 @@ class HfTokenizer : public Tokenizer {
   TokenId first_special(const std::vector<TokenId>& ids,
                         std::initializer_list<std::string_view> names) const {
     for (const TokenId id : ids) {
-      if (special_names_.contains(id)) return id;
+      if (!special_name(id).empty()) return id;
     }
     for (const std::string_view name : names) {
-      const auto found = ids_.find(std::string(name));
-      if (found != ids_.end() && special_names_.contains(found->second)) return found->second;
+      const AddedToken* token = added_.find(name);
+      if (token != nullptr && token->special) return token->id;
     }
     return kNoToken;
   }
 
-  Status encode_text(std::string_view text, Specials specials,
-                     std::vector<TokenId>& ids) const override {
-    std::string replaced;
-    if (valid_utf8_prefix(text) < text.size()) {
-      replaced = replace_invalid_utf8(text);
-      text = replaced;
-    }
+  Status encode_stretch(std::string_view text, bool at_start, Specials specials, Work& work,
+                        std::vector<TokenId>& ids) const override {
+    const std::string normal = TRY(normalizer_.apply(std::string(text), work));
     const bool with_specials = specials == Specials::AsTokens;
-    for (const Segment& raw : added_.split(text, false, with_specials)) {
-      if (raw.id != kNoToken) {
-        ids.push_back(raw.id);
+    for (const Segment& segment : TRY(added_.split(normal, true, with_specials, work))) {
+      if (segment.id != kNoToken) {
+        ids.push_back(segment.id);
         continue;
       }
-      const std::string normal =
-          TRY(normalizer_.apply(std::string(text.substr(raw.begin, raw.end - raw.begin))));
-      for (const Segment& segment : added_.split(normal, true, with_specials)) {
-        if (segment.id != kNoToken) {
-          ids.push_back(segment.id);
-          continue;
-        }
-        Pieces pieces = Pieces::whole(normal.substr(segment.begin, segment.end - segment.begin),
-                                      raw.begin == 0 && segment.begin == 0);
-        TRY(pre_tokenizer_.apply(pieces));
-        for (const Match& range : pieces.ranges) model_.encode(pieces.piece(range), ids);
-      }
+      Pieces pieces = Pieces::whole(normal.substr(segment.begin, segment.end - segment.begin),
+                                    at_start && segment.begin == 0);
+      TRY(pre_tokenizer_.apply(pieces, work));
+      for (const Match& range : pieces.ranges) model_.encode(pieces.piece(range), ids);
     }
     return {};
   }
@@ -225,11 +243,7 @@ class HfTokenizer : public Tokenizer {
   BpeModel model_;
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;
-  AddedTokens added_;
-  std::vector<std::string> pieces_;
-  std::unordered_map<std::string, TokenId> ids_;  // of added tokens
-  std::unordered_map<TokenId, std::string> special_names_;
-  bool drops_leading_space_ = false;
+  Decoder decoder_;
 };
 
 }  // namespace
@@ -245,14 +259,14 @@ Result<std::unique_ptr<Tokenizer>> read_tokenizer_json(std::string_view file) {
   Normalizer normalizer = TRY(within("normalizer", Normalizer::read(component("normalizer"))));
   PreTokenizer pre_tokenizer =
       TRY(within("pre_tokenizer", PreTokenizer::read(component("pre_tokenizer"))));
-  AddedTokens added =
-      TRY(within("added_tokens", AddedTokens::read(component("added_tokens"), normalizer)));
-  const Decoder decoder = TRY(within("decoder", Decoder::read(component("decoder"))));
+  std::vector<AddedToken> added =
+      TRY(within("added_tokens", read_added_tokens(component("added_tokens"))));
+  Decoder decoder = TRY(within("decoder", Decoder::read(component("decoder"))));
   const PostProcessor processor =
       TRY(within("post_processor", PostProcessor::read(component("post_processor"))));
   auto tokenizer = std::make_unique<HfTokenizer>(std::move(model), std::move(normalizer),
-                                                 std::move(pre_tokenizer), std::move(added));
-  TRY(tokenizer->finish(decoder, processor));
+                                                 std::move(pre_tokenizer), std::move(decoder));
+  TRY(tokenizer->finish(std::move(added), processor));
   return tokenizer;
 }
 

@@ -2,7 +2,6 @@
 
 #include "text/byte_level.h"
 #include "text/hf/component.h"
-#include "text/tokenizer.h"
 #include "text/utf8.h"
 
 namespace diptych::text::hf {
@@ -63,13 +62,13 @@ Result<Normalizer> Normalizer::read(const Json& json) {
   return normalizer;
 }
 
-Result<std::string> Normalizer::apply_step(const Step& step, std::string text) {
+Result<std::string> Normalizer::apply_step(const Step& step, std::string text, Work& work) {
   if (const auto* form = std::get_if<NormalForm>(&step)) return normalize(text, *form);
   if (const auto* prepend = std::get_if<Prepend>(&step)) {
     return text.empty() ? text : prepend->text + text;
   }
   if (const auto* replace = std::get_if<Replace>(&step)) {
-    return replace_all(text, replace->pattern, replace->content);
+    return replace_all(text, replace->pattern, replace->content, work);
   }
   if (const auto* ends = std::get_if<Strip>(&step)) return strip(text, ends->left, ends->right);
   if (std::holds_alternative<Lowercase>(step)) return lowercase(text);
@@ -78,13 +77,11 @@ Result<std::string> Normalizer::apply_step(const Step& step, std::string text) {
   return mapped;
 }
 
-Result<std::string> Normalizer::apply(std::string text) const {
+Result<std::string> Normalizer::apply(std::string text, Work& work) const {
   for (const Step& step : steps_) {
-    text = TRY(apply_step(step, std::move(text)));
-    // Replacements can multiply a text, one after another.
-    if (text.size() > kMaxTextBytes) {
-      return invalid_argument("the text has more than {} bytes once normalised", kMaxTextBytes);
-    }
+    TRY(work.take(1 + text.size()));
+    text = TRY(apply_step(step, std::move(text), work));
+    TRY(work.check_size(text.size()));  // replacements can multiply a text, one after another
   }
   return text;
 }

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "text/pieces.h"
 #include "text/unicode_forms.h"
+#include "text/work.h"
 
 namespace diptych::text::hf {
 
@@ -18,7 +19,7 @@ class Normalizer {
   static Result<Normalizer> read(const Json& json);
 
   // `text` is valid UTF-8, and so is the result.
-  Result<std::string> apply(std::string text) const;
+  Result<std::string> apply(std::string text, Work& work) const;
 
  private:
   struct Prepend {
@@ -36,7 +37,7 @@ class Normalizer {
   using Step = std::variant<NormalForm, Prepend, Replace, Strip, Lowercase, ByteLevel>;
 
   static Result<Step> read_step(const Json& json, std::string_view type);
-  static Result<std::string> apply_step(const Step& step, std::string text);
+  static Result<std::string> apply_step(const Step& step, std::string text, Work& work);
 
   std::vector<Step> steps_;
 };

@@ -3,6 +3,7 @@
 #include "text/byte_level.h"
 #include "text/hf/component.h"
 #include "text/regex_syntax.h"
+#include "text/utf8.h"
 
 namespace diptych::text::hf {
 
@@ -32,7 +33,10 @@ Status PreTokenizer::add_split(std::string_view pattern, Behaviour behaviour, bo
 }
 
 Status PreTokenizer::add_metaspace(const Json& json) {
-  std::string replacement = TRY(json_string(json, "replacement"));
+  const std::string replacement = TRY(json_string(json, "replacement"));
+  if (replacement.empty() || next_utf8(replacement).size != replacement.size()) {
+    return invalid_data("\"replacement\": expected a character, found {}", in_quotes(replacement));
+  }
   // Files from before "prepend_scheme" have a flag.
   Scheme scheme = TRY(bool_or(json, "add_prefix_space", true)) ? Scheme::Always : Scheme::Never;
   if (json.contains("prepend_scheme")) {
@@ -44,7 +48,7 @@ Status PreTokenizer::add_metaspace(const Json& json) {
   }
   steps_.push_back(Metaspace{replacement, scheme});
   if (TRY(bool_or(json, "split", true))) {
-    steps_.push_back(Split{Pattern::literal(std::move(replacement)), Behaviour::MergedWithNext});
+    steps_.push_back(Split{Pattern::literal(replacement), Behaviour::MergedWithNext});
   }
   return {};
 }
@@ -95,10 +99,11 @@ Result<PreTokenizer> PreTokenizer::read(const Json& json) {
   return pre_tokenizer;
 }
 
-Status PreTokenizer::apply(Pieces& pieces) const {
+Status PreTokenizer::apply(Pieces& pieces, Work& work) const {
   for (const Step& step : steps_) {
+    TRY(work.take(1 + pieces.text.size()));
     if (const auto* split = std::get_if<Split>(&step)) {
-      TRY(pieces.split(split->pattern, split->behaviour, split->invert));
+      TRY(pieces.split(split->pattern, split->behaviour, split->invert, work));
     } else if (std::holds_alternative<PrefixSpace>(step)) {
       pieces.rewrite([](std::string_view piece, bool, std::string& out) {
         if (!piece.starts_with(' ')) out += ' ';
@@ -123,6 +128,7 @@ Status PreTokenizer::apply(Pieces& pieces) const {
         }
       });
     }
+    TRY(work.check_size(pieces.text.size()));
   }
   return {};
 }

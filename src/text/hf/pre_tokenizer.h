@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "text/pieces.h"
+#include "text/work.h"
 
 namespace diptych::text::hf {
 
@@ -16,7 +17,7 @@ class PreTokenizer {
   // `json` may be null: a text is one word then. What is unknown is refused by name.
   static Result<PreTokenizer> read(const Json& json);
 
-  Status apply(Pieces& pieces) const;
+  Status apply(Pieces& pieces, Work& work) const;
 
  private:
   struct Split {
@@ -28,7 +29,7 @@ class PreTokenizer {
   struct ByteLevel {};    // bytes become characters
   enum class Scheme : uint8_t { Always, First, Never };
   struct Metaspace {
-    std::string replacement;  // for spaces, and before pieces that do not begin with it
+    std::string replacement;  // a character for spaces, and before pieces that do not begin with it
     Scheme scheme;
   };
   using Step = std::variant<Split, PrefixSpace, ByteLevel, Metaspace>;
