@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/stand_in.h"
+
 namespace diptych {
 
 namespace {
@@ -57,7 +59,11 @@ Status write_fully(int fd, Bytes bytes, const std::string& path) {
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return system_error(path, "open for reading");
+  if (fd.get() < 0) {
+    const auto error = system_error(path, "open for reading");
+    TRY(within(path, refuse_dead_link(path)));
+    return error;
+  }
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0) return system_error(path, "stat");
   if (!S_ISREG(info.st_mode)) {
@@ -72,7 +78,9 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
     if (address == MAP_FAILED) return system_error(path, "map");
     bytes = {static_cast<const std::byte*>(address), size};
   }
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, bytes));
+  std::shared_ptr<const MappedFile> file(new MappedFile(path, bytes));
+  TRY(within(path, refuse_lfs_pointer(bytes)));
+  return file;
 }
 
 MappedFile::~MappedFile() {

@@ -14,6 +14,7 @@ namespace diptych {
 // A regular file mapped read-only for as long as the object lives. Immutable; share it freely.
 class MappedFile {
  public:
+  // What only stands in for a file (base/stand_in.h) is refused.
   static Result<std::shared_ptr<const MappedFile>> open(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/in_quotes.h"
+#include "base/stand_in.h"
 #include "text/hf/hf_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/tiktoken_tokenizer.h"
@@ -73,10 +74,9 @@ Result<TokenizerRules> open_rules(const std::string& path) {
 
 // The tokenizer's file in a model's directory.
 Result<std::string> file_in(const std::filesystem::path& directory) {
-  std::error_code ignored;
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
     const std::filesystem::path path = directory / name;
-    if (std::filesystem::exists(path, ignored)) return path.string();
+    if (is_there(path.string())) return path.string();
   }
   return not_found("{}: no tokenizer.json and no tokenizer.model in this directory",
                    directory.string());
@@ -161,7 +161,7 @@ Result<TokenizerFile> load_tokenizer_file(const std::string& path) {
   file.source = path;
   if (fs::is_directory(path, ignored)) {
     const std::string config = (fs::path(path) / "tokenizer_config.json").string();
-    if (fs::exists(config, ignored)) file.rules = TRY(open_rules(config));
+    if (is_there(config)) file.rules = TRY(open_rules(config));
     file.source = TRY(file_in(path));
   }
   file.bytes = TRY(read_text_file(file.source, kMaxTokenizerBytes));
