@@ -41,6 +41,8 @@ struct ModelCard {
   text::TokenizerRules tokenizer_rules;  // that go with it
   std::string chat_template;             // Jinja
   GenerationDefaults generation;
+  // Of card_of_model(), not stored: what was left out and why, a line each.
+  std::vector<std::string> notes;
 
   bool has_tokenizer() const { return tokenizer.size() > 0; }
 };
