@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/stand_in.h"
 #include "base/system_error.h"
 
 namespace diptych {
@@ -40,7 +41,11 @@ Status check_regular(const std::string& path, const struct stat& info) {
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path, Use use) {
   // Looked at before it is opened: opening a pipe waits for a writer, opening a device acts on it.
   struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) return system_error(path, "open for reading");
+  if (::stat(path.c_str(), &info) != 0) {
+    const auto error = system_error(path, "open for reading");
+    TRY(within(path, refuse_dead_link(path)));
+    return error;
+  }
   TRY(check_regular(path, info));
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (fd.get() < 0) return system_error(path, "open for reading");
@@ -57,7 +62,9 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& pa
     if (address == MAP_FAILED) return system_error(path, "map");
     bytes = {static_cast<const std::byte*>(address), size};
   }
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, bytes, info));
+  std::shared_ptr<const MappedFile> file(new MappedFile(path, bytes, info));
+  TRY(within(path, refuse_lfs_pointer(bytes)));
+  return file;
 }
 
 MappedFile::~MappedFile() {

@@ -25,6 +25,7 @@ enum class Use : uint8_t { Input, Edit };
 // Directories, pipes, sockets and devices are refused, without a wait.
 class MappedFile {
  public:
+  // What only stands in for a file (base/stand_in.h) is refused.
   static Result<std::shared_ptr<const MappedFile>> open(const std::string& path,
                                                         Use use = Use::Input);
   ~MappedFile();

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "card/chat_template_beside.h"
 #include "checkpoint/directory.h"
 #include "checkpoint/gguf_reader.h"
 #include "pte/reader.h"
@@ -19,11 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kProgramMark = "ET12";  // behind the first four bytes
 constexpr std::string_view kZipMark = "PK";        // a .pth begins so
-
-bool exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 Result<text::TokenizerFile> tokenizer_of_gguf(const checkpoint::GgufTokenizer& from) {
   text::GgufTokenizer gguf;
@@ -41,47 +37,38 @@ Result<text::TokenizerFile> tokenizer_of_gguf(const checkpoint::GgufTokenizer& f
   return text::tokenizer_file_from_gguf(gguf);
 }
 
-// A JSON object beside the checkpoint; null when there is no such file.
-Result<Json> config_beside(const fs::path& directory, const char* name) {
-  const std::string path = (directory / name).string();
-  if (!exists(path)) return Json();
-  Json json = TRY(within(path, parse_json(TRY(read_text_file(path, kMaxTextBytes)))));
-  if (!json.is_object()) return within<Json>(path, invalid_data("expected an object"));
-  return json;
-}
-
-// The template of a tokenizer_config.json: a text, or a list of named ones.
-Result<std::string> template_in(const Json& config) {
-  const auto found = config.find("chat_template");
-  if (found == config.end() || found->is_null()) return std::string();
-  if (!found->is_array()) return json_string(config, "chat_template");
-  std::string chosen;
-  for (const Json& entry : *found) {
-    const std::string name = TRY(within("chat_template", json_string(entry, "name")));
-    std::string text = TRY(within("chat_template", json_string(entry, "template")));
-    if (name == "default" || chosen.empty()) chosen = std::move(text);
-    if (name == "default") break;
-  }
-  return chosen;
-}
-
-Result<std::string> template_beside(const fs::path& directory) {
-  const std::string path = (directory / "chat_template.jinja").string();
-  if (exists(path)) return read_text_file(path, kMaxTextBytes);
-  const Json config = TRY(config_beside(directory, "tokenizer_config.json"));
-  if (config.is_null()) return std::string();
-  return within((directory / "tokenizer_config.json").string(), template_in(config));
-}
-
-// An id, a list of ids, or nothing.
+// An id, a list of ids, or nothing; what is no id is passed over.
 std::vector<int64_t> ids_in(const Json& config, const char* key) {
   std::vector<int64_t> ids;
   const auto found = config.is_object() ? config.find(key) : config.end();
   if (found == config.end()) return ids;
   for (const Json& id : found->is_array() ? *found : Json::array({*found})) {
-    if (id.is_number_integer()) ids.push_back(id.get<int64_t>());
+    if (const auto number = json_int(Json{{key, id}}, key)) ids.push_back(*number);
   }
   return ids;
+}
+
+// What a generation_config.json says of sampling. It never stands in an export's way.
+GenerationDefaults generation_in(const std::string& source, const Json& config,
+                                 std::vector<std::string>& notes) {
+  if (config.is_null()) return {};
+  std::vector<std::string> problems;
+  GenerationDefaults defaults = read_generation_defaults(config, problems);
+  for (const std::string& problem : problems) {
+    notes.push_back(fmt::format("{}: {}; left out", source, problem));
+  }
+  return defaults;
+}
+
+// Puts a template into the card if it is one.
+void take_template(ChatTemplateFile file, ModelCard* card) {
+  if (file.text.empty()) return;
+  if (const Status status = check_chat_template(file.text); !status) {
+    card->notes.push_back(fmt::format("{}: {}; left out, so that the file carries no template",
+                                      file.source, status.error().to_string()));
+    return;
+  }
+  card->chat_template = std::move(file.text);
 }
 
 // The last part of "meta-llama/Llama-2-7b-hf".
@@ -171,14 +158,14 @@ Result<ModelCard> card_of_model(const std::string& path, const checkpoint::Check
   }
   Json generation;
   if (gguf) {
-    if (checkpoint.tokenizer) card.chat_template = checkpoint.tokenizer->chat_template;
+    if (checkpoint.tokenizer) {
+      take_template({checkpoint.source, checkpoint.tokenizer->chat_template}, &card);
+    }
   } else {
-    card.chat_template = TRY(template_beside(directory));
-    generation = TRY(config_beside(directory, "generation_config.json"));
-  }
-  if (!generation.is_null()) {
-    card.generation = TRY(within((directory / "generation_config.json").string(),
-                                 read_generation_defaults(generation)));
+    constexpr std::string_view kGeneration = "generation_config.json";
+    take_template(TRY(chat_template_beside(directory.string(), card.notes)), &card);
+    generation = TRY(object_beside(directory.string(), kGeneration, card.notes));
+    card.generation = generation_in((directory / kGeneration).string(), generation, card.notes);
   }
   if (tokenizer) {
     const text::TokenId bos = tokenizer->bos();
@@ -196,7 +183,7 @@ Result<text::TokenizerFile> load_tokenizer(const std::string& path) {
     auto file = text::load_tokenizer_file(path);
     if (file || file.error().code != ErrorCode::NotFound) return file;
     // A directory of a GGUF file has its tokenizer inside.
-    const auto checkpoint = checkpoint::open(path);
+    const auto checkpoint = checkpoint::open(path, checkpoint::Config::Ignored);
     if (!checkpoint || !checkpoint->tokenizer) return file;
     return within(path, tokenizer_of_gguf(*checkpoint->tokenizer));
   }

@@ -20,13 +20,14 @@ struct CardOptions {
 // What belongs to the checkpoint that was opened from `path`:
 //   tokenizer   a GGUF's own; else tokenizer.json or tokenizer.model in the directory, with the
 //               rules of tokenizer_config.json, special_tokens_map.json and added_tokens.json
-//   template    a GGUF's own; else chat_template.jinja, else that of tokenizer_config.json
+//   template    a GGUF's own; else as card/chat_template_beside.h says
 //   sampling    generation_config.json
 //   ids         BOS: the tokenizer's; EOS: those of generation_config.json, else of config.json,
 //               and the tokenizer's stop ids; ascending
 //   name        general.name of a GGUF, _name_or_path of a config.json
-// Each may be missing. The tokenizer is opened; a note says when it has more tokens than a
-// vocabulary of `vocab_size`. Nothing of the card depends on where the files lie.
+// Each may be missing; a template or sampling defaults that cannot be used are left out with a
+// note, and a note says when the tokenizer, which is opened, has more tokens than a vocabulary of
+// `vocab_size`. Nothing of the card depends on where the files lie.
 Result<ModelCard> card_of_model(const std::string& path, const checkpoint::Checkpoint& checkpoint,
                                 int64_t vocab_size, const CardOptions& options);
 

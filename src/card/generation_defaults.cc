@@ -6,37 +6,67 @@ namespace diptych::card {
 
 namespace {
 
-bool is_said(const Json& config, const char* key) {
-  const auto found = config.find(key);
-  return found != config.end() && !found->is_null();
-}
+// Reads members of an object and collects what is wrong with them.
+class Reader {
+ public:
+  Reader(const Json& config, std::vector<std::string>& problems)
+      : config_(config), problems_(problems) {}
 
-Status read_number(const Json& config, const char* key, double low, double high,
-                   std::optional<double>& number) {
-  if (!is_said(config, key)) return {};
-  number = TRY(json_number(config, key));
-  if (*number >= low && *number <= high) return {};
-  return invalid_data("\"{}\" is {}, expected {} to {}", key, *number, low, high);
-}
+  std::optional<bool> flag(const char* key) {
+    return is_said(key) ? take(json_bool(config_, key)) : std::nullopt;
+  }
+
+  std::optional<double> number(const char* key, double low, double high) {
+    if (!is_said(key)) return std::nullopt;
+    const auto value = take(json_number(config_, key));
+    if (!value || (*value >= low && *value <= high)) return value;
+    problems_.push_back(fmt::format("\"{}\" is {}, expected {} to {}", key, *value, low, high));
+    return std::nullopt;
+  }
+
+  std::optional<int64_t> count(const char* key) {
+    if (!is_said(key)) return std::nullopt;
+    const auto value = take(json_int(config_, key));
+    if (!value || *value >= 0) return value;
+    problems_.push_back(fmt::format("\"{}\" is {}, expected 0 or more", key, *value));
+    return std::nullopt;
+  }
+
+ private:
+  bool is_said(const char* key) const {
+    const auto found = config_.find(key);
+    return found != config_.end() && !found->is_null();
+  }
+
+  template <class T>
+  std::optional<T> take(const Result<T>& value) {
+    if (value) return *value;
+    problems_.push_back(value.error().to_string());
+    return std::nullopt;
+  }
+
+  const Json& config_;
+  std::vector<std::string>& problems_;
+};
 
 }  // namespace
 
-Result<GenerationDefaults> read_generation_defaults(const Json& config) {
+GenerationDefaults read_generation_defaults(const Json& config,
+                                            std::vector<std::string>& problems) {
   constexpr double kLargest = 1e6;
   constexpr double kSmallest = std::numeric_limits<float>::min();
-  if (!config.is_object()) return invalid_data("expected an object");
   GenerationDefaults defaults;
-  if (is_said(config, "do_sample")) defaults.do_sample = TRY(json_bool(config, "do_sample"));
-  TRY(read_number(config, "temperature", 0, kLargest, defaults.temperature));
-  if (is_said(config, "top_k")) {
-    defaults.top_k = TRY(json_int(config, "top_k"));
-    if (*defaults.top_k < 0) {
-      return invalid_data("\"top_k\" is {}, expected 0 or more", *defaults.top_k);
-    }
+  if (!config.is_object()) {
+    problems.emplace_back("expected an object");
+    return defaults;
   }
-  TRY(read_number(config, "top_p", 0, 1, defaults.top_p));
-  TRY(read_number(config, "min_p", 0, 1, defaults.min_p));
-  TRY(read_number(config, "repetition_penalty", kSmallest, kLargest, defaults.repetition_penalty));
+  Reader reader(config, problems);
+  defaults.do_sample = reader.flag("do_sample");
+  defaults.temperature = reader.number("temperature", 0, kLargest);
+  defaults.top_k = reader.count("top_k");
+  defaults.top_p = reader.number("top_p", 0, 1);
+  defaults.min_p = reader.number("min_p", 0, 1);
+  defaults.repetition_penalty = reader.number("repetition_penalty", kSmallest, kLargest);
   return defaults;
 }
 

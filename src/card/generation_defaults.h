@@ -3,8 +3,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
-#include "base/error.h"
 #include "base/json.h"
 
 namespace diptych::card {
@@ -22,9 +23,10 @@ struct GenerationDefaults {
   bool operator==(const GenerationDefaults&) const = default;
 };
 
-// Reads the keys named like the members and passes over all others. Fails on other types and on
-// numbers out of range, naming the key.
-Result<GenerationDefaults> read_generation_defaults(const Json& generation_config);
+// Reads the keys named like the members and passes over all others. What cannot be used (another
+// type, a number out of range) is left out and told in `problems`, a line a key that names it.
+GenerationDefaults read_generation_defaults(const Json& generation_config,
+                                            std::vector<std::string>& problems);
 
 // An object of what is said; reading it gives the same.
 Json to_json(const GenerationDefaults& defaults);

@@ -93,8 +93,12 @@ Result<ModelCard> read_card(const pte::Program& program) {
   }
   card.chat_template = as_text(TRY(data_of(program, kChatTemplate, kMaxTextBytes)));
   if (const Json config = TRY(object_of(program, kGenerationConfig)); !config.is_null()) {
-    card.generation = TRY(
-        within(fmt::format("named data {}", kGenerationConfig), read_generation_defaults(config)));
+    std::vector<std::string> problems;
+    card.generation = read_generation_defaults(config, problems);
+    if (!problems.empty()) {
+      return within<ModelCard>(fmt::format("named data {}", kGenerationConfig),
+                               invalid_data("{}", problems.front()));
+    }
   }
   return card;
 }

@@ -29,7 +29,6 @@ constexpr OtherFormat kOtherFormats[] = {
     {257, "ustar"sv, "a tar archive; unpack it first"},
     {4, "ET12"sv, "an ExecuTorch program, not a checkpoint"},
     {0, "\x1f\x8b"sv, "gzip-compressed; unpack it first"},
-    {0, "version https://git-lfs"sv, "a Git LFS pointer; fetch the file itself with git lfs pull"},
     {0, "<"sv, "an HTML or XML page; the download went wrong"},
     {0, "{"sv,
      "JSON text, not a checkpoint; name the model's directory (or are checkpoint and params "
@@ -67,12 +66,14 @@ Result<Checkpoint> open(Bytes bytes, std::shared_ptr<const void> owner, std::str
   return checkpoint;
 }
 
-Result<Checkpoint> open(const std::string& path) {
-  if (is_directory(path)) return open_directory(path);
+Result<Checkpoint> open(const std::string& path, Config config) {
+  if (is_directory(path)) return open_directory(path, config);
   std::vector<Checkpoint> parts;
   for (const std::string& part : parts_of(path)) parts.push_back(TRY(open_file(part)));
   Checkpoint checkpoint = TRY(within(path, join_parts(std::move(parts))));
-  TRY(read_config_beside(&checkpoint, std::filesystem::path(path).parent_path().string()));
+  if (config == Config::Beside) {
+    TRY(read_config_beside(&checkpoint, std::filesystem::path(path).parent_path().string()));
+  }
   return checkpoint;
 }
 

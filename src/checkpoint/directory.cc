@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/in_quotes.h"
+#include "base/stand_in.h"
 #include "checkpoint/model_parallel.h"
 #include "checkpoint/safetensors_reader.h"
 
@@ -29,9 +30,8 @@ std::string joined(const std::string& directory, std::string_view name) {
   return (fs::path(directory) / name).string();
 }
 
-bool exists(const std::string& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
+bool holds(const std::string& directory, std::string_view name) {
+  return is_there(joined(directory, name));
 }
 
 // Names of files with an ending, sorted.
@@ -48,14 +48,17 @@ std::vector<std::string> files_ending(const std::string& directory, std::string_
   return names;
 }
 
+Result<ShardIndex> read_index(const std::string& directory) {
+  const std::string path = joined(directory, kIndex);
+  return within(path, parse_shard_index(TRY(read_text_file(path, kMaxIndexBytes))));
+}
+
 // Tensors of several files as one checkpoint. The index says which file has which.
-Result<Checkpoint> open_shards(const std::string& directory) {
+Result<Checkpoint> open_shards(const std::string& directory, const ShardIndex& index) {
   const std::string index_path = joined(directory, kIndex);
-  const ShardIndex index =
-      TRY(within(index_path, parse_shard_index(TRY(read_text_file(index_path, kMaxIndexBytes)))));
   Error missing{ErrorCode::NotFound, index_path, {}, {}};
   for (const std::string& file : index.files) {
-    if (!exists(joined(directory, file))) missing.items.push_back(file);
+    if (!holds(directory, file)) missing.items.push_back(in_quotes(file));
   }
   if (!missing.items.empty()) {
     missing.message = fmt::format("{} of {} shards are missing; download them as well",
@@ -90,8 +93,21 @@ Result<Checkpoint> open_shards(const std::string& directory) {
 }
 
 Result<Checkpoint> open_hugging_face(const std::string& directory) {
-  if (exists(joined(directory, kIndex))) return open_shards(directory);
-  if (exists(joined(directory, kSafetensors))) return open_file(joined(directory, kSafetensors));
+  const bool whole = holds(directory, kSafetensors), indexed = holds(directory, kIndex);
+  // A whole file wins, as in transformers, unless it is a shard itself.
+  if (whole && indexed) {
+    const auto index = read_index(directory);
+    if (index && std::count(index->files.begin(), index->files.end(), kSafetensors) > 0) {
+      return open_shards(directory, *index);
+    }
+    Checkpoint checkpoint = TRY(open_file(joined(directory, kSafetensors)));
+    checkpoint.notes.push_back(
+        fmt::format("{}: not used, for {} beside it is whole; remove the one that is stale",
+                    joined(directory, kIndex), kSafetensors));
+    return checkpoint;
+  }
+  if (indexed) return open_shards(directory, TRY(read_index(directory)));
+  if (whole) return open_file(joined(directory, kSafetensors));
   const std::vector<std::string> others = files_ending(directory, ".safetensors");
   if (others.size() == 1) return open_file(joined(directory, others.front()));
   if (!others.empty()) {
@@ -144,7 +160,7 @@ std::vector<std::string> parts_of(const std::string& path) {
   const std::string directory = fs::path(path).parent_path().string();
   for (size_t i = 1; i < kMaxFiles; ++i) {
     std::string next = joined(directory, fmt::format("consolidated.{:02}.pth", i));
-    if (!exists(next)) break;
+    if (!is_there(next)) break;
     parts.push_back(std::move(next));
   }
   return parts;
@@ -154,16 +170,20 @@ Status read_config_beside(Checkpoint* checkpoint, const std::string& directory) 
   if (checkpoint->format == Format::Gguf) return {};
   const std::string path =
       joined(directory, checkpoint->format == Format::Torch ? kParams : kConfig);
-  if (!exists(path)) return {};
+  if (!is_there(path)) return {};
   checkpoint->config_source = path;
   checkpoint->config = TRY(within(path, parse_json(TRY(read_text_file(path, kMaxConfigBytes)))));
   return {};
 }
 
-Result<Checkpoint> open_directory(const std::string& directory) {
+Result<Checkpoint> open_directory(const std::string& directory, Config config) {
   const auto found = [&]() -> Result<Checkpoint> {
-    if (exists(joined(directory, kConfig))) return open_hugging_face(directory);
-    if (exists(joined(directory, kParams))) return open_meta(directory);
+    const bool torch = holds(directory, kParams) && !files_ending(directory, ".pth").empty();
+    // Meta's own directories may hold a config.json too.
+    if (holds(directory, kConfig) && !(torch && files_ending(directory, ".safetensors").empty())) {
+      return open_hugging_face(directory);
+    }
+    if (holds(directory, kParams)) return open_meta(directory);
     const std::vector<std::string> gguf = files_ending(directory, ".gguf");
     if (gguf.size() == 1) return open_file(joined(directory, gguf.front()));
     if (gguf.size() > 1) {
@@ -179,7 +199,7 @@ Result<Checkpoint> open_directory(const std::string& directory) {
   };
   Checkpoint checkpoint = TRY(found());
   checkpoint.source = directory;
-  TRY(read_config_beside(&checkpoint, directory));
+  if (config == Config::Beside) TRY(read_config_beside(&checkpoint, directory));
   return checkpoint;
 }
 

@@ -14,7 +14,7 @@ bool is_directory(const std::string& path);
 // Opens the model that a directory holds. What is there decides: config.json with safetensors, else
 // params.json with torch files, else a single GGUF file. One error lists missing shards, or what
 // was looked for.
-Result<Checkpoint> open_directory(const std::string& directory);
+Result<Checkpoint> open_directory(const std::string& directory, Config config);
 
 // If `path` is named consolidated.00.pth, the parts of a model: itself and what follows beside it.
 // Otherwise `path` alone.

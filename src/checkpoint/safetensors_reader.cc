@@ -51,6 +51,9 @@ Result<Entry> parse_entry(const std::string& name, const Json& json) {
   entry.type.dtype = known->dtype;
   const Json* shape = TRY(json_member(json, "shape"));
   if (!shape->is_array()) return invalid_data("\"shape\": expected a list");
+  if (shape->size() > kMaxTensorAxes) {
+    return invalid_data("\"shape\": {} axes, expected at most {}", shape->size(), kMaxTensorAxes);
+  }
   for (const Json& size : *shape) {
     const uint64_t extent = TRY(expect_offset(size, "shape"));
     if (extent > INT64_MAX) return invalid_data("shape: {} is out of range", extent);

@@ -1,5 +1,6 @@
 #include "checkpoint/torch_reader.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -15,6 +16,11 @@ namespace diptych::checkpoint {
 namespace {
 
 using Kind = PickleValue::Kind;
+
+// torch names storages by numbers.
+constexpr size_t kMaxKeyBytes = 64;
+// The folder is named after a file.
+constexpr size_t kMaxFolderBytes = 1024;
 
 // A tensor as the pickle describes it: a view of a storage, counted in elements.
 struct PickledTensor {
@@ -48,6 +54,10 @@ Result<uint64_t> expect_count(const Pickle& pickle, PickleId id, std::string_vie
 
 Result<std::vector<int64_t>> expect_ints(const Pickle& pickle, PickleId id, std::string_view what) {
   const auto* tuple = TRY(expect(pickle, id, Kind::Tuple, what));
+  if (tuple->items.size() > kMaxTensorAxes) {
+    return invalid_data("{}: {} axes, expected at most {}", what, tuple->items.size(),
+                        kMaxTensorAxes);
+  }
   std::vector<int64_t> numbers;
   for (const PickleId item : tuple->items) {
     numbers.push_back(static_cast<int64_t>(TRY(expect_count(pickle, item, what))));
@@ -68,6 +78,10 @@ Status read_storage(const Pickle& pickle, PickleId id, PickledTensor* tensor) {
   if (!dtype) return invalid_data("{} is no storage class", in_quotes(storage->text));
   tensor->dtype = *dtype;
   tensor->key = TRY(expect(pickle, tuple->items[2], Kind::Text, "key of a storage"))->text;
+  if (tensor->key.size() > kMaxKeyBytes) {
+    return invalid_data("key of a storage: {} bytes, expected at most {}", tensor->key.size(),
+                        kMaxKeyBytes);
+  }
   tensor->storage_elements = TRY(expect_count(pickle, tuple->items[4], "size of a storage"));
   return {};
 }
@@ -75,47 +89,66 @@ Status read_storage(const Pickle& pickle, PickleId id, PickledTensor* tensor) {
 // _rebuild_tensor_v2(storage, offset, shape, stride, requires_grad, hooks[, metadata]), perhaps
 // inside _rebuild_parameter(tensor, requires_grad, hooks).
 Result<PickledTensor> read_tensor(const Pickle& pickle, PickleId id) {
-  const auto* call = &pickle[id];
-  const auto is_call_of = [&](std::string_view callee) {
-    return call->kind == Kind::Call && pickle[call->items[0]].text == callee;
+  const auto* value = &pickle[id];
+  // The arguments, if the value is a call of `callee`.
+  const auto arguments_of = [&](std::string_view callee) -> const std::vector<PickleId>* {
+    const bool called = value->kind == Kind::Call && pickle[value->items[0]].text == callee;
+    return called ? &pickle[value->items[1]].items : nullptr;
   };
-  if (is_call_of("torch._utils _rebuild_parameter") && call->items.size() == 4) {
-    call = &pickle[call->items[1]];
+  if (const auto* arguments = arguments_of("torch._utils _rebuild_parameter");
+      arguments != nullptr && arguments->size() == 3) {
+    value = &pickle[arguments->front()];
   }
-  if (!is_call_of("torch._utils _rebuild_tensor_v2")) {
+  const auto* arguments = arguments_of("torch._utils _rebuild_tensor_v2");
+  if (arguments == nullptr) {
     return unsupported("expected a tensor, found a {}; save model.state_dict() with torch.save",
-                       name(call->kind));
+                       name(value->kind));
   }
-  if (call->items.size() < 7 || call->items.size() > 8) {
-    return invalid_data("_rebuild_tensor_v2 with {} arguments, expected 6 or 7",
-                        call->items.size() - 1);
+  if (arguments->size() < 6 || arguments->size() > 7) {
+    return invalid_data("_rebuild_tensor_v2 with {} arguments, expected 6 or 7", arguments->size());
   }
   PickledTensor tensor;
-  TRY(read_storage(pickle, call->items[1], &tensor));
-  tensor.offset = TRY(expect_count(pickle, call->items[2], "offset in a storage"));
-  tensor.shape = TRY(expect_ints(pickle, call->items[3], "shape"));
-  tensor.stride = TRY(expect_ints(pickle, call->items[4], "strides"));
+  TRY(read_storage(pickle, (*arguments)[0], &tensor));
+  tensor.offset = TRY(expect_count(pickle, (*arguments)[1], "offset in a storage"));
+  tensor.shape = TRY(expect_ints(pickle, (*arguments)[2], "shape"));
+  tensor.stride = TRY(expect_ints(pickle, (*arguments)[3], "strides"));
   return tensor;
 }
 
-// The dict of tensors: the root, or what it holds under "model".
+// What programs put a state dict under, beside an optimizer's state and the like.
+constexpr std::string_view kStateDictKeys[] = {"model", "state_dict", "model_state_dict", "module"};
+
+// The dict of tensors: the root, or the dict that it holds under one of the keys above.
 Result<const PickleValue*> find_state_dict(const Pickle& pickle) {
   const auto* root = &pickle[pickle.root];
   if (root->kind != Kind::Dict) {
     return unsupported("expected a state dict, found a {}; save model.state_dict() with torch.save",
                        name(root->kind));
   }
+  const PickleValue* found = nullptr;
+  std::string_view found_under;
   for (size_t i = 0; i < root->items.size(); i += 2) {
+    const PickleValue& key = pickle[root->items[i]];
     const PickleValue& value = pickle[root->items[i + 1]];
-    if (pickle[root->items[i]].text == "model" && value.kind == Kind::Dict) return &value;
+    if (key.kind != Kind::Text || value.kind != Kind::Dict) continue;
+    if (std::find(std::begin(kStateDictKeys), std::end(kStateDictKeys), key.text) ==
+        std::end(kStateDictKeys)) {
+      continue;
+    }
+    if (found != nullptr) {
+      return unsupported("two state dicts, {} and {}; save the one that is meant with torch.save",
+                         in_quotes(found_under), in_quotes(key.text));
+    }
+    found = &value;
+    found_under = key.text;
   }
-  return root;
+  return found != nullptr ? found : root;
 }
 
 class TorchReader {
  public:
-  TorchReader(ZipReader zip, std::shared_ptr<const void> owner)
-      : zip_(std::move(zip)), owner_(std::move(owner)) {}
+  TorchReader(ZipReader zip, uint64_t bytes, std::shared_ptr<const void> owner)
+      : zip_(std::move(zip)), bytes_(bytes), owner_(std::move(owner)) {}
 
   Result<Checkpoint> read() {
     TRY(find_folder());
@@ -156,6 +189,10 @@ class TorchReader {
       return invalid_data("not a torch file: the zip archive has no entry NAME/data.pkl");
     }
     folder_ = pickle->name.substr(0, pickle->name.find('/') + 1);
+    if (folder_.size() > kMaxFolderBytes) {
+      return invalid_data("the zip archive's folder has a name of {} bytes, expected at most {}",
+                          folder_.size() - 1, kMaxFolderBytes - 1);
+    }
     if (zip_.find(folder_ + "constants.pkl")) {
       return unsupported("a TorchScript archive; save its state_dict() with torch.save instead");
     }
@@ -194,11 +231,23 @@ class TorchReader {
     }
     WeightRef weight = TRY(
         view_weight({tensor.dtype, tensor.shape}, storage, tensor.offset, tensor.stride, owner_));
+    // Different views of few bytes could stand for any number of tensors.
+    viewed_ += TRY(packed_size(weight->type()));
+    if (viewed_ / kMostViews > bytes_) {
+      return unsupported(
+          "with it the tensors have more than {} times the file's {} bytes, for they are views of "
+          "the same storages; save them with .contiguous()",
+          kMostViews, bytes_);
+    }
     weights_.emplace(std::move(tensor), weight);
     return weight;
   }
 
+  static constexpr uint64_t kMostViews = 4;  // of each byte, on average
+
   ZipReader zip_;
+  uint64_t bytes_;       // of the file
+  uint64_t viewed_ = 0;  // of all weights
   std::shared_ptr<const void> owner_;
   std::string folder_;  // with its slash
   std::map<PickledTensor, WeightRef> weights_;
@@ -211,7 +260,7 @@ bool is_torch_archive(Bytes bytes) {
 }
 
 Result<Checkpoint> read_torch(Bytes bytes, std::shared_ptr<const void> owner) {
-  return TorchReader(TRY(ZipReader::open(bytes)), std::move(owner)).read();
+  return TorchReader(TRY(ZipReader::open(bytes)), bytes.size(), std::move(owner)).read();
 }
 
 }  // namespace diptych::checkpoint

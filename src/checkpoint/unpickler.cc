@@ -376,7 +376,7 @@ class Unpickler {
   }
 
   Status reduce() {
-    const std::vector<PickleId> call = TRY(pop(2));
+    std::vector<PickleId> call = TRY(pop(2));
     const PickleValue& callee = pickle_[call[0]];
     const PickleValue& arguments = pickle_[call[1]];
     if (callee.kind != Kind::Global || arguments.kind != Kind::Tuple) {
@@ -390,9 +390,7 @@ class Unpickler {
       }
       return push_container(Kind::Dict, {});
     }
-    std::vector<PickleId> items = {call[0]};
-    items.insert(items.end(), arguments.items.begin(), arguments.items.end());
-    return push_container(Kind::Call, std::move(items));
+    return push_container(Kind::Call, std::move(call));
   }
 
   // Sets attributes; on an OrderedDict that is torch's `_metadata`, which says nothing of tensors.

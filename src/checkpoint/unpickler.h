@@ -22,8 +22,9 @@ namespace diptych::checkpoint {
 using PickleId = uint32_t;
 
 // One Python object. `items` of a Tuple or List are its elements; of a Dict its keys and values in
-// turn (an OrderedDict is a Dict); of a Call the callee (a Global) and the arguments; of a
-// PersistentId the id alone.
+// turn (an OrderedDict is a Dict); of a Call the callee (a Global) and the tuple of arguments; of a
+// PersistentId the id alone. Each item was once on the stack by an opcode of its own, so that
+// memory is linear in the pickle's size.
 struct PickleValue {
   enum class Kind : uint8_t {
     None,

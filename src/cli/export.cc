@@ -78,6 +78,12 @@ Table totals_of(const exporter::Report& report) {
   return totals;
 }
 
+void print_notes(const exporter::Report& report) {
+  for (const std::string& note : report.notes) {
+    fmt::print(stderr, "diptych export: warning: {}\n", note);
+  }
+}
+
 // Whether a tied head is stored once with the embedding.
 void print_head(const exporter::HeadSharing& head) {
   if (!head.tied) return;
@@ -87,6 +93,7 @@ void print_head(const exporter::HeadSharing& head) {
 }
 
 void print_report(const exporter::Report& report, double seconds) {
+  print_notes(report);
   print_partitions(report);
   Table totals = totals_of(report);
   totals.add({"time", human_seconds(seconds)});
@@ -100,6 +107,7 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
   exporter::Model model =
       TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
   const exporter::Forecast forecast = TRY(exporter::forecast(std::move(model), options));
+  print_notes(forecast.report);
   print_partitions(forecast.report);
   Table totals = totals_of(forecast.report);
   totals.add({"peak memory, about", human_bytes(forecast.peak_memory_bytes)});

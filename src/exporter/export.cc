@@ -134,6 +134,8 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   Export result;
   Report& report = result.report;
   report.head = head;
+  const std::span all(linears);
+  report.notes = split_notes(head.shared ? all.first(all.size() - 1) : all, options.split);
   result.calibration_bytes = calibration_bytes(params, linears, options);
   linears.push_back({"tok_embeddings.weight", prepared.tensors.tok_embeddings,
                      head.shared ? std::nullopt : embedding_choice(options)});
@@ -184,6 +186,7 @@ Result<Report> export_files(const std::string& checkpoint_path, const std::strin
   Export planned = TRY(plan(model.params, std::move(model.weights), options, progress,
                             Reading::Contents, model.card));
   planned.report.tensors = model.tensors;
+  planned.report.notes.insert(planned.report.notes.begin(), model.notes.begin(), model.notes.end());
   progress.begin("writing", planned.file->size());
   ProgressSink sink(*file, progress);
   TRY(planned.file->write_to(sink));

@@ -34,6 +34,7 @@ struct Report {
   uint64_t cache_bytes = 0;             // of the KV caches that a runner keeps between calls
   uint64_t tokenizer_bytes = 0;         // of the tokenizer's file, which the file carries
   HeadSharing head;
+  std::vector<std::string> notes;   // what the user should know, a line each
   std::vector<TensorError> errors;  // of the quantised tensors, the worst first; once written
 
   uint64_t shared_bytes() const { return constant_bytes - unique_bytes; }

@@ -31,7 +31,7 @@ std::vector<std::string> neural_engine_warnings(const llama::Params& params, con
         "(source: Core ML Tools' guide, typed execution)");
   }
   const auto pieces = [&](int64_t outputs) {
-    return outputs / passes::split_count(outputs, options.split).value_or(1);
+    return outputs / passes::split_count(outputs, options.split);
   };
   struct Dimension {
     std::string_view what;
@@ -100,9 +100,9 @@ Result<Forecast> forecast(Model model, const Options& options) {
                                   Reading::HeadersOnly, model.card));
   result.report = planned.report;
   result.report.tensors = model.tensors;
-  result.peak_memory_bytes =
-      peak_memory(model.params, options, result.report, source_bytes) + model.card.tokenizer.size() +
-      planned.calibration_bytes;
+  result.report.notes.insert(result.report.notes.begin(), model.notes.begin(), model.notes.end());
+  result.peak_memory_bytes = peak_memory(model.params, options, result.report, source_bytes) +
+                             model.card.tokenizer.size() + planned.calibration_bytes;
   result.neural_engine_warnings = neural_engine_warnings(model.params, options, result.report);
   return result;
 }

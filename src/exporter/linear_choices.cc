@@ -1,5 +1,7 @@
 #include "exporter/linear_choices.h"
 
+#include <map>
+
 namespace diptych::exporter {
 
 namespace {
@@ -75,6 +77,28 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
     if (linear.how) linear.how->algorithm = options.quantization.algorithm;
   }
   return linears;
+}
+
+std::vector<std::string> split_notes(std::span<const NamedLinear> linears,
+                                     const passes::SplitOptions& options) {
+  std::map<int64_t, std::vector<std::string_view>> uneven;  // tensors by outputs
+  for (const NamedLinear& linear : linears) {
+    const int64_t outputs = linear.weight->rows();
+    if (passes::split_count(outputs, options) == passes::wanted_split_count(outputs, options)) {
+      continue;
+    }
+    uneven[outputs].push_back(linear.tensor);
+  }
+  std::vector<std::string> notes;
+  for (const auto& [outputs, tensors] : uneven) {
+    const int64_t pieces = passes::split_count(outputs, options);
+    notes.push_back(fmt::format(
+        "{}{}: {} outputs do not divide into {} equal pieces, as --target_split_size {} asks; {}",
+        tensors.front(), tensors.size() > 1 ? fmt::format(" and {} more", tensors.size() - 1) : "",
+        outputs, passes::wanted_split_count(outputs, options), options.target_size,
+        pieces == 1 ? "left whole" : fmt::format("split into {}", pieces)));
+  }
+  return notes;
 }
 
 std::optional<passes::Quantization> embedding_choice(const Options& options) {

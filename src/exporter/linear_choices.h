@@ -1,6 +1,7 @@
 // Which linear of a model is quantised how, and whether the head can share the embedding's blob.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,11 @@ struct NamedLinear {
 // lists the names.
 Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
                                                 const Options& options);
+
+// What to tell of linears that split into fewer pieces than was asked for: a line for each number
+// of outputs.
+std::vector<std::string> split_notes(std::span<const NamedLinear> linears,
+                                     const passes::SplitOptions& options);
 
 // Whether text fits a pattern in which * stands for any characters and ? for one.
 bool fits(std::string_view pattern, std::string_view text);

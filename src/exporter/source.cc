@@ -6,6 +6,8 @@ namespace diptych::exporter {
 
 namespace {
 
+constexpr uint64_t kMaxParamsBytes = 1 << 20;
+
 // Meta's params.json says -1 where the size of the vocabulary is the tokenizer's.
 Json with_vocabulary(Json config, const checkpoint::Checkpoint& checkpoint) {
   const auto size = config.is_object() ? config.find("vocab_size") : config.end();
@@ -42,6 +44,7 @@ Result<Model> model_from(const checkpoint::Checkpoint& checkpoint) {
   model.weights = TRY(within(checkpoint.source,
                              llama::collect(model.params, checkpoint.tensors, description.layout)));
   model.tensors = checkpoint.tensors.size();
+  model.notes = checkpoint.notes;
   return model;
 }
 
@@ -49,8 +52,11 @@ Result<Model> open_model(const std::string& path, const std::string& params,
                          const card::CardOptions& card) {
   // First, for it is small and often at fault.
   Json given;
-  if (!params.empty()) given = TRY(within(params, parse_json(TRY(read_text_file(params)))));
-  checkpoint::Checkpoint checkpoint = TRY(checkpoint::open(path));
+  if (!params.empty()) {
+    given = TRY(within(params, parse_json(TRY(read_text_file(params, kMaxParamsBytes)))));
+  }
+  checkpoint::Checkpoint checkpoint = TRY(checkpoint::open(
+      path, params.empty() ? checkpoint::Config::Beside : checkpoint::Config::Ignored));
   const bool torch = checkpoint.format == checkpoint::Format::Torch;
   if (!params.empty()) {
     if (!torch) {
@@ -67,6 +73,7 @@ Result<Model> open_model(const std::string& path, const std::string& params,
   }
   Model model = TRY(model_from(checkpoint));
   model.card = TRY(card::card_of_model(path, checkpoint, model.params.vocab_size, card));
+  model.notes.insert(model.notes.end(), model.card.notes.begin(), model.card.notes.end());
   return model;
 }
 

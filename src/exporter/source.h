@@ -15,8 +15,9 @@ struct Model {
   const llama::Family* family = nullptr;  // null for Meta's form, which names none
   llama::Params params;
   llama::LlamaWeights weights;
-  size_t tensors = 0;    // in the files
-  card::ModelCard card;  // empty from model_from()
+  size_t tensors = 0;              // in the files
+  card::ModelCard card;            // empty from model_from()
+  std::vector<std::string> notes;  // what the user should know, a line each
 };
 
 // Opens what `path` names (checkpoint::open()) and reads its headers. `params` is the path of a

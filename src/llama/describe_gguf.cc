@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 
 #include "llama/families.h"
 #include "llama/param_reader.h"
@@ -56,12 +57,49 @@ Status read_rope_factors(const WeightRef& tensor, Params* params) {
   scaled.use_scaled_rope = true;
   // The slowest frequencies are divided by the whole factor.
   scaled.rope_scale_factor = factors.back();
-  if (are_llama3_factors(factors, scaled)) {
+  const auto linear = static_cast<float>(params->rope_linear_factor);
+  if (linear == 1 && are_llama3_factors(factors, scaled)) {
     *params = std::move(scaled);
+  } else if (linear != 1) {
+    for (float& factor : factors) factor *= linear;
+    params->rope_factors = std::move(factors);
   } else if (std::any_of(factors.begin(), factors.end(), [](float f) { return f != 1; })) {
     params->rope_factors = std::move(factors);
   }
   return {};
+}
+
+// The factor of linear scaling: under its key or the one that older files have; 0 counts as 1.
+void read_scaling(const std::string& prefix, ParamReader& reader, Params* params) {
+  const auto factor_under = [&](std::string_view key) -> std::optional<double> {
+    const Json* value = reader.find(prefix + std::string(key), false);
+    if (value == nullptr) return std::nullopt;
+    if (*value == 0) return 1;
+    return reader.positive(prefix + std::string(key), 1);
+  };
+  const auto factor = factor_under("rope.scaling.factor");
+  const auto older = factor_under("rope.scale_linear");
+  if (factor && older && *factor != *older) {
+    reader.problem(fmt::format("{0}rope.scaling.factor: {1} contradicts {0}rope.scale_linear {2}",
+                               prefix, *factor, *older));
+  }
+  // A factor without a type is linear.
+  const bool scales = factor || older;
+  const std::string type = reader.text(prefix + "rope.scaling.type", scales ? "linear" : "none");
+  if (type == "linear") {
+    if (!scales) reader.problem(prefix + "rope.scaling.factor: missing, the type is linear");
+    params->rope_linear_factor = factor.value_or(older.value_or(1));
+  } else if (type != "none") {
+    reader.problem(
+        fmt::format("{}rope.scaling.type: {}, expected none or linear", prefix, shown(Json(type))));
+  } else if (factor.value_or(older.value_or(1)) != 1) {
+    reader.problem(prefix + "rope.scaling.type: none contradicts the factor beside it");
+  }
+  if (const double attention = reader.positive(prefix + "rope.scaling.attn_factor", 1);
+      attention != 1) {
+    reader.problem(fmt::format("{}rope.scaling.attn_factor: {} is not implemented, only 1 is",
+                               prefix, attention));
+  }
 }
 
 void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
@@ -74,13 +112,24 @@ void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
                     "(all of it) is implemented",
                     prefix, rotated, params->head_dim));
   }
-  const std::string type = reader.text(prefix + "rope.scaling.type", "none");
-  if (type == "linear") {
-    params->rope_linear_factor = reader.positive(prefix + "rope.scaling.factor", 1);
-  } else if (type != "none") {
-    reader.problem(
-        fmt::format("{}rope.scaling.type: {}, expected none or linear", prefix, shown(Json(type))));
+  read_scaling(prefix, reader, params);
+}
+
+// Keys whose value may be a list, an element a layer: equal elements become the number they are.
+constexpr std::string_view kPerLayer[] = {"attention.head_count", "attention.head_count_kv",
+                                          "feed_forward_length"};
+
+Json with_equal_layers(const Json& metadata, const std::string& prefix) {
+  Json changed = metadata;
+  for (const std::string_view key : kPerLayer) {
+    const auto found = changed.find(prefix + std::string(key));
+    if (found == changed.end() || !found->is_array() || found->empty()) continue;
+    const Json first = found->front();
+    const bool equal = std::all_of(found->begin(), found->end(),
+                                   [&](const Json& layer) { return layer == first; });
+    if (equal && changed.value(prefix + "block_count", Json()) == found->size()) *found = first;
   }
+  return changed;
 }
 
 }  // namespace
@@ -104,13 +153,14 @@ std::vector<float> llama3_rope_factors(const Params& params) {
   return factors;
 }
 
-Result<Description> describe_gguf(const Json& metadata,
+Result<Description> describe_gguf(const Json& file_metadata,
                                   std::span<const std::pair<std::string, WeightRef>> tensors) {
-  if (!metadata.is_object()) return invalid_data("metadata: expected an object");
+  if (!file_metadata.is_object()) return invalid_data("metadata: expected an object");
   Description description;
-  description.family = TRY(find_family(metadata));
+  description.family = TRY(find_family(file_metadata));
   const Family& family = *description.family;
   const std::string prefix = std::string(family.gguf) + ".";
+  const Json metadata = with_equal_layers(file_metadata, prefix);
   Params& params = description.params;
   ParamReader reader(metadata);
   params.dim = reader.required(prefix + "embedding_length", kMaxDim);
@@ -120,7 +170,7 @@ Result<Description> describe_gguf(const Json& metadata,
   params.n_kv_heads = reader.integer(prefix + "attention.head_count_kv", params.n_heads, kMaxInner);
   params.head_dim =
       reader.integer(prefix + "attention.key_length", params.dim / params.n_heads, kMaxInner);
-  params.norm_eps = reader.positive(prefix + "attention.layer_norm_rms_epsilon", family.norm_eps);
+  params.norm_eps = reader.required_positive(prefix + "attention.layer_norm_rms_epsilon");
   params.attention_qkv_bias = family.qkv_bias;
   params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
 

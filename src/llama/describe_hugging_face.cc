@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "llama/families.h"
+#include "llama/hugging_face_rope.h"
 #include "llama/param_reader.h"
 
 namespace diptych::llama {
@@ -32,14 +33,27 @@ std::string quoted(const Json& value) { return shown(value); }
 
 Result<const Family*> find_family(const Json& config) {
   const auto architectures = config.find("architectures");
+  const auto type = config.find("model_type");
   if (architectures != config.end() && architectures->is_array() && !architectures->empty()) {
+    const Json& architecture = architectures->front();
     for (const Family& family : families()) {
-      if ((*architectures)[0] == std::string(family.architecture)) return &family;
+      if (!architecture.is_string() ||
+          !is_architecture(family, architecture.get_ref<const std::string&>())) {
+        continue;
+      }
+      // transformers goes by the type where one of the two is wrong.
+      for (const Family& other : families()) {
+        if (&other == &family || type == config.end() || *type != std::string(other.model_type)) {
+          continue;
+        }
+        return invalid_data("architecture {} contradicts model_type {}", quoted(architecture),
+                            quoted(*type));
+      }
+      return &family;
     }
-    return unsupported("architecture {}, expected one of {}", quoted((*architectures)[0]),
+    return unsupported("architecture {}, expected one of {}", quoted(architecture),
                        known_architectures());
   }
-  const auto type = config.find("model_type");
   if (type == config.end()) {
     return invalid_data(
         "neither \"architectures\" nor \"model_type\": not the config.json of a "
@@ -50,48 +64,6 @@ Result<const Family*> find_family(const Json& config) {
   }
   return unsupported("model_type {}, expected that of one of {}", quoted(*type),
                      known_architectures());
-}
-
-// The members of rope_scaling (older) or rope_parameters (newer), or nothing.
-const Json* rope_object(const Json& config) {
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    const auto found = config.find(key);
-    if (found != config.end() && found->is_object()) return &*found;
-  }
-  return nullptr;
-}
-
-void read_rope(const Json& config, ParamReader& reader, Params* params) {
-  params->rope_theta = reader.positive("rope_theta", 10000, true);
-  double rotated = reader.positive("partial_rotary_factor", 1, true);
-  const Json* rope = rope_object(config);
-  if (rope != nullptr) {
-    ParamReader inner(*rope);
-    params->rope_theta = inner.positive("rope_theta", params->rope_theta, true);
-    rotated = inner.positive("partial_rotary_factor", rotated, true);
-    const std::string type = inner.text("rope_type", inner.text("type", "default"));
-    if (type == "linear") {
-      params->rope_linear_factor = inner.positive("factor", 1);
-    } else if (type == "llama3") {
-      params->use_scaled_rope = true;
-      params->rope_scale_factor = inner.positive("factor", 8);
-      params->low_freq_factor = inner.positive("low_freq_factor", 1);
-      params->high_freq_factor = inner.positive("high_freq_factor", 4);
-      params->rope_trained_context = inner.positive("original_max_position_embeddings", 8192);
-    } else if (type != "default") {
-      reader.problem(
-          fmt::format("RoPE type {}: expected default, linear or llama3", quoted(Json(type))));
-    }
-    for (std::string& problem : inner.take_problems()) {
-      reader.problem("rope: " + std::move(problem));
-    }
-  }
-  if (rotated != 1) {
-    reader.problem(
-        fmt::format("partial_rotary_factor: {} rotates a part of each head, only 1 is "
-                    "implemented",
-                    rotated));
-  }
 }
 
 void read_window(const Json& config, const Family& family, ParamReader& reader, Params* params) {
@@ -115,6 +87,8 @@ void read_window(const Json& config, const Family& family, ParamReader& reader, 
 }
 
 void check_switches(const Json& config, ParamReader& reader) {
+  const auto null = config.find("hidden_act");
+  if (null != config.end() && null->is_null()) reader.problem("hidden_act: null");
   const std::string activation = reader.text("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") {
     reader.problem(fmt::format("hidden_act: {}, expected \"silu\"", quoted(Json(activation))));
@@ -147,15 +121,19 @@ Result<Description> describe_hugging_face(const Json& config) {
   params.n_heads = reader.required("num_attention_heads", kMaxInner);
   params.hidden_dim = reader.required("intermediate_size", kMaxInner);
   params.vocab_size = reader.required("vocab_size", kMaxVocab);
-  params.n_kv_heads = reader.integer("num_key_value_heads",
-                                     family.kv_heads.value_or(params.n_heads), kMaxInner, true);
-  params.head_dim = reader.integer(
-      "head_dim", family.head_dim.value_or(params.dim / params.n_heads), kMaxInner, true);
+  // Null is not what a missing key is: as many as heads, and no width of their own.
+  const bool null_heads = reader.find("num_key_value_heads", false) != nullptr;
+  params.n_kv_heads = reader.integer(
+      "num_key_value_heads", null_heads ? params.n_heads : family.kv_heads.value_or(params.n_heads),
+      kMaxInner, true);
+  params.head_dim =
+      reader.integer("head_dim", family.head_dim.value_or(params.dim / params.n_heads), kMaxInner,
+                     !family.head_dim);
   params.norm_eps = reader.positive("rms_norm_eps", family.norm_eps);
   params.attention_qkv_bias = family.qkv_bias;
   params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
   const bool tied = reader.flag("tie_word_embeddings", false);
-  read_rope(config, reader, &params);
+  read_hugging_face_rope(config, reader, &params);
   read_window(config, family, reader, &params);
   check_switches(config, reader);
   if (reader.clean()) check_relations(params, reader);

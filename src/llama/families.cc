@@ -22,7 +22,7 @@ constexpr std::array kFamilies = {
         .kv_heads = {},
         .head_dim = {},
         .window = {},
-        .window_switch = false,
+        .window_switch = true,  // sliding_window alone is not read for a Llama
     },
     Family{
         .name = "mistral",
@@ -93,6 +93,14 @@ constexpr std::array kFamilies = {
 }  // namespace
 
 std::span<const Family> families() { return kFamilies; }
+
+bool is_architecture(const Family& family, std::string_view architecture) {
+  if (architecture == family.architecture) return true;
+  constexpr std::string_view kCausal = "ForCausalLM";
+  std::string_view stem = family.architecture;
+  stem.remove_suffix(kCausal.size());
+  return architecture.starts_with(stem) && architecture.substr(stem.size()) == "Model";
+}
 
 Result<const Family*> family_from_name(std::string_view name) {
   std::string known;

@@ -40,6 +40,9 @@ struct Family {
 };
 
 std::span<const Family> families();
+
+// Whether `architecture` names the family's model, be it without the head ("LlamaModel").
+bool is_architecture(const Family& family, std::string_view architecture);
 // By Family::name; an error lists the known ones.
 Result<const Family*> family_from_name(std::string_view name);
 

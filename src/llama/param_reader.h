@@ -67,6 +67,12 @@ class ParamReader {
     return fallback;
   }
 
+  // A number without a default; 1 when it is missing or wrong.
+  double required_positive(std::string_view key) {
+    if (find(key, true) == nullptr) problem(fmt::format("{}: missing", key));
+    return positive(key, 1, true);
+  }
+
   std::string text(std::string_view key, std::string_view fallback) {
     const Json* value = find(key, true);
     if (value == nullptr) return std::string(fallback);

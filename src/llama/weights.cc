@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <unordered_map>
 
+#include "tensor/finite_cast.h"
 #include "tensor/views.h"
 
 namespace diptych::llama {
@@ -111,10 +113,53 @@ void arrange(const Params& params, const Layout& layout, Collected& model) {
 
 // Tables that older checkpoints carry and that follow from the parameters.
 bool is_computable(std::string_view name) {
-  constexpr std::string_view kFreqs = "rope.freqs";
-  return name == kFreqs || name.ends_with(".rope.freqs") || name == "freqs_cos" ||
-         name == "freqs_sin" || name == "freqs_cis" || name.ends_with(".rotary_emb.inv_freq") ||
-         name == kRopeFactorsTensor;
+  constexpr std::string_view kTables[] = {"rope.freqs",
+                                          "freqs_cos",
+                                          "freqs_sin",
+                                          "freqs_cis",
+                                          "rotary_emb.inv_freq",
+                                          "rotary_emb.cos_cached",
+                                          "rotary_emb.sin_cached"};
+  for (const std::string_view table : kTables) {
+    if (name == table) return true;
+    if (name.ends_with(table) && name[name.size() - table.size() - 1] == '.') return true;
+  }
+  return name == kRopeFactorsTensor;
+}
+
+// What programs put before the names of a whole model's tensors (a trainer, a compiler, a model
+// around this one), in any order; "model." is also the language model's own in a causal one.
+constexpr std::string_view kPrefixes[] = {"module.",      "_orig_mod.",      "base_model.",
+                                          "transformer.", "language_model.", "model."};
+// What they put in between as well.
+constexpr std::string_view kInfixes[] = {"_orig_mod.", "_fsdp_wrapped_module.",
+                                         "_checkpoint_wrapped_module."};
+
+// The name that the model knows a tensor by, if it is that but for prefixes; else `name` itself.
+std::string known_name(std::string_view name, const std::set<std::string>& expected) {
+  constexpr size_t kLongest = 1024;
+  std::string whole(name);
+  if (expected.contains(whole) || name.size() > kLongest) return whole;
+  std::string_view rest = name;
+  const auto strip = [&] {
+    for (const std::string_view prefix : kPrefixes) {
+      if (!rest.starts_with(prefix)) continue;
+      rest.remove_prefix(prefix.size());
+      return true;
+    }
+    return false;
+  };
+  while (strip()) {
+  }
+  std::string core(rest);
+  for (const std::string_view infix : kInfixes) {
+    for (size_t at = core.find(infix); at != core.npos; at = core.find(infix, at)) {
+      core.erase(at, infix.size());
+    }
+  }
+  if (expected.contains(core) || is_computable(core)) return core;
+  if (std::string causal = "model." + core; expected.contains(causal)) return causal;
+  return whole;
 }
 
 // Names of a hostile checkpoint may be of any length and hold any bytes.
@@ -169,10 +214,16 @@ Result<LlamaWeights> collect(const Params& params,
                              std::span<const std::pair<std::string, WeightRef>> tensors,
                              const Layout& layout) {
   Findings findings;
-  std::unordered_map<std::string_view, WeightRef> left;  // not assigned yet
+  std::set<std::string> expected_names;
+  for (ExpectedTensor& expected : expected_tensors(params, layout)) {
+    expected_names.insert(expected.names.begin(), expected.names.end());
+  }
+  std::vector<std::string> known;                   // names of `tensors` as the model knows them
+  std::unordered_map<std::string, WeightRef> left;  // by these, not assigned yet
   for (const auto& [name, weight] : tensors) {
-    if (is_computable(name)) continue;
-    if (!left.emplace(name, weight).second) {
+    known.push_back(known_name(name, expected_names));
+    if (is_computable(known.back())) continue;
+    if (!left.emplace(known.back(), weight).second) {
       findings.surplus.push_back(fmt::format("surplus: {} occurs twice", shown(name)));
     }
   }
@@ -202,8 +253,9 @@ Result<LlamaWeights> collect(const Params& params,
     }
   });
   // In the checkpoint's order.
-  for (const auto& [name, weight] : tensors) {
-    if (left.erase(name) == 0) continue;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (left.erase(known[i]) == 0) continue;
+    const auto& [name, weight] = tensors[i];
     findings.surplus.push_back(
         fmt::format("surplus: {} {}", shown(name), to_string(weight->shape())));
   }
@@ -230,8 +282,8 @@ Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DTyp
   const bool tied = weights.tied();
   Collected model(params);
   model.weights = std::move(weights);
-  visit_tensors(params, {}, model, [&](const ExpectedTensor&, WeightRef& slot) {
-    slot = cast(std::move(slot), dtype);
+  visit_tensors(params, {}, model, [&](const ExpectedTensor& expected, WeightRef& slot) {
+    slot = finite_cast(std::move(slot), dtype, expected.names.front());
   });
   PreparedWeights prepared{dtype, std::move(model.weights), {}};
   if (tied) prepared.tensors.output = prepared.tensors.tok_embeddings;

@@ -52,10 +52,11 @@ std::vector<ExpectedTensor> expected_tensors(const Params& params, const Layout&
 inline constexpr std::string_view kRopeFactorsTensor = "rope_freqs.weight";
 
 // Assigns a checkpoint's tensors to their places. One error lists all that are missing, surplus,
-// given twice, of the wrong shape or not of a float type. `rope.freqs` and its like, which can be
-// computed, are ignored. An output.weight that is absent, or holds what tok_embeddings.weight
-// holds, becomes the same object. Whatever the checkpoint's layout, the result is in Meta's:
-// tensors that differ from it become views.
+// given twice, of the wrong shape or not of a float type. Names may have prefixes that trainers and
+// compilers put before them ("module.", "_orig_mod.", …) and may lack "model.". `rope.freqs` and
+// its like, which can be computed, are ignored. An output.weight that is absent, or holds what
+// tok_embeddings.weight holds, becomes the same object. Whatever the checkpoint's layout, the
+// result is in Meta's: tensors that differ from it become views.
 Result<LlamaWeights> collect(const Params& params,
                              std::span<const std::pair<std::string, WeightRef>> tensors,
                              const Layout& layout = {});
@@ -68,7 +69,8 @@ struct PreparedWeights {
   std::map<int64_t, WeightRef> zero_biases;  // by width
 };
 
-// Casts all weights (lazily: nothing is read) to F16 or F32.
+// Casts all weights (lazily: nothing is read) to F16 or F32. Reading values that are not finite
+// then fails (tensor/finite_cast.h).
 Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DType dtype);
 
 }  // namespace diptych::llama

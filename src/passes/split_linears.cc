@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <tuple>
 
 namespace diptych::passes {
@@ -47,9 +46,7 @@ Status check_options(const SplitOptions& options) {
   return {};
 }
 
-Status check_linears(const mil::Program& program, const SplitOptions& options) {
-  std::set<std::string> refused;  // once, though several functions hold the weight
-  std::vector<int64_t> outputs;
+Status check_linears(const mil::Program& program) {
   for (const auto& function : program.functions) {
     for (const auto& op : function->ops) {
       if (op->type != "linear") continue;
@@ -60,28 +57,9 @@ Status check_linears(const mil::Program& program, const SplitOptions& options) {
             "@{}: linear %{}: only constant weights can be split; split before quantising",
             function->name, op->result()->name);
       }
-      if (options.whole.contains(weight->weight.get())) continue;
-      outputs.push_back(weight->type.shape[0]);
-      if (split_count(outputs.back(), options)) continue;
-      refused.insert(fmt::format("{} {}", weight->name, diptych::to_string(weight->type)));
     }
   }
-  if (refused.empty()) return {};
-  const int64_t nearest = nearest_target_size(outputs, options);
-  Error error{ErrorCode::InvalidArgument, {}, {}, {}};
-  const std::string request = fmt::format("target split size {} and at most {} splits",
-                                          options.target_size, options.max_splits);
-  if (refused.size() == 1) {
-    error.message =
-        fmt::format("{} does not split evenly with {}; the nearest valid target split size is {}",
-                    *refused.begin(), request, nearest);
-  } else {
-    error.message = fmt::format(
-        "{} linear weights do not split evenly with {}; the nearest valid target split size is {}",
-        refused.size(), request, nearest);
-    error.items.assign(refused.begin(), refused.end());
-  }
-  return tl::unexpected(std::move(error));
+  return {};
 }
 
 // Replaces the linear at ops[index] by its pieces and their concat, and returns the concat's index.
@@ -129,38 +107,21 @@ size_t split_one(mil::Function& function, size_t index, int64_t pieces, PieceCac
 
 }  // namespace
 
-Result<int64_t> split_count(int64_t outputs, const SplitOptions& options) {
-  TRY(check_options(options));
-  if (options.target_size == 0) return 1;
-  const int64_t pieces =
-      std::min(std::max<int64_t>(outputs / options.target_size, 1), options.max_splits);
-  if (outputs % pieces != 0) {
-    return invalid_argument(
-        "{} outputs do not split evenly with target split size {} and at most {} splits; the "
-        "nearest valid target split size is {}",
-        outputs, options.target_size, options.max_splits, nearest_target_size({outputs}, options));
-  }
-  return pieces;
+int64_t wanted_split_count(int64_t outputs, const SplitOptions& options) {
+  if (options.target_size <= 0) return 1;
+  return std::clamp<int64_t>(outputs / options.target_size, 1, options.max_splits);
 }
 
-int64_t nearest_target_size(const std::vector<int64_t>& outputs, const SplitOptions& options) {
-  const auto splits_all = [&](int64_t target) {
-    return std::all_of(outputs.begin(), outputs.end(), [&](int64_t out) {
-      return out % std::min(std::max<int64_t>(out / target, 1), options.max_splits) == 0;
-    });
-  };
-  // Ends: a target above the largest output count leaves every linear whole.
-  const int64_t wanted = std::max<int64_t>(options.target_size, 1);
-  for (int64_t distance = 0;; ++distance) {
-    if (wanted > distance && splits_all(wanted - distance)) return wanted - distance;
-    if (splits_all(wanted + distance)) return wanted + distance;
-  }
+int64_t split_count(int64_t outputs, const SplitOptions& options) {
+  int64_t pieces = wanted_split_count(outputs, options);
+  while (outputs % pieces != 0) --pieces;
+  return pieces;
 }
 
 Status split_linears(mil::Program& program, const SplitOptions& options) {
   TRY(check_options(options));
   if (options.target_size == 0) return {};
-  TRY(check_linears(program, options));
+  TRY(check_linears(program));
   PieceCache cache;
   for (const auto& function : program.functions) {
     for (size_t i = 0; i < function->ops.size(); ++i) {
@@ -168,7 +129,7 @@ Status split_linears(mil::Program& program, const SplitOptions& options) {
       if (op.type != "linear") continue;
       if (options.whole.contains(op.operand("weight")->weight.get())) continue;
       const int64_t outputs = op.operand("weight")->type.shape[0];
-      i = split_one(*function, i, TRY(split_count(outputs, options)), cache);
+      i = split_one(*function, i, split_count(outputs, options), cache);
     }
     function->remove_dead();
   }

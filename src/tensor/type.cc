@@ -1,6 +1,7 @@
 #include "tensor/type.h"
 
 #include <array>
+#include <span>
 
 #include "base/bytes.h"
 
@@ -64,7 +65,12 @@ Result<DType> dtype_from_name(std::string_view text) {
   return invalid_data("unknown element type \"{}\"", text);
 }
 
-std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
+std::string to_string(const Shape& shape) {
+  constexpr size_t kMost = 32;
+  if (shape.size() <= kMost) return fmt::format("[{}]", fmt::join(shape, ","));
+  const std::span<const int64_t> first = std::span(shape).first(kMost);
+  return fmt::format("[{},... {} dimensions]", fmt::join(first, ","), shape.size());
+}
 
 Result<uint64_t> element_count(const Shape& shape) {
   uint64_t count = 1;

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/in_quotes.h"
+#include "base/stand_in.h"
 #include "text/hf/hf_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/tiktoken_tokenizer.h"
@@ -65,7 +66,7 @@ Result<std::unique_ptr<Tokenizer>> read_file(Bytes file) {
 Result<Json> json_beside(const std::filesystem::path& directory, const char* name) {
   const std::string path = (directory / name).string();
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return Json();
+  if (!is_there(path)) return Json();
   Json json = TRY(within(path, parse_json(TRY(read_text_file(path)))));
   if (!json.is_object()) return within<Json>(path, invalid_data("expected an object"));
   return json;
@@ -87,10 +88,9 @@ Result<TokenizerRules> open_rules(const std::filesystem::path& directory) {
 
 // The tokenizer's file in a model's directory.
 Result<std::string> file_in(const std::filesystem::path& directory) {
-  std::error_code ignored;
   for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
     const std::filesystem::path path = directory / name;
-    if (std::filesystem::exists(path, ignored)) return path.string();
+    if (is_there(path.string())) return path.string();
   }
   return not_found("{}: no tokenizer.json and no tokenizer.model in this directory",
                    directory.string());

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "card/card_of_model.h"
+#include "card/chat_template_beside.h"
 #include "coreml/delegate.h"
 #include "coreml/rename_method.h"
 #include "pte/constant_method.h"
@@ -242,6 +243,7 @@ Status MetadataEditor::set_chat_template(const std::string& path) {
   card::ModelCard card;
   card.chat_template = TRY(read_text_file(path, card::kMaxTextBytes));
   if (card.chat_template.empty()) return within(path, Status(invalid_data("the file is empty")));
+  TRY(within(path, card::check_chat_template(card.chat_template)));
   return card::add_card(card, program_);
 }
 

@@ -176,12 +176,26 @@ TEST(ModelCard, ANameThatIsNoTextIsRefused) {
 }
 
 TEST(GenerationDefaults, NullSaysNothingAndOtherKeysArePassedOver) {
+  std::vector<std::string> problems;
   const auto defaults = read_generation_defaults(
-      Json{{"temperature", nullptr}, {"transformers_version", "4.40"}, {"top_k", 0}});
-  ASSERT_OK(defaults);
-  EXPECT_FALSE(defaults->temperature);
-  EXPECT_EQ(defaults->top_k, 0);
-  EXPECT_EQ(dump_json(to_json(*defaults)), "{\"top_k\":0}");
+      Json{{"temperature", nullptr}, {"transformers_version", "4.40"}, {"top_k", 0}}, problems);
+  EXPECT_TRUE(problems.empty());
+  EXPECT_FALSE(defaults.temperature);
+  EXPECT_EQ(defaults.top_k, 0);
+  EXPECT_EQ(dump_json(to_json(defaults)), "{\"top_k\":0}");
+}
+
+TEST(GenerationDefaults, WhatCannotBeUsedIsLeftOutAndNamed) {
+  std::vector<std::string> problems;
+  const auto defaults = read_generation_defaults(
+      Json{{"top_k", -1}, {"do_sample", 1}, {"top_p", {0.9}}, {"min_p", 7}, {"temperature", 1}},
+      problems);
+  EXPECT_EQ(dump_json(to_json(defaults)), "{\"temperature\":1.0}");
+  EXPECT_THAT(problems, ElementsAre(HasSubstr("\"do_sample\""), HasSubstr("\"top_k\" is -1"),
+                                    HasSubstr("\"top_p\""), HasSubstr("\"min_p\" is 7")));
+  problems.clear();
+  EXPECT_TRUE(read_generation_defaults(Json::array(), problems).empty());
+  EXPECT_THAT(problems, ElementsAre("expected an object"));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf_writer.h"
@@ -171,6 +173,75 @@ TEST(OpenDirectory, ASingleGguf) {
   EXPECT_EQ(open(directory.path())->format, Format::Gguf);
   ASSERT_OK(write_file(directory.path("y.gguf"), sink.data));
   EXPECT_THAT(directory.refusal(), AllOf(HasSubstr("several GGUF files"), HasSubstr("y.gguf")));
+}
+
+// As in transformers, the whole file is taken.
+TEST(OpenDirectory, AStaleIndexBesideAWholeFile) {
+  const Directory directory("stale");
+  directory.text("config.json", "{}");
+  directory.safetensors("model.safetensors", {{"a", weight({2})}});
+  for (const char* index : {R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})", "{"}) {
+    directory.text("model.safetensors.index.json", index);
+    const auto checkpoint = open(directory.path());
+    ASSERT_OK(checkpoint);
+    EXPECT_THAT(names(*checkpoint), ElementsAre("a"));
+    EXPECT_THAT(checkpoint->notes, ElementsAre(HasSubstr("index.json: not used")));
+  }
+  directory.text("model.safetensors.index.json",
+                 R"({"weight_map":{"a":"model.safetensors","b":"2.safetensors"}})");
+  EXPECT_THAT(directory.refusal(), HasSubstr("1 of 2 shards are missing"));
+  directory.safetensors("2.safetensors", {{"b", weight({2})}});
+  EXPECT_THAT(names(open(directory.path()).value()), ElementsAre("a", "b"));
+}
+
+TEST(OpenDirectory, AShardThatIsNotWhole) {
+  const Directory directory("half");
+  directory.text("config.json", "{}");
+  directory.text("model.safetensors.index.json", R"({"weight_map":{"a":"1.safetensors"}})");
+  directory.safetensors("1.safetensors", {{"a", weight({200})}});
+  const auto whole = read_text_file(directory.path("1.safetensors")).value();
+  directory.text("1.safetensors", std::string_view(whole).substr(0, whole.size() / 2));
+  EXPECT_THAT(directory.refusal(), HasSubstr("is it whole?"));
+}
+
+TEST(OpenDirectory, MetasDirectoryMayHoldAConfig) {
+  const Directory directory("meta_and_config");
+  directory.text("config.json", "{}");
+  directory.text("params.json", R"({"dim":4})");
+  directory.torch("consolidated.00.pth", {{"norm.weight", weight({4})}});
+  EXPECT_EQ(open(directory.path())->format, Format::Torch);
+}
+
+TEST(OpenDirectory, AConfigurationThatIsIgnoredIsNotRead) {
+  const Directory directory("ignored");
+  directory.text("params.json", "nothing of the kind");
+  directory.torch("model.pth", {{"norm.weight", weight({4})}});
+  EXPECT_THAT(directory.refusal("model.pth"), HasSubstr("params.json: malformed JSON"));
+  for (const char* file : {"", "model.pth"}) {
+    const auto checkpoint = open(directory.path(file), Config::Ignored);
+    ASSERT_OK(checkpoint);
+    EXPECT_TRUE(checkpoint->config.is_null());
+  }
+}
+
+TEST(OpenDirectory, WhatOnlyStandsInForAFile) {
+  constexpr std::string_view kPointer =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n";
+  for (const char* file : {"config.json", "model.safetensors.index.json", "1.safetensors"}) {
+    const Directory directory(std::string("stand_in_") + file);
+    directory.text("config.json", "{}");
+    directory.text("model.safetensors.index.json", R"({"weight_map":{"a":"1.safetensors"}})");
+    directory.safetensors("1.safetensors", {{"a", weight({2})}});
+    ASSERT_OK(open(directory.path()));
+    directory.text(file, kPointer);
+    EXPECT_THAT(directory.refusal(),
+                HasSubstr(std::string(file) + ": is a Git LFS pointer, not the file itself"));
+    std::filesystem::remove(directory.path(file));
+    std::filesystem::create_symlink("../blobs/0123", directory.path(file));
+    EXPECT_THAT(directory.refusal(),
+                HasSubstr(std::string(file) + ": is a link to \"../blobs/0123\", where there is"));
+    std::filesystem::remove(directory.path(file));
+  }
 }
 
 }  // namespace

@@ -107,5 +107,18 @@ TEST(ShardIndex, RefusesFilesElsewhere) {
   EXPECT_FALSE(parse_shard_index("[]"));
 }
 
+TEST(Safetensors, ShapesAreOfFewAxes) {
+  std::string shape = "1";
+  for (int i = 1; i < 5000; ++i) shape += ",1";
+  const std::string header =
+      R"({"a":{"dtype":"F32","shape":[)" + shape + R"(],"data_offsets":[0,4]}})";
+  const auto size = static_cast<uint64_t>(header.size());
+  std::string file(reinterpret_cast<const char*>(&size), 8);
+  file += header + "1234";
+  const auto result = read_safetensors(as_bytes(file), nullptr);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().to_string(), "tensor \"a\": \"shape\": 5000 axes, expected at most 8");
+}
+
 }  // namespace
 }  // namespace diptych::checkpoint

@@ -285,5 +285,47 @@ TEST(TorchReader, ReadsFilesSavedByTorch) {
   }
 }
 
+TEST(TorchReader, FindsTheStateDictInACheckpoint) {
+  for (const char* key : {"model", "state_dict", "model_state_dict", "module"}) {
+    const std::string dict =
+        "}(" + pickle_text("w") + view(0, {3, 4}, {4, 1}) + "u" + pickle_text("epoch");
+    const auto checkpoint =
+        read(archive(pickle_dict(pickle_text(key) + dict + testing::pickle_int(3))));
+    ASSERT_OK(checkpoint);
+    ASSERT_EQ(checkpoint->tensors.size(), 1u) << key;
+    EXPECT_EQ(checkpoint->tensors[0].first, "w");
+  }
+  const std::string dict = "}(" + pickle_text("w") + view(0, {3, 4}, {4, 1}) + "u";
+  EXPECT_THAT(
+      error_of(archive(pickle_dict(pickle_text("model") + dict + pickle_text("module") + dict))),
+      HasSubstr("two state dicts, \"model\" and \"module\""));
+}
+
+TEST(TorchReader, DifferentViewsOfOneStorageAreBounded) {
+  const std::string floats(1 << 20, '\0');
+  const auto views = [&](int64_t count) {
+    std::string items;
+    for (int64_t i = 0; i < count; ++i) {
+      items += pickle_text(fmt::format("t{}", i)) +
+               pickle_tensor("FloatStorage", "1", 1 << 18, i, {1000, 250}, {250, 1});
+    }
+    return error_of(archive(pickle_dict(items), {{"m/data/1", floats}}));
+  };
+  EXPECT_EQ(views(4), "no error");
+  EXPECT_THAT(views(6), HasSubstr("more than 4 times the file's"));
+}
+
+TEST(TorchReader, RefusesShapesAndKeysBeyondReason) {
+  const std::vector<int64_t> ones(2000, 1);
+  EXPECT_THAT(error_of_tensor(view(0, ones, ones)),
+              HasSubstr("shape: 2000 axes, expected at most 8"));
+  const std::string key(65, '0');
+  EXPECT_THAT(error_of_tensor(pickle_tensor("FloatStorage", key, 12, 0, {3, 4}, {4, 1})),
+              HasSubstr("key of a storage: 65 bytes, expected at most 64"));
+  const std::string folder(2000, 'm');
+  EXPECT_THAT(error_of(zip({{folder + "/data.pkl", pickle_dict("")}})),
+              HasSubstr("a name of 2000 bytes"));
+}
+
 }  // namespace
 }  // namespace diptych::checkpoint

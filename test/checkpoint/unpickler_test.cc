@@ -65,9 +65,11 @@ TEST(Unpickler, KeepsCallsAndPersistentIdsAsData) {
   ASSERT_OK(pickle);
   const auto& call = (*pickle)[pickle->root];
   ASSERT_EQ(call.kind, Kind::Call);
-  ASSERT_EQ(call.items.size(), 3u);
+  ASSERT_EQ(call.items.size(), 2u);
   EXPECT_EQ((*pickle)[call.items[0]].text, "torch._utils _rebuild_parameter");
-  EXPECT_EQ((*pickle)[call.items[1]].kind, Kind::PersistentId);
+  const auto& arguments = (*pickle)[call.items[1]];
+  ASSERT_EQ(arguments.items.size(), 2u);
+  EXPECT_EQ((*pickle)[arguments.items[0]].kind, Kind::PersistentId);
 }
 
 TEST(Unpickler, IgnoresMetadataOfAnOrderedDict) {
@@ -150,6 +152,20 @@ TEST(Unpickler, StorageClassesMapBothWays) {
   EXPECT_EQ(storage_dtype("collections OrderedDict"), std::nullopt);
   EXPECT_EQ(storage_class(DType::F16), "torch HalfStorage");
   EXPECT_EQ(storage_class(DType::Int4), "");
+}
+
+// A tuple of the memo may be an argument any number of times.
+TEST(Unpickler, MemoryIsLinearInThePickle) {
+  constexpr size_t kCount = 5000;
+  std::string pickle = "\x80\x02((" + std::string(kCount, 'N') + "tq\x01"s;
+  pickle += "ctorch._utils\n_rebuild_parameter\nq\x02"s;
+  for (size_t i = 0; i < kCount; ++i) pickle += "h\x02h\x01R"s;
+  const auto result = unpickle(as_bytes(pickle + "t."));
+  ASSERT_OK(result);
+  size_t items = 0;
+  for (const PickleValue& value : result->values) items += value.items.size();
+  EXPECT_GT(items, 2 * kCount);
+  EXPECT_LE(items, pickle.size());
 }
 
 }  // namespace

@@ -131,13 +131,94 @@ TEST(Card, OneThatDoesNotFitIsRefusedWithTheWayOut) {
   put(model, "tokenizer.model", "nothing of the kind");
   EXPECT_THAT(exported(model, small()).error().to_string(),
               AllOf(HasSubstr("not a tokenizer"), HasSubstr("--no-tokenizer")));
-  put(model, "generation_config.json", R"({"top_p":7})");
-  Options options = small();
-  options.card.no_tokenizer = true;
-  EXPECT_THAT(exported(model, options).error().to_string(),
-              HasSubstr("generation_config.json: \"top_p\" is 7, expected 0 to 1"));
-  put(model, "generation_config.json", "[]");
-  EXPECT_THAT(exported(model, options).error().to_string(), HasSubstr("expected an object"));
+}
+
+// The notes of an export of the model, and what it carries.
+struct Noted {
+  std::vector<std::string> notes;
+  card::ModelCard card;
+};
+Noted noted(const std::string& model) {
+  const auto opened = open_model(model, "");
+  EXPECT_TRUE(opened.has_value()) << opened.error().to_string();
+  return {opened->notes, opened->card};
+}
+
+TEST(Card, SamplingDefaultsNeverStopAnExport) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace);
+  put(model, "generation_config.json",
+      R"({"top_k":-1,"do_sample":1,"top_p":0.9,"temperature":[1],"eos_token_id":[7.0,"x"]})");
+  Noted result = noted(model);
+  EXPECT_THAT(result.notes,
+              ElementsAre(HasSubstr("generation_config.json: \"do_sample\": expected true"),
+                          HasSubstr("\"temperature\""), HasSubstr("\"top_k\" is -1")));
+  EXPECT_EQ(result.card.generation.top_p, 0.9);
+  EXPECT_FALSE(result.card.generation.top_k);
+  EXPECT_THAT(result.card.eos, ElementsAre(2, 7));
+  for (const char* broken : {"[]", "{\"top_k\": NaN}", "{", ""}) {
+    put(model, "generation_config.json", broken);
+    result = noted(model);
+    EXPECT_THAT(result.notes, ElementsAre(HasSubstr("generation_config.json: ")));
+    EXPECT_TRUE(result.card.generation.empty());
+  }
+}
+
+TEST(Card, TemplatesStandWhereTransformersLooksForThem) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace);
+  const auto found = [&] {
+    const Noted result = noted(model);
+    EXPECT_TRUE(result.notes.empty()) << result.notes.front();
+    return result.card.chat_template;
+  };
+  put(model, "chat_template.json", R"({"chat_template":"from json"})");
+  EXPECT_EQ(found(), "from json");
+  for (
+      const char* config :
+      {R"({"chat_template":"D"})", R"({"chat_template":{"tool_use":"T","default":"D"}})",
+       R"({"chat_template":{"other":"D"}})",
+       R"({"chat_template":[{"name":"tool_use","template":"T"},{"name":"default","template":"D"}]})"}) {
+    put(model, "tokenizer_config.json", config);
+    EXPECT_EQ(found(), "D");
+  }
+  fs::create_directory(model + "/additional_chat_templates");
+  put(model + "/additional_chat_templates", "default.jinja", "A");
+  EXPECT_EQ(found(), "A");
+  put(model, "chat_template.jinja", "J");
+  EXPECT_EQ(found(), "J");
+}
+
+TEST(Card, ATemplateThatIsNoneIsLeftOutWithANote) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace);
+  const auto note = [&] {
+    const Noted result = noted(model);
+    EXPECT_EQ(result.card.chat_template, "");
+    return result.notes.empty() ? "" : result.notes.front();
+  };
+  put(model, "chat_template.jinja", "a\n{% for m in messages %}{{ m.content }}");
+  EXPECT_THAT(note(), AllOf(HasSubstr("chat_template.jinja: chat template: line 2"),
+                            HasSubstr("left out")));
+  put(model, "chat_template.jinja", "a\n\xC3\xA4\xFF");
+  EXPECT_THAT(note(), HasSubstr("line 2, column 2: a byte that is not UTF-8"));
+  fs::remove(model + "/chat_template.jinja");
+  put(model, "tokenizer_config.json", R"({"chat_template":{"a":"x","b":"y"}})");
+  EXPECT_THAT(note(), HasSubstr("2 templates, but none is named \"default\""));
+  put(model, "tokenizer_config.json", R"({"chat_template":7})");
+  EXPECT_THAT(note(), HasSubstr("tokenizer_config.json: chat_template: "));
+}
+
+TEST(Card, WhatOnlyStandsInForAFileIsRefused) {
+  const std::string model = directory_of(tools::SynthForm::HuggingFace);
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json", "generation_config.json",
+                           "chat_template.jinja"}) {
+    put(model, file, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    EXPECT_THAT(open_model(model, "").error().to_string(),
+                HasSubstr(std::string(file) + ": is a Git LFS pointer"));
+    fs::remove(model + "/" + file);
+    fs::create_symlink("nowhere", model + "/" + file);
+    EXPECT_THAT(open_model(model, "").error().to_string(),
+                HasSubstr(std::string(file) + ": is a link to \"nowhere\""));
+    fs::remove(model + "/" + file);
+  }
 }
 
 TEST(Card, OneAsTheSourceOfATokenizer) {

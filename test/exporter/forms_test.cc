@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <map>
+
 #include "base/file.h"
+#include "checkpoint/safetensors_writer.h"
 #include "exporter/forecast.h"
 #include "testing/shared_data.h"
 #include "tools/synth.h"
@@ -103,6 +107,62 @@ TEST(Forms, AContextBeyondTheWindowIsRefused) {
   options.max_context_len = 5000;
   EXPECT_THAT(exported(*model, options).error().to_string(),
               AllOf(HasSubstr("sliding window of 4096 positions"), HasSubstr("use at most 4096")));
+}
+
+// Whichever tensor it is, and whether quantised or not; no file is left.
+TEST(Forms, ValuesThatAreNotFiniteAreRefused) {
+  const auto model = model_of("qwen2", kCases[3].shape, 1);
+  ASSERT_OK(model);
+  const std::string file = *model + "/model.safetensors", path = *model + "/refused.pte";
+  const auto good = checkpoint::open_file(file).value().tensors;
+  const std::map<std::string, std::string> names = {
+      {"model.embed_tokens.weight", "tok_embeddings.weight"},
+      {"model.norm.weight", "norm.weight"},
+      {"model.layers.1.input_layernorm.weight", "layers.1.attention_norm.weight"},
+      {"model.layers.0.self_attn.k_proj.bias", "layers.0.attention.wk.bias"},
+      {"model.layers.0.mlp.down_proj.weight", "layers.0.feed_forward.w2.weight"}};
+  for (const auto& [name, shown] : names) {
+    auto tensors = good;
+    for (auto& [candidate, weight] : tensors) {
+      if (candidate != name) continue;
+      std::vector<double> values(weight->elements(), 1);
+      values.back() = 1e5;
+      weight = constant_floats(DType::BF16, weight->shape(), values);
+    }
+    MemorySink sink;
+    Progress silent;
+    ASSERT_OK(checkpoint::write_safetensors(sink, tensors, silent));
+    const std::string other = *model + "/other";
+    ASSERT_OK(make_directories(other));
+    ASSERT_OK(write_file(other + "/model.safetensors", sink.data));
+    ASSERT_OK(write_file(other + "/config.json",
+                         as_bytes(read_text_file(*model + "/config.json").value())));
+    for (const bool quantised : {true, false}) {
+      Options options = options_of(false);
+      if (!quantised) options.linear = options.embedding = std::nullopt;
+      const auto report = export_files(other, "", path, options, silent);
+      ASSERT_FALSE(report.has_value()) << name;
+      EXPECT_THAT(report.error().to_string(),
+                  AllOf(HasSubstr(shown), HasSubstr("1 beyond fp16"), HasSubstr("--dtype fp32")));
+      EXPECT_FALSE(std::filesystem::exists(path));
+    }
+    Options options = options_of(false);
+    options.dtype = DType::F32;
+    ASSERT_OK(export_files(other, "", path, options, silent));
+    std::filesystem::remove(path);
+  }
+}
+
+TEST(Forms, AVocabularyThatDoesNotDivideIsSplitLess) {
+  const auto model =
+      model_of("llama", "dim=64,layers=1,heads=4,hidden=96,vocab=129,tied=0", 1, DType::BF16, 2);
+  ASSERT_OK(model);
+  Progress silent;
+  const auto report = export_files(*model, "", *model + "/uneven.pte", options_of(false), silent);
+  ASSERT_OK(report);
+  EXPECT_THAT(report->notes, ::testing::ElementsAre(
+                                 "output.weight: 129 outputs do not divide into 4 equal pieces, as "
+                                 "--target_split_size 32 asks; split into 3"));
 }
 
 TEST(Forms, AConfigurationOfItsOwnLeavesNoRoomForParams) {

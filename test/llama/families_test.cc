@@ -99,12 +99,70 @@ TEST(Families, RopeInBothForms) {
   ASSERT_OK(describe_hugging_face(with(base, "rope_scaling", nullptr)));
 }
 
+TEST(Families, RopeOfScalingNeedsAllItsKeys) {
+  const Json base = config_of("LlamaForCausalLM");
+  EXPECT_THAT(refusal(with(base, "rope_scaling", {{"type", "linear"}})),
+              HasSubstr("rope_scaling: factor: missing"));
+  EXPECT_THAT(refusal(with(base, "rope_parameters", {{"rope_type", "llama3"}})),
+              AllOf(HasSubstr("rope_parameters: factor: missing"),
+                    HasSubstr("low_freq_factor: missing"), HasSubstr("high_freq_factor: missing"),
+                    HasSubstr("original_max_position_embeddings: missing")));
+  EXPECT_THAT(refusal(with(base, "rope_scaling", {{"factor", 4.0}})),
+              HasSubstr("factor: without a rope_type"));
+  EXPECT_THAT(refusal(with(base, "rope_scaling", "linear")), HasSubstr("expected an object"));
+  EXPECT_THAT(refusal(with(base, "rope_parameters", {{"full_attention", Json::object()}})),
+              HasSubstr("layers of one type"));
+  // The context that the model was trained with, where llama3 does not say.
+  const Json llama3 = {
+      {"type", "llama3"}, {"factor", 32.0}, {"low_freq_factor", 1.5}, {"high_freq_factor", 3.0}};
+  const auto model = describe_hugging_face(
+      with(with(base, "rope_scaling", llama3), "max_position_embeddings", 2048));
+  ASSERT_OK(model);
+  EXPECT_EQ(model->params.rope_trained_context, 2048);
+}
+
+TEST(Families, RopeThatContradictsItself) {
+  const Json base = config_of("LlamaForCausalLM");
+  const Json linear = {{"type", "linear"}, {"factor", 4.0}};
+  EXPECT_THAT(refusal(with(with(base, "rope_parameters", {{"rope_type", "default"}}),
+                           "rope_scaling", linear)),
+              HasSubstr("rope_parameters contradicts rope_scaling"));
+  EXPECT_THAT(refusal(with(base, "rope_scaling", with(linear, "rope_type", "default"))),
+              HasSubstr("rope_type \"default\" contradicts type \"linear\""));
+  EXPECT_THAT(
+      refusal(with(with(base, "rope_theta", 5000.0), "rope_parameters", {{"rope_theta", 6000.0}})),
+      HasSubstr("rope_theta: 6000 contradicts the 5000 outside"));
+  const auto same = describe_hugging_face(with(
+      with(base, "rope_parameters", with(linear, "rope_theta", 10000.0)), "rope_scaling", linear));
+  ASSERT_OK(same);
+  EXPECT_EQ(same->params.rope_linear_factor, 4);
+  ASSERT_OK(describe_hugging_face(with(base, "rope_scaling", Json::object())));
+}
+
+TEST(Families, NullIsNotAMissingKey) {
+  const Json mistral = config_of("MistralForCausalLM"), qwen3 = config_of("Qwen3ForCausalLM");
+  EXPECT_EQ(describe_hugging_face(with(mistral, "num_key_value_heads", nullptr))->params.n_kv_heads,
+            4);
+  EXPECT_THAT(refusal(with(qwen3, "head_dim", nullptr)), HasSubstr("head_dim: expected"));
+  EXPECT_THAT(refusal(with(mistral, "hidden_act", nullptr)), HasSubstr("hidden_act: null"));
+  EXPECT_THAT(refusal(with(mistral, "rope_theta", nullptr)), HasSubstr("rope_theta: expected"));
+}
+
+TEST(Families, ArchitecturesWithoutTheirHead) {
+  EXPECT_EQ(describe_hugging_face(config_of("LlamaModel"))->family->name, "llama");
+  EXPECT_EQ(describe_hugging_face(config_of("Qwen3Model"))->family->name, "qwen3");
+  EXPECT_FALSE(describe_hugging_face(config_of("LlamaForSequenceClassification")));
+  EXPECT_THAT(refusal(with(config_of("LlamaForCausalLM"), "model_type", "qwen3")),
+              HasSubstr("architecture \"LlamaForCausalLM\" contradicts model_type \"qwen3\""));
+}
+
 TEST(Families, Windows) {
   const auto window = [](const Json& config) {
     return describe_hugging_face(config)->params.attention_window;
   };
   const Json mistral = config_of("MistralForCausalLM"), qwen = config_of("Qwen2ForCausalLM");
   EXPECT_EQ(window(mistral), 4096);
+  EXPECT_EQ(window(with(config_of("LlamaForCausalLM"), "sliding_window", 512)), std::nullopt);
   EXPECT_EQ(window(with(mistral, "sliding_window", 512)), 512);
   EXPECT_EQ(window(with(mistral, "sliding_window", nullptr)), std::nullopt);
   EXPECT_EQ(window(with(qwen, "sliding_window", 512)), std::nullopt);
@@ -207,6 +265,43 @@ TEST(Gguf, RecognisesTheFactorsOfLlama3) {
   EXPECT_FALSE(describe({1, 2}));
   others[0] = -1;
   EXPECT_FALSE(describe(others));
+}
+
+TEST(Gguf, LinearScalingUnderBothKeys) {
+  const auto factor = [](const Json& more) {
+    Json metadata = metadata_of("llama");
+    metadata.update(more);
+    const auto model = describe_gguf(metadata, {});
+    return model ? fmt::format("{}", model->params.rope_linear_factor) : model.error().to_string();
+  };
+  EXPECT_EQ(factor(Json::object()), "1");
+  EXPECT_EQ(factor({{"llama.rope.scale_linear", 4.0f}}), "4");
+  EXPECT_EQ(factor({{"llama.rope.scaling.factor", 4.0f}}), "4");
+  EXPECT_EQ(factor({{"llama.rope.scale_linear", 0.0f}}), "1");
+  EXPECT_EQ(factor({{"llama.rope.scaling.type", "linear"}, {"llama.rope.scale_linear", 2.0f}}),
+            "2");
+  EXPECT_THAT(factor({{"llama.rope.scaling.type", "linear"}}), HasSubstr("factor: missing"));
+  EXPECT_THAT(factor({{"llama.rope.scaling.factor", 2.0f}, {"llama.rope.scale_linear", 4.0f}}),
+              HasSubstr("2 contradicts llama.rope.scale_linear 4"));
+  EXPECT_THAT(factor({{"llama.rope.scaling.type", "none"}, {"llama.rope.scale_linear", 4.0f}}),
+              HasSubstr("none contradicts the factor"));
+  EXPECT_THAT(factor({{"llama.rope.scaling.attn_factor", 1.5f}}), HasSubstr("attn_factor: 1.5"));
+}
+
+TEST(Gguf, ListsOfEqualLayersAreNumbers) {
+  Json metadata = metadata_of("llama");
+  metadata["llama.attention.head_count"] = {4, 4};
+  metadata["llama.attention.head_count_kv"] = {2, 2};
+  metadata["llama.feed_forward_length"] = {96, 96};
+  const auto model = describe_gguf(metadata, {});
+  ASSERT_OK(model);
+  EXPECT_EQ(model->params.n_kv_heads, 2);
+  EXPECT_EQ(model->params.hidden_dim, 96);
+  for (const Json& other : {Json{2, 4}, Json{2}, Json{2, 2, 2}, Json::array()}) {
+    metadata["llama.attention.head_count_kv"] = other;
+    EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(),
+                HasSubstr("head_count_kv: expected a whole number"));
+  }
 }
 
 TEST(Gguf, Refusals) {

@@ -144,5 +144,54 @@ TEST(Weights, PreparingCastsAllAndAddsBiases) {
   EXPECT_FALSE(prepare(params, collect(params, tensors_of(params)).value(), DType::BF16));
 }
 
+TEST(Weights, NamesWithKnownPrefixes) {
+  const Params params = small_params();
+  Layout hugging_face;
+  hugging_face.dialect = Dialect::HuggingFace;
+  const auto renamed = [&](const Layout& layout, auto rename) {
+    Tensors tensors;
+    for (const ExpectedTensor& expected : expected_tensors(params, layout)) {
+      tensors.emplace_back(rename(expected.names.front()), zeros({DType::F32, expected.shape}));
+    }
+    return collect(params, tensors, layout);
+  };
+  for (const Layout& layout : {hugging_face, Layout{}}) {
+    for (const std::string prefix :
+         {"model.", "transformer.", "language_model.", "_orig_mod.", "module.", "base_model.model.",
+          "module._orig_mod.", "language_model.model."}) {
+      EXPECT_TRUE(renamed(layout, [&](const std::string& name) { return prefix + name; }))
+          << prefix;
+    }
+    EXPECT_TRUE(renamed(layout, [](std::string name) {
+      const size_t at = name.find("layers.0.");
+      return at == name.npos ? name : name.insert(at + 9, "_orig_mod.");
+    }));
+    EXPECT_FALSE(renamed(layout, [](const std::string& name) { return "foreign." + name; }));
+  }
+  // A model without its head is saved without "model.".
+  EXPECT_TRUE(renamed(hugging_face, [](const std::string& name) {
+    return name.starts_with("model.") ? name.substr(6) : name;
+  }));
+  Tensors twice = tensors_of(params);
+  twice.emplace_back("module.norm.weight", zeros({DType::F32, {8}}));
+  EXPECT_THAT(collect(params, twice).error().to_string(),
+              HasSubstr("surplus: module.norm.weight occurs twice"));
+}
+
+TEST(Weights, PreparedOnesAreFinite) {
+  const Params params = small_params();
+  Tensors tensors = tensors_of(params);
+  find(tensors, "norm.weight") = constant_floats(DType::F32, {8}, {1, 1e5, 1, 1, 1, -7e4, 1, 1});
+  const auto status_of = [&](DType dtype) {
+    const auto prepared = prepare(params, collect(params, tensors).value(), dtype).value();
+    const auto floats = read_floats(*prepared.tensors.norm);
+    return floats ? std::string() : floats.error().to_string();
+  };
+  EXPECT_EQ(status_of(DType::F16),
+            "norm.weight fp32[8]: 2 of 8 values cannot be stored in fp16: 2 beyond fp16, whose "
+            "largest is 65504 (up to 1e+05); export with --dtype fp32");
+  EXPECT_EQ(status_of(DType::F32), "");
+}
+
 }  // namespace
 }  // namespace diptych::llama

@@ -79,11 +79,10 @@ func @forward_1(%h: fp16[1,2,32]) opset "CoreML8" {
 TEST(Passes, ErrorsNameThePass) {
   auto program = parsed(kModel);
   PassOptions options;
-  options.split = {12, 8};
+  options.split = {-1, 8};
   const std::string_view names[] = {"split-linears"};
   EXPECT_EQ(error_of(run_passes(program, names, options)),
-            "split-linears: w fp16[64,32] does not split evenly with target split size 12 and at "
-            "most 8 splits; the nearest valid target split size is 13");
+            "split-linears: target split size -1: expected 0 (no split) or more");
 }
 
 }  // namespace

@@ -18,35 +18,12 @@ TEST(SplitCount, IsUpstreamsRule) {
   EXPECT_EQ(split_count(172, {32, 4}), 4);
 }
 
-TEST(SplitCount, RefusesUnevenPiecesWithTheNearestTarget) {
-  const auto error = [](int64_t outputs, SplitOptions options) {
-    const auto count = split_count(outputs, options);
-    return count ? std::string() : count.error().to_string();
-  };
-  EXPECT_EQ(error(172, {32, 8}),
-            "172 outputs do not split evenly with target split size 32 and at most 8 splits; the "
-            "nearest valid target split size is 35");
-  EXPECT_EQ(error(64, {-1, 8}), "target split size -1: expected 0 (no split) or more");
-  EXPECT_EQ(error(64, {32, 0}), "at most 0 splits: expected 1 or more");
-}
-
-TEST(NearestTargetSize, HoldsForAllAndIsNearest) {
-  const std::vector<int64_t> outputs = {64, 172, 512};
-  for (const int64_t max_splits : {1, 3, 4, 8}) {
-    for (int64_t target = 1; target < 600; ++target) {
-      const int64_t nearest = nearest_target_size(outputs, {target, max_splits});
-      const auto valid = [&](int64_t candidate) {
-        return std::all_of(outputs.begin(), outputs.end(), [&](int64_t out) {
-          return split_count(out, {candidate, max_splits}).has_value();
-        });
-      };
-      EXPECT_TRUE(valid(nearest));
-      for (int64_t other = target - std::abs(target - nearest) + 1;
-           other < target + std::abs(target - nearest); ++other) {
-        EXPECT_FALSE(other > 0 && valid(other)) << target << " -> " << nearest << ", " << other;
-      }
-    }
-  }
+TEST(SplitCount, TakesFewerPiecesWhereTheseWouldNotBeEqual) {
+  EXPECT_EQ(wanted_split_count(32001, {1024, 8}), 8);
+  EXPECT_EQ(split_count(32001, {1024, 8}), 3);
+  EXPECT_EQ(split_count(32002, {1024, 8}), 2);
+  EXPECT_EQ(split_count(32003, {1024, 8}), 1);  // a prime
+  EXPECT_EQ(split_count(172, {32, 8}), 4);
 }
 
 constexpr std::string_view kLinear = R"(func @forward(%x: fp16[1,4,32]) opset "CoreML8" {
@@ -128,24 +105,17 @@ TEST(SplitLinears, FunctionsGoOnSharingAndZeroBiasesAreOne) {
   EXPECT_EQ(forward.find("w_1_codes")->weight, prefill.find("w_1_codes")->weight);
 }
 
-TEST(SplitLinears, UnevenPiecesNameWeightsAndTheNearestTarget) {
-  auto program = twice(parsed(R"(func @f(%x: fp16[4,32]) opset "CoreML8" {
-  %w1: fp16[172,32] = random(1)
-  %w2: fp16[64,172] = random(2)
-  %b1: fp16[172] = zeros
-  %b2: fp16[64] = zeros
-  %u: fp16[4,172] = linear(x=%x, weight=%w1, bias=%b1)
-  %v: fp16[4,64] = linear(x=%u, weight=%w2, bias=%b2)
-  return %v
+TEST(SplitLinears, UnevenPiecesAreFewer) {
+  auto program = parsed(R"(func @f(%x: fp16[4,32]) opset "CoreML8" {
+  %w: fp16[69,32] = random(1)
+  %y: fp16[4,69] = linear(x=%x, weight=%w)
+  return %y
 }
-)"));
-  EXPECT_EQ(error_of(split_linears(program, {32, 8})),
-            "w1 fp16[172,32] does not split evenly with target split size 32 and at most 8 splits; "
-            "the nearest valid target split size is 35");
-  EXPECT_EQ(error_of(split_linears(program, {21, 8})),
-            "2 linear weights do not split evenly with target split size 21 and at most 8 splits; "
-            "the nearest valid target split size is 35\n  w1 fp16[172,32]\n  w2 fp16[64,172]");
-  EXPECT_EQ(error_of(split_linears(program, {32, 4})), "");
+)");
+  ASSERT_OK(split_linears(program, {16, 8}));
+  EXPECT_NE(program.functions[0]->find("w_2"), nullptr);
+  EXPECT_EQ(program.functions[0]->find("w_3"), nullptr);
+  EXPECT_EQ(program.functions[0]->find("w_0")->weight->shape(), (Shape{23, 32}));
 }
 
 TEST(SplitLinears, RefusesQuantisedWeights) {

@@ -1,0 +1,128 @@
+#include "llama/hugging_face_rope.h"
+
+#include <optional>
+
+namespace diptych::llama {
+
+namespace {
+
+constexpr double kDefaultTheta = 10000;
+
+// What one of the two objects comes to, together with the keys beside it.
+struct Rope {
+  std::string type = "default";
+  double theta = kDefaultTheta;
+  double rotated = 1;  // the part of each head
+  double factor = 1;
+  double low = 1, high = 4, trained = 8192;  // llama3
+
+  bool operator==(const Rope&) const = default;
+};
+
+// A number that may stand in the object and beside it, or not at all; perhaps null.
+double in_either(std::string_view key, double fallback, bool nullable, ParamReader& inner,
+                 ParamReader& outer) {
+  const bool twice = inner.find(key, nullable) != nullptr && outer.find(key, nullable) != nullptr;
+  const double outside = outer.positive(key, fallback, nullable);
+  const double inside = inner.positive(key, outside, nullable);
+  if (twice && inside != outside) {
+    inner.problem(fmt::format("{}: {} contradicts the {} outside", key, inside, outside));
+  }
+  return inside;
+}
+
+std::string type_in(ParamReader& inner) {
+  const std::string older = inner.text("type", "");
+  const std::string newer = inner.text("rope_type", older);
+  if (!older.empty() && newer != older) {
+    inner.problem(
+        fmt::format("rope_type {} contradicts type {}", shown(Json(newer)), shown(Json(older))));
+  }
+  return newer.empty() ? "default" : newer;
+}
+
+void read_llama3(ParamReader& inner, ParamReader& outer, Rope* rope) {
+  rope->factor = inner.required_positive("factor");
+  rope->low = inner.required_positive("low_freq_factor");
+  rope->high = inner.required_positive("high_freq_factor");
+  constexpr std::string_view kTrained = "original_max_position_embeddings";
+  const bool said = inner.find(kTrained, true) != nullptr || outer.find(kTrained, true) != nullptr;
+  rope->trained = said ? in_either(kTrained, 1, true, inner, outer)
+                       : outer.positive("max_position_embeddings", 0);
+  if (rope->trained == 0) inner.problem(fmt::format("{}: missing", kTrained));
+}
+
+// `object` may be an empty one.
+Rope read_object(const Json& object, ParamReader& inner, ParamReader& outer) {
+  Rope rope;
+  rope.theta = in_either("rope_theta", kDefaultTheta, false, inner, outer);
+  rope.rotated = in_either("partial_rotary_factor", 1, true, inner, outer);
+  rope.type = type_in(inner);
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_object()) {
+      inner.problem(fmt::format("{}: parameters for layers of one type are not implemented",
+                                shown(Json(key))));
+    }
+  }
+  if (rope.type == "linear") {
+    rope.factor = inner.required_positive("factor");
+  } else if (rope.type == "llama3") {
+    read_llama3(inner, outer, &rope);
+  } else if (rope.type != "default") {
+    inner.problem(
+        fmt::format("RoPE type {}: expected default, linear or llama3", shown(Json(rope.type))));
+  } else if (inner.positive("factor", 1, true) != 1) {
+    inner.problem("factor: without a rope_type that scales");
+  }
+  return rope;
+}
+
+// The same of the object under `key`; nothing when there is none.
+std::optional<Rope> read_under(const Json& config, const char* key, ParamReader& outer) {
+  const auto found = config.find(key);
+  if (found == config.end() || found->is_null()) return std::nullopt;
+  if (!found->is_object()) {
+    outer.problem(fmt::format("{}: expected an object, found {}", key, shown(*found)));
+    return std::nullopt;
+  }
+  if (found->empty()) return std::nullopt;
+  ParamReader inner(*found);
+  Rope rope = read_object(*found, inner, outer);
+  for (std::string& problem : inner.take_problems()) {
+    outer.problem(fmt::format("{}: {}", key, problem));
+  }
+  return rope;
+}
+
+}  // namespace
+
+void read_hugging_face_rope(const Json& config, ParamReader& reader, Params* params) {
+  const std::optional<Rope> newer = read_under(config, "rope_parameters", reader);
+  const std::optional<Rope> older = read_under(config, "rope_scaling", reader);
+  if (newer && older && *newer != *older) {
+    reader.problem("rope_parameters contradicts rope_scaling; remove the one that is wrong");
+  }
+  Rope rope;
+  if (newer || older) {
+    rope = newer ? *newer : *older;
+  } else {
+    const Json nothing = Json::object();
+    ParamReader inner(nothing);
+    rope = read_object(nothing, inner, reader);
+  }
+  if (rope.rotated != 1) {
+    reader.problem(
+        fmt::format("partial_rotary_factor: {} rotates a part of each head, only 1 is implemented",
+                    rope.rotated));
+  }
+  params->rope_theta = rope.theta;
+  if (rope.type == "linear") params->rope_linear_factor = rope.factor;
+  if (rope.type != "llama3") return;
+  params->use_scaled_rope = true;
+  params->rope_scale_factor = rope.factor;
+  params->low_freq_factor = rope.low;
+  params->high_freq_factor = rope.high;
+  params->rope_trained_context = rope.trained;
+}
+
+}  // namespace diptych::llama

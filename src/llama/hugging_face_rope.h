@@ -1,0 +1,15 @@
+// RoPE as a config.json has it: rope_parameters (transformers 5), rope_scaling (before) and keys
+// beside them. Page: docs/formats/families.md.
+#pragma once
+
+#include "base/json.h"
+#include "llama/param_reader.h"
+#include "llama/params.h"
+
+namespace diptych::llama {
+
+// Sets theta and scaling. What transformers would refuse is a problem, and so is what its versions
+// take differently: two places that contradict each other, a factor without a type.
+void read_hugging_face_rope(const Json& config, ParamReader& reader, Params* params);
+
+}  // namespace diptych::llama
