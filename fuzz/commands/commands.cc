@@ -33,10 +33,11 @@ const Words kSamplingOptions[] = {
 
 const Words kInspections[] = {{"--json"}, {"--mil"}, {}, {"--mil", "--partition", "1"}};
 
-// A text that is an argument, so without NUL.
+// A text that is an argument, so without NUL and no option.
 std::string argument_text(Random& random) {
   std::string text = random.one_in(2) ? hostile_text(random) : "Hello world, abc 123";
   std::erase(text, '\0');
+  if (text.starts_with('-')) text[0] = ' ';
   return text.substr(0, 100000);
 }
 
@@ -48,8 +49,11 @@ Command run_command(const std::string& path, Random& random) {
   } else {
     command.words.insert(command.words.end(), {"-p", "abc hello"});
   }
-  draw_options(command, kSamplingOptions, random);
-  if (random.one_in(6)) command.options.push_back({"--lookahead"});
+  if (random.one_in(6)) {
+    command.options.push_back({"--lookahead"});
+  } else {
+    draw_options(command, kSamplingOptions, random);
+  }
   if (random.one_in(4)) command.options.push_back({"--print_ids"});
   command.prints_text = true;
   return command;
@@ -65,14 +69,17 @@ Command metadata_command(const std::string& path, Random& random) {
     case 1:
       command.words = {"metadata", "set", path, "get_model_name=some"};
       command.outputs = {path};  // in place
+      command.edits = path;
       break;
     case 2:
       command.words = {"metadata", "set", path, "get_eos_ids=[1,2]", "-o", "n.pte"};
       command.outputs = {"n.pte"};
+      command.edits = path;
       break;
     default:
       command.words = {"metadata", "rename-method", path, "forward", "decode", "-o", "n.pte"};
       command.outputs = {"n.pte"};
+      command.edits = path;
   }
   return command;
 }
@@ -110,7 +117,7 @@ Command tokenize_command(const std::string& source, Random& random) {
     command.words.push_back("--stdin");
     command.input = hostile_text(random) + " hello abc";
   } else {
-    command.words.insert(command.words.end(), {"--", argument_text(random)});
+    command.words.push_back(argument_text(random));
   }
   return command;
 }

@@ -171,6 +171,11 @@ std::string check_outcome(const Outcome& outcome, const Command& command, const 
   return command.prints_text ? "" : check_characters(outcome.out, "stdout");
 }
 
+bool succeeds(const Command::Words& words, const Runner& runner, const std::string& directory) {
+  const Outcome outcome = runner.run(words, directory, "");
+  return outcome.signal == 0 && outcome.status == 0;
+}
+
 // What a command wrote must be readable by the others.
 std::string check_outputs(const std::string& diptych, const Runner& runner,
                           const std::string& directory, const Command& command) {
@@ -203,30 +208,39 @@ std::string try_command(const std::string& diptych, const Runner& runner, const 
     fs::create_directories((directory / name).parent_path());
     write_file(directory / name, bytes);
   }
+  // What an edit copies is as good or bad as before.
+  const bool outputs_are_good =
+      command.edits.empty() || succeeds({diptych, "inspect", command.edits}, runner, directory);
   Command::Words words = command.line();
   words.insert(words.begin(), diptych);
   const Outcome outcome = runner.run(words, directory, command.input);
   const bool succeeded = outcome.signal == 0 && outcome.status == 0;
   std::string why = check_outcome(outcome, command, runner.limits());
   if (why.empty()) why = check_files(directory, files, command, succeeded);
-  if (why.empty() && succeeded) why = check_outputs(diptych, runner, directory, command);
+  if (why.empty() && succeeded && outputs_are_good) {
+    why = check_outputs(diptych, runner, directory, command);
+  }
   fs::remove_all(place);
   return why;
 }
 
 std::string sort_of(std::string_view why) {
+  constexpr size_t kLongest = 80;
   std::string sort;
   char quote = 0;
-  for (const char c : why) {
+  for (size_t i = 0; i < why.size() && sort.size() < kLongest; ++i) {
+    const char c = why[i];
     if (quote != 0) {
       if (c == quote) quote = 0;
     } else if (c == '"') {
       quote = c;
-      sort += "\"\"";
-    } else if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
-      if (sort.empty() || sort.back() != '#') sort += '#';
-    } else {
       sort += c;
+    } else if (why.substr(i).starts_with("\\x")) {
+      i += 3;
+    } else if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
+      sort += c;
+    } else if (sort.empty() || sort.back() != '#') {
+      sort += '#';
     }
   }
   return sort;

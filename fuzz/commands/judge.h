@@ -14,7 +14,7 @@ namespace diptych::fuzz {
 std::string try_command(const std::string& diptych, const Runner& runner, const std::string& place,
                         const Files& files, const Command& command);
 
-// A line that is the same for failures of one sort: without numbers and quoted texts.
+// The beginning of such a line without numbers and quoted texts: the same for failures of one sort.
 std::string sort_of(std::string_view why);
 
 }  // namespace diptych::fuzz

@@ -20,6 +20,7 @@ struct Command {
   std::vector<Words> options;   // harmless ones, each of which may be left out
   std::string input;            // standard input
   std::vector<std::string> outputs;  // files and directories that it may make or change
+  std::string edits;            // a .pte that may be damaged where the command does not look
   bool prints_text = false;     // standard output holds text of a model or of a file
   bool is_export = false;       // the first output must run
   bool must_succeed = false;    // the files are good

@@ -35,7 +35,7 @@ constexpr JsonMember kConfig[] = {
     {"_name_or_path", R"("some/model")"},
     {"num_experts", "8"},
     {"max_position_embeddings", "1"},
-    {"vocab_size", "319"},
+    {"vocab_size", "543"},
     {"text_config", R"({"hidden_size":32})"},
     {"pretraining_tp", "2"},
     {"auto_map", R"({"AutoModel":"x.py"})"},
@@ -87,7 +87,7 @@ constexpr Companion kCompanions[] = {
     {"model.safetensors.index.json", R"({"metadata":{},"weight_map":{}})", kIndex},
     {"chat_template.json", R"({"chat_template":"{{ messages[0].content }}"})", kChatTemplate},
     {"chat_template.jinja", "{{ messages[0].content }}", {}},
-    {"params.json", R"({"dim":32,"n_layers":2,"n_heads":2,"vocab_size":320})", {}},
+    {"params.json", R"({"dim":32,"n_layers":2,"n_heads":2,"vocab_size":544})", {}},
     {"tokenizer.model", "", {}},
 };
 

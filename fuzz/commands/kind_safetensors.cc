@@ -14,7 +14,7 @@ namespace {
 constexpr JsonMember kMembers[] = {
     {"__metadata__", R"({"format":"pt"})"},
     {"x", R"({"dtype":"BF16","shape":[0],"data_offsets":[0,0]})"},
-    {"lm_head.weight", R"({"dtype":"BF16","shape":[320,32],"data_offsets":[0,20480]})"},
+    {"lm_head.weight", R"({"dtype":"BF16","shape":[544,32],"data_offsets":[0,34816]})"},
     {"model.layers.0.self_attn.q_proj.bias",
      R"({"dtype":"F32","shape":[32],"data_offsets":[0,128]})"},
     {"model.layers.9.self_attn.q_proj.weight",

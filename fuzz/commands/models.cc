@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 namespace files = text::testing;
 
 // 32 inputs of every linear, for formats with groups; more ids than the tokenizers below have.
-constexpr const char* kShape = "dim=32,layers=2,heads=2,kv_heads=1,hidden=32,vocab=320";
+constexpr const char* kShape = "dim=32,layers=2,heads=2,kv_heads=1,hidden=32,vocab=544";
 constexpr std::string_view kChatTemplate =
     "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
     "{% if add_generation_prompt %}[assistant]{% endif %}";
