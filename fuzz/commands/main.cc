@@ -97,18 +97,26 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-Kinds kinds_of(const Models& models, const std::vector<std::string>& names) {
+Kinds all_kinds(const Models& models) {
   Kinds kinds;
   for (const auto make : {safetensors_kind, gguf_kind, config_kind, torch_kind, tokenizer_json_kind,
                           tokenizer_model_kind, template_kind, transcript_kind, pte_kind,
                           delegate_kind, memory_fs_kind}) {
-    auto kind = make(models);
-    if (names.empty() || std::find(names.begin(), names.end(), kind->name()) != names.end()) {
-      kinds.push_back(std::move(kind));
+    kinds.push_back(make(models));
+  }
+  return kinds;
+}
+
+// Indices of the kinds of these names; of all when there is no name.
+std::vector<size_t> select(const Kinds& kinds, const std::vector<std::string>& names) {
+  std::vector<size_t> selected;
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (names.empty() || std::find(names.begin(), names.end(), kinds[i]->name()) != names.end()) {
+      selected.push_back(i);
     }
   }
-  if (kinds.empty()) usage(2);
-  return kinds;
+  if (selected.empty()) usage(2);
+  return selected;
 }
 
 // What an input is made of; each part draws from a seed of its own, so that parts can be left out.
@@ -168,23 +176,27 @@ class Fuzzer {
       : options_(std::move(options)),
         directory_(std::move(directory)),
         models_(make_models(options_.diptych, directory_ + "/models")),
-        kinds_(kinds_of(models_, options_.kinds)) {}
+        kinds_(all_kinds(models_)),
+        selected_(select(kinds_, options_.kinds)) {}
 
   bool run() {
     const auto start = std::chrono::steady_clock::now();
     const auto seconds = [&] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     };
-    std::atomic<uint64_t> next = options_.only >= 0 ? static_cast<uint64_t>(options_.only) : 0;
-    const uint64_t end = options_.only >= 0 ? next + 1 : options_.count;
-    std::atomic<uint64_t> done = 0;
+    const bool only_one = options_.only >= 0;
+    const uint64_t end = only_one ? 1 : options_.count;
+    std::atomic<uint64_t> next = 0, done = 0;
+    std::printf("seed %llu\n", static_cast<unsigned long long>(options_.seed));
+    std::fflush(stdout);
     const auto work = [&](size_t worker) {
       const std::string place = fmt::format("{}/{}", directory_, worker);
       fs::create_directories(place + "/scratch");
       const Runner runner(place + "/scratch", options_.limits);
       while (options_.seconds == 0 || seconds() < options_.seconds) {
-        const uint64_t number = next++;
-        if (number >= end) return;
+        const uint64_t i = next++;
+        if (i >= end) return;
+        const uint64_t number = only_one ? static_cast<uint64_t>(options_.only) : number_of(i);
         try_number(number, runner, place + "/place");
         ++done;
       }
@@ -201,6 +213,11 @@ class Fuzzer {
     uint64_t number = 0, times = 0;
     std::string why, cmd;
   };
+
+  // The same input has the same number whatever kinds are selected.
+  uint64_t number_of(uint64_t i) const {
+    return i / selected_.size() * kinds_.size() + selected_[i % selected_.size()];
+  }
 
   std::string judge(const Case& tried, const Runner& runner, const std::string& place) const {
     return try_command(options_.diptych, runner, place, tried.files, tried.command);
@@ -285,7 +302,7 @@ class Fuzzer {
                  failure->why, failure->cmd.substr(0, 300));
     }
     fmt::print("seed {}: {} inputs of {} kinds in {:.0f} s, {} sorts of failures{}\n",
-               options_.seed, done, kinds_.size(), seconds, failures.size(),
+               options_.seed, done, selected_.size(), seconds, failures.size(),
                failures.empty() || options_.keep.empty() ? "" : ", kept in " + options_.keep);
   }
 
@@ -293,6 +310,7 @@ class Fuzzer {
   const std::string directory_;
   const Models models_;
   const Kinds kinds_;
+  const std::vector<size_t> selected_;
   std::mutex mutex_;
   std::map<std::string, Failure> failures_;
 };
