@@ -49,8 +49,9 @@ Command run_command(const std::string& path, Random& random) {
   } else {
     command.words.insert(command.words.end(), {"-p", "abc hello"});
   }
-  if (random.one_in(6)) {
-    command.options.push_back({"--lookahead"});
+  if (path == kSinglePath && random.one_in(4)) {
+    command.words.insert(command.words.end(), {"--lookahead", "--ngram_size", "2", "--window_size",
+                                               "2", "--n_verifications", "2"});
   } else {
     draw_options(command, kSamplingOptions, random);
   }
@@ -85,6 +86,16 @@ Command metadata_command(const std::string& path, Random& random) {
 }
 
 }  // namespace
+
+Files program_files(const Models& models, Random& random) {
+  const bool single = random.one_in(2);
+  return {{single ? kSinglePath : kMultiPath, single ? models.single : models.multi},
+          {"text.txt", "hello abc abc hello"}};
+}
+
+std::string program_path(const Files& files) {
+  return files.contains(kSinglePath) ? kSinglePath : kMultiPath;
+}
 
 Command export_command(const std::string& source, Random& random) {
   Command command;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace diptych::fuzz {
@@ -103,6 +104,7 @@ constexpr uint64_t kIntegers[] = {0,
 
 std::string repeated(std::string_view text, size_t count) {
   std::string result;
+  count = affordable(count, text.size());
   result.reserve(text.size() * count);
   for (size_t i = 0; i < count; ++i) result += text;
   return result;
@@ -116,6 +118,11 @@ size_t hostile_length(Random& random) {
 }
 
 }  // namespace
+
+size_t affordable(size_t count, size_t size) {
+  constexpr size_t kMost = 4 << 20;
+  return std::min(count, kMost / std::max<size_t>(size, 1) + 1);
+}
 
 std::string hostile_text(Random& random) {
   if (random.one_in(8)) return hostile_path(random);

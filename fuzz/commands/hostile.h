@@ -12,6 +12,8 @@ inline constexpr const char* kAbsolutePath = "/tmp/diptych-fuzz-escaped";
 
 // Any bytes: control characters, escapes for terminals, broken UTF-8, paths, lengths.
 std::string hostile_text(Random& random);
+// So many copies of `size` bytes as make no more than some MiB, `count` at most.
+size_t affordable(size_t count, size_t size);
 // A path out of the directory, or one that no file can have.
 std::string hostile_path(Random& random);
 // A number as JSON might spell it, or might not.

@@ -61,8 +61,8 @@ std::string check_characters(std::string_view text, std::string_view where) {
 bool is_item(std::string_view line) { return line.starts_with("  "); }
 
 // Standard error of a command that failed: one line that begins with "diptych", at most twenty
-// indented items, and warnings.
-std::string check_message(std::string_view text) {
+// indented items, and warnings. A conversation tells its news in the same form.
+std::string check_message(std::string_view text, bool is_chat) {
   size_t errors = 0, items = 0;
   std::string_view last;
   for (const std::string_view line : lines_of(text)) {
@@ -78,6 +78,7 @@ std::string check_message(std::string_view text) {
     ++errors;
   }
   if (errors == 0) return "fails without a message";
+  if (errors > 1 && !is_chat) return fmt::format("stderr: {} errors", errors);
   if (items > kMostItems) return fmt::format("stderr: a list of {} items", items);
   if (last.find("std::") != last.npos) return fmt::format("stderr: {}", excerpt(last));
   return {};
@@ -159,6 +160,7 @@ std::string check_outcome(const Outcome& outcome, const Command& command, const 
   if (command.must_succeed && outcome.status != 0) {
     return fmt::format("fails on a good file: {}", excerpt(outcome.err));
   }
+  if (command.must_fail && outcome.status == 0) return "was not refused";
   if (std::string why = check_characters(outcome.err, "stderr"); !why.empty()) return why;
   for (const std::string_view line : lines_of(outcome.err)) {
     if (line.size() > kLongestLine) {
@@ -166,7 +168,7 @@ std::string check_outcome(const Outcome& outcome, const Command& command, const 
     }
   }
   if (outcome.status != 0) {
-    if (std::string why = check_message(outcome.err); !why.empty()) return why;
+    if (std::string why = check_message(outcome.err, command.words[0] == "chat"); !why.empty()) return why;
   }
   return command.prints_text ? "" : check_characters(outcome.out, "stdout");
 }
@@ -215,8 +217,9 @@ std::string try_command(const std::string& diptych, const Runner& runner, const 
   words.insert(words.begin(), diptych);
   const Outcome outcome = runner.run(words, directory, command.input);
   const bool succeeded = outcome.signal == 0 && outcome.status == 0;
-  std::string why = check_outcome(outcome, command, runner.limits());
-  if (why.empty()) why = check_files(directory, files, command, succeeded);
+  // What was lost says more than how.
+  std::string why = check_files(directory, files, command, succeeded);
+  if (why.empty() || outcome.timed_out) why = check_outcome(outcome, command, runner.limits());
   if (why.empty() && succeeded && outputs_are_good) {
     why = check_outputs(diptych, runner, directory, command);
   }

@@ -24,6 +24,7 @@ struct Command {
   bool prints_text = false;     // standard output holds text of a model or of a file
   bool is_export = false;       // the first output must run
   bool must_succeed = false;    // the files are good
+  bool must_fail = false;       // they are, but what is asked for would lose one
 
   Words line() const {
     Words all = words;
@@ -58,5 +59,6 @@ std::unique_ptr<const Kind> transcript_kind(const Models& models);
 std::unique_ptr<const Kind> pte_kind(const Models& models);
 std::unique_ptr<const Kind> delegate_kind(const Models& models);
 std::unique_ptr<const Kind> memory_fs_kind(const Models& models);
+std::unique_ptr<const Kind> outputs_kind(const Models& models);
 
 }  // namespace diptych::fuzz

@@ -142,8 +142,10 @@ class ConfigKind : public Kind {
     }
   }
 
-  Command command(const Files&, Random& random) const override {
-    return random.one_in(4) ? tokenize_command("m", random) : export_command("m", random);
+  Command command(const Files& files, Random& random) const override {
+    const bool has_tokenizer =
+        files.contains("m/tokenizer.json") || files.contains("m/tokenizer.model");
+    return has_tokenizer && random.one_in(4) ? tokenize_command("m", random) : export_command("m", random);
   }
 
  private:

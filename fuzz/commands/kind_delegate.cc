@@ -22,11 +22,6 @@ Payload* draw_file_system(std::vector<Payload>& payloads, Random& random) {
   return found.empty() ? nullptr : random.pick(found);
 }
 
-Files program_files(const Models& models, Random& random) {
-  return {{"m.pte", random.one_in(2) ? models.single : models.multi},
-          {"text.txt", "hello abc abc hello"}};
-}
-
 void mutate_reference(std::vector<Payload>& payloads, Random& random) {
   std::vector<Payload*> found;
   for (Payload& payload : payloads) {
@@ -68,7 +63,7 @@ class DelegateKind : public Kind {
   Files seed(Random& random) const override { return program_files(models_, random); }
 
   void mutate(Files& files, Random& random) const override {
-    std::string& file = files["m.pte"];
+    std::string& file = files[program_path(files)];
     std::vector<Payload> payloads;
     if (!read_payloads(file, &payloads)) return mutate_bytes(file, random);
     Payload* payload = draw_file_system(payloads, random);
@@ -82,8 +77,8 @@ class DelegateKind : public Kind {
     if (!replace_payloads(file, payloads)) mutate_bytes(file, random);
   }
 
-  Command command(const Files&, Random& random) const override {
-    return program_command("m.pte", random);
+  Command command(const Files& files, Random& random) const override {
+    return program_command(program_path(files), random);
   }
 
  private:
@@ -140,7 +135,7 @@ class MemoryFsKind : public Kind {
   Files seed(Random& random) const override { return program_files(models_, random); }
 
   void mutate(Files& files, Random& random) const override {
-    std::string& file = files["m.pte"];
+    std::string& file = files[program_path(files)];
     std::vector<Payload> payloads;
     if (!read_payloads(file, &payloads)) return mutate_bytes(file, random);
     Payload* payload = draw_file_system(payloads, random);
@@ -158,10 +153,11 @@ class MemoryFsKind : public Kind {
     if (!replace_payloads(file, payloads)) mutate_bytes(file, random);
   }
 
-  Command command(const Files&, Random& random) const override {
-    if (random.one_in(3)) return program_command("m.pte", random);
+  Command command(const Files& files, Random& random) const override {
+    const std::string path = program_path(files);
+    if (random.one_in(3)) return program_command(path, random);
     Command command;
-    command.words = {"extract", "m.pte", "-o", "packages"};
+    command.words = {"extract", path, "-o", "packages"};
     command.outputs = {"packages"};
     return command;
   }

@@ -93,13 +93,10 @@ class PteKind : public Kind {
   explicit PteKind(const Models& models) : models_(models) {}
   std::string_view name() const override { return "pte"; }
 
-  Files seed(Random& random) const override {
-    return {{"m.pte", random.one_in(2) ? models_.single : models_.multi},
-            {"text.txt", "hello abc abc hello"}};
-  }
+  Files seed(Random& random) const override { return program_files(models_, random); }
 
   void mutate(Files& files, Random& random) const override {
-    std::string& file = files["m.pte"];
+    std::string& file = files[program_path(files)];
     auto program = pte::read(as_bytes(file));
     if (!program || random.one_in(3)) {
       // Mostly the tables, where every word counts.
@@ -122,8 +119,8 @@ class PteKind : public Kind {
     }
   }
 
-  Command command(const Files&, Random& random) const override {
-    return program_command("m.pte", random);
+  Command command(const Files& files, Random& random) const override {
+    return program_command(program_path(files), random);
   }
 
  private:

@@ -101,7 +101,7 @@ Kinds all_kinds(const Models& models) {
   Kinds kinds;
   for (const auto make : {safetensors_kind, gguf_kind, config_kind, torch_kind, tokenizer_json_kind,
                           tokenizer_model_kind, template_kind, transcript_kind, pte_kind,
-                          delegate_kind, memory_fs_kind}) {
+                          delegate_kind, memory_fs_kind, outputs_kind}) {
     kinds.push_back(make(models));
   }
   return kinds;
@@ -152,7 +152,7 @@ Case make_case(const Kinds& kinds, uint64_t seed, uint64_t number) {
   }
   made.make_files();
   made.command = made.kind->command(made.files, random);
-  made.command.must_succeed = made.mutations.empty();
+  made.command.must_succeed = made.mutations.empty() && !made.command.must_fail;
   return made;
 }
 

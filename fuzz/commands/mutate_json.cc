@@ -166,8 +166,10 @@ void mutate_items(Node& node, Random& random, std::span<const JsonMember> member
       break;
     case 5: {  // many of one
       const auto copy = *place;
+      std::string text = copy.first;
+      write(copy.second, text);
       const size_t count = random.one_in(20) ? 20000 : 1 + random.below(70);
-      node.items.insert(place, count, copy);
+      node.items.insert(place, affordable(count, text.size()), copy);
       break;
     }
     default: place->second = as_scalar(hostile_json(random));
@@ -192,7 +194,7 @@ void mutate_text(std::string& text, Random& random) {
   switch (random.below(5)) {
     case 0: text.resize(random.below(text.size())); break;
     case 1: text.insert(random.below(text.size() + 1), hostile_text(random)); break;
-    case 2: text += text; break;
+    case 2: text += text.substr(0, random.below(1 << 20)); break;
     case 3: text = "\xef\xbb\xbf" + text; break;
     default: mutate_bytes(text, random);
   }
@@ -201,7 +203,9 @@ void mutate_text(std::string& text, Random& random) {
 }  // namespace
 
 void mutate_json(std::string& text, Random& random, std::span<const JsonMember> members) {
-  std::optional<Node> root = Parser(text).run();
+  constexpr size_t kLargest = 1 << 20;  // as a tree it is many times as large
+  std::optional<Node> root;
+  if (text.size() <= kLargest) root = Parser(text).run();
   if (!root || random.one_in(20)) return mutate_text(text, random);
   if (root->kind == Node::Kind::Object && !members.empty() && random.one_in(3)) {
     add_member(*root, random, members);

@@ -103,7 +103,8 @@ void mutate_message(std::string& message, Random& random, size_t depth) {
     case 3: field.id = 1 + random.below(40); break;
     case 4: {
       const Field copy = field;
-      fields->insert(place, random.one_in(20) ? 20000 : 1 + random.below(50), copy);
+      const size_t count = random.one_in(20) ? 20000 : 1 + random.below(50);
+      fields->insert(place, affordable(count, copy.payload.size() + 2), copy);
       break;
     }
     default: mutate_value(field, random);

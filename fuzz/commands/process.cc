@@ -79,6 +79,7 @@ Outcome Runner::run(const std::vector<std::string>& words, const std::string& di
   }
   outcome.wall_seconds = seconds_since(start);
   outcome.cpu_seconds = seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+  // Counts from the memory of this process, which must keep well below the limit.
   outcome.peak_bytes = static_cast<uint64_t>(usage.ru_maxrss) << 10;
   if (WIFSIGNALED(status)) {
     outcome.signal = WTERMSIG(status);
