@@ -19,15 +19,24 @@ void draw_options(Command& command, std::span<const Words> options, Random& rand
 }
 
 const Words kExportOptions[] = {
-    {"--multifunction"},       {"--linear_quantize", "none"}, {"-E", "none"},
-    {"--dtype", "fp32"},       {"--no_graph_breaks"},         {"--name", "some name"},
-    {"--no_tokenizer"},        {"--quant_algorithm", "mse"},  {"--target_split_size", "0"},
-    {"--max_splits", "2"},     {"--weight_sharing", "disabled"},
+    {"--multifunction"},
+    {"--linear_quantize", "none"},
+    {"-E", "none"},
+    {"--dtype", "fp32"},
+    {"--no_graph_breaks"},
+    {"--name", "some name"},
+    {"--no_tokenizer"},
+    {"--quant_algorithm", "mse"},
+    {"--target_split_size", "0"},
+    {"--max_splits", "2"},
+    {"--weight_sharing", "disabled"},
 };
 
 const Words kSamplingOptions[] = {
-    {"--temperature", "0.7"}, {"--top_k", "5"},      {"--top_p", "0.9"}, {"--min_p", "0.05"},
-    {"--seed", "7"},          {"--stop", "a"},       {"--ignore_eos"},   {"--repetition_penalty", "1.1"},
+    {"--temperature", "0.7"}, {"--top_k", "5"},
+    {"--top_p", "0.9"},       {"--min_p", "0.05"},
+    {"--seed", "7"},          {"--stop", "a"},
+    {"--ignore_eos"},         {"--repetition_penalty", "1.1"},
     {"--logit_bias", "3=-1"}, {"--numerics", "precise"},
 };
 
@@ -99,8 +108,8 @@ std::string program_path(const Files& files) {
 
 Command export_command(const std::string& source, Random& random) {
   Command command;
-  command.words = {"export", source, "--max_context_len", "64", "--input_len", "8",
-                   "--threads", "1"};
+  command.words = {"export",      source, "--max_context_len", "64",
+                   "--input_len", "8",    "--threads",         "1"};
   draw_options(command, kExportOptions, random);
   if (random.one_in(5)) {
     command.words.push_back("--dry_run");
@@ -147,9 +156,11 @@ Command program_command(const std::string& path, Random& random) {
       command.outputs = {"packages"};
       return command;
     case 4:
-    case 5: return metadata_command(path, random);
-    case 6: return random.one_in(2) ? tokenize_command(path, random)
-                                    : chat_command(path, "hello\nagain\n", random);
+    case 5:
+      return metadata_command(path, random);
+    case 6:
+      return random.one_in(2) ? tokenize_command(path, random)
+                              : chat_command(path, "hello\nagain\n", random);
     case 7:
       command.words = {"eval", path, "--text", "text.txt", "--threads", "1"};
       if (random.one_in(2)) command.options.push_back({"--json"});
@@ -163,7 +174,8 @@ Command program_command(const std::string& path, Random& random) {
         return command;
       }
       [[fallthrough]];
-    default: return run_command(path, random);
+    default:
+      return run_command(path, random);
   }
 }
 

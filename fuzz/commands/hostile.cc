@@ -27,11 +27,11 @@ constexpr std::string_view kTexts[] = {
     "\x7f"sv,
     "\x08\x08"sv,
     "\xc2\x9b"
-    "31m"sv,                       // the eight-bit form of an escape
-    "\xe2\x80\xae"sv,              // right to left from here
-    "\xe2\x80\xa8"sv,              // a line separator
-    "\xef\xbb\xbf"sv,              // a byte order mark
-    "\xff\xfe"sv,                  // not UTF-8, nor are the next five
+    "31m"sv,           // the eight-bit form of an escape
+    "\xe2\x80\xae"sv,  // right to left from here
+    "\xe2\x80\xa8"sv,  // a line separator
+    "\xef\xbb\xbf"sv,  // a byte order mark
+    "\xff\xfe"sv,      // not UTF-8, nor are the next five
     "\xc3"sv,
     "\xed\xa0\x80"sv,
     "\xf5\x80\x80\x80"sv,
@@ -64,19 +64,68 @@ constexpr std::string_view kTexts[] = {
 };
 
 constexpr std::string_view kPaths[] = {
-    ""sv,     "."sv,         ".."sv,       "../x"sv,          "../../x"sv,    "a/../../b"sv,
-    "/"sv,    "a/"sv,        "a//b"sv,     "./a"sv,           "a\\b"sv,       "C:\\x"sv,
-    "a\0b"sv, "CON"sv,       "~"sv,        "$HOME"sv,         "-o"sv,         "/dev/null"sv,
-    "*"sv,    "/dev/zero"sv, "\x1b[2J"sv,  "/proc/self/mem"sv, "a\nb"sv,      "\xff"sv,
+    ""sv,        "."sv,
+    ".."sv,      "../x"sv,
+    "../../x"sv, "a/../../b"sv,
+    "/"sv,       "a/"sv,
+    "a//b"sv,    "./a"sv,
+    "a\\b"sv,    "C:\\x"sv,
+    "a\0b"sv,    "CON"sv,
+    "~"sv,       "$HOME"sv,
+    "-o"sv,      "/dev/null"sv,
+    "*"sv,       "/dev/zero"sv,
+    "\x1b[2J"sv, "/proc/self/mem"sv,
+    "a\nb"sv,    "\xff"sv,
 };
 
 constexpr std::string_view kNumbers[] = {
-    "0", "1", "-1", "2", "3", "7", "-0", "0.5", "1.5", "-0.5", "1e-320", "1e5", "65536", "16777217",
-    "2147483647", "2147483648", "4294967295", "4294967296", "-2147483649", "9007199254740993",
-    "9223372036854775807", "9223372036854775808", "-9223372036854775808", "-9223372036854775809",
-    "18446744073709551615", "18446744073709551616", "1e18", "1e19", "1e38", "1e39", "1e308",
-    "-1e308", "1e309", "1e999", "-1e999", "1e-999", "NaN", "Infinity", "-Infinity", "00", "0x10",
-    "1.", ".5", "1e", "+1", "1_000", "99999999999999999999999999999999999999999999999999",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "7",
+    "-0",
+    "0.5",
+    "1.5",
+    "-0.5",
+    "1e-320",
+    "1e5",
+    "65536",
+    "16777217",
+    "2147483647",
+    "2147483648",
+    "4294967295",
+    "4294967296",
+    "-2147483649",
+    "9007199254740993",
+    "9223372036854775807",
+    "9223372036854775808",
+    "-9223372036854775808",
+    "-9223372036854775809",
+    "18446744073709551615",
+    "18446744073709551616",
+    "1e18",
+    "1e19",
+    "1e38",
+    "1e39",
+    "1e308",
+    "-1e308",
+    "1e309",
+    "1e999",
+    "-1e999",
+    "1e-999",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "00",
+    "0x10",
+    "1.",
+    ".5",
+    "1e",
+    "+1",
+    "1_000",
+    "99999999999999999999999999999999999999999999999999",
 };
 
 constexpr uint64_t kIntegers[] = {0,
@@ -145,18 +194,22 @@ std::string hostile_number(Random& random) {
   return std::string(random.pick(kNumbers));
 }
 
-uint64_t hostile_integer(Random& random) {
-  return random.pick(kIntegers) + random.below(3) - 1;
-}
+uint64_t hostile_integer(Random& random) { return random.pick(kIntegers) + random.below(3) - 1; }
 
 std::string hostile_json(Random& random) {
   switch (random.below(12)) {
-    case 0: return "null";
-    case 1: return random.one_in(2) ? "true" : "false";
-    case 2: return "[]";
-    case 3: return "{}";
-    case 4: return "[null]";
-    case 5: return R"({"a":1})";
+    case 0:
+      return "null";
+    case 1:
+      return random.one_in(2) ? "true" : "false";
+    case 2:
+      return "[]";
+    case 3:
+      return "{}";
+    case 4:
+      return "[null]";
+    case 5:
+      return R"({"a":1})";
     case 6: {
       const size_t depth = random.one_in(4) ? 100000 : 40 + random.below(60);
       return random.one_in(2) ? repeated("[", depth) + repeated("]", depth)
@@ -168,8 +221,10 @@ std::string hostile_json(Random& random) {
       return list + repeated(item, hostile_length(random)) + "0]";
     }
     case 8:
-    case 9: return hostile_number(random);
-    default: return json_quoted(hostile_text(random), random);
+    case 9:
+      return hostile_number(random);
+    default:
+      return json_quoted(hostile_text(random), random);
   }
 }
 

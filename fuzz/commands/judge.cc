@@ -168,7 +168,8 @@ std::string check_outcome(const Outcome& outcome, const Command& command, const 
     }
   }
   if (outcome.status != 0) {
-    if (std::string why = check_message(outcome.err, command.words[0] == "chat"); !why.empty()) return why;
+    if (std::string why = check_message(outcome.err, command.words[0] == "chat"); !why.empty())
+      return why;
   }
   return command.prints_text ? "" : check_characters(outcome.out, "stdout");
 }
@@ -186,8 +187,8 @@ std::string check_outputs(const std::string& diptych, const Runner& runner,
     if (!output.ends_with(".pte")) continue;
     std::vector<Command::Words> readers = {{diptych, "inspect", output}};
     if (command.is_export) {
-      readers.push_back({diptych, "run", output, "--ids", "1", "-n", "1", "--print_ids",
-                         "--stats", "none", "--threads", "1"});
+      readers.push_back({diptych, "run", output, "--ids", "1", "-n", "1", "--print_ids", "--stats",
+                         "none", "--threads", "1"});
     }
     for (const Command::Words& words : readers) {
       const Outcome outcome = runner.run(words, directory, "");

@@ -16,15 +16,15 @@ namespace diptych::fuzz {
 struct Command {
   using Words = std::vector<std::string>;
 
-  Words words;                  // the subcommand and what it needs
-  std::vector<Words> options;   // harmless ones, each of which may be left out
-  std::string input;            // standard input
+  Words words;                       // the subcommand and what it needs
+  std::vector<Words> options;        // harmless ones, each of which may be left out
+  std::string input;                 // standard input
   std::vector<std::string> outputs;  // files and directories that it may make or change
-  std::string edits;            // a .pte that may be damaged where the command does not look
-  bool prints_text = false;     // standard output holds text of a model or of a file
-  bool is_export = false;       // the first output must run
-  bool must_succeed = false;    // the files are good
-  bool must_fail = false;       // they are, but what is asked for would lose one
+  std::string edits;                 // a .pte that may be damaged where the command does not look
+  bool prints_text = false;          // standard output holds text of a model or of a file
+  bool is_export = false;            // the first output must run
+  bool must_succeed = false;         // the files are good
+  bool must_fail = false;            // they are, but what is asked for would lose one
 
   Words line() const {
     Words all = words;

@@ -41,9 +41,15 @@ constexpr JsonMember kConfig[] = {
     {"auto_map", R"({"AutoModel":"x.py"})"},
 };
 constexpr JsonMember kGeneration[] = {
-    {"do_sample", "true"},       {"temperature", "0.6"},        {"top_k", "50"},
-    {"top_k", "-1"},             {"top_p", "0.9"},              {"min_p", "0.1"},
-    {"eos_token_id", "[1,2,3]"}, {"repetition_penalty", "1.1"}, {"bos_token_id", "1"},
+    {"do_sample", "true"},
+    {"temperature", "0.6"},
+    {"top_k", "50"},
+    {"top_k", "-1"},
+    {"top_p", "0.9"},
+    {"min_p", "0.1"},
+    {"eos_token_id", "[1,2,3]"},
+    {"repetition_penalty", "1.1"},
+    {"bos_token_id", "1"},
     {"max_length", "10"},
 };
 constexpr JsonMember kTokenizerConfig[] = {
@@ -79,8 +85,7 @@ struct Companion {
 };
 constexpr Companion kCompanions[] = {
     {"config.json", "{}", kConfig},
-    {"generation_config.json", R"({"do_sample":true,"temperature":0.7,"top_k":50})",
-     kGeneration},
+    {"generation_config.json", R"({"do_sample":true,"temperature":0.7,"top_k":50})", kGeneration},
     {"tokenizer_config.json", R"({"bos_token":"<bos>","eos_token":"<eos>"})", kTokenizerConfig},
     {"special_tokens_map.json", R"({"bos_token":"<bos>","eos_token":"<eos>"})", kSpecialTokens},
     {"added_tokens.json", R"({"<|x|>":300})", kAddedTokens},
@@ -109,10 +114,17 @@ class ConfigKind : public Kind {
     Files files;
     for (const auto& [name, bytes] : *random.pick(forms)) files["m/" + name] = bytes;
     switch (random.below(4)) {
-      case 0: files["m/tokenizer.json"] = models_.byte_level; break;
-      case 1: files["m/tokenizer.json"] = models_.byte_fallback; break;
-      case 2: files["m/tokenizer.model"] = models_.sentencepiece; break;
-      default: break;
+      case 0:
+        files["m/tokenizer.json"] = models_.byte_level;
+        break;
+      case 1:
+        files["m/tokenizer.json"] = models_.byte_fallback;
+        break;
+      case 2:
+        files["m/tokenizer.model"] = models_.sentencepiece;
+        break;
+      default:
+        break;
     }
     return files;
   }
@@ -126,13 +138,21 @@ class ConfigKind : public Kind {
     std::string& text = random.one_in(3) ? files["m/config.json"] : file->second;
     const Companion* what = &text == &file->second ? &drawn : companion("m/config.json");
     switch (random.below(30)) {
-      case 0: text.clear(); break;
-      case 1: files.erase(path); break;
+      case 0:
+        text.clear();
+        break;
+      case 1:
+        files.erase(path);
+        break;
       case 2:
         text = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345678\n";
         break;
-      case 3: text = hostile_text(random); break;
-      case 4: text = hostile_json(random); break;
+      case 3:
+        text = hostile_text(random);
+        break;
+      case 4:
+        text = hostile_json(random);
+        break;
       default:
         if (what->name.ends_with(".json")) {
           mutate_json(text, random, what->members);
@@ -145,7 +165,8 @@ class ConfigKind : public Kind {
   Command command(const Files& files, Random& random) const override {
     const bool has_tokenizer =
         files.contains("m/tokenizer.json") || files.contains("m/tokenizer.model");
-    return has_tokenizer && random.one_in(4) ? tokenize_command("m", random) : export_command("m", random);
+    return has_tokenizer && random.one_in(4) ? tokenize_command("m", random)
+                                             : export_command("m", random);
   }
 
  private:

@@ -49,8 +49,8 @@ void mutate_contents(std::string& bytes, Random& random) {
   } else {
     mutate_bytes(contents, random, random.one_in(2) ? 256 : SIZE_MAX);
   }
-  if (random.one_in(20)) files.erase(files.begin() + static_cast<std::ptrdiff_t>(
-                                                         random.below(files.size())));
+  if (random.one_in(20))
+    files.erase(files.begin() + static_cast<std::ptrdiff_t>(random.below(files.size())));
   std::string changed = write_file_system(root, files);
   if (!changed.empty()) bytes = std::move(changed);
 }

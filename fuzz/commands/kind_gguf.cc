@@ -39,13 +39,17 @@ size_t width_of(GgufKind kind) {
   switch (kind) {
     case GgufKind::UInt8:
     case GgufKind::Int8:
-    case GgufKind::Bool: return 1;
+    case GgufKind::Bool:
+      return 1;
     case GgufKind::UInt16:
-    case GgufKind::Int16: return 2;
+    case GgufKind::Int16:
+      return 2;
     case GgufKind::UInt32:
     case GgufKind::Int32:
-    case GgufKind::Float32: return 4;
-    default: return 8;
+    case GgufKind::Float32:
+      return 4;
+    default:
+      return 8;
   }
 }
 
@@ -262,15 +266,22 @@ void mutate_entries(Gguf& gguf, Random& random) {
   Entry& entry = gguf.entries[at];
   const auto place = gguf.entries.begin() + static_cast<std::ptrdiff_t>(at);
   switch (random.below(8)) {
-    case 0: gguf.entries.erase(place); break;
+    case 0:
+      gguf.entries.erase(place);
+      break;
     case 1: {
       const Entry copy = entry;
       gguf.entries.insert(place, copy);
       break;
     }
-    case 2: std::swap(entry, gguf.entries[random.below(gguf.entries.size())]); break;
-    case 3: mutate_text(entry.key, random); break;
-    default: mutate_value(entry, random);
+    case 2:
+      std::swap(entry, gguf.entries[random.below(gguf.entries.size())]);
+      break;
+    case 3:
+      mutate_text(entry.key, random);
+      break;
+    default:
+      mutate_value(entry, random);
   }
 }
 
@@ -280,18 +291,32 @@ void mutate_tensors(Gguf& gguf, Random& random) {
   Tensor& tensor = gguf.tensors[at];
   const auto place = gguf.tensors.begin() + static_cast<std::ptrdiff_t>(at);
   switch (random.below(9)) {
-    case 0: gguf.tensors.erase(place); break;
+    case 0:
+      gguf.tensors.erase(place);
+      break;
     case 1: {
       const Tensor copy = tensor;
       gguf.tensors.insert(place, random.one_in(30) ? 20000 : 1, copy);
       break;
     }
-    case 2: mutate_text(tensor.name, random); break;
-    case 3: tensor.type = static_cast<uint32_t>(random.below(42)); break;
-    case 4: tensor.offset = random.one_in(2) ? hostile_integer(random) : tensor.offset ^ 32; break;
-    case 5: tensor.sizes.assign(random.below(200), 1); break;
-    case 6: tensor.sizes.push_back(hostile_integer(random)); break;
-    case 7: std::swap(tensor, gguf.tensors[random.below(gguf.tensors.size())]); break;
+    case 2:
+      mutate_text(tensor.name, random);
+      break;
+    case 3:
+      tensor.type = static_cast<uint32_t>(random.below(42));
+      break;
+    case 4:
+      tensor.offset = random.one_in(2) ? hostile_integer(random) : tensor.offset ^ 32;
+      break;
+    case 5:
+      tensor.sizes.assign(random.below(200), 1);
+      break;
+    case 6:
+      tensor.sizes.push_back(hostile_integer(random));
+      break;
+    case 7:
+      std::swap(tensor, gguf.tensors[random.below(gguf.tensors.size())]);
+      break;
     default:
       if (!tensor.sizes.empty()) {
         tensor.sizes[random.below(tensor.sizes.size())] = hostile_integer(random);
@@ -318,14 +343,25 @@ class GgufFileKind : public Kind {
     std::optional<Gguf> gguf = random.one_in(12) ? std::nullopt : Parser(file).run();
     if (!gguf) return mutate_bytes(file, random, 8192);
     switch (random.below(12)) {
-      case 0: gguf->version = static_cast<uint32_t>(hostile_integer(random)); break;
-      case 1: gguf->tensors_more = static_cast<int64_t>(hostile_integer(random)); break;
-      case 2: gguf->entries_more = static_cast<int64_t>(hostile_integer(random)); break;
-      case 3: gguf->data.resize(random.below(gguf->data.size() + 1)); break;
+      case 0:
+        gguf->version = static_cast<uint32_t>(hostile_integer(random));
+        break;
+      case 1:
+        gguf->tensors_more = static_cast<int64_t>(hostile_integer(random));
+        break;
+      case 2:
+        gguf->entries_more = static_cast<int64_t>(hostile_integer(random));
+        break;
+      case 3:
+        gguf->data.resize(random.below(gguf->data.size() + 1));
+        break;
       case 4:
       case 5:
-      case 6: mutate_tensors(*gguf, random); break;
-      default: mutate_entries(*gguf, random);
+      case 6:
+        mutate_tensors(*gguf, random);
+        break;
+      default:
+        mutate_entries(*gguf, random);
     }
     file = join(*gguf);
   }

@@ -30,25 +30,36 @@ class OutputsKind : public Kind {
     const std::vector<std::string> context = {"--max_context_len", "64", "--threads", "1"};
     Command command;
     switch (random.below(9)) {
-      case 0: command.words = {"export", "m", "-o", of_model}; break;
-      case 1: command.words = {"export", "model.gguf", "-o", spelt("model.gguf", random)}; break;
-      case 2: command.words = {"export", "m", "-o", "o.pte", "--quant_report", of_model}; break;
-      case 3: command.words = {"export", "m", "-o", "o.pte", "--quant_report", "./o.pte"}; break;
-      case 4:
-        command.words = {"export", "model.gguf", "-t", "m/tokenizer.json", "-o",
-                         spelt("m/tokenizer.json", random)};
+      case 0:
+        command.words = {"export", "m", "-o", of_model};
         break;
-      case 5: command.words = {"extract", pte, "-o", random.one_in(2) ? "m" : pte}; break;
+      case 1:
+        command.words = {"export", "model.gguf", "-o", spelt("model.gguf", random)};
+        break;
+      case 2:
+        command.words = {"export", "m", "-o", "o.pte", "--quant_report", of_model};
+        break;
+      case 3:
+        command.words = {"export", "m", "-o", "o.pte", "--quant_report", "./o.pte"};
+        break;
+      case 4:
+        command.words = {"export",           "model.gguf", "-t",
+                         "m/tokenizer.json", "-o",         spelt("m/tokenizer.json", random)};
+        break;
+      case 5:
+        command.words = {"extract", pte, "-o", random.one_in(2) ? "m" : pte};
+        break;
       case 6:
-        command.words = {"metadata", "set", pte, "--chat_template", "t.jinja", "-o",
-                         spelt("t.jinja", random)};
+        command.words = {
+            "metadata", "set", pte, "--chat_template", "t.jinja", "-o", spelt("t.jinja", random)};
         break;
       case 7:
-        command.words = {"metadata", "set", pte, "--tokenizer", "m", "-o",
-                         spelt("m/tokenizer.json", random)};
+        command.words = {
+            "metadata", "set", pte, "--tokenizer", "m", "-o", spelt("m/tokenizer.json", random)};
         break;
       default:
-        command.words = {"synth", "--shape", "dim=16,layers=1,heads=2", "--format", "hf", "-o", "m"};
+        command.words = {"synth", "--shape", "dim=16,layers=1,heads=2", "--format", "hf",
+                         "-o",    "m"};
     }
     if (command.words[0] == "export") {
       command.words.insert(command.words.end(), context.begin(), context.end());

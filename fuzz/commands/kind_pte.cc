@@ -20,9 +20,15 @@ void mutate_values(pte::Method& method, Random& random) {
   pte::EValue& value = method.values[random.below(method.values.size())];
   if (auto* tensor = std::get_if<pte::Tensor>(&value)) {
     switch (random.below(4)) {
-      case 0: tensor->scalar_type = static_cast<pte::ScalarType>(random.below(30)); break;
-      case 1: tensor->sizes.push_back(1); break;
-      case 2: tensor->dynamism = pte::ShapeDynamism::BoundedDynamic; break;
+      case 0:
+        tensor->scalar_type = static_cast<pte::ScalarType>(random.below(30));
+        break;
+      case 1:
+        tensor->sizes.push_back(1);
+        break;
+      case 2:
+        tensor->dynamism = pte::ShapeDynamism::BoundedDynamic;
+        break;
       default:
         if (!tensor->sizes.empty()) {
           tensor->sizes[random.below(tensor->sizes.size())] =
@@ -42,16 +48,23 @@ void mutate_values(pte::Method& method, Random& random) {
 void mutate_tables(pte::Program& program, Random& random) {
   pte::Method& method = program.methods[random.below(program.methods.size())];
   switch (random.below(9)) {
-    case 0: method.name = hostile_text(random); break;
-    case 1: program.methods.pop_back(); break;
-    case 2: std::swap(method, program.methods[random.below(program.methods.size())]); break;
+    case 0:
+      method.name = hostile_text(random);
+      break;
+    case 1:
+      program.methods.pop_back();
+      break;
+    case 2:
+      std::swap(method, program.methods[random.below(program.methods.size())]);
+      break;
     case 3:
       if (!method.delegates.empty()) {
         pte::Delegate& delegate = method.delegates[random.below(method.delegates.size())];
         if (random.one_in(2) || delegate.compile_specs.empty()) {
           delegate.backend = hostile_text(random);
         } else {
-          pte::CompileSpec& spec = delegate.compile_specs[random.below(delegate.compile_specs.size())];
+          pte::CompileSpec& spec =
+              delegate.compile_specs[random.below(delegate.compile_specs.size())];
           (random.one_in(2) ? spec.key : spec.value) = hostile_text(random);
         }
       }
@@ -64,10 +77,12 @@ void mutate_tables(pte::Program& program, Random& random) {
       break;
     case 6:
       if (!method.instructions.empty()) {
-        method.instructions.push_back(method.instructions[random.below(method.instructions.size())]);
+        method.instructions.push_back(
+            method.instructions[random.below(method.instructions.size())]);
       }
       break;
-    default: mutate_values(method, random);
+    default:
+      mutate_values(method, random);
   }
 }
 

@@ -65,9 +65,9 @@ class TokenizerJsonKind : public Kind {
   std::string_view name() const override { return "tokenizer_json"; }
 
   Files seed(Random& random) const override {
-    Files files = with_tokenizer(models_, "tokenizer.json",
-                                 random.one_in(2) ? models_.byte_level : models_.byte_fallback,
-                                 random);
+    Files files =
+        with_tokenizer(models_, "tokenizer.json",
+                       random.one_in(2) ? models_.byte_level : models_.byte_fallback, random);
     if (random.one_in(6)) files["m.pte"] = models_.single;
     return files;
   }

@@ -14,12 +14,23 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr JsonMember kMembers[] = {
-    {"head_dim", "16"},         {"use_scaled_rope", "true"},   {"rope_scale_factor", "8"},
-    {"use_qk_norm", "true"},    {"qk_norm_before_rope", "true"}, {"attention_qkv_bias", "true"},
-    {"vocab_size", "-1"},       {"multiple_of", "256"},        {"ffn_dim_multiplier", "1.3"},
-    {"hidden_dim", "32"},       {"n_kv_heads", "1"},           {"norm_eps", "1e-5"},
-    {"rope_theta", "10000.0"},  {"max_seq_len", "128"},        {"moe", "true"},
-    {"num_experts", "4"},       {"partial_rotary_factor", "0.5"},
+    {"head_dim", "16"},
+    {"use_scaled_rope", "true"},
+    {"rope_scale_factor", "8"},
+    {"use_qk_norm", "true"},
+    {"qk_norm_before_rope", "true"},
+    {"attention_qkv_bias", "true"},
+    {"vocab_size", "-1"},
+    {"multiple_of", "256"},
+    {"ffn_dim_multiplier", "1.3"},
+    {"hidden_dim", "32"},
+    {"n_kv_heads", "1"},
+    {"norm_eps", "1e-5"},
+    {"rope_theta", "10000.0"},
+    {"max_seq_len", "128"},
+    {"moe", "true"},
+    {"num_experts", "4"},
+    {"partial_rotary_factor", "0.5"},
 };
 
 // Pieces of pickles: doubling by memo, calls, globals, marks without an end, empty values.
@@ -49,8 +60,8 @@ void mutate_pickle(std::string& pickle, Random& random) {
     pickle.insert(random.below(pickle.size() + 1), random.pick(kPickles));
   } else if (random.one_in(3)) {
     // A text in it: the name of a tensor, a storage, a global.
-    const size_t at = pickle.find(random.one_in(3) ? "storage" : "weight",
-                                  random.below(pickle.size() + 1));
+    const size_t at =
+        pickle.find(random.one_in(3) ? "storage" : "weight", random.below(pickle.size() + 1));
     if (at != std::string::npos) mutate_bytes(pickle, random, at + 24);
   } else {
     mutate_bytes(pickle, random);
@@ -82,10 +93,16 @@ void mutate_archive(std::string& file, Random& random) {
       mutate_pickle(bytes, random);
     } else if (i == drawn) {
       switch (random.below(4)) {
-        case 0: name = hostile_text(random).substr(0, 60000); break;
-        case 1: bytes.resize(random.below(bytes.size() + 1)); break;
-        case 2: continue;
-        default: mutate_bytes(bytes, random);
+        case 0:
+          name = hostile_text(random).substr(0, 60000);
+          break;
+        case 1:
+          bytes.resize(random.below(bytes.size() + 1));
+          break;
+        case 2:
+          continue;
+        default:
+          mutate_bytes(bytes, random);
       }
     }
     (void)writer.add(name, *memory_source(bytes));

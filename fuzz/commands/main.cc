@@ -27,10 +27,12 @@ constexpr const char* kHelp =
     "Usage: fuzz_commands DIPTYCH [--count N] [--seconds S] [--seed N] [--kind NAME[,NAME...]]\n"
     "                     [--jobs N] [--keep DIR] [--only NUMBER] [--limits MIB,CPU,WALL]\n"
     "\n"
-    "Makes --count inputs (1000), or as many as --seconds allow, and runs a command on each. Input\n"
+    "Makes --count inputs (1000), or as many as --seconds allow, and runs a command on each. "
+    "Input\n"
     "NUMBER of a seed is always the same; --only tries that one alone. Every sort of failure is\n"
     "made smaller and kept in a directory of its own below --keep, with cmd and why. Limits are\n"
-    "MiB of memory (0: none), seconds of processor time and of time. Status 1 when a command failed.\n";
+    "MiB of memory (0: none), seconds of processor time and of time. Status 1 when a command "
+    "failed.\n";
 
 struct Options {
   std::string diptych, keep;
@@ -229,8 +231,8 @@ class Fuzzer {
     // What depends on the time that a busy machine takes must happen twice.
     if (why.starts_with("took too long")) why = judge(tried, runner, place);
     if (why.empty()) return;
-    const std::string sort = fmt::format("{}: {}: {}", tried.kind->name(), tried.command.words[0],
-                                         sort_of(why));
+    const std::string sort =
+        fmt::format("{}: {}: {}", tried.kind->name(), tried.command.words[0], sort_of(why));
     {
       const std::lock_guard lock(mutex_);
       Failure& failure = failures_[sort];
@@ -273,7 +275,8 @@ class Fuzzer {
 
   static std::string command_line(const Case& failed) {
     std::string line = "diptych";
-    for (const std::string& word : failed.command.line()) line += fmt::format(" {}", shell_quoted(word));
+    for (const std::string& word : failed.command.line())
+      line += fmt::format(" {}", shell_quoted(word));
     if (!failed.command.input.empty()) line += " <stdin";
     return line;
   }
@@ -298,8 +301,8 @@ class Fuzzer {
     for (const auto& [sort, failure] : failures_) failures.emplace_back(failure.number, &failure);
     std::sort(failures.begin(), failures.end());
     for (const auto& [number, failure] : failures) {
-      fmt::print("input {} (and {} like it): {}\n  {}\n", number, failure->times - 1,
-                 failure->why, failure->cmd.substr(0, 300));
+      fmt::print("input {} (and {} like it): {}\n  {}\n", number, failure->times - 1, failure->why,
+                 failure->cmd.substr(0, 300));
     }
     fmt::print("seed {}: {} inputs of {} kinds in {:.0f} s, {} sorts of failures{}\n",
                options_.seed, done, selected_.size(), seconds, failures.size(),

@@ -10,16 +10,16 @@ namespace diptych::fuzz {
 using Files = std::map<std::string, std::string>;
 
 struct Models {
-  Files hugging_face;  // config.json, model.safetensors
-  Files sharded;       // config.json, two shards and their index
-  Files qwen3;         // the same form with q/k norms
-  Files meta;          // model.pth, params.json
-  std::string gguf;    // without a vocabulary
+  Files hugging_face;         // config.json, model.safetensors
+  Files sharded;              // config.json, two shards and their index
+  Files qwen3;                // the same form with q/k norms
+  Files meta;                 // model.pth, params.json
+  std::string gguf;           // without a vocabulary
   std::string single, multi;  // .pte files with a tokenizer, a template and sampling defaults
   // Tokenizers whose ids fit all of these models.
-  std::string byte_level, byte_fallback;  // tokenizer.json
-  std::string sentencepiece;              // tokenizer.model
-  std::string ranks;                      // of the tiktoken kind
+  std::string byte_level, byte_fallback;    // tokenizer.json
+  std::string sentencepiece;                // tokenizer.model
+  std::string ranks;                        // of the tiktoken kind
   bool chat_wants_commands_option = false;  // chat --commands, for /load from a file
 };
 

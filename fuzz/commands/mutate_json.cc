@@ -18,7 +18,7 @@ namespace {
 // JSON as it is spelt: doubled keys stay, and a scalar is any run of characters.
 struct Node {
   enum class Kind : uint8_t { Scalar, List, Object } kind = Kind::Scalar;
-  std::string text;  // of a scalar, quotes included
+  std::string text;                                 // of a scalar, quotes included
   std::vector<std::pair<std::string, Node>> items;  // keys with quotes, empty in lists
 };
 
@@ -54,8 +54,8 @@ class Parser {
       if (at_ >= text_.size()) return false;
       ++at_;
     } else {
-      while (at_ < text_.size() && std::string_view("[]{},:\" \n\t\r").find(text_[at_]) ==
-                                       std::string_view::npos) {
+      while (at_ < text_.size() &&
+             std::string_view("[]{},:\" \n\t\r").find(text_[at_]) == std::string_view::npos) {
         ++at_;
       }
     }
@@ -104,15 +104,16 @@ Node as_scalar(std::string text) {
 
 void replace(Node& node, Random& random) {
   const bool text = node.text.starts_with('"');
-  const bool number = !node.text.empty() && (std::isdigit(static_cast<unsigned char>(
-                                                 node.text[0])) != 0 || node.text[0] == '-');
+  const bool number =
+      !node.text.empty() &&
+      (std::isdigit(static_cast<unsigned char>(node.text[0])) != 0 || node.text[0] == '-');
   if (number && random.one_in(4)) {
     // Close to what was valid: one more, one less, doubled, negative, a fraction, as a text.
     const int64_t old = std::strtoll(node.text.c_str(), nullptr, 10);
-    const std::string near[] = {fmt::format("{}", old + 1),     fmt::format("{}", old - 1),
-                                fmt::format("{}", old / 2),     fmt::format("-{}", node.text),
-                                fmt::format("{}0", node.text),  fmt::format("\"{}\"", node.text),
-                                fmt::format("{}.5", old),       fmt::format("[{}]", node.text)};
+    const std::string near[] = {fmt::format("{}", old + 1),    fmt::format("{}", old - 1),
+                                fmt::format("{}", old / 2),    fmt::format("-{}", node.text),
+                                fmt::format("{}0", node.text), fmt::format("\"{}\"", node.text),
+                                fmt::format("{}.5", old),      fmt::format("[{}]", node.text)};
     node = as_scalar(random.pick(near));
   } else if (number && !random.one_in(4)) {
     node = as_scalar(hostile_number(random));
@@ -149,14 +150,20 @@ void mutate_items(Node& node, Random& random, std::span<const JsonMember> member
   const size_t at = random.below(node.items.size());
   const auto place = node.items.begin() + static_cast<std::ptrdiff_t>(at);
   switch (node.items.empty() ? 0 : random.below(7)) {
-    case 0: add_member(node, random, members); break;
-    case 1: node.items.erase(place); break;
+    case 0:
+      add_member(node, random, members);
+      break;
+    case 1:
+      node.items.erase(place);
+      break;
     case 2: {
       const auto copy = *place;
       node.items.insert(place, copy);
       break;
     }
-    case 3: std::swap(*place, node.items[random.below(node.items.size())]); break;
+    case 3:
+      std::swap(*place, node.items[random.below(node.items.size())]);
+      break;
     case 4:
       if (node.kind == Node::Kind::Object) {
         place->first = hostile_key(node, random);
@@ -172,7 +179,8 @@ void mutate_items(Node& node, Random& random, std::span<const JsonMember> member
       node.items.insert(place, affordable(count, text.size()), copy);
       break;
     }
-    default: place->second = as_scalar(hostile_json(random));
+    default:
+      place->second = as_scalar(hostile_json(random));
   }
 }
 
@@ -192,11 +200,20 @@ void mutate_node(Node& node, Random& random, std::span<const JsonMember> members
 
 void mutate_text(std::string& text, Random& random) {
   switch (random.below(5)) {
-    case 0: text.resize(random.below(text.size())); break;
-    case 1: text.insert(random.below(text.size() + 1), hostile_text(random)); break;
-    case 2: text += text.substr(0, random.below(1 << 20)); break;
-    case 3: text = "\xef\xbb\xbf" + text; break;
-    default: mutate_bytes(text, random);
+    case 0:
+      text.resize(random.below(text.size()));
+      break;
+    case 1:
+      text.insert(random.below(text.size() + 1), hostile_text(random));
+      break;
+    case 2:
+      text += text.substr(0, random.below(1 << 20));
+      break;
+    case 3:
+      text = "\xef\xbb\xbf" + text;
+      break;
+    default:
+      mutate_bytes(text, random);
   }
 }
 

@@ -93,21 +93,28 @@ void mutate_message(std::string& message, Random& random, size_t depth) {
     }
   }
   switch (random.below(8)) {
-    case 0: fields->erase(place); break;
+    case 0:
+      fields->erase(place);
+      break;
     case 1: {
       const Field copy = field;
       fields->insert(place, copy);
       break;
     }
-    case 2: std::swap(field, (*fields)[random.below(fields->size())]); break;
-    case 3: field.id = 1 + random.below(40); break;
+    case 2:
+      std::swap(field, (*fields)[random.below(fields->size())]);
+      break;
+    case 3:
+      field.id = 1 + random.below(40);
+      break;
     case 4: {
       const Field copy = field;
       const size_t count = random.one_in(20) ? 20000 : 1 + random.below(50);
       fields->insert(place, affordable(count, copy.payload.size() + 2), copy);
       break;
     }
-    default: mutate_value(field, random);
+    default:
+      mutate_value(field, random);
   }
   message = join(*fields);
 }

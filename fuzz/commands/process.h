@@ -25,8 +25,7 @@ struct Outcome {
 // What runs in one place at a time: a directory for standard input, output and error.
 class Runner {
  public:
-  Runner(std::string scratch, Limits limits)
-      : scratch_(std::move(scratch)), limits_(limits) {}
+  Runner(std::string scratch, Limits limits) : scratch_(std::move(scratch)), limits_(limits) {}
 
   // `words` is the program, a path, and its arguments.
   Outcome run(const std::vector<std::string>& words, const std::string& directory,
