@@ -50,6 +50,16 @@ std::string argument_text(Random& random) {
   return text.substr(0, 100000);
 }
 
+// A text of one piece again and again, the worst for searches that try every end.
+std::string long_text(Random& random) {
+  constexpr const char* kPieces[] = {"a", "ab",       " ",         "a ", "\n",
+                                     "1", "\xc3\xa9", "e\xcc\x81", "'s"};
+  const std::string piece = random.pick(kPieces);
+  std::string text;
+  for (size_t i = 2000 << random.below(8); i > 0; --i) text += piece;
+  return text + "b!";
+}
+
 Command run_command(const std::string& path, Random& random) {
   Command command;
   command.words = {"run", path, "-n", "2", "--stats", "none", "--threads", "1"};
@@ -135,7 +145,7 @@ Command tokenize_command(const std::string& source, Random& random) {
     command.prints_text = true;
   } else if (random.one_in(2)) {
     command.words.push_back("--stdin");
-    command.input = hostile_text(random) + " hello abc";
+    command.input = random.one_in(4) ? long_text(random) : hostile_text(random) + " hello abc";
   } else {
     command.words.push_back(argument_text(random));
   }

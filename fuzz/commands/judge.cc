@@ -203,8 +203,8 @@ std::string check_outputs(const std::string& diptych, const Runner& runner,
 
 }  // namespace
 
-std::string try_command(const std::string& diptych, const Runner& runner, const std::string& place,
-                        const Files& files, const Command& command) {
+Verdict try_command(const std::string& diptych, const Runner& runner, const std::string& place,
+                    const Files& files, const Command& command) {
   const fs::path directory = fs::path(place) / "case";
   fs::create_directories(directory);
   for (const auto& [name, bytes] : files) {
@@ -225,7 +225,7 @@ std::string try_command(const std::string& diptych, const Runner& runner, const 
     why = check_outputs(diptych, runner, directory, command);
   }
   fs::remove_all(place);
-  return why;
+  return {std::move(why), succeeded};
 }
 
 std::string sort_of(std::string_view why) {

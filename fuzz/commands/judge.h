@@ -9,10 +9,14 @@
 
 namespace diptych::fuzz {
 
-// Runs the command on the files in a fresh directory under `place`. Empty when all is well, else
-// one line that says what is not.
-std::string try_command(const std::string& diptych, const Runner& runner, const std::string& place,
-                        const Files& files, const Command& command);
+struct Verdict {
+  std::string why;         // one line that says what is wrong; empty when all is well
+  bool succeeded = false;  // the command accepted the files
+};
+
+// Runs the command on the files in a fresh directory under `place`.
+Verdict try_command(const std::string& diptych, const Runner& runner, const std::string& place,
+                    const Files& files, const Command& command);
 
 // The beginning of such a line without numbers and quoted texts: the same for failures of one sort.
 std::string sort_of(std::string_view why);

@@ -125,6 +125,13 @@ constexpr std::string_view kOperators[] = {
     " + ",  " - ",  " * ", " / ",  " // ", " % ",      " ** ",  " ~ ",
     " == ", " != ", " < ", " >= ", " in ", " not in ", " and ", " or "};
 
+// Values whose every element takes time to look at.
+constexpr std::string_view kLarge[] = {
+    "'a ' * 500000",   "'a' * 1000000",         "'\xc3\xa9' * 500000", "' ' * 1000000",
+    "[1] * 100000",    "range(100000)|list",    "[[1, 2]] * 100000",   "(['ab'] * 100000)",
+    "'a\\n' * 500000", "dict(a='x' * 1000000)", "messages * 100000",
+};
+
 class Grammar {
  public:
   explicit Grammar(Random& random) : random_(random) {}
@@ -165,7 +172,31 @@ class Grammar {
     }
   }
 
+  // One operation on a large value, again and again.
+  std::string work() {
+    const std::string large(random_.pick(kLarge));
+    const auto drawn = [&](const auto& list) { return std::string(random_.pick(list)); };
+    std::string operation;
+    switch (random_.below(4)) {
+      case 0:
+        operation = "big|" + drawn(kFilters);
+        break;
+      case 1:
+        operation = "big is " + drawn(kTests);
+        break;
+      case 2:
+        operation = "big." + drawn(kMethods);
+        break;
+      default:
+        operation =
+            "big" + drawn(kOperators) + (random_.one_in(2) ? "other" : expression(kDeepest - 1));
+    }
+    return "{% set big = " + large + " %}{% set other = " + large +
+           " %}{% for y in range(1000000) %}{% if " + operation + " %}{% endif %}{% endfor %}";
+  }
+
   std::string statement(int depth = 0) {
+    if (depth == 0 && random_.one_in(8)) return work();
     const std::string body = depth < kDeepest ? statement(depth + 1) : "a";
     switch (random_.below(depth < kDeepest ? 11 : 3)) {
       case 0:

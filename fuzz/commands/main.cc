@@ -179,7 +179,8 @@ class Fuzzer {
         directory_(std::move(directory)),
         models_(make_models(options_.diptych, directory_ + "/models")),
         kinds_(all_kinds(models_)),
-        selected_(select(kinds_, options_.kinds)) {}
+        selected_(select(kinds_, options_.kinds)),
+        accepted_(kinds_.size()) {}
 
   bool run() {
     const auto start = std::chrono::steady_clock::now();
@@ -221,15 +222,17 @@ class Fuzzer {
     return i / selected_.size() * kinds_.size() + selected_[i % selected_.size()];
   }
 
-  std::string judge(const Case& tried, const Runner& runner, const std::string& place) const {
+  Verdict judge(const Case& tried, const Runner& runner, const std::string& place) const {
     return try_command(options_.diptych, runner, place, tried.files, tried.command);
   }
 
   void try_number(uint64_t number, const Runner& runner, const std::string& place) {
     Case tried = make_case(kinds_, options_.seed, number);
-    std::string why = judge(tried, runner, place);
+    Verdict verdict = judge(tried, runner, place);
     // What depends on the time that a busy machine takes must happen twice.
-    if (why.starts_with("took too long")) why = judge(tried, runner, place);
+    if (verdict.why.starts_with("took too long")) verdict = judge(tried, runner, place);
+    const std::string& why = verdict.why;
+    accepted_[number % kinds_.size()] += verdict.succeeded ? 1 : 0;
     if (why.empty()) return;
     const std::string sort =
         fmt::format("{}: {}: {}", tried.kind->name(), tried.command.words[0], sort_of(why));
@@ -251,7 +254,7 @@ class Fuzzer {
   void minimise(Case& failed, const std::string& sort, const Runner& runner,
                 const std::string& place) const {
     const auto still_fails = [&](const Case& smaller) {
-      return sort_of(judge(smaller, runner, place)) == sort;
+      return sort_of(judge(smaller, runner, place).why) == sort;
     };
     for (size_t i = failed.mutations.size(); i-- > 0;) {
       Case smaller = failed;
@@ -304,6 +307,11 @@ class Fuzzer {
       fmt::print("input {} (and {} like it): {}\n  {}\n", number, failure->times - 1, failure->why,
                  failure->cmd.substr(0, 300));
     }
+    std::string accepted;
+    for (const size_t kind : selected_) {
+      accepted += fmt::format(" {} {}", kinds_[kind]->name(), accepted_[kind].load());
+    }
+    fmt::print("accepted:{}\n", accepted);
     fmt::print("seed {}: {} inputs of {} kinds in {:.0f} s, {} sorts of failures{}\n",
                options_.seed, done, selected_.size(), seconds, failures.size(),
                failures.empty() || options_.keep.empty() ? "" : ", kept in " + options_.keep);
@@ -314,6 +322,7 @@ class Fuzzer {
   const Models models_;
   const Kinds kinds_;
   const std::vector<size_t> selected_;
+  std::vector<std::atomic<uint64_t>> accepted_;  // inputs of each kind that commands took
   std::mutex mutex_;
   std::map<std::string, Failure> failures_;
 };

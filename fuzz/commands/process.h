@@ -9,7 +9,8 @@ namespace diptych::fuzz {
 
 struct Limits {
   double wall_seconds = 20, cpu_seconds = 5;
-  uint64_t peak_bytes = uint64_t{512} << 20;  // resident; 0: none
+  // Resident; 0: none. Templates may take 512 MiB by their own limit.
+  uint64_t peak_bytes = uint64_t{768} << 20;
   uint64_t file_bytes = uint64_t{256} << 20;  // of each file that it writes
 };
 
