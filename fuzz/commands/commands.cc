@@ -138,11 +138,11 @@ Command export_command(const std::string& source, Random& random) {
 Command tokenize_command(const std::string& source, Random& random) {
   Command command;
   command.words = {"tokenize", "-t", source};
+  command.prints_text = true;  // pieces or their text
   const Words kOptions[] = {{"--json"}, {"--no_bos"}, {"--specials"}};
   draw_options(command, kOptions, random);
   if (random.one_in(4)) {
     command.words.insert(command.words.end(), {"--decode", "1,2,80,90,259,262"});
-    command.prints_text = true;
   } else if (random.one_in(2)) {
     command.words.push_back("--stdin");
     command.input = random.one_in(4) ? long_text(random) : hostile_text(random) + " hello abc";

@@ -60,6 +60,18 @@ std::string check_characters(std::string_view text, std::string_view where) {
 
 bool is_item(std::string_view line) { return line.starts_with("  "); }
 
+// Whether a message says one place twice: "m.pte: m.pte: …".
+bool repeats_itself(std::string_view line) {
+  std::string_view before;
+  while (!line.empty()) {
+    const size_t end = std::min(line.find(": "), line.size());
+    if (end > 1 && line.substr(0, end) == before) return true;
+    before = line.substr(0, end);
+    line.remove_prefix(std::min(end + 2, line.size()));
+  }
+  return false;
+}
+
 // Standard error of a command that failed: one line that begins with "diptych", at most twenty
 // indented items, and warnings. A conversation tells its news in the same form.
 std::string check_message(std::string_view text, bool is_chat) {
@@ -74,6 +86,7 @@ std::string check_message(std::string_view text, bool is_chat) {
     if (!line.starts_with("diptych")) {
       return fmt::format("stderr: a line that is neither error nor warning: {}", excerpt(line));
     }
+    if (repeats_itself(line)) return fmt::format("stderr: says a place twice: {}", excerpt(line));
     last = line;
     ++errors;
   }
