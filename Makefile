@@ -9,12 +9,17 @@ JOBS ?= $(shell nproc)
 DIPTYCH_EXECUTORCH ?=
 # The virtual environment of the reference: stock ExecuTorch and coremltools.
 REFERENCE ?= build/reference
+# Inputs of the fuzzer of commands, and the seed that they follow from.
+COUNT ?= 20000
+SEED ?= 1
+# Inputs that diptych was once found wrong on; each a folder with a command.
+FAULTS ?= ../shared/data/faults
 # Arguments of scripts/bench_peers.py.
 PEERS ?=
 
 .PHONY: help packages configure build demo test test-asan test-kills test-tsan plugin conformance \
-        conformance-smoke conformance-setup cross-aarch64 fuzz bench bench-peers \
-        lint format clean
+        conformance-smoke conformance-setup cross-aarch64 fuzz fuzz-commands faults bench \
+        bench-peers lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -27,6 +32,8 @@ help:
 	@echo "make test-tsan  the plug-in in four threads under ThreadSanitizer"
 	@echo "make cross-aarch64  kernels, engine and what is below for arm64, tested under qemu-user (Debian)"
 	@echo "make fuzz       libFuzzer executables in build/fuzz (needs clang)"
+	@echo "make fuzz-commands  the commands on damaged files; COUNT=20000 SEED=1"
+	@echo "make faults     the commands on files that they once failed on; FAULTS=<folder>"
 	@echo "make bench      micro-benchmarks"
 	@echo "make bench-peers  beside llama.cpp, in turns (hours); PEERS='--shapes 110m --rounds 5 …'"
 	@echo "make lint       clang-tidy; make format: clang-format"
@@ -92,6 +99,13 @@ cross-aarch64: packages
 fuzz:
 	@scripts/install-packages.sh --dev
 	@cmake --preset fuzz && cmake --build --preset fuzz -j $(JOBS)
+
+fuzz-commands: configure
+	@cmake --build --preset release -j $(JOBS) --target diptych fuzz_commands
+	@build/release/bin/fuzz_commands $(DIPTYCH) --count $(COUNT) --seed $(SEED) --keep build/fuzz-commands
+
+faults: build
+	@python3 test/faults/run.py $(FAULTS) $(DIPTYCH)
 
 bench: packages
 	@cmake --preset release -DDIPTYCH_BENCH=ON && cmake --build --preset release -j $(JOBS)

@@ -65,7 +65,6 @@ Result<std::unique_ptr<Tokenizer>> read_file(Bytes file) {
 // A JSON object beside the tokenizer; null when there is no such file.
 Result<Json> json_beside(const std::filesystem::path& directory, const char* name) {
   const std::string path = (directory / name).string();
-  std::error_code ignored;
   if (!is_there(path)) return Json();
   Json json = TRY(within(path, parse_json(TRY(read_text_file(path)))));
   if (!json.is_object()) return within<Json>(path, invalid_data("expected an object"));
