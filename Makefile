@@ -26,7 +26,7 @@ help:
 	@echo "make test       install packages, build, run all tests"
 	@echo "make build      $(DIPTYCH)"
 	@echo "make test-asan  the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-	@echo "make test-kills what is left of commands that are killed, cut short or without memory (an hour)"
+	@echo "make test-kills what is left of commands that are killed, cut short or without memory (minutes)"
 	@echo "make plugin     the backend for stock ExecuTorch; DIPTYCH_EXECUTORCH=<venv or packages>"
 	@echo "make conformance  everything against stock ExecuTorch and coremltools (sets up a venv)"
 	@echo "make test-tsan  the plug-in in four threads under ThreadSanitizer"

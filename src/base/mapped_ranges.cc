@@ -36,6 +36,8 @@ Status error_of(const std::string& path) {
 std::atomic<MappedRange::Entry*> MappedRange::first_ = nullptr;
 
 MappedRange::MappedRange(Bytes bytes, const char* path, const struct stat& info) {
+  entry_ = nullptr;
+  if (bytes.empty()) return;
   std::lock_guard lock(mutex);
   entry_ = first_;
   while (entry_ != nullptr && entry_->begin != nullptr) entry_ = entry_->next;
@@ -52,6 +54,7 @@ MappedRange::MappedRange(Bytes bytes, const char* path, const struct stat& info)
 }
 
 MappedRange::~MappedRange() {
+  if (entry_ == nullptr) return;
   std::lock_guard lock(mutex);
   if (shorter.empty() && entry_->became_shorter()) shorter = entry_->path;
   entry_->begin = nullptr;

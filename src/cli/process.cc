@@ -152,7 +152,7 @@ bool interrupted() { return was_interrupted; }
 // The program's own operator new: an exception would say neither how much memory was asked for nor
 // reach main() from every thread, destructor and library. Those that may fail still do. What they
 // give is freed by the standard library's operator delete, with free(). Sanitizers keep theirs.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef DIPTYCH_SANITIZED
 
 namespace {
 

@@ -280,6 +280,23 @@ TEST_F(OutputTest, AMapThatBecameShorterIsAnError) {
   EXPECT_EQ(text("out"), "old");
 }
 
+TEST_F(OutputTest, MapsAreFoundByTheirAddresses) {
+  put("empty", "");
+  put("one", "x");
+  auto empty = MappedFile::open(path("empty"));
+  ASSERT_OK(empty);
+  const auto one = MappedFile::open(path("one"));
+  ASSERT_OK(one);
+  empty->reset();
+  const auto other = MappedFile::open(path("one"));
+  ASSERT_OK(other);
+  for (const auto* file : {&*one, &*other}) {
+    EXPECT_EQ(mapped_path_at((*file)->bytes().data()), (*file)->path().c_str());
+  }
+  EXPECT_EQ(mapped_path_at(nullptr), nullptr);
+  EXPECT_EQ(mapped_path_at(this), nullptr);
+}
+
 TEST_F(OutputTest, TemporariesAreRemoved) {
   fs::create_directories(path("tree/a/b"));
   put("tree/a/file", "x");

@@ -32,7 +32,8 @@ def missing():
 
 def synth(context, family, shape, form):
     directory = context.work / "families" / f"{family}_{form}"
-    run([context.diptych, "synth", "--shape", shape, "--family", family, "--format", form, "-o", directory])
+    run([context.diptych, "synth", "--shape", shape, "--family", family, "--format", form, "-o", directory,
+         "--force"])
     return directory
 
 

@@ -31,6 +31,7 @@ Result<std::string> model_of(std::string_view family, std::string_view shape, si
   options.dtype = dtype;
   options.shards = shards;
   options.seed = 3;
+  options.force = true;  // of an earlier test
   options.directory =
       fmt::format("{}/{}_{}_{}", testing::temporary_directory(), family, kForms[form], shards);
   ThreadPool pool(1);
