@@ -144,15 +144,16 @@ class Tokenizer {
   TokenizerRules rules_;  // that made a difference
 
  private:
-  // Appends the ids of a stretch between added tokens; `at_start` of the text. Never empty.
-  virtual Status encode_stretch(std::string_view text, bool at_start, Specials specials, Work& work,
+  // Appends the ids of a normalised stretch between added tokens; `at_start` of the text. Never
+  // empty.
+  virtual Status encode_stretch(std::string_view text, bool at_start, Work& work,
                                 std::vector<TokenId>& ids) const = 0;
   // The token of the vocabulary, which need not be an added one.
   virtual TokenId vocabulary_id(std::string_view token) const = 0;
   // Whether texts are made valid UTF-8 first, U+FFFD for what is not.
   virtual bool replaces_invalid() const { return true; }
   // Whether texts are changed before they are cut into tokens.
-  virtual Result<std::string> normalize(std::string text) const { return text; }
+  virtual Result<std::string> normalize(std::string text, Work&) const { return text; }
   virtual bool normalizes() const { return false; }
   // What piece() of an added token is: nothing for special ones.
   virtual Result<std::string> text_of(const AddedToken& token) const = 0;
