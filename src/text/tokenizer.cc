@@ -220,7 +220,8 @@ Status Tokenizer::add(const std::vector<TokenizerRules::Added>& wanted) {
     if (found != places.end()) {
       AddedToken& there = tokens[found->second];
       if (changes_flags) settled.insert(token.content);
-      const bool may_change = changes_flags || !settled.contains(token.content);
+      const bool contradicts = wish.id != kNoToken && wish.id != there.id;
+      const bool may_change = changes_flags || contradicts || !settled.contains(token.content);
       if (!may_change || there.same_flags(token)) continue;
       token.special = token.special || is_named;
       token.id = there.id;

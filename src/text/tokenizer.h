@@ -31,8 +31,9 @@ struct TokenizerRules {
   std::optional<bool> add_bos;
   std::optional<std::string> bos, eos;  // names of tokens; empty: there is none
 
-  // Tokens besides those of the file, in the order in which they get ids; they need none. One whose
-  // content the vocabulary has keeps the id that it has there, the others follow the last id.
+  // Tokens besides those of the file, in the order in which they get ids. One whose content the
+  // vocabulary has keeps the id that it has there, the others follow the last id. An id that one is
+  // given here only makes it another token than the added one with another id: its flags count.
   struct Added {
     AddedToken token;
     bool changes_flags = false;  // of a token that is an added one already
