@@ -25,8 +25,8 @@ Result<Bytes> data_of(const pte::Program& program, std::string_view key, uint64_
 }
 
 // The object under a key, or null.
-Result<Json> object_of(const pte::Program& program, std::string_view key) {
-  const Bytes bytes = TRY(data_of(program, key, kMaxTextBytes));
+Result<Json> object_of(const pte::Program& program, std::string_view key, uint64_t limit) {
+  const Bytes bytes = TRY(data_of(program, key, limit));
   if (bytes.empty()) return Json();
   return within(fmt::format("named data {}", key), parse_json(as_text(bytes)));
 }
@@ -87,12 +87,13 @@ Result<ModelCard> read_card(const pte::Program& program) {
   if (!bos.empty()) card.bos = bos.front();
   card.eos = TRY(ids_of(program, kEosIds, kMaxEosIds));
   card.tokenizer = pte::Blob::view(TRY(data_of(program, kTokenizer, text::kMaxTokenizerBytes)));
-  if (const Json rules = TRY(object_of(program, kTokenizerConfig)); !rules.is_null()) {
+  const Json rules = TRY(object_of(program, kTokenizerConfig, text::kMaxTokenizerBytes));
+  if (!rules.is_null()) {
     card.tokenizer_rules = TRY(
         within(fmt::format("named data {}", kTokenizerConfig), text::TokenizerRules::read(rules)));
   }
   card.chat_template = as_text(TRY(data_of(program, kChatTemplate, kMaxTextBytes)));
-  if (const Json config = TRY(object_of(program, kGenerationConfig)); !config.is_null()) {
+  if (const Json config = TRY(object_of(program, kGenerationConfig, kMaxTextBytes)); !config.is_null()) {
     std::vector<std::string> problems;
     card.generation = read_generation_defaults(config, problems);
     if (!problems.empty()) {

@@ -28,8 +28,9 @@ inline constexpr std::string_view kTokenizerConfig = "diptych.tokenizer_config";
 inline constexpr std::string_view kChatTemplate = "diptych.chat_template";
 inline constexpr std::string_view kGenerationConfig = "diptych.generation_config";
 
-// More is refused when a card is read; of the tokenizer text::kMaxTokenizerBytes.
-inline constexpr uint64_t kMaxTextBytes = 4 << 20;  // of each of the other three
+// More is refused when a card is read; of the tokenizer and its configuration, which may list added
+// tokens, text::kMaxTokenizerBytes.
+inline constexpr uint64_t kMaxTextBytes = 4 << 20;  // of each of the other two
 
 struct ModelCard {
   std::string name;  // empty: not said, like all that is missing below

@@ -9,7 +9,8 @@ namespace diptych::evaluate {
 
 // Token targets[i] follows inputs[0..i], which come after `lead`; both have one length, at least 1.
 struct Window {
-  std::vector<int64_t> lead, inputs, targets;
+  std::vector<int64_t> inputs, targets;
+  std::vector<int64_t> lead = {};
 };
 
 // Every token of `text` is a target exactly once. Windows hold `length` positions, the last one

@@ -107,7 +107,7 @@ class SentencePieceTokenizer : public Tokenizer {
     return token.special ? std::string() : with_spaces(token.content);
   }
 
-  Status encode_stretch(std::string_view text, bool at_start, Specials, Work& work,
+  Status encode_stretch(std::string_view text, bool at_start, Work& work,
                         std::vector<TokenId>& ids) const override {
     if (text.size() > kMostAtOnce) {
       return unsupported(

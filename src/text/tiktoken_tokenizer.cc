@@ -135,7 +135,7 @@ class TiktokenTokenizer : public Tokenizer {
   }
 
   // Cut into valid UTF-8 and damaged bytes.
-  Status encode_stretch(std::string_view text, bool, Specials, Work& work,
+  Status encode_stretch(std::string_view text, bool, Work& work,
                         std::vector<TokenId>& ids) const override {
     std::vector<std::string_view> words;
     while (!text.empty()) {

@@ -111,13 +111,22 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, bool with_
   }
   std::vector<TokenId> ids;
   if (with_bos) ids = prefix_;
-  for (const Segment& segment :
-       TRY(added_.split(text, false, specials == Specials::AsTokens, work))) {
-    if (segment.id != kNoToken) {
-      ids.push_back(segment.id);
-    } else {
-      TRY(encode_stretch(text.substr(segment.begin, segment.end - segment.begin),
-                         segment.begin == 0, specials, work, ids));
+  const bool with_specials = specials == Specials::AsTokens;
+  for (const Segment& raw : TRY(added_.split(text, false, with_specials, work))) {
+    if (raw.id != kNoToken) {
+      ids.push_back(raw.id);
+      continue;
+    }
+    const std::string normal =
+        TRY(normalize(std::string(text.substr(raw.begin, raw.end - raw.begin)), work));
+    for (const Segment& segment : TRY(added_.split(normal, true, with_specials, work))) {
+      if (segment.id != kNoToken) {
+        ids.push_back(segment.id);
+        continue;
+      }
+      const auto stretch =
+          std::string_view(normal).substr(segment.begin, segment.end - segment.begin);
+      TRY(encode_stretch(stretch, raw.begin == 0 && segment.begin == 0, work, ids));
     }
   }
   TRY(check_ids(ids));
@@ -157,7 +166,10 @@ std::string Tokenizer::special_name(TokenId id) const {
 Status Tokenizer::set_added(std::vector<AddedToken> tokens) {
   for (AddedToken& token : tokens) {
     token.normalized_content = token.content;
-    if (token.normalized) token.normalized_content = TRY(normalize(token.content));
+    if (token.normalized) {
+      Work work(token.content.size());
+      token.normalized_content = TRY(normalize(token.content, work));
+    }
     const auto index = static_cast<size_t>(token.id);
     if (index >= pieces_.size()) pieces_.resize(index + 1);
     pieces_[index] = TRY(text_of(token));
@@ -197,20 +209,18 @@ Status Tokenizer::add(const std::vector<TokenizerRules::Added>& wanted) {
   for (size_t i = 0; i < tokens.size(); ++i) places[tokens[i].content] = i;
   // Of names for one token the last one's flags count, unless the token was there before.
   std::unordered_set<std::string> settled;
-  if (normalizes()) {
-    for (const AddedToken& token : tokens) settled.insert(token.content);
-  }
+  for (const AddedToken& token : tokens) settled.insert(token.content);
   auto next = static_cast<TokenId>(pieces_.size());
   std::set<size_t> changed;  // places
   for (const auto& [wish, changes_flags, is_named, _] : wanted) {
     AddedToken token = wish;
-    if (!normalizes()) token.normalized = false;
     if (token.content.empty()) continue;  // can be found nowhere
     const auto found = places.find(token.content);
     if (found != places.end()) {
       AddedToken& there = tokens[found->second];
       if (changes_flags) settled.insert(token.content);
-      const bool may_change = changes_flags || !settled.contains(token.content);
+      const bool contradicts = wish.id != kNoToken && wish.id != there.id;
+      const bool may_change = changes_flags || contradicts || !settled.contains(token.content);
       if (!may_change || there.same_flags(token)) continue;
       token.special = token.special || is_named;
       token.id = there.id;

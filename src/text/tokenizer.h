@@ -31,8 +31,9 @@ struct TokenizerRules {
   std::optional<bool> add_bos;
   std::optional<std::string> bos, eos;  // names of tokens; empty: there is none
 
-  // Tokens besides those of the file, in the order in which they get ids; they need none. One whose
-  // content the vocabulary has keeps the id that it has there, the others follow the last id.
+  // Tokens besides those of the file, in the order in which they get ids. One whose content the
+  // vocabulary has keeps the id that it has there, the others follow the last id. An id that one is
+  // given here only makes it another token than the added one with another id: its flags count.
   struct Added {
     AddedToken token;
     bool changes_flags = false;  // of a token that is an added one already
@@ -144,15 +145,16 @@ class Tokenizer {
   TokenizerRules rules_;  // that made a difference
 
  private:
-  // Appends the ids of a stretch between added tokens; `at_start` of the text. Never empty.
-  virtual Status encode_stretch(std::string_view text, bool at_start, Specials specials, Work& work,
+  // Appends the ids of a normalised stretch between added tokens; `at_start` of the text. Never
+  // empty.
+  virtual Status encode_stretch(std::string_view text, bool at_start, Work& work,
                                 std::vector<TokenId>& ids) const = 0;
   // The token of the vocabulary, which need not be an added one.
   virtual TokenId vocabulary_id(std::string_view token) const = 0;
   // Whether texts are made valid UTF-8 first, U+FFFD for what is not.
   virtual bool replaces_invalid() const { return true; }
   // Whether texts are changed before they are cut into tokens.
-  virtual Result<std::string> normalize(std::string text) const { return text; }
+  virtual Result<std::string> normalize(std::string text, Work&) const { return text; }
   virtual bool normalizes() const { return false; }
   // What piece() of an added token is: nothing for special ones.
   virtual Result<std::string> text_of(const AddedToken& token) const = 0;

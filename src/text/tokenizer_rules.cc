@@ -70,6 +70,7 @@ Result<std::vector<Added>> tokens_of_list(const Json& list) {
                           in_quotes(content), in_quotes(dump_json(id)));
     }
     AddedToken token;
+    token.id = id.get<int64_t>() <= INT32_MAX ? id.get<TokenId>() : kNoToken;
     token.content = content;
     token.normalized = true;
     by_id[id.get<int64_t>()] = {std::move(token), false, false, true};
@@ -145,7 +146,8 @@ Result<TokenizerRules> TokenizerRules::of_files(const Json& config, const Json& 
   if (!has_decoder && has(special_tokens_map, kExtra)) {
     TRY(within(kExtra, add_extra(special_tokens_map[kExtra], extra)));
   }
-  if (!has_decoder && extra.empty() && has(special_tokens_map, kAdditional)) {
+  const bool configured = has(config, kExtra) || has(config, kAdditional);
+  if (!has_decoder && !configured && extra.empty() && has(special_tokens_map, kAdditional)) {
     TRY(within(kAdditional, add_extra(special_tokens_map[kAdditional], extra)));
   }
 

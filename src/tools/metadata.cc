@@ -225,14 +225,17 @@ Status MetadataEditor::set_tokenizer(const std::string& path) {
   }
   const text::TokenizerFile file = TRY(card::load_tokenizer(path));
   const auto tokenizer = TRY(text::open_tokenizer(file));
-  if (const auto vocab_size = pte::constant_int(program_, "vocab_size")) {
-    tokenizer->limit_ids(*vocab_size);
-  }
+  // Ids that the model does not know are none of its ends.
+  const int64_t vocab_size = pte::constant_int(program_, "vocab_size").value_or(INT32_MAX);
   card::ModelCard card;
   card.tokenizer = pte::Blob::own(file.bytes);
   card.tokenizer_rules = tokenizer->rules();
-  if (tokenizer->bos() != text::kNoToken) card.bos = tokenizer->bos();
-  card.eos.assign(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
+  if (tokenizer->bos() != text::kNoToken && tokenizer->bos() < vocab_size) {
+    card.bos = tokenizer->bos();
+  }
+  for (const text::TokenId id : tokenizer->stop_ids()) {
+    if (id < vocab_size) card.eos.push_back(id);
+  }
   drop_named_data(program_, card::kTokenizerConfig);
   return card::add_card(card, program_);
 }

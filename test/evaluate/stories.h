@@ -37,8 +37,9 @@ inline Result<std::unique_ptr<text::Tokenizer>> demo_tokenizer() {
 inline std::vector<Window> story_windows(const std::vector<std::vector<int64_t>>& stories,
                                          int64_t bos) {
   std::vector<Window> windows;
+  const std::vector<int64_t> prefix = {bos};
   for (const auto& story : stories) {
-    for (Window& window : make_windows(story, bos, static_cast<int64_t>(story.size()))) {
+    for (Window& window : make_windows(story, prefix, static_cast<int64_t>(story.size()))) {
       windows.push_back(std::move(window));
     }
   }

@@ -200,8 +200,7 @@ class HfTokenizer : public Tokenizer {
     return model_.vocabulary().find(token);
   }
   bool normalizes() const override { return true; }
-  Result<std::string> normalize(std::string text) const override {
-    Work work(text.size());
+  Result<std::string> normalize(std::string text, Work& work) const override {
     return normalizer_.apply(std::move(text), work);
   }
   Result<std::string> text_of(const AddedToken& token) const override {
@@ -223,20 +222,11 @@ class HfTokenizer : public Tokenizer {
     return kNoToken;
   }
 
-  Status encode_stretch(std::string_view text, bool at_start, Specials specials, Work& work,
+  Status encode_stretch(std::string_view text, bool at_start, Work& work,
                         std::vector<TokenId>& ids) const override {
-    const std::string normal = TRY(normalizer_.apply(std::string(text), work));
-    const bool with_specials = specials == Specials::AsTokens;
-    for (const Segment& segment : TRY(added_.split(normal, true, with_specials, work))) {
-      if (segment.id != kNoToken) {
-        ids.push_back(segment.id);
-        continue;
-      }
-      Pieces pieces = Pieces::whole(normal.substr(segment.begin, segment.end - segment.begin),
-                                    at_start && segment.begin == 0);
-      TRY(pre_tokenizer_.apply(pieces, work));
-      for (const Match& range : pieces.ranges) model_.encode(pieces.piece(range), ids);
-    }
+    Pieces pieces = Pieces::whole(std::string(text), at_start);
+    TRY(pre_tokenizer_.apply(pieces, work));
+    for (const Match& range : pieces.ranges) model_.encode(pieces.piece(range), ids);
     return {};
   }
 
