@@ -134,6 +134,9 @@ Result<Description> describe_hugging_face(const Json& config) {
   params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
   const bool tied = reader.flag("tie_word_embeddings", false);
   read_hugging_face_rope(config, reader, &params);
+  if (!family.rope_scales && (params.use_scaled_rope || params.rope_linear_factor != 1)) {
+    reader.problem(fmt::format("RoPE of {}: expected type default", family.architecture));
+  }
   read_window(config, family, reader, &params);
   check_switches(config, reader);
   if (reader.clean()) check_relations(params, reader);

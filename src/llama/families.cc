@@ -23,6 +23,7 @@ constexpr std::array kFamilies = {
         .head_dim = {},
         .window = {},
         .window_switch = true,  // sliding_window alone is not read for a Llama
+        .rope_scales = true,
     },
     Family{
         .name = "mistral",
@@ -39,6 +40,7 @@ constexpr std::array kFamilies = {
         .head_dim = {},
         .window = 4096,
         .window_switch = false,
+        .rope_scales = true,
     },
     Family{
         .name = "qwen2",
@@ -55,6 +57,7 @@ constexpr std::array kFamilies = {
         .head_dim = {},
         .window = 4096,
         .window_switch = true,
+        .rope_scales = true,
     },
     Family{
         .name = "qwen3",
@@ -71,6 +74,7 @@ constexpr std::array kFamilies = {
         .head_dim = 128,
         .window = 4096,
         .window_switch = true,
+        .rope_scales = true,
     },
     Family{
         .name = "phi3",
@@ -87,6 +91,7 @@ constexpr std::array kFamilies = {
         .head_dim = {},
         .window = {},
         .window_switch = false,
+        .rope_scales = false,
     },
 };
 

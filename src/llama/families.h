@@ -37,6 +37,7 @@ struct Family {
   std::optional<int64_t> head_dim;  // none: hidden_size / heads
   std::optional<int64_t> window;    // sliding_window
   bool window_switch;               // sliding_window counts only with use_sliding_window
+  bool rope_scales;                 // RoPE may be linear or llama3
 };
 
 std::span<const Family> families();

@@ -112,6 +112,9 @@ TEST(Families, RopeOfScalingNeedsAllItsKeys) {
   EXPECT_THAT(refusal(with(base, "rope_scaling", "linear")), HasSubstr("expected an object"));
   EXPECT_THAT(refusal(with(base, "rope_parameters", {{"full_attention", Json::object()}})),
               HasSubstr("layers of one type"));
+  EXPECT_THAT(refusal(with(config_of("Phi3ForCausalLM"), "rope_scaling",
+                           {{"type", "linear"}, {"factor", 4.0}})),
+              HasSubstr("RoPE of Phi3ForCausalLM: expected type default"));
   // The context that the model was trained with, where llama3 does not say.
   const Json llama3 = {
       {"type", "llama3"}, {"factor", 32.0}, {"low_freq_factor", 1.5}, {"high_freq_factor", 3.0}};
