@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "chat/longest_text.h"
 #include "text/stream_decoder.h"
 
 namespace diptych::chat {
@@ -64,7 +65,8 @@ Conversation::Conversation(generate::Session& session, const text::Tokenizer& to
       tokenizer_(tokenizer),
       template_(chat_template),
       options_(std::move(options)),
-      sampler_(options_.generate.sampler) {
+      sampler_(options_.generate.sampler),
+      longest_text_(longest_text(tokenizer, session.model().max_context)) {
   const std::time_t seconds = std::time(nullptr);
   localtime_r(&seconds, &now_);
 }
@@ -85,7 +87,8 @@ Status Conversation::restore(Transcript transcript) {
   Transcript trial = transcript;
   trial.turns.push_back({"Hello", "Hello."});
   trial.turns.push_back({"Hello", ""});
-  TRY(render(trial));
+  const std::string text = TRY(render(trial));
+  if (text.size() <= longest_text_) TRY(encode(text));
   transcript_ = std::move(transcript);
   return {};
 }
@@ -101,14 +104,17 @@ void Conversation::reset() {
   sampler_ = generate::Sampler(options_.generate.sampler);
 }
 
-Result<Conversation::Tokens> Conversation::render(const Transcript& transcript) const {
+Result<std::string> Conversation::render(const Transcript& transcript) const {
   jinja::Chat chat;
   chat.messages = messages_of(transcript);
   chat.messages.erase(chat.messages.size() - 1);  // the answer to come
   chat.add_generation_prompt = true;
   chat.bos = tokenizer_.special_name(tokenizer_.bos());
   chat.eos = tokenizer_.special_name(tokenizer_.eos());
-  const std::string text = TRY(template_.render(chat, {}, &now_));
+  return template_.render(chat, {}, &now_);
+}
+
+Result<Conversation::Tokens> Conversation::encode(const std::string& text) const {
   const auto ids = TRY(tokenizer_.encode(text, false, text::Specials::AsTokens));
   if (ids.empty()) return invalid_argument("the chat template writes nothing for a message");
   return Tokens(ids.begin(), ids.end());
@@ -119,22 +125,27 @@ Result<Conversation::Tokens> Conversation::fit(Transcript& transcript, const Tok
   const int64_t to_come = options_.generate.max_tokens - static_cast<int64_t>(so_far.size());
   int64_t room = 0;  // wanted for what is to come
   for (;;) {
-    Tokens tokens = TRY(render(transcript));
+    const std::string text = TRY(render(transcript));
+    const bool is_text = text.size() > longest_text_;  // and remains one: it cannot fit
+    Tokens tokens = is_text ? Tokens() : TRY(encode(text));
     tokens.insert(tokens.end(), so_far.begin(), so_far.end());
     const auto size = static_cast<int64_t>(tokens.size());
     const bool alone = transcript.turns.size() == 1;
-    if (size + room <= context || (alone && size <= context)) return tokens;
+    if (!is_text && (size + room <= context || (alone && size <= context))) return tokens;
+    const std::string length =
+        is_text ? fmt::format("{} bytes", text.size()) : fmt::format("{} tokens", size);
     if (alone) {
       return invalid_argument(
-          "the message is {} tokens long{}, the context {}; shorten it or export with a larger "
+          "the message is {} long{}, the context {}{}; shorten it or export with a larger "
           "--max_context_len",
-          size, transcript.system.empty() ? "" : " with the system prompt", context);
+          length, transcript.system.empty() ? "" : " with the system prompt", context,
+          is_text ? " tokens" : "");
     }
     if (options_.on_full == OnFull::Stop) {
       return invalid_argument(
-          "the conversation with this message is {} tokens long, the context {}; /undo or /reset, "
+          "the conversation with this message is {} long, the context {}{}; /undo or /reset, "
           "or choose --on-full slide or --on-full reset",
-          size, context);
+          length, context, is_text ? " tokens" : "");
     }
     const bool all = options_.on_full == OnFull::Reset;
     transcript.turns.erase(transcript.turns.begin(),

@@ -77,8 +77,9 @@ class Conversation {
                const jinja::ChatTemplate& chat_template, Options options);
 
   using Tokens = std::vector<int64_t>;
-  // The tokens that come before the answer to the last turn.
-  Result<Tokens> render(const Transcript& transcript) const;
+  // What comes before the answer to the last turn, as text and as tokens.
+  Result<std::string> render(const Transcript& transcript) const;
+  Result<Tokens> encode(const std::string& text) const;
   // The same, followed by the tokens of the answer so far, with room for more, for which turns of
   // `transcript` are forgotten if need be.
   Result<Tokens> fit(Transcript& transcript, const Tokens& so_far) const;
@@ -91,7 +92,8 @@ class Conversation {
   Options options_;
   generate::Sampler sampler_;
   Transcript transcript_;
-  std::tm now_ = {};  // a template that writes the time must not change what was said before
+  size_t longest_text_ = 0;  // that the context can hold
+  std::tm now_ = {};         // a template that writes the time must not change what was said before
 };
 
 }  // namespace diptych::chat

@@ -37,10 +37,9 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
     return usage_error("the model is named twice, as MODEL and with --checkpoint");
   }
   const std::string& tokenizer = options.card.tokenizer;
-  options.quantization =
-      TRY(quantization_from(arguments.quantization,
-                            tokenizer.empty() ? arguments.source() : tokenizer,
-                            options.max_context_len));
+  options.quantization = TRY(quantization_from(arguments.quantization,
+                                               tokenizer.empty() ? arguments.source() : tokenizer,
+                                               options.max_context_len));
   options.graph_breaks = !arguments.no_graph_breaks;
   options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
                                                     : passes::WeightSharing::Positional;
@@ -81,9 +80,8 @@ Table totals_of(const exporter::Report& report) {
 // Whether a tied head is stored once with the embedding.
 void print_head(const exporter::HeadSharing& head) {
   if (!head.tied) return;
-  fmt::print(stderr, "tied head: {}\n",
-             head.shared ? "one quantised blob with the embedding, not split"
-                         : "stored apart from the embedding: " + head.reason);
+  tell("tied head: {}", head.shared ? "one quantised blob with the embedding, not split"
+                                    : "stored apart from the embedding: " + head.reason);
 }
 
 void print_report(const exporter::Report& report, double seconds) {
@@ -108,7 +106,7 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
   fmt::print(stderr, "\nNeural Engine, by rules of thumb:\n");
   if (forecast.neural_engine_warnings.empty()) fmt::print(stderr, "  nothing known against it\n");
   for (const std::string& warning : forecast.neural_engine_warnings) {
-    fmt::print(stderr, "  {}\n", warning);
+    tell("  {}", warning);
   }
   return write_results(fmt::format("{}\n", forecast.report.file_bytes));
 }
