@@ -34,10 +34,12 @@ struct Error {
   std::string message;
   std::vector<std::string> items;  // a list that belongs to the message; any length
 
-  // "context: message", then one indented line per item, at most 20 and "and N more".
+  // "context: message", then one indented line per item, at most 20 and "and N more". Each is one
+  // line that a terminal can show, whatever a file put into it, and of bounded length.
   std::string to_string() const;
 
-  // Prepends `where` to the context.
+  // Prepends `where` to the context, unless the error names that place, or one inside of it, first
+  // ("dir" adds nothing to "dir/config.json: …").
   Error within(std::string_view where) &&;
 };
 

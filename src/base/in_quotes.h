@@ -5,14 +5,15 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace diptych {
 
 // In double quotes, control characters escaped, invalid UTF-8 replaced, cut after 100 bytes.
 inline std::string in_quotes(std::string_view text) {
   constexpr size_t kLongest = 100;
-  if (text.size() <= kLongest) return dump_json(Json(std::string(text)));
-  return dump_json(Json(std::string(text.substr(0, kLongest)))) + "...";
+  const bool whole = text.size() <= kLongest;
+  return printable(dump_json(Json(std::string(text.substr(0, kLongest))))) + (whole ? "" : "...");
 }
 
 }  // namespace diptych

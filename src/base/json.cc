@@ -3,6 +3,8 @@
 #include <set>
 #include <vector>
 
+#include "base/in_quotes.h"
+
 namespace diptych {
 
 namespace {
@@ -31,7 +33,7 @@ class Builder {
   bool end_array() { return pop(); }
   bool key(string_t& value) {
     if (!keys_.back().insert(value).second) {
-      error = fmt::format("key \"{}\" occurs twice in one object", value);
+      error = fmt::format("key {} occurs twice in one object", in_quotes(value));
       return false;
     }
     key_ = std::move(value);
@@ -92,9 +94,8 @@ class Builder {
 
 tl::unexpected<Error> wrong_kind(std::string_view key, std::string_view expected,
                                  const Json& found) {
-  std::string text = dump_json(found);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return invalid_data("\"{}\": expected {}, found {}", key, expected, text);
+  return invalid_data("\"{}\": expected {}, found {}", key, expected,
+                      one_line(dump_json(found), 60));
 }
 
 }  // namespace

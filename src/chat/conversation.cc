@@ -125,26 +125,30 @@ Result<Conversation::Tokens> Conversation::fit(Transcript& transcript, const Tok
   for (;;) {
     const std::string text = TRY(render(transcript));
     const bool alone = transcript.turns.size() == 1;
-    if (const Status fits = tokenizer_.check_may_fit(text.size(), context); !fits) {
-      if (alone || options_.on_full == OnFull::Stop) return tl::unexpected(fits.error());
+    // A text that is too long to be tokenised does not fit and is measured in bytes.
+    const bool is_text = !tokenizer_.check_may_fit(text.size(), context);
+    if (is_text && !alone && options_.on_full != OnFull::Stop) {
       forget_bytes(transcript, text.size(), context);
       continue;
     }
-    Tokens tokens = TRY(encode(text));
+    Tokens tokens = is_text ? Tokens() : TRY(encode(text));
     tokens.insert(tokens.end(), so_far.begin(), so_far.end());
     const auto size = static_cast<int64_t>(tokens.size());
-    if (size + room <= context || (alone && size <= context)) return tokens;
+    if (!is_text && (size + room <= context || (alone && size <= context))) return tokens;
+    const std::string length =
+        is_text ? fmt::format("{} bytes", text.size()) : fmt::format("{} tokens", size);
     if (alone) {
       return invalid_argument(
-          "the message is {} tokens long{}, the context {}; shorten it or export with a larger "
+          "the message is {} long{}, the context {}{}; shorten it or export with a larger "
           "--max_context_len",
-          size, transcript.system.empty() ? "" : " with the system prompt", context);
+          length, transcript.system.empty() ? "" : " with the system prompt", context,
+          is_text ? " tokens" : "");
     }
     if (options_.on_full == OnFull::Stop) {
       return invalid_argument(
-          "the conversation with this message is {} tokens long, the context {}; /undo or /reset, "
+          "the conversation with this message is {} long, the context {}{}; /undo or /reset, "
           "or choose --on-full slide or --on-full reset",
-          size, context);
+          length, context, is_text ? " tokens" : "");
     }
     forget(transcript, 1);
     room = std::min(to_come, context / kRoomAfterForgetting);

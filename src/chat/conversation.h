@@ -77,7 +77,7 @@ class Conversation {
                const jinja::ChatTemplate& chat_template, Options options);
 
   using Tokens = std::vector<int64_t>;
-  // The text that comes before the answer to the last turn, and its tokens.
+  // What comes before the answer to the last turn, as text and as tokens.
   Result<std::string> render(const Transcript& transcript) const;
   Result<Tokens> encode(const std::string& text) const;
   // The same, followed by the tokens of the answer so far, with room for more, for which turns of
@@ -97,7 +97,7 @@ class Conversation {
   Options options_;
   generate::Sampler sampler_;
   Transcript transcript_;
-  std::tm now_ = {};  // a template that writes the time must not change what was said before
+  std::tm now_ = {};         // a template that writes the time must not change what was said before
 };
 
 }  // namespace diptych::chat

@@ -1,5 +1,7 @@
 #include "chat/transcript.h"
 
+#include "base/in_quotes.h"
+
 namespace diptych::chat {
 
 namespace {
@@ -14,7 +16,7 @@ Json message(const char* role, const std::string& content) {
 // The content of a message that must be of `role`.
 Result<std::string> content_of(const Json& message, std::string_view role) {
   const std::string found = TRY(json_string(message, "role"));
-  if (found != role) return invalid_data("role is \"{}\", expected \"{}\"", found, role);
+  if (found != role) return invalid_data("role is {}, expected \"{}\"", in_quotes(found), role);
   return json_string(message, "content");
 }
 
@@ -45,7 +47,8 @@ Result<Transcript> parse_transcript(std::string_view file) {
   if (!json.is_object()) return invalid_data("no conversation: expected a JSON object");
   const std::string format = TRY(json_string(json, "format"));
   if (format != kFormat) {
-    return invalid_data("no conversation: \"format\" is \"{}\", expected \"{}\"", format, kFormat);
+    return invalid_data("no conversation: \"format\" is {}, expected \"{}\"", in_quotes(format),
+                        kFormat);
   }
   const int64_t version = TRY(json_int(json, "version"));
   if (version != kVersion) {

@@ -73,9 +73,9 @@ std::string profile_tables(const measure::Row& row) {
     layers.add(
         {line.function, line.layer < 0 ? "none" : fmt::format("{}", line.layer), time[0], time[1]});
   }
-  return fmt::format("\n{}, {}, {} threads: {} for {} tokens\n\n{}\n{}", row.model, row.test.name(),
-                     row.threads, human_seconds(profile.seconds), profile.tokens, ops.text(),
-                     layers.text());
+  return fmt::format("\n{}, {}, {} threads: {} for {} tokens\n\n{}\n{}", one_line(row.model),
+                     row.test.name(), row.threads, human_seconds(profile.seconds), profile.tokens,
+                     ops.text(), layers.text());
 }
 
 std::string tables(const measure::Report& report) {

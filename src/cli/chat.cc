@@ -30,6 +30,7 @@ struct ChatArguments {
   int64_t max_tokens = kLongestAnswer;
   SamplingArguments sampling;
   int threads = 0;
+  bool commands = false;
 };
 
 const std::map<std::string, chat::OnFull> kOnFull = {
@@ -37,7 +38,7 @@ const std::map<std::string, chat::OnFull> kOnFull = {
 
 template <class... Args>
 void notice(fmt::format_string<Args...> format, Args&&... args) {
-  fmt::print(stderr, "diptych chat: {}\n", fmt::format(format, std::forward<Args>(args)...));
+  tell("diptych chat: {}", fmt::format(format, std::forward<Args>(args)...));
 }
 
 // The loop of messages, commands and answers.
@@ -110,7 +111,7 @@ Status Chat::run() {
     Status status = input ? take(*input) : Status(tl::unexpected(std::move(input.error())));
     if (status) continue;
     if (!input_.interactive() || broken_) return status;
-    notice("{}", status.error().to_string());
+    fmt::print(stderr, "diptych chat: {}\n", status.error().to_string());
   }
   return {};
 }
@@ -218,7 +219,7 @@ void Chat::print_statistics(const chat::Answer& answer) const {
                        {"stop_reason", generate::name(g.reason)},
                        {"position", session_.position()},
                        {"max_context", session_.model().max_context}};
-    fmt::print(stderr, "{}\n", dump_json(json));
+    fmt::print(stderr, "{}\n", printable(dump_json(json)));
     return;
   }
   fmt::print(stderr, "context  {} of {} tokens\n", session_.position(),
@@ -343,7 +344,7 @@ Status run_chat(const ChatArguments& a) {
       TRY(within(a.model, chat::Conversation::create(*session, *tokenizer, chat_template,
                                                      text::replace_invalid_utf8(a.system),
                                                      std::move(options))));
-  const auto input = TRY(ChatInput::create());
+  const auto input = TRY(ChatInput::create(a.commands));
   return Chat(a, *session, *tokenizer, conversation, *input).run();
 }
 
@@ -358,6 +359,8 @@ Action setup_chat(CLI::App& parser) {
   parser.add_option("--chat_template", a.chat_template,
                     "File of the Jinja template (default: the one in the .pte)");
   parser.add_option("--system", a.system, "System prompt");
+  parser.add_flag("--commands", a.commands,
+                  "Take commands such as /save from standard input though it is no terminal");
   parser.add_option("-n,--max_new_tokens", a.max_tokens, "Tokens of an answer at most")
       ->check(number_between(1, kMostTokens))
       ->capture_default_str();

@@ -44,8 +44,12 @@ tl::unexpected<Error> usage_error(std::string message);
 // The same result; its error, if any, is one of wrong usage.
 template <class T>
 Result<T> as_usage(Result<T> result) {
-  if (!result) return usage_error(result.error().to_string());
-  return result;
+  if (result) return result;
+  Error error = std::move(result.error());
+  error.message = (error.context.empty() ? "" : error.context + ": ") + error.message;
+  auto usage = usage_error(std::move(error.message));
+  usage.value().items = std::move(error.items);
+  return usage;
 }
 bool is_usage_error(const Error& error);
 

@@ -178,10 +178,10 @@ std::string tables(const Outcome& o) {
 void warn_of_overflows(const Side& side) {
   const engine::Overflows overflows = side.session->overflows();
   if (overflows.count == 0) return;
-  fmt::print(stderr,
-             "diptych eval: warning: {}: {} fp16 results overflowed to infinity, the first in {}; "
-             "--numerics precise computes them in fp32\n",
-             side.path, overflows.count, overflows.first_op);
+  tell(
+      "diptych eval: warning: {}: {} fp16 results overflowed to infinity, the first in {}; "
+      "--numerics precise computes them in fp32",
+      side.path, overflows.count, overflows.first_op);
 }
 
 Status evaluate_model(const EvalArguments& a) {

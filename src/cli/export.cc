@@ -87,9 +87,8 @@ void print_notes(const exporter::Report& report) {
 // Whether a tied head is stored once with the embedding.
 void print_head(const exporter::HeadSharing& head) {
   if (!head.tied) return;
-  fmt::print(stderr, "tied head: {}\n",
-             head.shared ? "one quantised blob with the embedding, not split"
-                         : "stored apart from the embedding: " + head.reason);
+  tell("tied head: {}", head.shared ? "one quantised blob with the embedding, not split"
+                                    : "stored apart from the embedding: " + head.reason);
 }
 
 void print_report(const exporter::Report& report, double seconds) {
@@ -116,7 +115,7 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
   fmt::print(stderr, "\nNeural Engine, by rules of thumb:\n");
   if (forecast.neural_engine_warnings.empty()) fmt::print(stderr, "  nothing known against it\n");
   for (const std::string& warning : forecast.neural_engine_warnings) {
-    fmt::print(stderr, "  {}\n", warning);
+    tell("  {}", warning);
   }
   return write_results(fmt::format("{}\n", forecast.report.file_bytes));
 }

@@ -28,15 +28,15 @@ std::string number(uint64_t value) { return fmt::format("{}", value); }
 
 // A heading and a table, or nothing when the table has no rows.
 void add_section(std::string& out, std::string_view heading, const Table& table) {
-  if (!table.empty()) out += fmt::format("\n{}\n{}", printable(heading), table.text());
+  if (!table.empty()) out += fmt::format("\n{}\n{}", one_line(heading), table.text());
 }
 
 void add_file(std::string& out, const std::string& path, const tools::Inspection& inspection) {
   const pte::Layout& layout = inspection.layout;
   out += fmt::format(
-      "{}: {} ({} bytes), program {} bytes, {} segments, {} methods, {} metadata values\n", path,
-      human_bytes(layout.file_size), layout.file_size, layout.program_size, layout.segments.size(),
-      inspection.methods.size(), inspection.metadata.size());
+      "{}: {} ({} bytes), program {} bytes, {} segments, {} methods, {} metadata values\n",
+      one_line(path), human_bytes(layout.file_size), layout.file_size, layout.program_size,
+      layout.segments.size(), inspection.methods.size(), inspection.metadata.size());
   Table segments({"segment", "offset", "bytes"});
   for (size_t i = 0; i < layout.segments.size(); ++i) {
     segments.add({number(i), number(layout.segments[i].offset), number(layout.segments[i].size)});
@@ -44,7 +44,7 @@ void add_file(std::string& out, const std::string& path, const tools::Inspection
   add_section(out, "Segments", segments);
   Table named_data({"key", "bytes"});
   for (const auto& entry : inspection.named_data) {
-    named_data.add({printable(entry.key), number(entry.bytes)});
+    named_data.add({entry.key, number(entry.bytes)});
   }
   add_section(out, "Named data", named_data);
 }
@@ -52,9 +52,8 @@ void add_file(std::string& out, const std::string& path, const tools::Inspection
 void add_methods(std::string& out, const tools::Inspection& inspection) {
   Table methods({"method", "inputs", "outputs", "partitions", "delegate calls", "kernel calls"});
   for (const tools::MethodSummary& method : inspection.methods) {
-    methods.add({printable(method.name), number(method.inputs.size()),
-                 number(method.outputs.size()), number(method.partitions.size()),
-                 number(method.instructions.delegate_calls),
+    methods.add({method.name, number(method.inputs.size()), number(method.outputs.size()),
+                 number(method.partitions.size()), number(method.instructions.delegate_calls),
                  number(method.instructions.kernel_calls)});
   }
   add_section(out, "Methods", methods);
@@ -64,14 +63,14 @@ void add_ports(std::string& out, const tools::MethodSummary& method) {
   Table ports({"", "index", "type", "name"});
   const auto add = [&](const char* side, const std::vector<tools::Port>& list) {
     for (size_t i = 0; i < list.size(); ++i) {
-      ports.add({side, number(i), list[i].type.text(), printable(list[i].name)});
+      ports.add({side, number(i), list[i].type.text(), list[i].name});
     }
   };
   add("in", method.inputs);
   add("out", method.outputs);
   add_section(out, fmt::format("Inputs and outputs of {}", method.name), ports);
   Table operators({"operator", "calls"});
-  for (const auto& op : method.operators) operators.add({printable(op.name), number(op.calls)});
+  for (const auto& op : method.operators) operators.add({op.name, number(op.calls)});
   add_section(out, fmt::format("Operators of {}", method.name), operators);
 }
 
@@ -84,11 +83,10 @@ void add_partitions(std::string& out, const tools::Inspection& inspection) {
   for (const tools::MethodSummary& method : inspection.methods) {
     for (const tools::Partition& p : method.partitions) {
       const bool known = p.function != nullptr;
-      partitions.add(
-          {printable(method.name), number(p.index), printable(p.backend),
-           std::string(name(p.payload)), number(p.payload_bytes),
-           p.package ? number(*p.package) : "-", known ? printable(p.function->name) : "-",
-           known ? number(p.inputs.size()) : "-", known ? number(p.outputs.size()) : "-"});
+      partitions.add({method.name, number(p.index), p.backend, std::string(name(p.payload)),
+                      number(p.payload_bytes), p.package ? number(*p.package) : "-",
+                      known ? p.function->name : "-", known ? number(p.inputs.size()) : "-",
+                      known ? number(p.outputs.size()) : "-"});
       const std::string where = fmt::format("{} {}", method.name, p.index);
       const auto same = std::find_if(lists.begin(), lists.end(), [&](const auto& list) {
         return *list.first == p.compile_specs;
@@ -103,8 +101,7 @@ void add_partitions(std::string& out, const tools::Inspection& inspection) {
   add_section(out, "Partitions", partitions);
   for (const auto& [list, where] : lists) {
     for (const pte::CompileSpec& spec : *list) {
-      specs.add({lists.size() == 1 ? "all" : printable(where), printable(spec.key),
-                 printable(spec.value)});
+      specs.add({lists.size() == 1 ? "all" : where, spec.key, spec.value});
     }
   }
   add_section(out, "Compile specs", specs);
@@ -114,12 +111,12 @@ void add_histogram(std::string& out, const tools::Package& package, size_t index
   std::vector<std::string> heading = {"op"};
   std::set<std::string> types;
   for (const tools::FunctionSummary& function : package.functions) {
-    heading.push_back(printable(function.function->name));
+    heading.push_back(function.function->name);
     for (const auto& entry : function.ops) types.insert(entry.first);
   }
   Table ops(heading);
   for (const std::string& type : types) {
-    std::vector<std::string> row = {printable(type)};
+    std::vector<std::string> row = {type};
     for (const tools::FunctionSummary& function : package.functions) {
       const auto found = function.ops.find(type);
       row.push_back(number(found == function.ops.end() ? 0 : found->second));
@@ -136,12 +133,12 @@ void add_packages(std::string& out, const tools::Inspection& inspection) {
   for (size_t i = 0; i < inspection.packages.size(); ++i) {
     const tools::Package& package = inspection.packages[i];
     const bool known = package.model != nullptr;
-    packages.add({number(i), number(package.bytes),
-                  known ? printable(package.model->metadata.identifier) : "-"});
+    packages.add(
+        {number(i), number(package.bytes), known ? package.model->metadata.identifier : "-"});
     if (!known) continue;
     for (const tools::FunctionSummary& f : package.functions) {
-      functions.add({number(i), printable(f.function->name), printable(f.function->opset),
-                     number(f.op_count), number(f.weights.count), number(f.weights.bytes)});
+      functions.add({number(i), f.function->name, f.function->opset, number(f.op_count),
+                     number(f.weights.count), number(f.weights.bytes)});
     }
     const auto add_weights = [&](const std::string& what, const tools::Count& count) {
       weights.add({number(i), what, number(count.count), number(count.bytes)});
@@ -165,8 +162,7 @@ void add_packages(std::string& out, const tools::Inspection& inspection) {
 void add_metadata(std::string& out, const tools::Inspection& inspection) {
   Table metadata({"metadata", "type", "value"});
   for (const tools::Metadata& entry : inspection.metadata) {
-    metadata.add(
-        {printable(entry.name), entry.type.text(), entry.value ? dump_json(*entry.value) : ""});
+    metadata.add({entry.name, entry.type.text(), entry.value ? dump_json(*entry.value) : ""});
   }
   add_section(out, "Metadata", metadata);
 }
@@ -193,9 +189,8 @@ Result<std::string> functions(const InspectArguments& a, const tools::Inspection
     for (const tools::Partition& partition : method.partitions) {
       if (partition.function == nullptr) continue;
       const std::string& function = partition.function->name;
-      const std::string where =
-          fmt::format("method {}, partition {}, function {}", printable(method.name),
-                      partition.index, printable(function));
+      const std::string where = one_line(fmt::format("method {}, partition {}, function {}",
+                                                     method.name, partition.index, function));
       available.push_back(where);
       if ((a.partition && *a.partition != partition.index) ||
           (!a.method.empty() && a.method != method.name) ||

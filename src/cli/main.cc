@@ -2,20 +2,25 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <limits>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/in_quotes.h"
 #include "base/mapped_ranges.h"
 #include "base/run_files.h"
 #include "card/card_of_model.h"
 #include "cli/command.h"
 #include "cli/process.h"
+#include "cli/terminal.h"
 #include "kernels/isa.h"
 
 #ifndef DIPTYCH_VERSION
@@ -41,13 +46,15 @@ constexpr std::array kCommands = {
         "run", "Generate text with an exported model",
         "  diptych run model.pte -p \"Once upon a time\" -n 100\n"
         "  diptych run model.pte -t tokenizer.model -p \"Hello\" --temperature 0.8 --top-p 0.9\n"
+        "  diptych run model.pte --prompt-file prompt.txt --specials --no-bos\n"
         "  diptych run model.pte --ids 1,403,407 -n 20 --print-ids\n",
         setup_run},
     Command{
         "chat", "Talk with a model",
         "  diptych chat llama.pte\n"
         "  diptych chat llama.pte --system \"Answer in one sentence.\" --on-full slide\n"
-        "  diptych chat model.pte -t tokenizer.model --chat-template template.jinja <turns.txt\n",
+        "  diptych chat model.pte -t tokenizer.model --chat-template template.jinja <turns.txt\n"
+        "  diptych chat llama.pte --commands <session.txt\n",
         setup_chat},
     Command{"eval", "Measure how well a model predicts a text",
             "  diptych eval model.pte -t tokenizer.model --text held_out.txt\n"
@@ -97,6 +104,19 @@ constexpr int kWrongUsage = 2;
 constexpr int kInterrupted = 130;  // as shells report SIGINT
 constexpr std::string_view kUsageMark = "usage: ";
 
+template <class T>
+std::string number_error(const std::string& text) {
+  T value = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  if (parsed.ec == std::errc() && parsed.ptr == end) return {};
+  const bool is_digits =
+      text.find_first_not_of("0123456789", text.starts_with('-') ? 1 : 0) == text.npos;
+  if (!is_digits) return "expected a whole number, found " + in_quotes(text);
+  return fmt::format("expected a whole number from {} to {}, found {}",
+                     std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), in_quotes(text));
+}
+
 // The arguments as CLI11 wants them: dashes in names are underscores ("--max-context-len" means
 // "--max_context_len"), and "-E=8,0" and "--name=" are two arguments each, since CLI11 takes "=8,0"
 // for the value of the one and the next argument for that of the other.
@@ -117,6 +137,30 @@ std::vector<std::string> normalise(int argc, char** argv) {
     }
   }
   return result;
+}
+
+// Every option that is a number takes one and nothing else, whatever the library would make of
+// "0x10", "1e9", "-1" or twenty nines.
+std::string check_integer(const std::string& text) { return number_error<int64_t>(text); }
+std::string check_unsigned(const std::string& text) { return number_error<uint64_t>(text); }
+std::string check_number(const std::string& text) {
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  const bool good = parsed.ec == std::errc() && parsed.ptr == end && std::isfinite(value);
+  return good ? std::string() : "expected a number, found " + in_quotes(text);
+}
+
+void check_numbers(CLI::App& parser) {
+  for (CLI::Option* option : parser.get_options()) {
+    const std::string type = option->get_type_name();
+    if (type.starts_with("INT")) option->check(CLI::Validator(check_integer, ""));
+    if (type.starts_with("UINT")) option->check(CLI::Validator(check_unsigned, ""));
+    if (type.starts_with("FLOAT")) option->check(CLI::Validator(check_number, ""));
+  }
+  for (CLI::App* command : parser.get_subcommands([](CLI::App*) { return true; })) {
+    check_numbers(*command);
+  }
 }
 
 // Variables that every command might depend on: a bad value is reported, not passed over.
@@ -149,6 +193,7 @@ int main(int argc, char** argv) {
     CLI::App* parser = app.add_subcommand(command.name, command.summary);
     parser->footer(std::string("Examples:\n") + command.examples);
     actions.push_back(command.setup(*parser));
+    check_numbers(*parser);
     parsers.push_back(parser);
   }
 
@@ -159,8 +204,8 @@ int main(int argc, char** argv) {
   if (std::none_of(kCommands.begin(), kCommands.end(),
                    [&](const Command& command) { return first == command.name; }) &&
       std::none_of(kGlobalOptions.begin(), kGlobalOptions.end(), is_first)) {
-    fmt::print(stderr, "diptych: expected a command ({}), found \"{}\"; see diptych --help\n",
-               command_names(), first);
+    tell("diptych: expected a command ({}), found {}; see diptych --help", command_names(),
+         in_quotes(first));
     return kWrongUsage;
   }
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
@@ -174,7 +219,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::Error& error) {
     std::string prefix = "diptych";
     for (CLI::App* parser : app.get_subcommands()) prefix += " " + parser->get_name();
-    fmt::print(stderr, "{}: {}; see {} --help\n", prefix, error.what(), prefix);
+    tell("{}: {}; see {} --help", prefix, shortened(error.what(), kLongestLine / 2), prefix);
     return kWrongUsage;
   }
 
@@ -188,8 +233,11 @@ int main(int argc, char** argv) {
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
     if (is_usage_error(status.error())) {
-      fmt::print(stderr, "diptych {0}: {1}; see diptych {0} --help\n", kCommands[i].name,
-                 status.error().message.substr(kUsageMark.size()));
+      Error error = std::move(status.error());
+      error.context.clear();
+      error.message = fmt::format("{}; see diptych {} --help",
+                                  error.message.substr(kUsageMark.size()), kCommands[i].name);
+      fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, error.to_string());
       return kWrongUsage;
     }
     fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, status.error().to_string());
@@ -267,7 +315,8 @@ int main(int argc, char** argv) {
     const bool too_much = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
                           dynamic_cast<const std::length_error*>(&error) != nullptr;
     std::fprintf(stderr, "diptych: %s\n",
-                 too_much ? "out of memory: more asked for than there can be" : error.what());
+                 too_much ? "out of memory: more asked for than there can be"
+                          : diptych::one_line(error.what()).c_str());
     return diptych::cli::kFailure;
   }
 }

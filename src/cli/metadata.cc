@@ -25,17 +25,16 @@ struct MetadataArguments {
 std::string tables(const tools::Inspection& inspection) {
   Table methods({"method", "inputs", "outputs"});
   for (const tools::MethodSummary& method : inspection.methods) {
-    methods.add({printable(method.name), fmt::format("{}", method.inputs.size()),
+    methods.add({method.name, fmt::format("{}", method.inputs.size()),
                  fmt::format("{}", method.outputs.size())});
   }
   Table metadata({"metadata", "type", "value"});
   for (const tools::Metadata& entry : inspection.metadata) {
-    metadata.add(
-        {printable(entry.name), entry.type.text(), entry.value ? dump_json(*entry.value) : ""});
+    metadata.add({entry.name, entry.type.text(), entry.value ? dump_json(*entry.value) : ""});
   }
   Table named_data({"named data", "bytes"});
   for (const auto& entry : inspection.named_data) {
-    named_data.add({printable(entry.key), fmt::format("{}", entry.bytes)});
+    named_data.add({entry.key, fmt::format("{}", entry.bytes)});
   }
   std::string out;
   for (const Table* table : {&methods, &metadata, &named_data}) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "card/model_card.h"
 #include "cli/command.h"
@@ -20,14 +21,18 @@ namespace diptych::cli {
 
 namespace {
 
+constexpr uint64_t kMostPromptBytes = uint64_t{64} << 20;
+
 struct RunArguments {
-  std::string model, tokenizer, prompt, ids, numerics, stats = "text";
+  std::string model, tokenizer, prompt, prompt_file, ids, numerics, stats = "text";
   generate::GenerateOptions options;
   SamplingArguments sampling;
   generate::LookaheadOptions lookahead;
-  bool use_lookahead = false, print_ids = false;
+  bool use_lookahead = false, print_ids = false, specials = false, no_bos = false;
   int threads = 0;
-  bool has_prompt = false, has_ids = false;
+  bool has_prompt = false, has_file = false, has_ids = false;
+
+  bool has_text() const { return has_prompt || has_file; }
 };
 
 Result<std::vector<int64_t>> parse_ids(std::string_view text) {
@@ -49,14 +54,41 @@ Result<std::vector<int64_t>> parse_ids(std::string_view text) {
 }
 
 Status check_arguments(const RunArguments& a) {
-  if (a.has_prompt == a.has_ids)
-    return usage_error("give either a prompt (-p) or token ids (--ids)");
+  if (int{a.has_prompt} + int{a.has_file} + int{a.has_ids} != 1) {
+    return usage_error("give a prompt (-p), a file of it (--prompt-file) or token ids (--ids)");
+  }
+  if (a.has_ids && (a.specials || a.no_bos)) {
+    return usage_error("--specials and --no-bos say how a prompt becomes tokens; --ids are tokens");
+  }
   return {};
+}
+
+// The prompt of -p or --prompt-file, every byte of it.
+Result<std::string> prompt_text(const RunArguments& a) {
+  if (a.has_prompt) return a.prompt;
+  if (a.prompt_file == "-") return read_standard_input(kMostPromptBytes);
+  return read_text_file(a.prompt_file, kMostPromptBytes);
+}
+
+Result<std::vector<int64_t>> encode_prompt(const RunArguments& a, const text::Tokenizer& tokenizer,
+                                           const std::string& text, int64_t context) {
+  if (!tokenizer.check_may_fit(text.size(), context)) {
+    return invalid_argument("the prompt is {} bytes long, more than {} tokens of context can hold",
+                            text.size(), context);
+  }
+  const auto specials = a.specials ? text::Specials::AsTokens : text::Specials::AsText;
+  const auto ids = TRY(tokenizer.encode(text, !a.no_bos, specials));
+  if (!a.no_bos && ids.size() > 1 && ids[0] == tokenizer.bos() && ids[1] == ids[0]) {
+    tell(
+        "diptych run: warning: the prompt has a beginning-of-text token of its own and gets "
+        "another; --no-bos leaves that out");
+  }
+  return std::vector<int64_t>(ids.begin(), ids.end());
 }
 
 // Where text comes in or goes out, or one is named.
 bool needs_tokenizer(const RunArguments& a) {
-  return a.has_prompt || !(a.print_ids || a.sampling.json) || !a.sampling.stop.empty() ||
+  return a.has_text() || !(a.print_ids || a.sampling.json) || !a.sampling.stop.empty() ||
          !a.tokenizer.empty();
 }
 
@@ -68,7 +100,7 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_of(const RunArguments& a
   if (tokenizer || !needs_tokenizer(a)) return tokenizer;
   return within<std::unique_ptr<text::Tokenizer>>(
       a.model, not_found("the file carries no tokenizer; {}",
-                         a.has_prompt ? "name one for the prompt (-t)"
+                         a.has_text() ? "name one for the prompt (-t)"
                                       : "name one (-t), or print ids (--print-ids)"));
 }
 
@@ -83,10 +115,11 @@ class Printer {
     if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
   }
 
-  Status begin(const RunArguments& a, const std::vector<int64_t>& prompt) {
+  // The prompt as text where it was one, else that of its tokens.
+  Status begin(const std::optional<std::string>& given, const std::vector<int64_t>& prompt) {
     std::string text;
     for (const int64_t id : prompt) text += decode(id);
-    return form_ == Form::Text ? write_results(a.has_prompt ? a.prompt : text) : Status();
+    return form_ == Form::Text ? write_results(given.value_or(text)) : Status();
   }
   Status add(int64_t id) {
     TRY(add_text(stops_.add(decode(id))));
@@ -132,16 +165,16 @@ struct RunStatistics {
 
 void print_text_statistics(const RunStatistics& s, const generate::Session& session) {
   const generate::Generation& g = s.generation;
-  fmt::print(stderr, "load     {:>10}\n", human_seconds(s.load_seconds));
-  fmt::print(stderr, "prefill  {:>10}  {} tokens, {:.1f} tok/s\n", human_seconds(g.prefill_seconds),
-             s.prompt_tokens, rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds));
-  fmt::print(stderr, "decode   {:>10}  {} tokens, {:.1f} tok/s, {} steps, stopped by {}\n",
-             human_seconds(g.decode_seconds), s.decoded(), rate(s.decoded(), g.decode_seconds),
-             g.decode_steps, generate::name(g.reason));
+  tell("load     {:>10}", human_seconds(s.load_seconds));
+  tell("prefill  {:>10}  {} tokens, {:.1f} tok/s", human_seconds(g.prefill_seconds),
+       s.prompt_tokens, rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds));
+  tell("decode   {:>10}  {} tokens, {:.1f} tok/s, {} steps, stopped by {}",
+       human_seconds(g.decode_seconds), s.decoded(), rate(s.decoded(), g.decode_seconds),
+       g.decode_steps, generate::name(g.reason));
   for (const auto& [method, statistics] : session.statistics()) {
-    fmt::print(stderr, "method {:<10} {:>6} calls, {} each, {} in all\n", method, statistics.calls,
-               human_seconds(statistics.seconds / static_cast<double>(statistics.calls)),
-               human_seconds(statistics.seconds));
+    tell("method {:<10} {:>6} calls, {} each, {} in all", method, statistics.calls,
+         human_seconds(statistics.seconds / static_cast<double>(statistics.calls)),
+         human_seconds(statistics.seconds));
   }
 }
 
@@ -168,24 +201,23 @@ void print_json_statistics(const RunStatistics& s, const generate::Session& sess
       {"position", session.position()},
       {"max_context", session.model().max_context},
       {"peak_memory_bytes", peak_memory_bytes()}};
-  fmt::print(stderr, "{}\n", dump_json(json));
+  fmt::print(stderr, "{}\n", printable(dump_json(json)));
 }
 
 void warn(const RunStatistics& s, const generate::Session& session) {
   if (s.generation.reason == generate::StopReason::ContextFull) {
-    fmt::print(
-        stderr,
+    tell(
         "diptych run: stopped: all {} positions of the context are used; export with a larger "
-        "--max_context_len for more\n",
+        "--max_context_len for more",
         session.model().max_context);
   }
   const engine::Overflows overflows = session.overflows();
   if (overflows.count > 0) {
-    fmt::print(stderr,
-               "diptych run: warning: {} fp16 results overflowed to infinity, the first in {}{}; "
-               "--numerics precise computes them in fp32\n",
-               overflows.count, overflows.first_op,
-               overflows.near_weight.empty() ? "" : " before " + overflows.near_weight);
+    tell(
+        "diptych run: warning: {} fp16 results overflowed to infinity, the first in {}{}; "
+        "--numerics precise computes them in fp32",
+        overflows.count, overflows.first_op,
+        overflows.near_weight.empty() ? "" : " before " + overflows.near_weight);
   }
 }
 
@@ -196,6 +228,8 @@ Status run_model(const RunArguments& a) {
   options.logprobs = a.sampling.logprobs;
   options.cancelled = interrupted;
   text::StopTexts stops = TRY(stop_texts(a.sampling));
+  std::optional<std::string> text;
+  if (a.has_text()) text = TRY(prompt_text(a));
   const auto start = std::chrono::steady_clock::now();
   auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a.numerics)), a.threads}));
   auto session = TRY(within(a.model, generate::Session::create(program)));
@@ -205,9 +239,7 @@ Status run_model(const RunArguments& a) {
   if (a.has_ids) {
     prompt = TRY(parse_ids(a.ids));
   } else {
-    TRY(tokenizer->check_may_fit(a.prompt.size(), session->model().max_context));
-    const auto ids = TRY(tokenizer->encode(a.prompt, true));
-    prompt.assign(ids.begin(), ids.end());
+    prompt = TRY(encode_prompt(a, *tokenizer, *text, session->model().max_context));
   }
   generate::SamplerOptions defaults = sampler_defaults(card.generation);
   if (a.use_lookahead) {  // greedy, whatever the model's makers want
@@ -232,7 +264,7 @@ Status run_model(const RunArguments& a) {
   bool begun = false;
   Status printed;
   auto generation = generate::generate(*session, prompt, options, [&](int64_t token) {
-    if (!begun) printed = printer.begin(a, prompt);
+    if (!begun) printed = printer.begin(text, prompt);
     begun = true;
     if (printed) printed = printer.add(token);
     return printed && !interrupted() && !printer.stopped();
@@ -261,6 +293,12 @@ Action setup_run(CLI::App& parser) {
   parser.add_option("-t,--tokenizer", a.tokenizer,
                     std::string(kTokenizerHelp) + " (default: the one that the model carries)");
   auto* prompt = parser.add_option("-p,--prompt", a.prompt, "Text to continue");
+  auto* file =
+      parser.add_option("--prompt_file", a.prompt_file,
+                        "File of the text to continue, every byte of it; -: standard input");
+  parser.add_flag("--specials", a.specials,
+                  "Let names of special tokens in the prompt (<|eot_id|>) be these tokens");
+  parser.add_flag("--no_bos", a.no_bos, "Put no beginning-of-text token before the prompt");
   auto* ids = parser.add_option("--ids", a.ids, "Token ids to continue instead of a prompt: 1,2,3");
   parser.add_option("-n,--max_new_tokens", a.options.max_tokens, "Tokens to generate at most")
       ->check(number_between(0, kMostTokens))
@@ -284,8 +322,9 @@ Action setup_run(CLI::App& parser) {
   parser.add_option("--stats", a.stats, "Statistics on stderr: text, json or none")
       ->check(CLI::IsMember({"text", "json", "none"}))
       ->capture_default_str();
-  return [arguments, prompt, ids] {
+  return [arguments, prompt, file, ids] {
     arguments->has_prompt = prompt->count() > 0;
+    arguments->has_file = file->count() > 0;
     arguments->has_ids = ids->count() > 0;
     return run_model(*arguments);
   };

@@ -14,6 +14,7 @@ namespace diptych::cli {
 
 namespace {
 constexpr int kBarWidth = 30;
+constexpr size_t kLongestStage = 60;
 constexpr std::chrono::milliseconds kRedrawInterval{80};
 
 bool is_number(const std::string& cell) {
@@ -50,10 +51,15 @@ void ProgressBar::draw() {
   const double part =
       total_ ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 0;
   const int filled = static_cast<int>(part * kBarWidth);
-  fmt::print(stderr, "\r\x1b[K{} [{}{}] {:3.0f} %", stage_,
+  fmt::print(stderr, "\r\x1b[K{} [{}{}] {:3.0f} %", one_line(stage_, kLongestStage),
              std::string(static_cast<size_t>(filled), '#'),
              std::string(static_cast<size_t>(kBarWidth - filled), '.'), part * 100);
   std::fflush(stderr);
+}
+
+void Table::add(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = one_line(cell);
+  rows_.push_back(std::move(row));
 }
 
 std::string Table::text() const {
@@ -84,6 +90,9 @@ std::string Table::text() const {
 }
 
 Status write_results(std::string_view text) {
+  static const bool is_terminal = isatty(STDOUT_FILENO) != 0;
+  const std::string safe = is_terminal ? printable(text, LineBreaks::Kept) : std::string();
+  if (is_terminal) text = safe;
   if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
     return {};
   }
@@ -91,13 +100,18 @@ Status write_results(std::string_view text) {
               std::generic_category().message(errno));
 }
 
-std::string printable(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+Result<std::string> read_standard_input(uint64_t most) {
+  std::string text;
+  char buffer[1 << 16];
+  while (const size_t size = std::fread(buffer, 1, sizeof buffer, stdin)) {
+    text.append(buffer, size);
+    if (text.size() > most) return invalid_argument("more than {} bytes on standard input", most);
   }
-  return result;
+  if (std::ferror(stdin) != 0) return fail(ErrorCode::Io, "cannot read standard input");
+  return text;
 }
+
+void tell_line(std::string_view line) { fmt::print(stderr, "{}\n", one_line(line)); }
 
 std::string human_bytes(uint64_t bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};

@@ -2,12 +2,15 @@
 // Results go to stdout, everything here to stderr unless said otherwise.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/progress.h"
 #include "cli/process.h"
 
@@ -32,11 +35,11 @@ class ProgressBar : public Progress {
 };
 
 // Rows of cells with aligned columns, as many in each row as in the first, which is the heading.
-// Columns of plain numbers align right.
+// Columns of plain numbers align right. Cells are made printable, whatever a file put into them.
 class Table {
  public:
-  explicit Table(std::vector<std::string> heading) { rows_.push_back(std::move(heading)); }
-  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  explicit Table(std::vector<std::string> heading) { add(std::move(heading)); }
+  void add(std::vector<std::string> row);
   bool empty() const { return rows_.size() == 1; }
   std::string text() const;
 
@@ -44,11 +47,21 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// Writes results to stdout at once; a closed or full stdout is an error.
+// Writes results to stdout at once; a closed or full stdout is an error. Where stdout is a
+// terminal, control characters other than line feeds and tabs are written as escapes, a model's
+// too: what it says may come from anyone. Files and pipes get every byte.
 Status write_results(std::string_view text);
 
-// A name out of a file, fit for a terminal: what would move the cursor becomes a question mark.
-std::string printable(std::string_view text);
+// All of stdin, byte for byte; more than `most` bytes are an error.
+Result<std::string> read_standard_input(uint64_t most);
+
+// Tells people something on stderr, on one line: whatever a file put into it, and of bounded
+// length. All text that is not fixed goes this way.
+void tell_line(std::string_view line);
+template <class... Args>
+void tell(fmt::format_string<Args...> format, Args&&... args) {
+  tell_line(fmt::format(format, std::forward<Args>(args)...));
+}
 
 std::string human_bytes(uint64_t bytes);    // "1.2 GiB"
 std::string human_seconds(double seconds);  // "12.3 ms", "4.5 s"

@@ -71,8 +71,8 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
     return false;
   };
 
-  const auto choose = [&](std::span<const float> logits) {
-    const int64_t token = sampler.sample(logits, session.tokens());
+  const auto choose = [&](std::span<const float> logits) -> Result<int64_t> {
+    const int64_t token = TRY(sampler.sample(logits, session.tokens()));
     if (options.logprobs) {
       generation.logprobs.push_back(logprobs(logits, token, *options.logprobs));
     }
@@ -85,7 +85,7 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
     generation.reason = StopReason::Cancelled;
     return generation;
   }
-  const int64_t first = choose(TRY(prompt_logits));
+  const int64_t first = TRY(choose(TRY(prompt_logits)));
   generation.prefill_seconds = seconds_since(start);
   bool more = take(first);
   const auto decode_start = Clock::now();
@@ -102,7 +102,7 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
         if (!more) break;
       }
     } else {
-      more = take(choose(TRY(session.evaluate(std::span(&token, 1)))));
+      more = take(TRY(choose(TRY(session.evaluate(std::span(&token, 1))))));
     }
   }
   generation.decode_seconds = seconds_since(decode_start);

@@ -112,6 +112,8 @@ Result<std::vector<int64_t>> Lookahead::step(Session& session, int64_t token) {
   for (size_t row = 0; row < predicted.size(); ++row)
     predicted[row] = argmax(logits.subspan(row * vocab, vocab));
 
+  // Other rows are guesses; where nothing can be told from one, its guess is as good as any.
+  TRY(likeliest(logits.first(vocab)));
   session.keep_row(0, token);
   std::vector<int64_t> accepted = {predicted[0]};
   remember(predicted);
@@ -122,6 +124,7 @@ Result<std::vector<int64_t>> Lookahead::step(Session& session, int64_t token) {
     const int64_t first = branches_at_ + branch * levels_;
     int64_t length = 0, expected = predicted[0];
     while (length < levels_ && rows_.tokens[static_cast<size_t>(first + length)] == expected) {
+      if (!likeliest(logits.subspan(static_cast<size_t>(first + length) * vocab, vocab))) break;
       expected = predicted[static_cast<size_t>(first + length)];
       ++length;
     }

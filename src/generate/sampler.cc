@@ -74,9 +74,17 @@ int64_t argmax(std::span<const float> logits) {
   return static_cast<int64_t>(best);
 }
 
-int64_t Sampler::sample(std::span<const float> logits, std::span<const int64_t> context) {
-  logits = changed(logits, context);
+Result<int64_t> likeliest(std::span<const float> logits) {
   const int64_t best = argmax(logits);
+  if (logits[static_cast<size_t>(best)] > -INFINITY) return best;
+  return invalid_argument(
+      "no token is left to choose from: every one is banned (--logit-bias) or has a logit of -inf "
+      "or NaN");
+}
+
+Result<int64_t> Sampler::sample(std::span<const float> logits, std::span<const int64_t> context) {
+  logits = changed(logits, context);
+  const int64_t best = TRY(likeliest(logits));
   const float largest = logits[static_cast<size_t>(best)];
   if (options_.temperature <= 0 || !std::isfinite(largest)) return best;
 

@@ -45,6 +45,9 @@ Status check(const SamplerOptions& options, int64_t vocab_size);
 // The index of the largest logit, the lowest of equals. NaN never wins.
 int64_t argmax(std::span<const float> logits);
 
+// The same, or an error where no token is left to choose: each logit is -inf or NaN.
+Result<int64_t> likeliest(std::span<const float> logits);
+
 // Same seed, options and logits: same tokens.
 class Sampler {
  public:
@@ -52,8 +55,9 @@ class Sampler {
   explicit Sampler(SamplerOptions options) : options_(std::move(options)), random_(options_.seed) {}
 
   // The token to come after `context`, the tokens of prompt and answer so far, which only penalties
-  // look at. Allocates nothing after the first call.
-  int64_t sample(std::span<const float> logits, std::span<const int64_t> context = {});
+  // look at. A banned token is never chosen: where none is left it is an error. Allocates nothing
+  // after the first call.
+  Result<int64_t> sample(std::span<const float> logits, std::span<const int64_t> context = {});
 
   // Takes the likeliest token as the model sees it, and nothing else.
   bool plain() const { return options_.temperature <= 0 && !options_.changes_logits(); }

@@ -29,6 +29,22 @@ std::vector<DeclaredParameter> declared(std::string_view list) {
   return result;
 }
 
+constexpr uint64_t kStepsOfCall = 4;
+
+uint64_t steps_to_copy(const Value& value) {
+  switch (value.kind()) {
+    case Kind::String:
+      return value.string().size() / 64;
+    case Kind::List:
+    case Kind::Tuple:
+      return value.items().size() / 8;
+    case Kind::Dict:
+      return value.entries().size() / 4;
+    default:
+      return 0;
+  }
+}
+
 Status bind(std::string_view parameters, Invocation& call) {
   const std::vector<DeclaredParameter> list = declared(parameters);
   const Items& positional = call.arguments.positional;
@@ -59,6 +75,22 @@ Status bind(std::string_view parameters, Invocation& call) {
 
 }  // namespace
 
+const Builtin* find_builtin(BuiltinTable table, std::string_view name) {
+  const auto found = std::find_if(table.begin(), table.end(),
+                                  [name](const Builtin& builtin) { return builtin.name == name; });
+  return found == table.end() ? nullptr : &*found;
+}
+
+const Builtin* find_filter(std::string_view name) {
+  const Builtin* const found = find_builtin(filter_table(), name);
+  return found != nullptr ? found : find_builtin(sequence_filter_table(), name);
+}
+const Builtin* find_test(std::string_view name) { return find_builtin(test_table(), name); }
+const Builtin* find_function(std::string_view name) { return find_builtin(function_table(), name); }
+const Builtin* find_method(const Value& self, std::string_view name) {
+  return find_builtin(method_table(self.kind()), name);
+}
+
 Result<int64_t> Invocation::integer(size_t i, int64_t otherwise) const {
   if (!has(i) || values[i].is(Kind::None)) return otherwise;
   if (values[i].is_integral()) return values[i].integer();
@@ -77,12 +109,25 @@ Result<std::string> Invocation::string(size_t i, std::string_view otherwise) con
 
 Result<Value> Interpreter::call(const Builtin& builtin, const Value& self,
                                 const CallArguments& arguments) {
-  TRY(step(1 + arguments.positional.size() / 8));
-  Invocation invocation{*this, self, arguments, {}, {}};
-  if (builtin.parameters != "*") {
-    TRY(within(fmt::format("\"{}\"", builtin.name), bind(builtin.parameters, invocation)));
+  // Whatever a builtin does, it may copy what it is given. What it does beyond, it counts itself.
+  uint64_t steps = kStepsOfCall + steps_to_copy(self);
+  for (const Value& value : arguments.positional) steps += 1 + steps_to_copy(value);
+  for (const auto& [name, value] : arguments.named) steps += 1 + steps_to_copy(value);
+  TRY(step(steps));
+  if (++depth_ > kMaxDepth) {
+    --depth_;
+    return unsupported("filters and tests nest deeper than {} levels", kMaxDepth);
   }
-  return builtin.run(invocation);
+  Invocation invocation{*this, self, arguments, {}, {}};
+  auto result = [&]() -> Result<Value> {
+    if (builtin.parameters != "*") {
+      TRY(within([&] { return fmt::format("\"{}\"", builtin.name); },
+                 bind(builtin.parameters, invocation)));
+    }
+    return builtin.run(invocation);
+  }();
+  --depth_;
+  return result;
 }
 
 }  // namespace diptych::jinja

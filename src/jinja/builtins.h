@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -45,7 +46,19 @@ struct Builtin {
   Result<Value> (*run)(const Invocation& call);
 };
 
-// Null when there is none of this name. Tests give a Bool.
+// The tables of names. Every entry must count what it does with large values, beyond copying what
+// it is given (jinja/meter.h); test/jinja/limits_test.cc tries all of them.
+using BuiltinTable = std::span<const Builtin>;
+BuiltinTable filter_table();           // of one value
+BuiltinTable sequence_filter_table();  // that look into lists
+BuiltinTable test_table();
+BuiltinTable function_table();
+BuiltinTable method_table(Kind kind);  // of a String, Dict, List, Tuple or Loop; empty for others
+
+// Null when there is none of this name.
+const Builtin* find_builtin(BuiltinTable table, std::string_view name);
+
+// The same in all tables of a kind. Tests give a Bool.
 const Builtin* find_filter(std::string_view name);
 const Builtin* find_test(std::string_view name);
 const Builtin* find_function(std::string_view name);

@@ -86,15 +86,8 @@ Result<Range> resolve(const Value& begin, const Value& end, const Value& step, i
   };
   range.begin = clamp(begin, down ? high : low);
   range.end = clamp(end, down ? low : high);
+  range.step = std::clamp(range.step, -size - 1, size + 1);  // one past all is enough
   return range;
-}
-
-template <class Visit>
-void each_index(const Range& range, int64_t size, Visit visit) {
-  const int64_t step = std::clamp(range.step, -size - 1, size + 1);  // one past all is enough
-  for (int64_t i = range.begin; step > 0 ? i < range.end : i > range.end; i += step) {
-    visit(static_cast<size_t>(i));
-  }
 }
 
 }  // namespace
@@ -160,10 +153,10 @@ Result<Value> Interpreter::evaluate_node(const Expression& e, Frame& frame) {
 }
 
 Result<Value> Interpreter::evaluate_name(const Expression& e, Frame& frame) {
-  if (const Value* found = frame.find(e.text)) return *found;
+  if (const Value* found = TRY(variable(frame, e.text))) return *found;
   if (const Builtin* builtin = find_function(e.text))
     return function({builtin, {}, nullptr, nullptr});
-  return heap_.undefined(fmt::format("{} is undefined", in_quotes(e.text)));
+  return missing("{} is undefined", in_quotes(e.text));
 }
 
 Result<Items> Interpreter::evaluate_all(const std::vector<ExpressionPtr>& list, Frame& frame) {
@@ -178,8 +171,7 @@ Result<Value> Interpreter::evaluate_dict(const Expression& e, Frame& frame) {
   Entries entries;
   for (size_t i = 0; i + 1 < e.children.size(); i += 2) {
     const Value key = TRY(evaluate(*e.children[i], frame));
-    TRY(set_entry(entries, key, TRY(evaluate(*e.children[i + 1], frame))));
-    TRY(step(entries.size() / 8));
+    TRY(set_entry(entries, key, TRY(evaluate(*e.children[i + 1], frame)), meter_));
   }
   return heap_.dict(std::move(entries));
 }
@@ -195,6 +187,7 @@ Result<CallArguments> Interpreter::evaluate_arguments(const Arguments& arguments
   CallArguments result;
   result.positional = TRY(evaluate_all(arguments.positional, frame));
   for (const auto& [name, expression] : arguments.named) {
+    TRY(meter_.bytes(name.size()));
     result.named.emplace_back(name, TRY(evaluate(*expression, frame)));
   }
   if (arguments.star) {
@@ -208,6 +201,8 @@ Result<CallArguments> Interpreter::evaluate_arguments(const Arguments& arguments
       return invalid_argument("\"**\" takes a dict, found a {}", type_name(dict));
     for (const auto& [key, value] : dict.entries()) {
       if (!key.is_string()) return invalid_argument("\"**\" takes a dict with strings for keys");
+      heap_.charge(sizeof(std::string) + key.string().size() + sizeof(Value));
+      TRY(step(1 + key.string().size() / 64));
       result.named.emplace_back(key.string(), value);
     }
   }
@@ -228,13 +223,13 @@ Result<Value> Interpreter::evaluate_compare(const Expression& e, Frame& frame) {
     if (op == "in" || op == "not in") {
       holds = TRY(contains(right, left)) == (op == "in");
     } else if (op == "==" || op == "!=") {
-      holds = TRY(equal(left, right)) == (op == "==");
+      holds = TRY(equal(left, right, meter_)) == (op == "==");
     } else {
       if (left.is(Kind::Undefined) || right.is(Kind::Undefined))
         return no_operator(op, left, right);
       const bool nan = (left.is(Kind::Float) && std::isnan(left.number())) ||
                        (right.is(Kind::Float) && std::isnan(right.number()));
-      const int order = TRY(compare(left, right));
+      const int order = TRY(compare(left, right, meter_));
       holds = !nan && (op == "<"    ? order < 0
                        : op == "<=" ? order <= 0
                        : op == ">"  ? order > 0
@@ -247,13 +242,14 @@ Result<Value> Interpreter::evaluate_compare(const Expression& e, Frame& frame) {
 }
 
 Result<Value> Interpreter::evaluate_concat(const Expression& e, Frame& frame) {
+  // All values first: texts that wait for the rest of an expression would not be counted.
+  const Items parts = TRY(evaluate_all(e.children, frame));
   std::string text;
-  for (const ExpressionPtr& part : e.children) {
-    const std::string more = TRY(to_text(TRY(evaluate(*part, frame))));
+  for (const Value& part : parts) {
+    const std::string more = TRY(to_text(part, meter_));
     TRY(heap_.check(text.size() + more.size()));
     text += more;
   }
-  TRY(step(text.size() / 64));
   return heap_.string(std::move(text));
 }
 
@@ -263,17 +259,31 @@ Result<Value> Interpreter::add(const Value& a, const Value& b) { return binary("
 Result<Value> Interpreter::join(const Value& a, const Value& b) {
   if (a.is_string() && b.is_string()) {
     TRY(heap_.check(a.string().size() + b.string().size()));
-    TRY(step((a.string().size() + b.string().size()) / 64));
+    TRY(meter_.bytes(a.string().size() + b.string().size()));
     return heap_.string(a.string() + b.string());
   }
   if (a.is_sequence() && a.kind() == b.kind()) {
     TRY(heap_.check((a.items().size() + b.items().size()) * sizeof(Value)));
+    TRY(meter_.items(a.items().size() + b.items().size()));
     Items items = a.items();
     items.insert(items.end(), b.items().begin(), b.items().end());
-    TRY(step(items.size() / 8));
     return a.is(Kind::List) ? heap_.list(std::move(items)) : heap_.tuple(std::move(items));
   }
   return no_operator("+", a, b);
+}
+
+Result<Value> Interpreter::replaced(std::string_view text, std::string_view from,
+                                    std::string_view to, int64_t most) {
+  TRY(meter_.characters(2 * text.size() + from.size()));  // for counting and for replacing
+  const uint64_t limit = most < 0 ? UINT64_MAX : static_cast<uint64_t>(most);
+  const uint64_t times =
+      std::min<uint64_t>(limit, from.empty() ? length(text) + 1 : count(text, from));
+  TRY(meter_.step(times));
+  uint64_t bytes = 0;
+  if (__builtin_mul_overflow(times, to.size(), &bytes)) bytes = UINT64_MAX / 2;
+  TRY(heap_.check(bytes + text.size()));
+  TRY(meter_.bytes(bytes));
+  return heap_.string(replace(text, from, to, static_cast<size_t>(times)));
 }
 
 // A string or list, repeated.
@@ -289,22 +299,27 @@ Result<Value> Interpreter::multiply(const Value& a, const Value& b) {
   uint64_t total = 0;
   if (__builtin_mul_overflow(count, size, &total)) total = UINT64_MAX;
   TRY(heap_.check(total));
-  TRY(step(total / 64));
+  TRY(meter_.bytes(total));
   if (size == 0) return sequence;
   if (sequence.is_string()) {
-    std::string text;
-    for (uint64_t i = 0; i < count; ++i) text += sequence.string();
+    std::string text = count > 0 ? sequence.string() : std::string();
+    text.reserve(total);
+    // Twice as much each time, so that many short ones cost no more than few long ones.
+    while (text.size() < total) text.append(text, 0, std::min(text.size(), total - text.size()));
     return heap_.string(std::move(text));
   }
-  Items items;
-  for (uint64_t i = 0; i < count; ++i) {
-    items.insert(items.end(), sequence.items().begin(), sequence.items().end());
+  const Items& source = sequence.items();
+  Items items(static_cast<size_t>(count) * source.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    items[i] = i < source.size() ? source[i] : items[i - source.size()];
   }
   return sequence.is(Kind::List) ? heap_.list(std::move(items)) : heap_.tuple(std::move(items));
 }
 
 Result<Value> Interpreter::binary(std::string_view op, const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
+    constexpr uint64_t kStepsOfRemainder = 32;  // of floats far apart
+    if (op == "%" || op == "//") TRY(step(kStepsOfRemainder));
     if (op == "/") return floats(op, a.number(), b.number());
     if (a.is_integral() && b.is_integral()) return integers(op, a.integer(), b.integer());
     return floats(op, a.number(), b.number());
@@ -330,39 +345,36 @@ Result<Value> Interpreter::attribute(const Value& value, std::string_view name) 
       return invalid_argument("{}", value.what() != nullptr ? *value.what() : "undefined");
     case Kind::Dict:
     case Kind::Namespace:
-      TRY(step(value.entries().size() / 8));
-      if (const Value* found = find_entry(value.entries(), name)) return *found;
+      if (const Value* found = TRY(find_entry(value.entries(), name, meter_))) return *found;
       break;
     default:
       break;
   }
-  return heap_.undefined(
-      fmt::format("a {} has no attribute {}", type_name(value), in_quotes(name)));
+  return missing("a {} has no attribute {}", type_name(value), in_quotes(name));
 }
 
 Result<Value> Interpreter::item(const Value& value, const Value& key) {
   if (value.is(Kind::Undefined)) return attribute(value, "");
   if (value.is(Kind::Dict)) {
-    TRY(step(value.entries().size() / 8));
     const bool hashable = !key.is(Kind::List) && !key.is(Kind::Dict);
-    const Value* found = hashable ? TRY(find_entry(value.entries(), key)) : nullptr;
+    const Value* found = hashable ? TRY(find_entry(value.entries(), key, meter_)) : nullptr;
     if (found != nullptr) return *found;
   } else if (key.is_integral() && (value.is_sequence() || value.is_string())) {
     const bool is_string = value.is_string();
-    const std::vector<size_t> borders = is_string ? offsets(value.string()) : std::vector<size_t>();
-    if (is_string) TRY(step(value.string().size() / 16));
-    const auto size = static_cast<int64_t>(is_string ? borders.size() - 1 : value.items().size());
+    if (is_string) TRY(meter_.characters(value.string().size()));
+    const auto size =
+        static_cast<int64_t>(is_string ? length(value.string()) : value.items().size());
     int64_t index = key.integer();
     if (index < 0) index += size;
     if (index >= 0 && index < size) {
       const auto i = static_cast<size_t>(index);
       if (!is_string) return value.items()[i];
-      return heap_.string(value.string().substr(borders[i], borders[i + 1] - borders[i]));
+      return heap_.string(std::string(character_at(value.string(), i)));
     }
   }
   if (key.is_string()) return attribute(value, key.string());
-  return heap_.undefined(fmt::format("a {} has no element {}", type_name(value),
-                                     in_quotes(to_repr(key).value_or("of this kind"))));
+  return missing("a {} has no element {}", type_name(value),
+                 in_quotes(to_repr(key, meter_).value_or("of this kind")));
 }
 
 Result<Value> Interpreter::slice(const Value& value, const Expression& e, Frame& frame) {
@@ -372,24 +384,21 @@ Result<Value> Interpreter::slice(const Value& value, const Expression& e, Frame&
   }
   if (value.is(Kind::Undefined)) return attribute(value, "");
   if (value.is_string()) {
-    const std::vector<size_t> borders = offsets(value.string());
-    TRY(step(value.string().size() / 16));
-    const auto size = static_cast<int64_t>(borders.size()) - 1;
+    TRY(meter_.characters(value.string().size()));
+    const auto size = static_cast<int64_t>(length(value.string()));
     const Range range = TRY(resolve(bounds[0], bounds[1], bounds[2], size));
-    std::string text;
-    each_index(range, size, [&](size_t i) {
-      text.append(value.string(), borders[i], borders[i + 1] - borders[i]);
-    });
-    return heap_.string(std::move(text));
+    return heap_.string(every(value.string(), range.begin, range.end, range.step));
   }
   if (!value.is_sequence()) {
-    return heap_.undefined(fmt::format("a {} cannot be sliced", type_name(value)));
+    return missing("a {} cannot be sliced", type_name(value));
   }
   const auto size = static_cast<int64_t>(value.items().size());
   const Range range = TRY(resolve(bounds[0], bounds[1], bounds[2], size));
+  TRY(meter_.items(value.items().size()));
   Items items;
-  each_index(range, size, [&](size_t i) { items.push_back(value.items()[i]); });
-  TRY(step(items.size() / 8));
+  for (int64_t i = range.begin; range.step > 0 ? i < range.end : i > range.end; i += range.step) {
+    items.push_back(value.items()[static_cast<size_t>(i)]);
+  }
   return value.is(Kind::List) ? heap_.list(std::move(items)) : heap_.tuple(std::move(items));
 }
 
@@ -399,22 +408,23 @@ Result<Items> Interpreter::iterate(const Value& value) {
       return Items();
     case Kind::List:
     case Kind::Tuple:
-      TRY(step(value.items().size() / 8));
+      TRY(charge_items(value.items().size()));
       return value.items();
     case Kind::Dict: {
+      TRY(charge_items(value.entries().size()));
       Items keys;
       for (const auto& entry : value.entries()) keys.push_back(entry.first);
-      TRY(step(keys.size() / 8));
       return keys;
     }
     case Kind::String: {
+      std::string_view text = value.string();
+      const size_t size = length(text);
+      TRY(step(size));
+      TRY(charge_items(size));
+      TRY(heap_.check(size * sizeof(std::string)));
       Items characters;
-      const std::vector<size_t> borders = offsets(value.string());
-      TRY(heap_.check(borders.size() * (sizeof(Value) + sizeof(std::string))));
-      TRY(step(borders.size()));
-      for (size_t i = 0; i + 1 < borders.size(); ++i) {
-        characters.push_back(
-            heap_.string(value.string().substr(borders[i], borders[i + 1] - borders[i])));
+      for (; !text.empty(); text.remove_prefix(first_size(text))) {
+        characters.push_back(heap_.string(std::string(text.substr(0, first_size(text)))));
       }
       return characters;
     }
@@ -423,19 +433,28 @@ Result<Items> Interpreter::iterate(const Value& value) {
   }
 }
 
+Status Interpreter::charge_items(size_t count) {
+  TRY(meter_.items(count));
+  TRY(heap_.check(count * sizeof(Value)));
+  heap_.charge(count * sizeof(Value));
+  return {};
+}
+
 Result<bool> Interpreter::contains(const Value& haystack, const Value& needle) {
   if (haystack.is_string()) {
     if (!needle.is_string()) return no_operator("in", needle, haystack);
-    TRY(step(search_cost(haystack.string(), needle.string())));
-    return haystack.string().find(needle.string()) != std::string::npos;
+    TRY(meter_.characters(haystack.string().size() + needle.string().size()));
+    return find(haystack.string(), needle.string()) != std::string::npos;
   }
   if (haystack.is(Kind::Dict)) {
-    TRY(step(haystack.entries().size() / 8));
-    return TRY(find_entry(haystack.entries(), needle)) != nullptr;
+    return TRY(find_entry(haystack.entries(), needle, meter_)) != nullptr;
   }
-  for (const Value& item : TRY(iterate(haystack))) {
-    TRY(step());
-    if (TRY(equal(item, needle))) return true;
+  if (haystack.is(Kind::Undefined)) return false;
+  if (!haystack.is_sequence()) {
+    return invalid_argument("a {} is nothing to loop over", type_name(haystack));
+  }
+  for (const Value& item : haystack.items()) {
+    if (TRY(equal(item, needle, meter_))) return true;
   }
   return false;
 }

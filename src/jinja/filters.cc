@@ -1,12 +1,10 @@
 // What stands behind "|": filters of one value. sequence_filters.cc has those that look into lists.
-#include "jinja/filters.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 
-#include "base/bytes.h"
 #include "base/in_quotes.h"
 #include "jinja/interpreter.h"
 #include "jinja/strings.h"
@@ -17,8 +15,8 @@ namespace {
 
 // Filters of text take any value and write it first. The work is counted.
 Result<std::string> text_of(const Invocation& call) {
-  std::string text = TRY(to_text(call.self));
-  TRY(call.interpreter.step(text.size() / 16));
+  std::string text = TRY(to_text(call.self, call.interpreter.meter()));
+  TRY(call.interpreter.meter().characters(text.size()));
   return text;
 }
 
@@ -37,7 +35,7 @@ Result<Value> trim(const Invocation& call) {
     return make(call, std::string(strip_right(strip_left(text))));
   }
   const std::string set = TRY(call.string(0, ""));
-  TRY(call.interpreter.step(text.size() / 16 * (set.size() / 16)));
+  TRY(call.interpreter.step(text.size() * (set.size() / 64)));
   return make(call, std::string(strip_right(strip_left(text, set), set)));
 }
 
@@ -66,9 +64,7 @@ Result<Value> tojson(const Invocation& call) {
     style.key_separator = separators[1].string();
   }
   style.sort_keys = TRY(call.boolean(3, false));
-  std::string text = TRY(to_json(call.self, style));
-  TRY(call.interpreter.step(text.size() / 16));
-  return make(call, std::move(text));
+  return make(call, TRY(to_json(call.self, style, call.interpreter.meter())));
 }
 
 Result<Value> otherwise(const Invocation& call) {
@@ -80,16 +76,9 @@ Result<Value> otherwise(const Invocation& call) {
 
 Result<Value> replaced(const Invocation& call) {
   const std::string text = TRY(text_of(call));
-  const std::string from = TRY(to_text(call[0])), to = TRY(to_text(call[1]));
-  const int64_t count = TRY(call.integer(2, -1));
-  const size_t most = count < 0 ? SIZE_MAX : static_cast<size_t>(count);
-  TRY(call.interpreter.step(search_cost(text, from)));
-  const uint64_t times =
-      std::min<uint64_t>(most, text.size() / std::max<size_t>(from.size(), 1) + 1);
-  uint64_t bytes = 0;
-  if (!checked_mul(times, to.size(), &bytes)) bytes = UINT64_MAX / 2;
-  TRY(call.interpreter.heap().check(bytes + text.size()));
-  return make(call, replace(text, from, to, most));
+  const std::string from = TRY(to_text(call[0], call.interpreter.meter()));
+  const std::string to = TRY(to_text(call[1], call.interpreter.meter()));
+  return call.interpreter.replaced(text, from, to, TRY(call.integer(2, -1)));
 }
 
 // Lines after the first get the indent; empty ones only when asked for.
@@ -105,16 +94,19 @@ Result<Value> indent(const Invocation& call) {
   }
   const bool first = TRY(call.boolean(1, false)), blank = TRY(call.boolean(2, false));
   const std::string with_end = text + "\n";  // so that a last empty line counts
-  const auto lines = split_lines(with_end, false);
-  uint64_t bytes = 0;
-  if (!checked_mul(lines.size(), by.size(), &bytes)) bytes = UINT64_MAX / 2;
-  TRY(call.interpreter.heap().check(bytes + text.size()));
   std::string out;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    if (i > 0) out += '\n';
-    if (i == 0 ? first : blank || !lines[i].empty()) out += by;
-    out += lines[i];
-  }
+  bool is_first = true;
+  Status status;
+  split_lines(with_end, false, [&](std::string_view line) {
+    if (!is_first) out += '\n';
+    if (is_first ? first : blank || !line.empty()) out += by;
+    out += line;
+    is_first = false;
+    status = call.interpreter.step(1 + by.size() / 64);
+    if (status) status = call.interpreter.heap().check(out.size());
+    return status.has_value();
+  });
+  TRY(std::move(status));
   return make(call, std::move(out));
 }
 
@@ -123,6 +115,7 @@ Result<Value> as_integer(const Invocation& call) {
   if (call.self.is(Kind::Undefined)) return call.interpreter.attribute(call.self, "");
   const Value otherwise = call.has(0) ? call[0] : Value::of(int64_t{0});
   const int64_t base = TRY(call.integer(1, 10));
+  if (call.self.is_string()) TRY(call.interpreter.meter().characters(call.self.string().size()));
   const auto from_float = [&](double value) {
     return value >= -0x1p63 && value < 0x1p63 ? Value::of(static_cast<int64_t>(value)) : otherwise;
   };
@@ -145,6 +138,7 @@ Result<Value> as_float(const Invocation& call) {
   if (call.self.is(Kind::Undefined)) return call.interpreter.attribute(call.self, "");
   if (call.self.is_number()) return Value::of(call.self.number());
   if (call.self.is_string()) {
+    TRY(call.interpreter.meter().characters(call.self.string().size()));
     std::string text(strip_right(strip_left(call.self.string())));
     std::erase(text, '_');
     const char* const first = text.data() + (text.starts_with('+') ? 1 : 0);
@@ -187,7 +181,10 @@ Result<Value> rounded(const Invocation& call) {
   if (method != "common") return invalid_argument("the method {} of rounding", in_quotes(method));
   if (call.self.is_integral()) return Value::of(round_integer(call.self.integer(), precision));
   if (precision <= 0) return Value::of(std::nearbyint(value * scale) / scale);
+  if (!(std::fabs(value) < 0x1p53)) return Value::of(value);  // has no decimals
   // By decimal digits, as Python does: 2.675 is less than it looks.
+  constexpr uint64_t kStepsOfDigits = 16;
+  TRY(call.interpreter.step(kStepsOfDigits));
   const std::string text = fmt::format("{:.{}f}", value, precision);
   return Value::of(std::strtod(text.c_str(), nullptr));
 }
@@ -196,7 +193,6 @@ Result<Value> size_of(const Invocation& call) {
   const Value& self = call.self;
   if (self.is(Kind::Undefined)) return Value::of(int64_t{0});
   if (self.is_string()) {
-    TRY(call.interpreter.step(self.string().size() / 64));
     return Value::of(static_cast<int64_t>(length(self.string())));
   }
   if (self.is_sequence()) return Value::of(static_cast<int64_t>(self.items().size()));
@@ -205,7 +201,9 @@ Result<Value> size_of(const Invocation& call) {
 }
 
 Result<Value> word_count(const Invocation& call) {
-  return Value::of(static_cast<int64_t>(split_space(TRY(text_of(call)), SIZE_MAX).size()));
+  int64_t words = 0;
+  split_space(TRY(text_of(call)), SIZE_MAX, [&](std::string_view) { return ++words > 0; });
+  return Value::of(words);
 }
 
 Result<Value> attribute_of(const Invocation& call) {
@@ -237,10 +235,6 @@ constexpr std::array kFilters = {
 
 }  // namespace
 
-const Builtin* find_filter(std::string_view name) {
-  const auto found = std::find_if(kFilters.begin(), kFilters.end(),
-                                  [name](const Builtin& filter) { return filter.name == name; });
-  return found != kFilters.end() ? &*found : find_sequence_filter(name);
-}
+BuiltinTable filter_table() { return kFilters; }
 
 }  // namespace diptych::jinja

@@ -36,12 +36,13 @@ Result<Entries> entries(const Invocation& call) {
       return unsupported("dict() and namespace() take a dict and names, found a {}",
                          type_name(value));
     }
-    for (const auto& [key, entry] : value.entries()) TRY(set_entry(result, key, entry));
+    for (const auto& [key, entry] : value.entries()) {
+      TRY(set_entry(result, key, entry, call.interpreter.meter()));
+    }
   }
   for (const auto& [name, value] : call.arguments.named) {
-    TRY(set_entry(result, call.interpreter.heap().string(name), value));
+    TRY(set_entry(result, call.interpreter.heap().string(name), value, call.interpreter.meter()));
   }
-  TRY(call.interpreter.step(result.size() * (result.size() / 8)));
   return result;
 }
 
@@ -54,7 +55,8 @@ Result<Value> make_namespace(const Invocation& call) {
 }
 
 Result<Value> raise(const Invocation& call) {
-  return invalid_argument("the template refuses: {}", in_quotes(TRY(to_text(call[0]))));
+  return invalid_argument("the template refuses: {}",
+                          in_quotes(TRY(to_text(call[0], call.interpreter.meter()))));
 }
 
 Result<Value> now(const Invocation& call) {
@@ -62,6 +64,7 @@ Result<Value> now(const Invocation& call) {
   constexpr size_t kMaxFormat = 1000;
   if (format.size() > kMaxFormat)
     return unsupported("a time format of more than {} bytes", kMaxFormat);
+  TRY(call.interpreter.step(kMaxFormat / 64 + format.size() * 4));  // "%c" is a long text
   if (format.empty()) return call.interpreter.heap().string("");
   std::string text(16 * kMaxFormat, '\0');
   // A format may rightly give nothing, which strftime cannot tell from a failure.
@@ -77,11 +80,6 @@ constexpr std::array kFunctions = {
 
 }  // namespace
 
-const Builtin* find_function(std::string_view name) {
-  const auto found =
-      std::find_if(kFunctions.begin(), kFunctions.end(),
-                   [name](const Builtin& function) { return function.name == name; });
-  return found == kFunctions.end() ? nullptr : &*found;
-}
+BuiltinTable function_table() { return kFunctions; }
 
 }  // namespace diptych::jinja

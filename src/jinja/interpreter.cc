@@ -9,8 +9,6 @@ namespace diptych::jinja {
 
 namespace {
 
-constexpr int kMaxDepth = 500;  // nested blocks, expressions and macro calls together
-
 // The result, its error placed at `at` unless a place further inside is known already.
 template <class T>
 Result<T> placed(Position at, Result<T> result) {
@@ -20,8 +18,9 @@ Result<T> placed(Position at, Result<T> result) {
 
 }  // namespace
 
-const Value* Frame::find(std::string_view name) const {
+const Value* Frame::find(std::string_view name, uint64_t& looked) const {
   for (const Frame* frame = this; frame != nullptr; frame = frame->parent) {
+    looked += 1 + frame->variables.size();
     for (const auto& [known, value] : frame->variables) {
       if (known == name) return &value;
     }
@@ -52,18 +51,23 @@ Value Interpreter::function(const Function& function) {
 }
 
 Status Interpreter::step(uint64_t count) {
-  steps_ += count;
-  if (steps_ > limits_.steps) {
-    return unsupported("the template runs for more than {} steps", limits_.steps);
-  }
+  TRY(meter_.step(count));
   return heap_.exhausted() ? heap_.check(0) : Status();
 }
 
+Result<const Value*> Interpreter::variable(const Frame& frame, std::string_view name) {
+  uint64_t looked = 0;
+  const Value* const found = frame.find(name, looked);
+  TRY(meter_.items(looked * (1 + name.size() / 64)));
+  return found;
+}
+
 Status Interpreter::write(std::string_view text) {
-  if (output_->size() + text.size() > limits_.output_bytes) {
+  if (open_bytes_ + text.size() > limits_.output_bytes) {
     return unsupported("the template writes more than {} MiB", limits_.output_bytes >> 20);
   }
-  TRY(step(text.size() / 64));
+  TRY(meter_.bytes(text.size()));
+  open_bytes_ += text.size();
   output_->append(text);
   return {};
 }
@@ -80,6 +84,7 @@ Result<std::string> Interpreter::captured(const Block& block, Frame& frame) {
   std::string* const outer = std::exchange(output_, &text);
   const auto flow = run_block(block, frame);
   output_ = outer;
+  open_bytes_ -= text.size();
   if (!flow) return tl::unexpected(flow.error());
   return text;
 }
@@ -106,7 +111,7 @@ Result<Interpreter::Flow> Interpreter::run_statement(const Statement& statement,
       TRY(write(statement.text));
       return Flow::Normal;
     case Kind::Output:
-      TRY(write(TRY(to_text(TRY(evaluate(*statement.expressions[0], frame))))));
+      TRY(write(TRY(to_text(TRY(evaluate(*statement.expressions[0], frame)), meter_))));
       return Flow::Normal;
     case Kind::If:
       return run_if(statement, frame);
@@ -129,7 +134,7 @@ Result<Interpreter::Flow> Interpreter::run_statement(const Statement& statement,
       return Flow::Normal;
     case Kind::Filter: {
       const Value text = heap_.string(TRY(captured(statement.bodies[0], new_frame(&frame))));
-      TRY(write(TRY(to_text(TRY(apply_filters(*statement.expressions[0], text, frame))))));
+      TRY(write(TRY(to_text(TRY(apply_filters(*statement.expressions[0], text, frame)), meter_))));
       return Flow::Normal;
     }
     case Kind::With:
@@ -159,7 +164,6 @@ Result<Interpreter::Flow> Interpreter::run_if(const Statement& statement, Frame&
 Result<Interpreter::Flow> Interpreter::run_for(const Statement& statement, Frame& frame) {
   const Target& target = statement.targets[0];
   Items items = TRY(iterate(TRY(evaluate(*statement.expressions[0], frame))));
-  TRY(step(items.size() / 8));
   if (const ExpressionPtr& condition = statement.expressions[1]) {
     Items kept;
     Frame& scope = new_frame(&frame);
@@ -171,7 +175,7 @@ Result<Interpreter::Flow> Interpreter::run_for(const Statement& statement, Frame
   }
   if (items.empty()) return run_block(statement.bodies[1], new_frame(&frame));
 
-  heap_.charge(items.size() * sizeof(Value) + sizeof(Loop));
+  heap_.charge(sizeof(Loop));
   const Value list = heap_.list(std::move(items));
   Loop& loop = loops_.emplace_back();
   loop.items = &list.items();
@@ -209,7 +213,7 @@ Status Interpreter::run_call_block(const Statement& statement, Frame& frame) {
   const Value callee = TRY(evaluate(*call.children[0], frame));
   CallArguments arguments = TRY(evaluate_arguments(call.arguments, frame));
   arguments.named.emplace_back("caller", function({nullptr, {}, statement.macro.get(), &frame}));
-  return write(TRY(to_text(TRY(this->call(callee, arguments)))));
+  return write(TRY(to_text(TRY(this->call(callee, arguments)), meter_)));
 }
 
 // The chain's innermost filter has no value of its own.
@@ -224,17 +228,18 @@ Result<Value> Interpreter::apply_filters(const Expression& chain, const Value& v
 Status Interpreter::assign(const Target& target, const Value& value, Frame& frame) {
   TRY(step());
   if (target.kind == Target::Kind::Name) {
+    TRY(meter_.items(frame.variables.size() * (1 + target.name.size() / 64)));
     frame.set(target.name, value);
     return {};
   }
   if (target.kind == Target::Kind::Attribute) {
-    const Value* object = frame.find(target.name);
+    const Value* object = TRY(variable(frame, target.name));
     if (object == nullptr || !object->is(Kind::Namespace)) {
       return invalid_argument("{} is not a namespace, so its attributes cannot be set",
                               in_quotes(target.name));
     }
     heap_.charge(sizeof(Entries::value_type));
-    return set_entry(object->entries(), Value::of(&target.attribute), value);
+    return set_entry(object->entries(), Value::of(&target.attribute), value, meter_);
   }
   const Items items = TRY(iterate(value));
   if (items.size() != target.parts.size()) {
@@ -263,17 +268,20 @@ Result<Value> Interpreter::call_macro(const Function& function, const CallArgume
     return unsupported("macros and statements nest deeper than {} levels", kMaxDepth);
   }
   Frame& frame = new_frame(function.frame);
-  auto text = within(fmt::format("in the macro {}", in_quotes(function.macro->name)),
-                     [&]() -> Result<std::string> {
-                       TRY(bind_macro(*function.macro, arguments, frame));
-                       return captured(function.macro->body, frame);
-                     }());
+  auto text =
+      within([&] { return fmt::format("in the macro {}", in_quotes(function.macro->name)); },
+             [&]() -> Result<std::string> {
+               TRY(bind_macro(*function.macro, arguments, frame));
+               return captured(function.macro->body, frame);
+             }());
   --depth_;
   return heap_.string(TRY(std::move(text)));
 }
 
 Status Interpreter::bind_macro(const Macro& macro, const CallArguments& arguments, Frame& frame) {
   const size_t count = macro.parameters.size();
+  // Each is looked for among the others.
+  TRY(meter_.items((count + arguments.named.size()) * count));
   Items rest;
   Entries named_rest;
   std::vector<bool> given(count);

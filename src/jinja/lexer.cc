@@ -111,9 +111,9 @@ class Lexer {
     if (sign == '-') {
       end = at_ + strip_right(rest(at_).substr(0, tag - at_)).size();
     } else if (sign != '+' && !is_variable) {
-      const size_t newline = tag == 0 ? source_.npos : source_.rfind('\n', tag - 1);
-      const bool has_newline = newline != source_.npos && newline >= at_;
-      const size_t line = has_newline ? newline + 1 : at_;
+      const size_t newline = rest(at_).substr(0, tag - at_).rfind('\n');
+      const bool has_newline = newline != source_.npos;
+      const size_t line = at_ + (has_newline ? newline + 1 : 0);
       if ((has_newline || line_starting_) && skip_space(line) >= tag) end = line;
     }
     add_text(at_, end);

@@ -3,7 +3,6 @@
 #include <array>
 #include <span>
 
-#include "base/bytes.h"
 #include "base/in_quotes.h"
 #include "jinja/interpreter.h"
 #include "jinja/strings.h"
@@ -18,10 +17,18 @@ Value make(const Invocation& call, std::string_view text) {
   return call.interpreter.heap().string(std::string(text));
 }
 
-Value list_of(const Invocation& call, const std::vector<std::string_view>& parts) {
+// The parts that `split(on_part)` gives, as a list, which ends where memory does.
+template <class Split>
+Result<Items> parts_of(const Invocation& call, Split split) {
   Items items;
-  for (const std::string_view part : parts) items.push_back(make(call, part));
-  return call.interpreter.heap().list(std::move(items));
+  Status status;
+  split([&](std::string_view part) {
+    items.push_back(make(call, part));
+    status = call.interpreter.step();
+    return status.has_value();
+  });
+  TRY(std::move(status));
+  return items;
 }
 
 enum class Side : uint8_t { Left, Right, Both };
@@ -29,14 +36,14 @@ enum class Side : uint8_t { Left, Right, Both };
 template <Side side>
 Result<Value> strip(const Invocation& call) {
   std::string_view text = text_of(call);
-  TRY(call.interpreter.step(text.size() / 16));
+  TRY(call.interpreter.meter().characters(text.size()));
   if (!call.has(0) || call[0].is(Kind::None)) {
     if (side != Side::Right) text = strip_left(text);
     if (side != Side::Left) text = strip_right(text);
     return make(call, text);
   }
   const std::string set = TRY(call.string(0, ""));
-  TRY(call.interpreter.step(text.size() / 16 * (set.size() / 16)));
+  TRY(call.interpreter.step(text.size() * (set.size() / 64)));
   if (side != Side::Right) text = strip_left(text, set);
   if (side != Side::Left) text = strip_right(text, set);
   return make(call, text);
@@ -44,13 +51,13 @@ Result<Value> strip(const Invocation& call) {
 
 template <std::string (*change)(std::string_view)>
 Result<Value> changed(const Invocation& call) {
-  TRY(call.interpreter.step(text_of(call).size() / 16));
+  TRY(call.interpreter.meter().characters(text_of(call).size()));
   return make(call, change(text_of(call)));
 }
 
 template <bool (*test)(std::string_view)>
 Result<Value> tested(const Invocation& call) {
-  TRY(call.interpreter.step(text_of(call).size() / 16));
+  TRY(call.interpreter.meter().characters(text_of(call).size()));
   return Value::of(test(text_of(call)));
 }
 
@@ -62,6 +69,8 @@ Result<Value> has_affix(const Invocation& call) {
       return invalid_argument("expected a string or a tuple of strings, found a {}",
                               type_name(affix));
     }
+    const size_t compared = std::min(text_of(call).size(), affix.string().size());
+    TRY(call.interpreter.step(1 + compared / 64));
     return at_end ? text_of(call).ends_with(affix.string())
                   : text_of(call).starts_with(affix.string());
   };
@@ -84,28 +93,35 @@ Result<Value> split(const Invocation& call) {
   const size_t most = TRY(at_most(call, 1));
   if (!call.has(0) || call[0].is(Kind::None)) {
     if (from_right && most != SIZE_MAX) return unsupported("rsplit at white space, with a limit");
-    TRY(call.interpreter.step(text.size() / 4));
-    return list_of(call, split_space(text, most));
+    TRY(call.interpreter.meter().characters(text.size()));
+    return call.interpreter.heap().list(
+        TRY(parts_of(call, [&](const OnPart& on_part) { split_space(text, most, on_part); })));
   }
-  const std::string separator = TRY(call.string(0, ""));
+  std::string separator = TRY(call.string(0, ""));
   if (separator.empty()) return invalid_argument("an empty separator");
-  TRY(call.interpreter.step(search_cost(text, separator)));
-  std::vector<std::string_view> parts;
-  while (parts.size() < most) {
-    const size_t found = from_right ? text.rfind(separator) : text.find(separator);
-    if (found == text.npos) break;
-    if (from_right) {
-      parts.push_back(text.substr(found + separator.size()));
-      text = text.substr(0, found);
-    } else {
-      parts.push_back(text.substr(0, found));
+  TRY(call.interpreter.meter().characters(text.size() + separator.size()));
+  const auto at_separators = [&](const OnPart& on_part) {
+    for (size_t done = 0; done < most; ++done) {
+      const size_t found = find(text, separator);
+      if (found == text.npos) break;
+      if (!on_part(text.substr(0, found))) return;
       text.remove_prefix(found + separator.size());
     }
-    TRY(call.interpreter.step());
+    on_part(text);
+  };
+  if (!from_right) {
+    return call.interpreter.heap().list(TRY(parts_of(call, at_separators)));
   }
-  parts.push_back(text);
-  if (from_right) std::reverse(parts.begin(), parts.end());
-  return list_of(call, parts);
+  // From the right is from the left of the text written backwards.
+  const std::string backwards(text.rbegin(), text.rend());
+  std::reverse(separator.begin(), separator.end());
+  text = backwards;
+  Items items = TRY(parts_of(call, [&](const OnPart& on_part) {
+    at_separators(
+        [&](std::string_view part) { return on_part(std::string(part.rbegin(), part.rend())); });
+  }));
+  std::reverse(items.begin(), items.end());
+  return call.interpreter.heap().list(std::move(items));
 }
 
 template <bool from_right>
@@ -113,8 +129,8 @@ Result<Value> partition(const Invocation& call) {
   const std::string_view text = text_of(call);
   const std::string separator = TRY(call.string(0, ""));
   if (separator.empty()) return invalid_argument("an empty separator");
-  TRY(call.interpreter.step(search_cost(text, separator)));
-  const size_t found = from_right ? text.rfind(separator) : text.find(separator);
+  TRY(call.interpreter.meter().characters(text.size() + separator.size()));
+  const size_t found = from_right ? find_last(text, separator) : find(text, separator);
   Items items;
   if (found != text.npos) {
     items = {make(call, text.substr(0, found)), make(call, separator),
@@ -128,29 +144,23 @@ Result<Value> partition(const Invocation& call) {
 }
 
 Result<Value> splitlines(const Invocation& call) {
-  TRY(call.interpreter.step(text_of(call).size() / 4));
-  return list_of(call, split_lines(text_of(call), TRY(call.boolean(0, false))));
+  TRY(call.interpreter.meter().characters(text_of(call).size()));
+  const bool keep_ends = TRY(call.boolean(0, false));
+  return call.interpreter.heap().list(TRY(parts_of(
+      call, [&](const OnPart& on_part) { split_lines(text_of(call), keep_ends, on_part); })));
 }
 
 Result<Value> replaced(const Invocation& call) {
   const std::string from = TRY(call.string(0, "")), to = TRY(call.string(1, ""));
-  const size_t most = TRY(at_most(call, 2));
-  const std::string_view text = text_of(call);
-  TRY(call.interpreter.step(search_cost(text, from)));
-  const uint64_t times =
-      std::min<uint64_t>(most, text.size() / std::max<size_t>(from.size(), 1) + 1);
-  uint64_t bytes = 0;
-  if (!checked_mul(times, to.size(), &bytes)) bytes = UINT64_MAX / 2;
-  TRY(call.interpreter.heap().check(bytes + text.size()));
-  return make(call, replace(text, from, to, most));
+  return call.interpreter.replaced(text_of(call), from, to, TRY(call.integer(2, -1)));
 }
 
 template <bool from_right, bool must_exist>
 Result<Value> found(const Invocation& call) {
   const std::string needle = TRY(call.string(0, ""));
   const std::string_view text = text_of(call);
-  TRY(call.interpreter.step(search_cost(text, needle)));
-  const size_t at = from_right ? text.rfind(needle) : text.find(needle);
+  TRY(call.interpreter.meter().characters(text.size() + needle.size()));
+  const size_t at = from_right ? find_last(text, needle) : find(text, needle);
   if (at != text.npos) return Value::of(static_cast<int64_t>(length(text.substr(0, at))));
   if (must_exist) return invalid_argument("the string does not have {}", in_quotes(needle));
   return Value::of(int64_t{-1});
@@ -159,13 +169,9 @@ Result<Value> found(const Invocation& call) {
 Result<Value> counted(const Invocation& call) {
   const std::string needle = TRY(call.string(0, ""));
   const std::string_view text = text_of(call);
-  TRY(call.interpreter.step(search_cost(text, needle)));
+  TRY(call.interpreter.meter().characters(text.size() + needle.size()));
   if (needle.empty()) return Value::of(static_cast<int64_t>(length(text)) + 1);
-  int64_t count = 0;
-  for (size_t at = text.find(needle); at != text.npos; at = text.find(needle, at + needle.size())) {
-    ++count;
-  }
-  return Value::of(count);
+  return Value::of(static_cast<int64_t>(count(text, needle)));
 }
 
 Result<Value> joined(const Invocation& call) {
@@ -176,11 +182,11 @@ Result<Value> joined(const Invocation& call) {
       return invalid_argument("join takes strings, found a {}", type_name(item));
     }
     TRY(call.interpreter.heap().check(text.size() + text_of(call).size() + item.string().size()));
+    TRY(call.interpreter.step(1 + (text_of(call).size() + item.string().size()) / 64));
     if (!first) text += text_of(call);
     text += item.string();
     first = false;
   }
-  TRY(call.interpreter.step(text.size() / 64));
   return make(call, text);
 }
 
@@ -194,8 +200,7 @@ Result<Value> without_affix(const Invocation& call) {
 }
 
 Result<Value> get(const Invocation& call) {
-  const Value* value = TRY(find_entry(call.self.entries(), call[0]));
-  TRY(call.interpreter.step(call.self.entries().size() / 8));
+  const Value* value = TRY(find_entry(call.self.entries(), call[0], call.interpreter.meter()));
   if (value != nullptr) return *value;
   return call.has(1) ? call[1] : Value::none();
 }
@@ -207,24 +212,23 @@ Result<Value> keys(const Invocation& call) {
 Result<Value> values(const Invocation& call) {
   Items items;
   for (const auto& entry : call.self.entries()) items.push_back(entry.second);
-  TRY(call.interpreter.step(items.size() / 8));
   return call.interpreter.heap().list(std::move(items));
 }
 
 Result<Value> items(const Invocation& call) {
   Items pairs;
   for (const auto& [key, value] : call.self.entries()) {
+    TRY(call.interpreter.step());
     pairs.push_back(call.interpreter.heap().tuple({key, value}));
   }
-  TRY(call.interpreter.step(pairs.size()));
   return call.interpreter.heap().list(std::move(pairs));
 }
 
 Result<Value> index_of(const Invocation& call) {
   const Items& list = call.self.items();
   for (size_t i = 0; i < list.size(); ++i) {
-    TRY(call.interpreter.step());
-    if (TRY(equal(list[i], call[0]))) return Value::of(static_cast<int64_t>(i));
+    if (TRY(equal(list[i], call[0], call.interpreter.meter())))
+      return Value::of(static_cast<int64_t>(i));
   }
   return invalid_argument("the list does not have the value");
 }
@@ -232,8 +236,7 @@ Result<Value> index_of(const Invocation& call) {
 Result<Value> count_of(const Invocation& call) {
   int64_t count = 0;
   for (const Value& item : call.self.items()) {
-    TRY(call.interpreter.step());
-    if (TRY(equal(item, call[0]))) ++count;
+    if (TRY(equal(item, call[0], call.interpreter.meter()))) ++count;
   }
   return Value::of(count);
 }
@@ -306,7 +309,7 @@ Result<Value> has_changed(const Invocation& call) {
   const Items& now = call.arguments.positional;
   bool same = loop.has_changed_values && loop.changed_values.size() == now.size();
   for (size_t i = 0; same && i < now.size(); ++i) {
-    same = TRY(equal(loop.changed_values[i], now[i]));
+    same = TRY(equal(loop.changed_values[i], now[i], call.interpreter.meter()));
   }
   loop.changed_values = now;
   loop.has_changed_values = true;
@@ -355,8 +358,10 @@ constexpr std::string_view kMissingDictMethods[] = {"clear",   "copy",       "fr
 constexpr std::string_view kMissingListMethods[] = {
     "append", "clear", "copy", "extend", "insert", "pop", "remove", "reverse", "sort"};
 
-std::span<const Builtin> methods_of(const Value& self) {
-  switch (self.kind()) {
+}  // namespace
+
+BuiltinTable method_table(Kind kind) {
+  switch (kind) {
     case Kind::String:
       return kStringMethods;
     case Kind::Dict:
@@ -369,15 +374,6 @@ std::span<const Builtin> methods_of(const Value& self) {
     default:
       return {};
   }
-}
-
-}  // namespace
-
-const Builtin* find_method(const Value& self, std::string_view name) {
-  for (const Builtin& method : methods_of(self)) {
-    if (method.name == name) return &method;
-  }
-  return nullptr;
 }
 
 bool is_missing_method(const Value& self, std::string_view name) {

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "base/in_quotes.h"
-#include "jinja/filters.h"
 #include "jinja/interpreter.h"
 #include "jinja/strings.h"
 
@@ -31,6 +30,7 @@ Result<Value> look_up(const Invocation& call, Value value, const Value& path,
   }
   std::string_view rest = path.string();
   while (true) {
+    TRY(call.interpreter.step());
     const std::string_view name = rest.substr(0, rest.find('.'));
     int64_t index = 0;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), index);
@@ -47,18 +47,25 @@ Result<Value> key_of(const Invocation& call, const Value& item, const Value* att
   const bool has_attribute = attribute != nullptr && !attribute->is(Kind::None);
   const Value value = has_attribute ? TRY(look_up(call, item, *attribute)) : item;
   if (case_sensitive || !value.is_string()) return value;
+  TRY(call.interpreter.step(1 + value.string().size() / 8));
   return call.interpreter.heap().string(lower(value.string()));
 }
 
 const Value* given(const Invocation& call, size_t i) { return call.has(i) ? &call[i] : nullptr; }
 
 Result<Value> first(const Invocation& call) {
+  if (call.self.is_string() && !call.self.string().empty()) {
+    return call.interpreter.item(call.self, Value::of(int64_t{0}));
+  }
   const Items items = TRY(call.interpreter.iterate(call.self));
   return items.empty() ? call.interpreter.heap().undefined("the sequence has no first item")
                        : items[0];
 }
 
 Result<Value> last(const Invocation& call) {
+  if (call.self.is_string() && !call.self.string().empty()) {
+    return call.interpreter.item(call.self, Value::of(int64_t{-1}));
+  }
   const Items items = TRY(call.interpreter.iterate(call.self));
   return items.empty() ? call.interpreter.heap().undefined("the sequence has no last item")
                        : items.back();
@@ -69,29 +76,32 @@ Result<Value> as_list(const Invocation& call) {
 }
 
 Result<Value> reversed(const Invocation& call) {
+  if (call.self.is_string()) {
+    const std::string& text = call.self.string();
+    TRY(call.interpreter.meter().characters(text.size()));
+    return call.interpreter.heap().string(
+        every(text, static_cast<int64_t>(length(text)) - 1, -1, -1));
+  }
   Items items = TRY(call.interpreter.iterate(call.self));
   std::reverse(items.begin(), items.end());
-  if (!call.self.is_string()) return call.interpreter.heap().list(std::move(items));
-  std::string text;
-  for (const Value& item : items) text += item.string();
-  return call.interpreter.heap().string(std::move(text));
+  return call.interpreter.heap().list(std::move(items));
 }
 
 Result<Value> joined(const Invocation& call) {
   const std::string separator =
-      TRY(to_text(call.has(0) ? call[0] : call.interpreter.heap().string("")));
+      call.has(0) ? TRY(to_text(call[0], call.interpreter.meter())) : std::string();
   std::string text;
   bool first = true;
   for (const Value& item : TRY(call.interpreter.iterate(call.self))) {
     const bool has_attribute = call.has(1) && !call[1].is(Kind::None);
     const Value value = has_attribute ? TRY(look_up(call, item, call[1])) : item;
-    const std::string more = TRY(to_text(value));
+    const std::string more = TRY(to_text(value, call.interpreter.meter()));
+    TRY(call.interpreter.step(1 + (separator.size() + more.size()) / 64));
     TRY(call.interpreter.heap().check(text.size() + separator.size() + more.size()));
     if (!first) text += separator;
     text += more;
     first = false;
   }
-  TRY(call.interpreter.step(text.size() / 64));
   return call.interpreter.heap().string(std::move(text));
 }
 
@@ -101,9 +111,9 @@ Result<Value> items(const Invocation& call) {
     return invalid_argument("items takes a dict, found a {}", type_name(call.self));
   Items pairs;
   for (const auto& [key, value] : call.self.entries()) {
+    TRY(call.interpreter.step());
     pairs.push_back(call.interpreter.heap().tuple({key, value}));
   }
-  TRY(call.interpreter.step(pairs.size()));
   return call.interpreter.heap().list(std::move(pairs));
 }
 
@@ -178,18 +188,17 @@ struct Keyed {
 
 Status sort_by_key(const Invocation& call, std::vector<Keyed>& list, bool reverse) {
   std::optional<Error> error;
-  uint64_t compared = 0;
   const auto less = [&](const Keyed& a, const Keyed& b) {
-    ++compared;
     if (error) return false;
-    const auto order = compare(reverse ? b.key : a.key, reverse ? a.key : b.key);
+    const auto order =
+        compare(reverse ? b.key : a.key, reverse ? a.key : b.key, call.interpreter.meter());
     if (!order) error = order.error();
     return order && *order < 0;
   };
   // Without an order among all of them the result is not used, so any will do.
   std::stable_sort(list.begin(), list.end(), less);
   if (error) return tl::unexpected(*error);
-  return call.interpreter.step(compared);
+  return {};
 }
 
 Result<Value> sorted(const Invocation& call) {
@@ -212,6 +221,7 @@ Result<Value> dict_sorted(const Invocation& call) {
   if (by != "key" && by != "value") return invalid_argument("sorts by \"key\" or \"value\"");
   std::vector<Keyed> list;
   for (const auto& [key, value] : call.self.entries()) {
+    TRY(call.interpreter.step());
     list.push_back({TRY(key_of(call, by == "key" ? key : value, nullptr, case_sensitive)),
                     call.interpreter.heap().tuple({key, value})});
   }
@@ -226,9 +236,10 @@ Result<Value> unique(const Invocation& call) {
   Items results, seen;
   for (const Value& item : TRY(call.interpreter.iterate(call.self))) {
     const Value key = TRY(key_of(call, item, given(call, 1), case_sensitive));
-    TRY(call.interpreter.step(seen.size()));
     bool known = false;
-    for (size_t i = 0; !known && i < seen.size(); ++i) known = TRY(equal(seen[i], key));
+    for (size_t i = 0; !known && i < seen.size(); ++i) {
+      known = TRY(equal(seen[i], key, call.interpreter.meter()));
+    }
     if (known) continue;
     seen.push_back(key);
     results.push_back(item);
@@ -244,7 +255,7 @@ Result<Value> extreme(const Invocation& call) {
   for (const Value& item : TRY(call.interpreter.iterate(call.self))) {
     const Value key = TRY(key_of(call, item, given(call, 1), case_sensitive));
     TRY(call.interpreter.step());
-    const int order = any ? TRY(compare(key, best_key)) : 0;
+    const int order = any ? TRY(compare(key, best_key, call.interpreter.meter())) : 0;
     if (any && (largest ? order <= 0 : order >= 0)) continue;
     best = item;
     best_key = key;
@@ -256,6 +267,7 @@ Result<Value> extreme(const Invocation& call) {
 Result<Value> sum(const Invocation& call) {
   Value total = call.has(1) ? call[1] : Value::of(int64_t{0});
   for (const Value& item : TRY(call.interpreter.iterate(call.self))) {
+    TRY(call.interpreter.step());
     const bool has_attribute = call.has(0) && !call[0].is(Kind::None);
     total =
         TRY(call.interpreter.add(total, has_attribute ? TRY(look_up(call, item, call[0])) : item));
@@ -285,10 +297,6 @@ constexpr std::array kFilters = {
 
 }  // namespace
 
-const Builtin* find_sequence_filter(std::string_view name) {
-  const auto found = std::find_if(kFilters.begin(), kFilters.end(),
-                                  [name](const Builtin& filter) { return filter.name == name; });
-  return found == kFilters.end() ? nullptr : &*found;
-}
+BuiltinTable sequence_filter_table() { return kFilters; }
 
 }  // namespace diptych::jinja

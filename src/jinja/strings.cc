@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "text/unicode_forms.h"
 #include "text/utf8.h"
@@ -10,8 +11,6 @@
 namespace diptych::jinja {
 
 namespace {
-
-size_t first_size(std::string_view text) { return text::next_utf8(text).size; }
 
 size_t last_size(std::string_view text) {
   size_t size = 1;
@@ -105,14 +104,44 @@ size_t length(std::string_view text) {
       text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
 }
 
-std::vector<size_t> offsets(std::string_view text) {
-  std::vector<size_t> result;
-  result.reserve(text.size() + 1);
-  for (size_t i = 0; i < text.size(); ++i) {
-    if ((static_cast<uint8_t>(text[i]) & 0xC0) != 0x80) result.push_back(i);
+size_t first_size(std::string_view text) { return text::next_utf8(text).size; }
+
+std::string_view character_at(std::string_view text, size_t index) {
+  for (; !text.empty() && index > 0; --index) text.remove_prefix(first_size(text));
+  return text.empty() ? text : text.substr(0, first_size(text));
+}
+
+std::string every(std::string_view text, int64_t begin, int64_t end, int64_t step) {
+  std::string out;
+  if (step > 0) {
+    for (int64_t i = 0; i < end && !text.empty(); ++i) {
+      const size_t size = first_size(text);
+      if (i >= begin && (i - begin) % step == 0) out += text.substr(0, size);
+      text.remove_prefix(size);
+    }
+    return out;
   }
-  result.push_back(text.size());
-  return result;
+  for (auto i = static_cast<int64_t>(length(text)) - 1; i > end && !text.empty(); --i) {
+    const size_t size = last_size(text);
+    if (i <= begin && (i - begin) % step == 0) out += text.substr(text.size() - size);
+    text.remove_suffix(size);
+  }
+  return out;
+}
+
+// The C library's search takes linear time for any needle, which that of std::string does not.
+size_t find(std::string_view text, std::string_view needle, size_t from) {
+  if (from > text.size()) return text.npos;
+  const void* const found =
+      memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
+  if (found == nullptr) return text.npos;
+  return static_cast<size_t>(static_cast<const char*>(found) - text.data());
+}
+
+size_t find_last(std::string_view text, std::string_view needle) {
+  const std::string backwards(text.rbegin(), text.rend());
+  const size_t found = find(backwards, std::string(needle.rbegin(), needle.rend()));
+  return found == text.npos ? found : text.size() - needle.size() - found;
 }
 
 std::string_view strip_left(std::string_view text) {
@@ -234,8 +263,13 @@ bool all_letters_or_digits(std::string_view text) {
 }
 bool all_space(std::string_view text) { return all(text, is_space); }
 
-uint64_t search_cost(std::string_view text, std::string_view needle) {
-  return text.size() / 16 + text.size() / 64 * (needle.size() / 64) / 16;
+size_t count(std::string_view text, std::string_view needle) {
+  size_t result = 0;
+  for (size_t at = find(text, needle); at != text.npos; at = find(text, needle, at)) {
+    ++result;
+    at += needle.size();
+  }
+  return result;
 }
 
 std::string replace(std::string_view text, std::string_view from, std::string_view to,
@@ -243,16 +277,16 @@ std::string replace(std::string_view text, std::string_view from, std::string_vi
   std::string out;
   size_t at = 0;
   if (from.empty()) {  // between all characters
-    const std::vector<size_t> borders = offsets(text);
-    for (size_t i = 0; i < borders.size(); ++i) {
+    for (size_t i = 0;; ++i) {
       if (i < most) out += to;
-      const size_t end = i + 1 < borders.size() ? borders[i + 1] : text.size();
-      out += text.substr(borders[i], end - borders[i]);
+      if (text.empty()) return out;
+      const size_t size = first_size(text);
+      out += text.substr(0, size);
+      text.remove_prefix(size);
     }
-    return out;
   }
   for (size_t done = 0; done < most; ++done) {
-    const size_t found = text.find(from, at);
+    const size_t found = find(text, from, at);
     if (found == text.npos) break;
     out += text.substr(at, found - at);
     out += to;
@@ -261,30 +295,27 @@ std::string replace(std::string_view text, std::string_view from, std::string_vi
   return out.append(text.substr(at));
 }
 
-std::vector<std::string_view> split_space(std::string_view text, size_t most) {
-  std::vector<std::string_view> words;
+void split_space(std::string_view text, size_t most, const OnPart& on_part) {
   text = strip_left(text);
-  while (!text.empty()) {
-    if (words.size() == most) {
-      words.push_back(strip_right(text));
-      break;
+  for (size_t done = 0; !text.empty(); ++done) {
+    if (done == most) {
+      on_part(strip_right(text));
+      return;
     }
     size_t size = 0;
     while (size < text.size() && !is_space(text::first_character(text.substr(size)))) {
       size += first_size(text.substr(size));
     }
-    words.push_back(text.substr(0, size));
+    if (!on_part(text.substr(0, size))) return;
     text = strip_left(text.substr(size));
   }
-  return words;
 }
 
-std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends) {
+void split_lines(std::string_view text, bool keep_ends, const OnPart& on_part) {
   const auto ends_line = [](char32_t c) {
     return (c >= '\n' && c <= '\r') || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
            c == 0x2029;
   };
-  std::vector<std::string_view> lines;
   size_t start = 0;
   for (size_t at = 0; at < text.size();) {
     const size_t size = first_size(text.substr(at));
@@ -293,11 +324,10 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
       continue;
     }
     const size_t end = at + (text.substr(at).starts_with("\r\n") ? 2 : size);
-    lines.push_back(text.substr(start, (keep_ends ? end : at) - start));
+    if (!on_part(text.substr(start, (keep_ends ? end : at) - start))) return;
     start = at = end;
   }
-  if (start < text.size()) lines.push_back(text.substr(start));
-  return lines;
+  if (start < text.size()) on_part(text.substr(start));
 }
 
 }  // namespace diptych::jinja

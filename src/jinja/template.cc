@@ -1,5 +1,6 @@
 #include "jinja/template.h"
 
+#include "base/own_stack.h"
 #include "jinja/parser.h"
 #include "text/utf8.h"
 
@@ -24,8 +25,9 @@ Result<Template> Template::parse(std::string_view source) {
                        kMaxSourceBytes);
   }
   const std::string valid = text::replace_invalid_utf8(source);
-  Block block = TRY(jinja::parse(valid));
-  return Template(std::make_shared<const Block>(std::move(block)));
+  Result<Block> block;
+  TRY(on_own_stack([&] { block = jinja::parse(valid); }));
+  return Template(std::make_shared<const Block>(TRY(std::move(block))));
 }
 
 Result<std::string> Template::render(const Json& variables, const Limits& limits,
@@ -34,7 +36,9 @@ Result<std::string> Template::render(const Json& variables, const Limits& limits
   Heap heap(limits.memory_bytes);
   const Value globals = heap.from_json(variables);
   Interpreter interpreter(heap, limits, now != nullptr ? *now : local_time());
-  return interpreter.run(*block_, globals.entries());
+  Result<std::string> text;
+  TRY(on_own_stack([&] { text = interpreter.run(*block_, globals.entries()); }));
+  return text;
 }
 
 }  // namespace diptych::jinja

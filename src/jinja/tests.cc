@@ -27,22 +27,19 @@ Result<Value> is_false(const Invocation& call) {
 Result<Value> is_in(const Invocation& call) {
   return Value::of(TRY(call.interpreter.contains(call[0], call.self)));
 }
-Result<Value> is_equal(const Invocation& call) { return Value::of(TRY(equal(call.self, call[0]))); }
+Result<Value> is_equal(const Invocation& call) {
+  return Value::of(TRY(equal(call.self, call[0], call.interpreter.meter())));
+}
 Result<Value> is_not_equal(const Invocation& call) {
-  return Value::of(!TRY(equal(call.self, call[0])));
+  return Value::of(!TRY(equal(call.self, call[0], call.interpreter.meter())));
 }
-Result<Value> is_less(const Invocation& call) {
-  return Value::of(TRY(compare(call.self, call[0])) < 0);
+Result<int> order(const Invocation& call) {
+  return compare(call.self, call[0], call.interpreter.meter());
 }
-Result<Value> is_at_most(const Invocation& call) {
-  return Value::of(TRY(compare(call.self, call[0])) <= 0);
-}
-Result<Value> is_greater(const Invocation& call) {
-  return Value::of(TRY(compare(call.self, call[0])) > 0);
-}
-Result<Value> is_at_least(const Invocation& call) {
-  return Value::of(TRY(compare(call.self, call[0])) >= 0);
-}
+Result<Value> is_less(const Invocation& call) { return Value::of(TRY(order(call)) < 0); }
+Result<Value> is_at_most(const Invocation& call) { return Value::of(TRY(order(call)) <= 0); }
+Result<Value> is_greater(const Invocation& call) { return Value::of(TRY(order(call)) > 0); }
+Result<Value> is_at_least(const Invocation& call) { return Value::of(TRY(order(call)) >= 0); }
 
 Result<int64_t> remainder(const Value& value, int64_t divisor) {
   if (!value.is_integral())
@@ -60,11 +57,16 @@ Result<Value> is_divisible(const Invocation& call) {
   return Value::of(TRY(remainder(call.self, TRY(call.integer(0, 1)))) == 0);
 }
 
+Result<std::string> text_of(const Invocation& call) {
+  std::string text = TRY(to_text(call.self, call.interpreter.meter()));
+  TRY(call.interpreter.meter().characters(text.size()));
+  return text;
+}
 Result<Value> is_lower(const Invocation& call) {
-  return Value::of(is_cased_lower(TRY(to_text(call.self))));
+  return Value::of(is_cased_lower(TRY(text_of(call))));
 }
 Result<Value> is_upper(const Invocation& call) {
-  return Value::of(is_cased_upper(TRY(to_text(call.self))));
+  return Value::of(is_cased_upper(TRY(text_of(call))));
 }
 
 Result<Value> is_same(const Invocation& call) {
@@ -74,7 +76,7 @@ Result<Value> is_same(const Invocation& call) {
   if (a.is(Kind::List) || a.is(Kind::Dict) || a.is(Kind::Namespace) || a.is(Kind::Function)) {
     return Value::of(a.identity() == b.identity());
   }
-  return Value::of(TRY(equal(a, b)));
+  return Value::of(TRY(equal(a, b, call.interpreter.meter())));
 }
 
 constexpr std::array kTests = {
@@ -121,10 +123,6 @@ constexpr std::array kTests = {
 
 }  // namespace
 
-const Builtin* find_test(std::string_view name) {
-  const auto found = std::find_if(kTests.begin(), kTests.end(),
-                                  [name](const Builtin& test) { return test.name == name; });
-  return found == kTests.end() ? nullptr : &*found;
-}
+BuiltinTable test_table() { return kTests; }
 
 }  // namespace diptych::jinja

@@ -21,22 +21,20 @@ int order_numbers(const Value& a, const Value& b) {
   return order(a.number(), b.number());
 }
 
-// How far a comparison has come. Values that share their parts can be larger than memory when
-// walked, so the steps are counted.
+// How far a comparison has come.
 struct Walk {
-  int depth = 0;
-  int64_t* budget;
+  int depth;
+  Meter& meter;
 
-  Walk deeper() const { return {depth + 1, budget}; }
+  Walk deeper() const { return {depth + 1, meter}; }
 };
-constexpr int64_t kMaxCompared = 5'000'000;
 
 Result<bool> equal_at(const Value& a, const Value& b, Walk walk);
 
 Result<bool> equal_entries(const Entries& a, const Entries& b, Walk walk) {
   if (a.size() != b.size()) return false;
   for (const auto& [key, value] : a) {
-    const Value* other = TRY(find_entry(b, key));
+    const Value* other = TRY(find_entry(b, key, walk.meter));
     if (other == nullptr || !TRY(equal_at(value, *other, walk))) return false;
   }
   return true;
@@ -44,7 +42,7 @@ Result<bool> equal_entries(const Entries& a, const Entries& b, Walk walk) {
 
 Result<bool> equal_at(const Value& a, const Value& b, Walk walk) {
   if (walk.depth > kMaxValueDepth) return too_deep();
-  if (--*walk.budget < 0) return unsupported("values too large to compare");
+  TRY(walk.meter.step());
   if (a.is_number() && b.is_number()) {
     return a.is_integral() && b.is_integral() ? a.integer() == b.integer()
                                               : a.number() == b.number();
@@ -55,6 +53,8 @@ Result<bool> equal_at(const Value& a, const Value& b, Walk walk) {
     case Kind::None:
       return true;
     case Kind::String:
+      if (a.string().size() != b.string().size()) return false;
+      TRY(walk.meter.bytes(a.string().size()));
       return a.string() == b.string();
     case Kind::List:
     case Kind::Tuple: {
@@ -73,9 +73,12 @@ Result<bool> equal_at(const Value& a, const Value& b, Walk walk) {
 
 Result<int> compare_at(const Value& a, const Value& b, Walk walk) {
   if (walk.depth > kMaxValueDepth) return too_deep();
+  TRY(walk.meter.step());
   if (a.is_number() && b.is_number()) return order_numbers(a, b);
-  // UTF-8 sorts as its characters do.
-  if (a.is_string() && b.is_string()) return order(a.string(), b.string());
+  if (a.is_string() && b.is_string()) {  // UTF-8 sorts as its characters do
+    TRY(walk.meter.bytes(std::min(a.string().size(), b.string().size())));
+    return order(a.string(), b.string());
+  }
   if (a.is_sequence() && a.kind() == b.kind()) {
     const size_t common = std::min(a.items().size(), b.items().size());
     for (size_t i = 0; i < common; ++i) {
@@ -196,36 +199,35 @@ bool truth(const Value& value) {
   }
 }
 
-Result<bool> equal(const Value& a, const Value& b) {
-  int64_t budget = kMaxCompared;
-  return equal_at(a, b, {0, &budget});
+Result<bool> equal(const Value& a, const Value& b, Meter& meter) {
+  return equal_at(a, b, {0, meter});
 }
 
-Result<int> compare(const Value& a, const Value& b) {
-  int64_t budget = kMaxCompared;
-  return compare_at(a, b, {0, &budget});
+Result<int> compare(const Value& a, const Value& b, Meter& meter) {
+  return compare_at(a, b, {0, meter});
 }
 
-const Value* find_entry(const Entries& entries, std::string_view key) {
+Result<const Value*> find_entry(const Entries& entries, std::string_view key, Meter& meter) {
+  TRY(meter.items(entries.size() * (1 + key.size() / 64)));
   for (const auto& [name, value] : entries) {
     if (name.is_string() && name.string() == key) return &value;
   }
   return nullptr;
 }
 
-Result<const Value*> find_entry(const Entries& entries, const Value& key) {
-  if (key.is_string()) return find_entry(entries, std::string_view(key.string()));
+Result<const Value*> find_entry(const Entries& entries, const Value& key, Meter& meter) {
+  if (key.is_string()) return find_entry(entries, std::string_view(key.string()), meter);
   if (key.is(Kind::List) || key.is(Kind::Dict)) {
     return invalid_argument("a {} cannot be a key", type_name(key));
   }
   for (const auto& [name, value] : entries) {
-    if (TRY(equal(name, key))) return &value;
+    if (TRY(equal(name, key, meter))) return &value;
   }
   return nullptr;
 }
 
-Status set_entry(Entries& entries, const Value& key, const Value& value) {
-  if (const Value* found = TRY(find_entry(entries, key))) {
+Status set_entry(Entries& entries, const Value& key, const Value& value, Meter& meter) {
+  if (const Value* found = TRY(find_entry(entries, key, meter))) {
     *const_cast<Value*>(found) = value;  // an element of `entries`, which is ours to change
   } else {
     entries.emplace_back(key, value);

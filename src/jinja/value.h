@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "jinja/meter.h"
 
 namespace diptych::jinja {
 
@@ -162,24 +163,27 @@ std::string_view type_name(const Value& value);
 
 bool truth(const Value& value);
 
+// What follows counts the elements that it looks at, and fails when there are too many: values that
+// share their parts can be far larger than memory when walked.
+
 // Python's ==; fails on values that nest too deeply.
-Result<bool> equal(const Value& a, const Value& b);
+Result<bool> equal(const Value& a, const Value& b, Meter& meter);
 
 // Python's order: negative, 0 or positive; fails on types that have none.
-Result<int> compare(const Value& a, const Value& b);
+Result<int> compare(const Value& a, const Value& b, Meter& meter);
 
 // The entry of a dict or namespace, or null.
-Result<const Value*> find_entry(const Entries& entries, const Value& key);
-const Value* find_entry(const Entries& entries, std::string_view key);
+Result<const Value*> find_entry(const Entries& entries, const Value& key, Meter& meter);
+Result<const Value*> find_entry(const Entries& entries, std::string_view key, Meter& meter);
 
 // Adds an entry or changes its value.
-Status set_entry(Entries& entries, const Value& key, const Value& value);
+Status set_entry(Entries& entries, const Value& key, const Value& value, Meter& meter);
 
 // str(): what a template prints.
-Result<std::string> to_text(const Value& value);
+Result<std::string> to_text(const Value& value, Meter& meter);
 
 // repr(): how values look inside of printed lists and dicts.
-Result<std::string> to_repr(const Value& value);
+Result<std::string> to_repr(const Value& value, Meter& meter);
 
 // Python's repr of a float: the shortest digits that read back the same.
 std::string float_text(double value);
@@ -191,6 +195,6 @@ struct JsonStyle {
 };
 
 // json.dumps(ensure_ascii=False).
-Result<std::string> to_json(const Value& value, const JsonStyle& style);
+Result<std::string> to_json(const Value& value, const JsonStyle& style, Meter& meter);
 
 }  // namespace diptych::jinja

@@ -63,7 +63,8 @@ void append_quoted(std::string_view text, std::string& out) {
 // Values that share their parts can be larger than memory when written.
 constexpr size_t kMaxTextBytes = size_t{64} << 20;
 
-Status check_walk(int depth, size_t size) {
+Status check_walk(int depth, size_t size, Meter& meter) {
+  TRY(meter.step());
   if (depth > kMaxValueDepth) {
     return unsupported("a value nests deeper than {} levels", kMaxValueDepth);
   }
@@ -75,13 +76,16 @@ Status check_walk(int depth, size_t size) {
 
 class ReprWriter {
  public:
+  explicit ReprWriter(Meter& meter) : meter_(meter) {}
+
   Status write(const Value& value, int depth) {
-    TRY(check_walk(depth, out.size()));
+    TRY(check_walk(depth, out.size(), meter_));
     switch (value.kind()) {
       case Kind::Undefined:
         out += "Undefined";
         return {};
       case Kind::String:
+        TRY(meter_.characters(value.string().size()));
         append_quoted(value.string(), out);
         return {};
       case Kind::List:
@@ -95,7 +99,7 @@ class ReprWriter {
       case Kind::Loop:
         return unsupported("a {} cannot be printed", type_name(value));
       default:
-        out += TRY(to_text(value));
+        out += TRY(to_text(value, meter_));
         return {};
     }
   }
@@ -128,14 +132,16 @@ class ReprWriter {
     out += '}';
     return {};
   }
+
+  Meter& meter_;
 };
 
 class JsonWriter {
  public:
-  explicit JsonWriter(const JsonStyle& style) : style_(style) {}
+  JsonWriter(const JsonStyle& style, Meter& meter) : style_(style), meter_(meter) {}
 
   Status write(const Value& value, int depth) {
-    TRY(check_walk(depth, out.size()));
+    TRY(check_walk(depth, out.size(), meter_));
     switch (value.kind()) {
       case Kind::None:
         out += "null";
@@ -150,8 +156,7 @@ class JsonWriter {
         out += number(value.number());
         return {};
       case Kind::String:
-        string(value.string());
-        return {};
+        return string(value.string());
       case Kind::List:
       case Kind::Tuple:
         return items(value.items(), depth);
@@ -173,7 +178,8 @@ class JsonWriter {
     return float_text(value);
   }
 
-  void string(std::string_view text) {
+  Status string(std::string_view text) {
+    TRY(meter_.characters(text.size()));
     out += '"';
     for (const char c : text) {
       switch (c) {
@@ -207,12 +213,17 @@ class JsonWriter {
       }
     }
     out += '"';
+    return {};
   }
 
-  void new_line(int depth) {
-    if (style_.indent < 0) return;
-    out += '\n';
-    out.append(static_cast<size_t>(style_.indent) * static_cast<size_t>(depth), ' ');
+  // Between items and around them.
+  Status separate(std::string_view separator, int depth) {
+    out += separator;
+    const size_t spaces =
+        style_.indent < 0 ? 0 : static_cast<size_t>(style_.indent) * static_cast<size_t>(depth);
+    if (style_.indent >= 0) out += '\n';
+    out.append(spaces, ' ');
+    return meter_.bytes(separator.size() + spaces);
   }
 
   Status items(const Items& items, int depth) {
@@ -222,41 +233,57 @@ class JsonWriter {
     }
     out += '[';
     for (size_t i = 0; i < items.size(); ++i) {
-      if (i > 0) out += style_.item_separator;
-      new_line(depth + 1);
+      TRY(separate(i > 0 ? style_.item_separator : std::string_view(), depth + 1));
       TRY(write(items[i], depth + 1));
     }
-    new_line(depth);
+    TRY(separate({}, depth));
     out += ']';
     return {};
   }
+
+  // An entry with the text of its key, which is the key's own where that is a string.
+  struct Named {
+    std::string text;
+    const std::pair<Value, Value>* entry;
+
+    std::string_view name() const {
+      return entry->first.is_string() ? std::string_view(entry->first.string()) : text;
+    }
+  };
 
   Status entries(const Entries& entries, int depth) {
     if (entries.empty()) {
       out += "{}";
       return {};
     }
-    std::vector<std::pair<std::string, const Value*>> named;
-    for (const auto& [key, value] : entries) named.emplace_back(TRY(key_text(key)), &value);
-    if (style_.sort_keys) {
-      std::stable_sort(named.begin(), named.end(),
-                       [](const auto& a, const auto& b) { return a.first < b.first; });
-    }
+    TRY(meter_.step(entries.size()));
+    std::vector<Named> named;
+    for (const auto& entry : entries) named.push_back({TRY(key_text(entry.first)), &entry});
+    if (style_.sort_keys) TRY(sort(named));
     out += '{';
     for (size_t i = 0; i < named.size(); ++i) {
-      if (i > 0) out += style_.item_separator;
-      new_line(depth + 1);
-      string(named[i].first);
+      TRY(separate(i > 0 ? style_.item_separator : std::string_view(), depth + 1));
+      TRY(string(named[i].name()));
       out += style_.key_separator;
-      TRY(write(*named[i].second, depth + 1));
+      TRY(meter_.bytes(style_.key_separator.size()));
+      TRY(write(named[i].entry->second, depth + 1));
     }
-    new_line(depth);
+    TRY(separate({}, depth));
     out += '}';
     return {};
   }
 
+  Status sort(std::vector<Named>& named) {
+    Status enough;
+    std::stable_sort(named.begin(), named.end(), [&](const Named& a, const Named& b) {
+      if (enough) enough = meter_.step(1 + std::min(a.name().size(), b.name().size()) / 64);
+      return enough && a.name() < b.name();
+    });
+    return enough;
+  }
+
   static Result<std::string> key_text(const Value& key) {
-    if (key.is_string()) return key.string();
+    if (key.is_string()) return std::string();
     if (key.is(Kind::None)) return std::string("null");
     if (key.is(Kind::Bool)) return std::string(key.boolean() ? "true" : "false");
     if (key.is(Kind::Int)) return fmt::format("{}", key.integer());
@@ -265,6 +292,7 @@ class JsonWriter {
   }
 
   const JsonStyle& style_;
+  Meter& meter_;
 };
 
 }  // namespace
@@ -284,7 +312,7 @@ std::string float_text(double value) {
   return text;
 }
 
-Result<std::string> to_text(const Value& value) {
+Result<std::string> to_text(const Value& value, Meter& meter) {
   switch (value.kind()) {
     case Kind::Undefined:
       return std::string();
@@ -297,20 +325,21 @@ Result<std::string> to_text(const Value& value) {
     case Kind::Float:
       return float_text(value.number());
     case Kind::String:
+      TRY(meter.bytes(value.string().size()));
       return value.string();
     default:
-      return to_repr(value);
+      return to_repr(value, meter);
   }
 }
 
-Result<std::string> to_repr(const Value& value) {
-  ReprWriter writer;
+Result<std::string> to_repr(const Value& value, Meter& meter) {
+  ReprWriter writer(meter);
   TRY(writer.write(value, 0));
   return std::move(writer.out);
 }
 
-Result<std::string> to_json(const Value& value, const JsonStyle& style) {
-  JsonWriter writer(style);
+Result<std::string> to_json(const Value& value, const JsonStyle& style, Meter& meter) {
+  JsonWriter writer(style, meter);
   TRY(writer.write(value, 0));
   return std::move(writer.out);
 }

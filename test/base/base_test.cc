@@ -12,6 +12,8 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/output_directory.h"
+#include "base/own_stack.h"
+#include "base/printable.h"
 #include "base/zeroed_memory.h"
 #include "testing/shared_data.h"
 
@@ -23,6 +25,70 @@ Result<int> half_of(int number) {
   return number / 2;
 }
 Result<int> quarter_of(int number) { return TRY(half_of(TRY(half_of(number)))); }
+
+TEST(Printable, EscapesWhatATerminalWouldObey) {
+  EXPECT_EQ(printable("plain text, \u00e9\u65e5\U0001F44D \\ \"quoted\""),
+            "plain text, \u00e9\u65e5\U0001F44D \\ \"quoted\"");
+  EXPECT_EQ(printable("\x1b]0;PWN\a\n\r\t\x7f"), "\\u001b]0;PWN\\u0007\\n\\r\\t\\u007f");
+  EXPECT_EQ(printable(std::string_view("\0", 1)), "\\u0000");
+  EXPECT_EQ(printable("\u009b31m"), "\\u009b31m");                            // C1: CSI
+  EXPECT_EQ(printable("\u202eabc\u2066\u2028"), "\\u202eabc\\u2066\\u2028");  // order, lines
+  EXPECT_EQ(printable("a\xff\x9b\xc3"), "a\\xff\\x9b\\xc3");                  // no UTF-8
+  EXPECT_EQ(printable("a\n\tb\x1b", LineBreaks::Kept), "a\n\tb\\u001b");
+  const std::string once = printable("\x1b\xff\n");
+  EXPECT_EQ(printable(once), once);
+}
+
+TEST(Printable, LinesKeepTheirBeginningAndTheirEnd) {
+  EXPECT_EQ(shortened("abc", 3), "abc");
+  const std::string cut = one_line("where: " + std::string(100'000, 'x') + "; what to do");
+  EXPECT_LE(cut.size(), kLongestLine);
+  EXPECT_TRUE(cut.starts_with("where: x")) << cut;
+  EXPECT_TRUE(cut.ends_with("x; what to do")) << cut;
+  EXPECT_NE(cut.find("x [...] x"), cut.npos);
+  std::string wide;
+  for (int i = 0; i < 2000; ++i) wide += "\u00e9";
+  for (size_t longest = 8; longest < 60; ++longest) {
+    EXPECT_LE(shortened(wide, longest).size(), longest);
+    EXPECT_EQ(printable(shortened(wide, longest)), shortened(wide, longest));  // whole characters
+  }
+  EXPECT_LE(one_line(std::string(2000, '\x1b')).size(), kLongestLine);
+}
+
+TEST(Error, IsOneLineWhateverAFileSays) {
+  Error error{ErrorCode::InvalidData, "m.pte\x1b[2J", "role \"\nfake line\"", {"item\n\x1b", "b"}};
+  EXPECT_EQ(error.to_string(), "m.pte\\u001b[2J: role \"\\nfake line\"\n  item\\n\\u001b\n  b");
+  error.message = std::string(1 << 20, 'x');
+  error.items.assign(100, std::string(1 << 20, 'y'));
+  EXPECT_LT(error.to_string().size(), 6'000U);
+}
+
+TEST(Error, NamesAPlaceOnce) {
+  const auto in = [](std::string_view where, std::string context) {
+    return Error{ErrorCode::NotFound, std::move(context), "gone", {}}.within(where).to_string();
+  };
+  EXPECT_EQ(in("m", ""), "m: gone");
+  EXPECT_EQ(in("m", "x"), "m: x: gone");
+  EXPECT_EQ(in("m/x", "m/x"), "m/x: gone");
+  EXPECT_EQ(in("m/x", "m/x: header"), "m/x: header: gone");
+  EXPECT_EQ(in("m", "m/x"), "m/x: gone");
+  EXPECT_EQ(in("m/", "m/x"), "m/x: gone");
+  EXPECT_EQ(in("m", "model"), "m: model: gone");
+  EXPECT_EQ(in("gone", ""), "gone");
+}
+
+TEST(OwnStack, RecursesDeeplyAndPassesExceptionsOn) {
+  // Some 8 MiB of frames, more than a small stack has.
+  const std::function<int(int)> deep = [&](int n) {
+    volatile char frame[8192] = {};
+    frame[0] = 1;
+    return n == 0 ? 0 : deep(n - 1) + frame[0];
+  };
+  int depth = 0;
+  ASSERT_TRUE(on_own_stack([&] { depth = deep(1000); }));
+  EXPECT_EQ(depth, 1000);
+  EXPECT_THROW((void)on_own_stack([] { throw std::bad_alloc(); }), std::bad_alloc);
+}
 
 TEST(Error, TryReturnsEarly) {
   EXPECT_EQ(quarter_of(12).value(), 3);

@@ -74,7 +74,7 @@ Result<std::vector<Window>> told_stories() {
     std::vector<int64_t> ids;
     int64_t token = kBos;
     while (static_cast<int64_t>(ids.size()) < kTokens) {
-      token = sampler.sample(TRY(teller->evaluate(std::span(&token, 1))));
+      token = TRY(sampler.sample(TRY(teller->evaluate(std::span(&token, 1)))));
       ids.push_back(token);
     }
     for (Window& window : make_windows(ids, std::vector<int64_t>{kBos}, kTokens)) windows.push_back(std::move(window));

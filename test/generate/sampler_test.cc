@@ -19,6 +19,32 @@ TEST(Argmax, LowestIndexWinsAndNanNever) {
   EXPECT_EQ(argmax(std::vector<float>{-INFINITY, -INFINITY}), 0);
 }
 
+TEST(Sampler, NeverGivesABannedToken) {
+  SamplerOptions all;
+  for (int64_t token = 0; token < std::ssize(kLogits); ++token) all.logit_bias[token] = -INFINITY;
+  for (const double temperature : {0.0, 1.0}) {
+    SamplerOptions options = all;
+    options.temperature = temperature;
+    const auto none = Sampler(options).sample(kLogits);
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().message.find("no token is left"), 0u) << none.error().message;
+    // Whatever narrows the choice leaves the one that is not banned.
+    options.logit_bias.erase(0);
+    options.top_k = 1;
+    options.top_p = 0;
+    options.min_p = 1;
+    options.repetition_penalty = 1e6;
+    options.frequency_penalty = 1e6;
+    EXPECT_EQ(Sampler(options).sample(kLogits, std::vector<int64_t>{0, 0}), 0);
+    options = {};
+    options.temperature = temperature;
+    EXPECT_FALSE(Sampler(options).sample(std::vector<float>{NAN, -INFINITY, NAN}));
+    EXPECT_EQ(Sampler(options).sample(std::vector<float>{NAN, -INFINITY, -1e38f}), 2);
+    options.logit_bias = {{1, -INFINITY}};  // an infinite logit and a ban make NaN
+    EXPECT_FALSE(Sampler(options).sample(std::vector<float>{NAN, INFINITY}));
+  }
+}
+
 TEST(Sampler, ZeroTemperatureIsGreedy) {
   Sampler sampler({});
   for (int i = 0; i < 10; ++i) EXPECT_EQ(sampler.sample(kLogits), 1);
@@ -27,7 +53,7 @@ TEST(Sampler, ZeroTemperatureIsGreedy) {
 std::map<int64_t, int> counts(const SamplerOptions& options, int draws) {
   Sampler sampler(options);
   std::map<int64_t, int> seen;
-  for (int i = 0; i < draws; ++i) ++seen[sampler.sample(kLogits)];
+  for (int i = 0; i < draws; ++i) ++seen[sampler.sample(kLogits).value()];
   return seen;
 }
 
@@ -62,7 +88,7 @@ TEST(Sampler, SameSeedSameTokens) {
   options.temperature = 1;
   options.seed = 42;
   Sampler a(options), b(options);
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(a.sample(kLogits), b.sample(kLogits));
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(a.sample(kLogits).value(), b.sample(kLogits).value());
 }
 
 TEST(Sampler, MinPKeepsTokensNearTheLikeliest) {

@@ -106,7 +106,7 @@ TEST(Template, StopsWhatRunsForEver) {
   EXPECT_THAT(
       run("{% set n = namespace(x=[]) %}{% for a in range(60) %}{% set n.x = [n.x, n.x] %}{% "
           "endfor %}{{ n.x | tojson | length }}"),
-      HasSubstr("larger than"));
+      HasSubstr("steps"));
   EXPECT_THAT(run("{% set n = namespace(x=[]) %}{% for a in range(500) %}{% set n.x = [n.x] %}{% "
                   "endfor %}{{ n.x }}"),
               HasSubstr("nests deeper"));
