@@ -5,12 +5,11 @@
 #include <chrono>
 #include <exception>
 #include <mutex>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/cpu_count.h"
+#include "base/own_stack.h"
 
 namespace diptych {
 
@@ -62,12 +61,10 @@ struct ThreadPool::Impl {
   };
 
   explicit Impl(int threads) : shares(static_cast<size_t>(threads)) {
-    try {
-      for (int i = 1; i < threads; ++i) {
-        workers.emplace_back([this, i] { work(static_cast<size_t>(i)); });
-      }
-    } catch (const std::system_error&) {
-      // The system gives no more threads: those there are do all shares.
+    for (int i = 1; i < threads; ++i) {
+      auto worker = OwnStackThread::start([this, i] { work(static_cast<size_t>(i)); });
+      if (!worker) break;  // the system gives no more: those there are do all shares
+      workers.push_back(std::move(*worker));
     }
   }
 
@@ -117,7 +114,7 @@ struct ThreadPool::Impl {
   int last_number = kNoCall;
   alignas(kCacheLine) std::atomic<int> open{kNoCall};  // the present call's number
   alignas(kCacheLine) std::atomic<int> inside{0};      // workers that may use the call
-  std::vector<std::thread> workers;
+  std::vector<OwnStackThread> workers;
 };
 
 ThreadPool::ThreadPool(int threads)
@@ -126,7 +123,7 @@ ThreadPool::ThreadPool(int threads)
 ThreadPool::~ThreadPool() {
   impl_->open.store(Impl::kStop);
   impl_->open.notify_all();
-  for (std::thread& worker : impl_->workers) worker.join();
+  impl_->workers.clear();  // joins them
 }
 
 int ThreadPool::threads() const { return static_cast<int>(impl_->shares.size()); }

@@ -160,8 +160,9 @@ void store_results(const PanelSums& all_sums, int64_t row, int64_t last, const G
 template <DType type>
 void multiply(const FloatWeight& weight, const Bf16Activations& x, int64_t first, int64_t last,
               const Output& y) {
-  Bf16Panel panel;
-  alignas(64) PanelSums sums[kSlabRows / kGroup];
+  auto& panel = kernel_object<Bf16Panel>(KernelMemory::Panel);
+  using Sums = PanelSums[kSlabRows / kGroup];
+  Sums& sums = kernel_object<Sums>(KernelMemory::Sums);
   int64_t configured = 0;  // for groups of so many rows
   for (int64_t slab = 0; slab < x.rows; slab += kSlabRows) {
     for (int64_t row = first; row < last; row += kPanelRows) {

@@ -122,7 +122,8 @@ class DequantizedRows {
   }
 
   const LinearWeight& weight_;
-  PanelMemory<kType, kFloatRowsAtOnce> memory_;
+  using Memory = PanelMemory<kType, kFloatRowsAtOnce>;
+  Memory& memory_ = kernel_object<Memory>(KernelMemory::Panel);
 };
 
 template <class V, DType type>

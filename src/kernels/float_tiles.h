@@ -238,7 +238,8 @@ class ConvertedRows {
 
  private:
   FloatRows<type> stored_;
-  PanelMemory<kType, kFloatRowsAtOnce> memory_;
+  using Memory = PanelMemory<kType, kFloatRowsAtOnce>;
+  Memory& memory_ = kernel_object<Memory>(KernelMemory::Panel);
 };
 
 // Rows [first, last) of the weight, kFloatRowsAtOnce at most, with rows [m_first, m_last) of x,
@@ -253,7 +254,8 @@ void float_panel(const FloatCall<V>& call, Rows& weight, int64_t first, int64_t 
                         quotient_rounded_up(last - first, R) *
                         quotient_rounded_up(call.columns, kColumns);
   NextRows next(weight.bytes_of(last, last + kFloatRowsAtOnce), tiles);
-  alignas(64) float all_sums[kFloatRowsAtOnce * kSlabRows * V::kLanes];
+  using Sums = float[kFloatRowsAtOnce * kSlabRows * V::kLanes];
+  Sums& all_sums = kernel_object<Sums>(KernelMemory::Sums);
   for (int64_t column = 0; column < call.columns; column += kColumns) {
     Part part{column, least(column + kColumns, call.columns), all_sums};
     const PartRows rows = weight.panel(first, last, part);

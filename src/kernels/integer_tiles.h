@@ -146,7 +146,7 @@ struct Panel {
   static constexpr int64_t kBytes = int64_t{256} << 10;  // half of a common second level of cache
   static constexpr int64_t kChunks = kBytes / V::Chunk::kColumns;
 
-  int64_t first = 0, rows = 0;
+  int64_t first, rows;
   alignas(64) std::byte planes[kBytes];  // row after row, chunk after chunk, step after step
   alignas(64) float scales[kChunks][kLanes];
 
@@ -353,7 +353,7 @@ void tiles_of_rows(const LinearCall<typename V::Chunk>& call, const Weights& wei
 template <class V, DType type, Scales kScales>
 void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, int64_t panel_rows) {
   const int64_t last = call.last;
-  Panel<V> panel;
+  auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
   for (int64_t row = first; row < last; row += panel_rows) {
     call.last = least(row + panel_rows, last);
     panel.template take_apart<type, kScales>(call, row, call.last - row);

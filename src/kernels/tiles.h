@@ -2,6 +2,7 @@
 // file, to be compiled for its instruction set; hence the unnamed namespace.
 #pragma once
 
+#include "kernels/kernel_memory.h"
 #include "kernels/variant.h"
 
 // Before a loop of few, constant turns over arrays that are to stay in registers.
@@ -12,6 +13,13 @@ namespace {
 
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t quotient_rounded_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// The calling thread's memory of a kind as an object of a plain type, of unknown contents.
+template <class T>
+T& kernel_object(KernelMemory kind) {
+  static_assert(__is_trivially_copyable(T));
+  return *reinterpret_cast<T*>(kernel_memory(kind, sizeof(T)));
+}
 
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
 

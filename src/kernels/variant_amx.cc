@@ -196,7 +196,7 @@ void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, 
                      int64_t last, const Output& y) {
   const auto call = call_of<Chunk512, type>(weight, x, last, y);
   const auto* const tiles = reinterpret_cast<const ActivationTile*>(x.data);
-  WeightPanel panel;
+  auto& panel = kernel_object<WeightPanel>(KernelMemory::Panel);
   configure_tiles();
   for (int64_t row = first; row < last; row += kRows) {
     unpack_rows<type, kScales>(call, row, panel);

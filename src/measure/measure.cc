@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "generate/model.h"
 #include "generate/session.h"
 #include "measure/cost.h"
 #include "measure/dot_loop.h"
@@ -266,6 +267,11 @@ Result<Report> run(const Options& options, Progress& progress) {
   const std::vector<TestCase> tests =
       make_tests(options.prompts, options.generations, options.depths);
   if (tests.empty()) return invalid_argument("nothing to measure: all lengths are 0");
+  // A model that cannot be measured is told before others are, which takes long.
+  for (const std::string& path : options.models) {
+    const auto program = TRY(runtime::Program::open(path, {}));
+    TRY(within(path, generate::describe(*program)));
+  }
   Report report;
   report.machine = cpu_model();
   for (const std::string& path : options.models) {

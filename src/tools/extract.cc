@@ -11,6 +11,7 @@
 #include "base/in_quotes.h"
 #include "base/mapped_ranges.h"
 #include "base/output_directory.h"
+#include "base/printable.h"
 #include "coreml/memory_fs.h"
 #include "pte/reader.h"
 #include "runtime/coreml_payload.h"
@@ -31,10 +32,12 @@ struct Extract {
   uint64_t bytes = 0;
 };
 
-Status check_name(const std::string& name) {
-  TRY(coreml::check_relative_path(name, "key of named data"));
-  if (name.find('/') != name.npos) {
-    return invalid_data("key of named data: \"{}\" cannot be the name of a directory", name);
+// Whether a directory can have the name, and a terminal or script can be shown it as it is.
+Status check_name(std::string_view what, const std::string& name) {
+  constexpr size_t kLongestName = 255;  // of file systems
+  TRY(coreml::check_relative_path(name, what));
+  if (name.find('/') != name.npos || name.size() > kLongestName || printable(name) != name) {
+    return invalid_data("{}: {} cannot be the name of a directory", what, in_quotes(name));
   }
   return {};
 }
@@ -43,6 +46,7 @@ Result<Extract> read_blob(std::string name, Bytes blob, std::shared_ptr<const vo
   Extract extract;
   extract.name = std::move(name);
   coreml::MemoryFs memory_fs = TRY(coreml::read_memory_fs(blob, std::move(owner)));
+  if (!memory_fs.root_name.empty()) TRY(check_name("name of the root", memory_fs.root_name));
   const std::string root = memory_fs.root_name.empty() ? "" : memory_fs.root_name + "/";
   extract.package = root + std::string(kPackageName);
   bool has_package = false;
@@ -77,7 +81,7 @@ Result<std::vector<Extract>> collect(const pte::Program& program,
       std::string name = fmt::format("model_{}", extracts.size() + 1);
       if (payload.reference) {
         name = payload.reference->key;
-        TRY(within(where, check_name(name)));
+        TRY(within(where, check_name("key of named data", name)));
         if (names.contains(name)) continue;
       }
       names.insert(name);
