@@ -250,6 +250,7 @@ Result<TokenizerFile> tokenizer_file_from_gguf(const GgufTokenizer& gguf) {
     for (size_t id = 0; id < gguf.tokens.size(); ++id) {
       if (type_of(gguf, id) != kUserDefined || gguf.tokens[id].empty()) continue;
       AddedToken token;
+      token.id = static_cast<TokenId>(id);
       token.content = gguf.tokens[id];
       file.rules.added.push_back({std::move(token), false, false, true});
     }

@@ -59,7 +59,8 @@ struct TokenizerRules {
   // From the first alone.
   static Result<TokenizerRules> read(const Json& tokenizer_config);
 
-  // A tokenizer_config.json that says the same; {} when there is nothing to say.
+  // A tokenizer_config.json that says the same of a tokenizer's rules(), or of what such a file
+  // said; {} when there is nothing to say.
   Json to_json() const;
 };
 

@@ -54,7 +54,9 @@ Result<std::vector<Added>> tokens_of_decoder(const Json& decoder) {
     if (error != std::errc() || end != key.data() + key.size() || id < 0) {
       return invalid_data("expected token ids, found {}", in_quotes(key));
     }
-    by_id[id] = {TRY(within(in_quotes(key), AddedToken::read(json))), true, false, true};
+    AddedToken token = TRY(within(in_quotes(key), AddedToken::read(json)));
+    token.id = id;
+    by_id[id] = {std::move(token), true, false, true};
   }
   std::vector<Added> tokens;
   for (auto& [id, token] : by_id) tokens.push_back(std::move(token));
@@ -179,6 +181,7 @@ Json TokenizerRules::to_json() const {
   if (legacy) json["legacy"] = *legacy;
   if (add_prefix_space) json["add_prefix_space"] = *add_prefix_space;
   for (const Added& wish : added) {
+    if (wish.token.id == kNoToken) continue;  // BOS or EOS by name
     json[kDecoder][std::to_string(wish.token.id)] = wish.token.to_json();
   }
   return json;

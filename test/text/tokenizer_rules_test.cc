@@ -160,6 +160,7 @@ TEST(TokenizerRules, WhatIsToldOfThemIsWhatMadeADifference) {
   EXPECT_EQ(told["added_tokens_decoder"]["262"]["content"], "<call>");
   const auto rules = TokenizerRules::read(told);
   ASSERT_OK(rules);
+  EXPECT_EQ(rules->to_json(), told);  // before they are applied, too
   const std::string file = byte_level();
   const auto again = read_tokenizer(as_bytes(file), *rules);
   ASSERT_OK(again);
