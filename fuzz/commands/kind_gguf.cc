@@ -366,9 +366,11 @@ class GgufFileKind : public Kind {
     file = join(*gguf);
   }
 
-  Command command(const Files&, Random& random) const override {
-    return random.one_in(4) ? tokenize_command("model.gguf", random)
-                            : export_command("model.gguf", random);
+  Command command(const Files& files, Random& random) const override {
+    const bool has_tokenizer =
+        files.at("model.gguf").find("tokenizer.ggml.tokens") != std::string::npos;
+    return has_tokenizer && random.one_in(4) ? tokenize_command("model.gguf", random)
+                                             : export_command("model.gguf", random);
   }
 
  private:

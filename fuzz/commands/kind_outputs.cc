@@ -47,7 +47,7 @@ class OutputsKind : public Kind {
                          "m/tokenizer.json", "-o",         spelt("m/tokenizer.json", random)};
         break;
       case 5:
-        command.words = {"extract", pte, "-o", random.one_in(2) ? "m" : pte};
+        command.words = {"extract", pte, "-o", spelt(pte, random)};
         break;
       case 6:
         command.words = {

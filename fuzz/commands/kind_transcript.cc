@@ -33,7 +33,7 @@ class TranscriptKind : public Kind {
   }
   Command command(const Files&, Random& random) const override {
     Command command = chat_command("m.pte", "/load talk.json\nhello\n", random);
-    if (models_.chat_wants_commands_option) command.words.push_back("--commands");
+    command.words.push_back("--commands");
     return command;
   }
 

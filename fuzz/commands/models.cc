@@ -99,8 +99,6 @@ Models make_models(const std::string& diptych, const std::string& directory) {
        "--multifunction"});
   models.single = file_of(at / "single.pte");
   models.multi = file_of(at / "multi.pte");
-  models.chat_wants_commands_option =
-      run({"chat", "--help"}).find("--commands") != std::string::npos;
   return models;
 }
 

@@ -17,10 +17,9 @@ struct Models {
   std::string gguf;           // without a vocabulary
   std::string single, multi;  // .pte files with a tokenizer, a template and sampling defaults
   // Tokenizers whose ids fit all of these models.
-  std::string byte_level, byte_fallback;    // tokenizer.json
-  std::string sentencepiece;                // tokenizer.model
-  std::string ranks;                        // of the tiktoken kind
-  bool chat_wants_commands_option = false;  // chat --commands, for /load from a file
+  std::string byte_level, byte_fallback;  // tokenizer.json
+  std::string sentencepiece;              // tokenizer.model
+  std::string ranks;                      // of the tiktoken kind
 };
 
 // Runs `diptych` in `directory`; what goes wrong ends the process.

@@ -93,7 +93,8 @@ Result<ModelCard> read_card(const pte::Program& program) {
         within(fmt::format("named data {}", kTokenizerConfig), text::TokenizerRules::read(rules)));
   }
   card.chat_template = as_text(TRY(data_of(program, kChatTemplate, kMaxTextBytes)));
-  if (const Json config = TRY(object_of(program, kGenerationConfig, kMaxTextBytes)); !config.is_null()) {
+  if (const Json config = TRY(object_of(program, kGenerationConfig, kMaxTextBytes));
+      !config.is_null()) {
     std::vector<std::string> problems;
     card.generation = read_generation_defaults(config, problems);
     if (!problems.empty()) {

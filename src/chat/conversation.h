@@ -97,7 +97,7 @@ class Conversation {
   Options options_;
   generate::Sampler sampler_;
   Transcript transcript_;
-  std::tm now_ = {};         // a template that writes the time must not change what was said before
+  std::tm now_ = {};  // a template that writes the time must not change what was said before
 };
 
 }  // namespace diptych::chat

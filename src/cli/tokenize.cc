@@ -90,9 +90,10 @@ Action setup_tokenize(CLI::App& parser) {
   TokenizeArguments& a = *arguments;
   auto* text = parser.add_option("text", a.text, "Text to encode, or ids to decode: 1,2,3");
   parser.add_option("-t,--tokenizer", a.tokenizer, kTokenizerHelp)->required();
-  parser.add_flag("--stdin", a.from_stdin,
-                  "Take the text from standard input, every byte of it, the last newline included;\n"
-                  "at most 64 MiB");
+  parser.add_flag(
+      "--stdin", a.from_stdin,
+      "Take the text from standard input, every byte of it, the last newline included;\n"
+      "at most 64 MiB");
   parser.add_flag("--no_bos", a.no_bos,
                   "Put no beginning-of-text token before the text (and none behind it)");
   parser.add_flag("--specials", a.specials,

@@ -93,8 +93,8 @@ Result<AddedToken> AddedToken::read(const Json& json) {
 }
 
 Json AddedToken::to_json() const {
-  return {{"content", content},       {"single_word", single_word}, {"lstrip", lstrip},
-          {"rstrip", rstrip},         {"normalized", normalized},   {"special", special}};
+  return {{"content", content}, {"single_word", single_word}, {"lstrip", lstrip},
+          {"rstrip", rstrip},   {"normalized", normalized},   {"special", special}};
 }
 
 Result<AddedTokens> AddedTokens::build(std::vector<AddedToken> tokens) {

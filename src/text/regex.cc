@@ -61,8 +61,8 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int error = 0;
   PCRE2_SIZE at = 0;
-  constexpr uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C |
-                                PCRE2_AUTO_CALLOUT;
+  constexpr uint32_t kOptions =
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT;
   compiled->code.reset(
       pcre2_compile(units(pattern), pattern.size(), kOptions, &error, &at, context.get()));
   if (!compiled->code) {
@@ -73,8 +73,8 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   return Regex(std::move(compiled));
 }
 
-Result<std::optional<Match>> Regex::run(std::string_view text, size_t from,
-                                        uint32_t options, Work& work) const {
+Result<std::optional<Match>> Regex::run(std::string_view text, size_t from, uint32_t options,
+                                        Work& work) const {
   // One per thread: a text has as many matches as words.
   thread_local const std::unique_ptr<pcre2_match_data, Free<pcre2_match_data_free>> data(
       pcre2_match_data_create(1, nullptr));
@@ -112,7 +112,7 @@ Result<std::optional<Match>> Regex::find(std::string_view text, size_t from, Wor
 }
 
 Result<std::optional<size_t>> Regex::match_at(std::string_view text, size_t from,
-                                               Work& work) const {
+                                              Work& work) const {
   const auto match = TRY(run(text, from, PCRE2_ANCHORED, work));
   if (!match) return std::nullopt;
   return match->end;

@@ -78,7 +78,7 @@ uint32_t TokenSearch::next(uint32_t node, char byte) const {
 }
 
 Result<std::optional<TokenSearch::Found>> TokenSearch::find(std::string_view text, size_t from,
-                                                           Work& work) const {
+                                                            Work& work) const {
   std::optional<Found> found;
   if (empty()) return found;
   uint32_t node = kRoot;

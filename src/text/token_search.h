@@ -22,8 +22,9 @@ class TokenSearch {
     size_t begin, end;  // bytes of the text
     uint32_t index;     // among the strings
   };
-  // What comes first in text[from …): the leftmost, of those the longest. A step of `work` is a byte
-  // that is looked at: where one string begins another, bytes behind what is found are among them.
+  // What comes first in text[from …): the leftmost, of those the longest. A step of `work` is a
+  // byte that is looked at: where one string begins another, bytes behind what is found are among
+  // them.
   Result<std::optional<Found>> find(std::string_view text, size_t from, Work& work) const;
 
   bool empty() const { return nodes_.size() <= kRoot + 1; }

@@ -149,8 +149,9 @@ Status Tokenizer::check_may_fit(size_t bytes, int64_t max_tokens) const {
   const size_t longest = longest_piece_ * (normalizes() ? kMostShrunk : 1);
   const auto most = static_cast<size_t>(std::max<int64_t>(max_tokens, 0));
   if (bytes <= kAlwaysTried || bytes / longest <= most) return {};
-  return invalid_argument("a text of {} bytes does not fit {} tokens, of which none has more than {}",
-                          bytes, most, longest);
+  return invalid_argument(
+      "a text of {} bytes does not fit {} tokens, of which none has more than {}", bytes, most,
+      longest);
 }
 
 TokenId Tokenizer::special(std::string_view name) const {

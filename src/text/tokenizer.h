@@ -37,8 +37,8 @@ struct TokenizerRules {
   struct Added {
     AddedToken token;
     bool changes_flags = false;  // of a token that is an added one already
-    bool is_named = false;       // as BOS, EOS, …: then it is special, but where it is one already
-    bool is_listed = false;      // among tokens without names of their own
+    bool is_named = false;   // as BOS, EOS, …: then it is special, but where it is one already
+    bool is_listed = false;  // among tokens without names of their own
   };
   std::vector<Added> added;
 

@@ -14,10 +14,10 @@ namespace diptych::text {
 
 class Work {
  public:
-  static constexpr uint64_t kSteps = 4'000'000;    // for every text
-  static constexpr uint64_t kStepsPerByte = 50;   // and as many more
-  static constexpr uint64_t kSlackBytes = 4096;    // what a text may become: so much
-  static constexpr uint64_t kBytesPerByte = 32;    // and as many times itself
+  static constexpr uint64_t kSteps = 4'000'000;  // for every text
+  static constexpr uint64_t kStepsPerByte = 50;  // and as many more
+  static constexpr uint64_t kSlackBytes = 4096;  // what a text may become: so much
+  static constexpr uint64_t kBytesPerByte = 32;  // and as many times itself
 
   // For a text of `bytes`.
   explicit Work(size_t bytes)

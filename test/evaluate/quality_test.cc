@@ -77,7 +77,8 @@ Result<std::vector<Window>> told_stories() {
       token = TRY(sampler.sample(TRY(teller->evaluate(std::span(&token, 1)))));
       ids.push_back(token);
     }
-    for (Window& window : make_windows(ids, std::vector<int64_t>{kBos}, kTokens)) windows.push_back(std::move(window));
+    for (Window& window : make_windows(ids, std::vector<int64_t>{kBos}, kTokens))
+      windows.push_back(std::move(window));
   }
   return windows;
 }

@@ -54,6 +54,7 @@ class Independence : public ::testing::TestWithParam<std::tuple<Subject, engine:
     tools::SynthOptions synth;
     synth.shape = subject.shape;
     synth.directory = folder;
+    synth.force = true;
     ThreadPool pool(1);
     Progress silent;
     const tools::SynthReport made = TRY(tools::synth(synth, pool, silent));

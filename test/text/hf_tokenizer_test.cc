@@ -235,8 +235,9 @@ TEST(HfTokenizer, PassesOverWhatThePackagePassesOver) {
   EXPECT_THAT(ids([](Json& j) { j["added_tokens"].push_back(added_token(262, "")); }),
               ElementsAre(257, 261));
   EXPECT_THAT(ids([](Json& j) { j["model"]["merges"].push_back("a b"); }), ElementsAre(257, 261));
-  EXPECT_THAT(ids([](Json& j) { j["model"]["merges"].insert(j["model"]["merges"].begin(),
-                                                            "#version: 0.2"); }),
+  EXPECT_THAT(ids([](Json& j) {
+                j["model"]["merges"].insert(j["model"]["merges"].begin(), "#version: 0.2");
+              }),
               ElementsAre(257, 261));
   EXPECT_THAT(ids([](Json& j) { j["model"]["vocab"][""] = 262; }), ElementsAre(257, 261));
 }

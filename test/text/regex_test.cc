@@ -59,7 +59,8 @@ TEST(RegexSyntax, RefusesWhatMeansSomethingElse) {
 // Everything that takes more than a constant number of steps for each byte, in one search or over
 // all of them.
 TEST(Regex, StopsHopelessSearches) {
-  for (const char* pattern : {"(a+)+b", "a(?!.*.*[xy])", "a+[0-9]", "(?:a?){9}a*[bc]", "a*?a*?[bc]"}) {
+  for (const char* pattern :
+       {"(a+)+b", "a(?!.*.*[xy])", "a+[0-9]", "(?:a?){9}a*[bc]", "a*?a*?[bc]"}) {
     const auto regex = Regex::compile(pattern);
     ASSERT_OK(regex);
     const std::string text(1 << 20, 'a');

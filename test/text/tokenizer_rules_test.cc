@@ -22,7 +22,8 @@ using ::testing::HasSubstr;
 using testing::sentencepiece_file;
 using Ids = std::vector<TokenId>;
 
-// Ids of "abc" as in hf_tokenizer_test: 256 is ab, 257 abc, 258 " ab"; <bos> 259, <eos> 260, <tool> 261.
+// Ids of "abc" as in hf_tokenizer_test: 256 is ab, 257 abc, 258 " ab"; <bos> 259, <eos> 260, <tool>
+// 261.
 std::string byte_level() { return dump_json(byte_level_json({"a b", "ab c", "Ġ ab"})); }
 
 // 259 ab, 260 _a, 261 _ab, 262 abc, 263 b, 264 a, 265 c, 266 _, 267 é.

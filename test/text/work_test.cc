@@ -48,18 +48,19 @@ std::string encode_soon(const Tokenizer& tokenizer, const std::string& text) {
 Json byte_level() { return byte_level_json({"a b", "ab c", "Ġ ab", "a a", "aa aa"}); }
 
 std::vector<std::pair<const char*, std::string>> files() {
-  return {{"unigram", testing::sentencepiece_file(1)},
-          {"bpe", testing::sentencepiece_file(2)},
-          {"ranks", testing::rank_file({"aa", "aaaa", "  "})},
-          {"byte level", dump_json(byte_level())},
-          {"fallback", dump_json(fallback_json({"▁", "a", "aa", "▁a"},
-                                               Json::array({"a a", "▁ a"})))}};
+  return {
+      {"unigram", testing::sentencepiece_file(1)},
+      {"bpe", testing::sentencepiece_file(2)},
+      {"ranks", testing::rank_file({"aa", "aaaa", "  "})},
+      {"byte level", dump_json(byte_level())},
+      {"fallback", dump_json(fallback_json({"▁", "a", "aa", "▁a"}, Json::array({"a a", "▁ a"})))}};
 }
 
 TEST(Work, EveryKindOfTokenizerIsLinearOnTextsOfOneThing) {
-  const std::vector<std::string> units = {"a",        " ",     "\n",   "\xCC\x81", "a\xCC\x81\xCC\xA3",
-                                          "\xE4\xB8\xAD", " a",    "<s>",  "<bos>",    "<|eot_id|>",
-                                          "<|reserved_special_token_1", "\xFF", "1"};
+  const std::vector<std::string> units = {
+      "a",  " ",   "\n",    "\xCC\x81",   "a\xCC\x81\xCC\xA3",          "\xE4\xB8\xAD",
+      " a", "<s>", "<bos>", "<|eot_id|>", "<|reserved_special_token_1", "\xFF",
+      "1"};
   for (const auto& [name, file] : files()) {
     const auto tokenizer = open(file);
     ASSERT_TRUE(tokenizer);
