@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t kMaxListedItems = 20;
 constexpr size_t kLongestItem = 200;
+// What front ends put around an error on its line: their name, a hint at --help.
+constexpr size_t kRoomAround = 100;
 
 // Whether a text that begins with a place begins with `where` or with something in it.
 bool begins_with_place(std::string_view text, std::string_view where) {
@@ -19,7 +21,8 @@ bool begins_with_place(std::string_view text, std::string_view where) {
 }  // namespace
 
 std::string Error::to_string() const {
-  std::string text = one_line(context.empty() ? message : context + ": " + message);
+  std::string text = one_line(context.empty() ? message : context + ": " + message,
+                              kLongestLine - kRoomAround);
   for (size_t i = 0; i < items.size() && i < kMaxListedItems; ++i) {
     text += "\n  " + one_line(items[i], kLongestItem);
   }

@@ -151,7 +151,21 @@ Result<bool> json_bool(const Json& object, std::string_view key) {
 }
 
 std::string dump_json(const Json& value, int indent) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+  const std::string text = value.dump(indent, ' ', false, Json::error_handler_t::replace);
+  // The library escapes C0 alone; DEL and C1 (U+0080 to U+009F) act on terminals too. They occur in
+  // strings only.
+  std::string escaped;
+  size_t done = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool c1 = byte == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0;
+    if (byte != 0x7F && !c1) continue;
+    escaped.append(text, done, i - done);
+    if (c1) ++i;
+    escaped += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[i]));
+    done = i + 1;
+  }
+  return done == 0 ? text : escaped + text.substr(done);
 }
 
 }  // namespace diptych

@@ -77,6 +77,18 @@ TEST(Error, NamesAPlaceOnce) {
   EXPECT_EQ(in("gone", ""), "gone");
 }
 
+TEST(Json, ControlCharactersAreEscapedWhenWritten) {
+  const Json json("a\x1b\x7f\xC2\x9B\xC2\xA0\xC3\xA9");
+  const std::string text = dump_json(json);
+  EXPECT_EQ(text, "\"a\\u001b\\u007f\\u009b\xC2\xA0\xC3\xA9\"");
+  EXPECT_EQ(parse_json(text).value(), json);
+}
+
+TEST(Errors, LeaveRoomOnTheirLineForWhoPrintsThem) {
+  const auto error = Error{ErrorCode::InvalidData, std::string(5000, 'x'), "y", {}};
+  EXPECT_EQ(error.to_string().size(), 900U);
+}
+
 TEST(OwnStack, RecursesDeeplyAndPassesExceptionsOn) {
   // Some 8 MiB of frames, more than a small stack has.
   const std::function<int(int)> deep = [&](int n) {

@@ -13,7 +13,9 @@ tl::unexpected<Error> unknown_component(std::string_view kind, std::string_view 
 }
 
 std::string as_place(std::string_view name) {
-  const bool is_word = std::all_of(name.begin(), name.end(),
+  constexpr size_t kLongestWord = 40;
+  const bool is_word = name.size() <= kLongestWord &&
+                       std::all_of(name.begin(), name.end(),
                                    [](unsigned char c) { return c < 128 && std::isalnum(c) != 0; });
   return is_word ? std::string(name) : in_quotes(name);
 }
