@@ -68,6 +68,9 @@ class SentencePieceTokenizer : public Tokenizer {
                    [&] { return processor.LoadFromSerializedProto(file); });
   }
 
+  // The library does it, and gives more than one U+FFFD for a character that is cut short.
+  bool replaces_invalid() const override { return false; }
+
   Status apply_own(const TokenizerRules& rules) override {
     if (!rules.legacy && !rules.add_prefix_space) return {};
     rules_.legacy = rules.legacy;

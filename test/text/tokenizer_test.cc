@@ -207,5 +207,14 @@ TEST(Tokenizer, SurvivesTruncation) {
   }
 }
 
+// The ids of the package sentencepiece: a part of a character is as many U+FFFD as the library says.
+TEST(SentencePiece, ReplacesBytesThatAreNoTextAsTheLibraryDoes) {
+  const auto tokenizer = open_tokenizer(source_path("demo/tokenizer.model"));
+  ASSERT_OK(tokenizer);
+  EXPECT_THAT((*tokenizer)->encode("\xC0\x80<\xC3\xF0\x9F\x98", false).value(),
+              ElementsAre(970, 242, 194, 192, 242, 194, 192, 63, 242, 194, 192, 242, 194, 192, 242,
+                          194, 192, 242, 194, 192));
+}
+
 }  // namespace
 }  // namespace diptych::text
