@@ -8,7 +8,12 @@ set -u
 export LC_ALL=C
 diptych=$1 count=$2
 work=$(mktemp -d -p "${3:-${TMPDIR:-/tmp}}" kills.XXXXXX)
-cleanup() { mountpoint -q "$work/disk" 2>/dev/null && umount "$work/disk"; rm -rf "$work"; }
+# A child that is killed before it becomes diptych runs this too.
+cleanup() {
+  [ "$BASHPID" = $$ ] || return
+  mountpoint -q "$work/disk" 2>/dev/null && umount "$work/disk"
+  rm -rf "$work"
+}
 trap cleanup EXIT
 failures=0
 
