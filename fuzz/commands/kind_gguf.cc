@@ -35,24 +35,6 @@ struct Gguf {
   int64_t tensors_more = 0, entries_more = 0;  // than there are, in the counts
 };
 
-size_t width_of(GgufKind kind) {
-  switch (kind) {
-    case GgufKind::UInt8:
-    case GgufKind::Int8:
-    case GgufKind::Bool:
-      return 1;
-    case GgufKind::UInt16:
-    case GgufKind::Int16:
-      return 2;
-    case GgufKind::UInt32:
-    case GgufKind::Int32:
-    case GgufKind::Float32:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
 template <class T>
 void put(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -122,7 +104,9 @@ class Parser {
       good_ = good_ && depth < 8;
       for (uint64_t i = 0; i < count && good_; ++i) skip_value(of, depth + 1);
     } else {
-      skip(width_of(static_cast<GgufKind>(kind)));
+      const uint64_t size = checkpoint::fixed_size(static_cast<GgufKind>(kind));
+      good_ = good_ && size != 0;
+      skip(size);
     }
   }
 

@@ -41,6 +41,29 @@ enum class GgufKind : uint32_t {
   Float64 = 12,
 };
 
+// Bytes of a value of fixed size; 0 for others.
+constexpr uint64_t fixed_size(GgufKind kind) {
+  switch (kind) {
+    case GgufKind::UInt8:
+    case GgufKind::Int8:
+    case GgufKind::Bool:
+      return 1;
+    case GgufKind::UInt16:
+    case GgufKind::Int16:
+      return 2;
+    case GgufKind::UInt32:
+    case GgufKind::Int32:
+    case GgufKind::Float32:
+      return 4;
+    case GgufKind::UInt64:
+    case GgufKind::Int64:
+    case GgufKind::Float64:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
 // An element type of tensors. Rows consist of blocks of `block` elements in `bytes` bytes.
 struct GgufType {
   uint32_t id;

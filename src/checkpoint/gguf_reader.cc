@@ -20,29 +20,6 @@ constexpr int kMaxArrayDepth = 4;
 constexpr uint64_t kLeastEntry = 8 + 4 + 1;
 constexpr uint64_t kLeastTensor = 8 + 4 + 4 + 8;
 
-// Bytes of a value of fixed size; 0 for others.
-uint64_t fixed_size(GgufKind kind) {
-  switch (kind) {
-    case GgufKind::UInt8:
-    case GgufKind::Int8:
-    case GgufKind::Bool:
-      return 1;
-    case GgufKind::UInt16:
-    case GgufKind::Int16:
-      return 2;
-    case GgufKind::UInt32:
-    case GgufKind::Int32:
-    case GgufKind::Float32:
-      return 4;
-    case GgufKind::UInt64:
-    case GgufKind::Int64:
-    case GgufKind::Float64:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
 Json fixed_value(GgufKind kind, const std::byte* at) {
   switch (kind) {
     case GgufKind::UInt8:

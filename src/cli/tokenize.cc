@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <cstdio>
 
 #include "base/json.h"
 #include "cli/command.h"
@@ -20,20 +19,6 @@ struct TokenizeArguments {
   bool has_text = false, from_stdin = false, no_bos = false, specials = false, decode = false,
        json = false;
 };
-
-// Everything on stdin, byte for byte.
-Result<std::string> read_stdin() {
-  std::string text;
-  char buffer[1 << 16];
-  while (const size_t size = std::fread(buffer, 1, sizeof buffer, stdin)) {
-    text.append(buffer, size);
-    if (text.size() > text::kMaxTextBytes) {
-      return invalid_argument("more than {} bytes on standard input", text::kMaxTextBytes);
-    }
-  }
-  if (std::ferror(stdin)) return fail(ErrorCode::Io, "cannot read standard input");
-  return text;
-}
 
 // Ids separated by commas or white space.
 Result<std::vector<text::TokenId>> parse_ids(std::string_view text, text::TokenId vocab_size) {
@@ -71,7 +56,7 @@ Status print_ids(const TokenizeArguments& a, const text::Tokenizer& tokenizer,
 Status run_tokenize(const TokenizeArguments& a) {
   if (a.has_text == a.from_stdin) return usage_error("give either a text or --stdin");
   const auto tokenizer = TRY(open_tokenizer(a.tokenizer));
-  const std::string input = a.from_stdin ? TRY(read_stdin()) : a.text;
+  const std::string input = a.from_stdin ? TRY(read_standard_input(text::kMaxTextBytes)) : a.text;
   if (!a.decode) {
     const auto specials = a.specials ? text::Specials::AsTokens : text::Specials::AsText;
     auto ids = TRY(tokenizer->encode(input, !a.no_bos, specials));
