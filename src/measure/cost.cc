@@ -184,8 +184,8 @@ Result<MethodCost> method_cost(const std::shared_ptr<const runtime::Program>& pr
   return functions_cost(unwanted ? needed_functions(*found, functions, *unwanted) : functions);
 }
 
-uint64_t cache_bytes_per_position(const generate::ModelDescription& model) {
-  return 2 * static_cast<uint64_t>(model.layers * model.kv_heads * model.head_dim) *
+uint64_t cache_bytes_per_position(const contract::Description& model) {
+  return 2 * model.layers() * static_cast<uint64_t>(model.kv_heads * model.head_dim) *
          static_cast<uint64_t>(bit_width(model.dtype)) / 8;
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "generate/model.h"
+#include "contract/reader.h"
 #include "mil/ir.h"
 #include "runtime/program.h"
 
@@ -46,6 +46,6 @@ struct PlacedFunction {
 MethodCost functions_cost(const std::vector<PlacedFunction>& functions);
 
 // Bytes of keys and values of one position in all layers, in the type the caches are bound in.
-uint64_t cache_bytes_per_position(const generate::ModelDescription& model);
+uint64_t cache_bytes_per_position(const contract::Description& model);
 
 }  // namespace diptych::measure
