@@ -7,13 +7,14 @@
 #include <random>
 
 #include "base/half.h"
-#include "passes/grid.h"
-#include "passes/quantize_gptq.h"
-#include "passes/quantize_hqq.h"
-#include "passes/quantize_mse.h"
+#include "quant/cache.h"
+#include "quant/gptq.h"
+#include "quant/grid.h"
+#include "quant/hqq.h"
+#include "quant/mse.h"
 #include "testing/shared_data.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 namespace {
 
 using ::testing::HasSubstr;
@@ -28,11 +29,11 @@ std::vector<float> weights(size_t count, uint32_t seed) {
   return row;
 }
 
-struct Format {
+struct Case {
   int bits;
   size_t group;
 };
-constexpr Format kFormats[] = {{4, 32}, {4, 64}, {4, 128}, {8, 128}, {4, 77}, {8, 3}};
+constexpr Case kCases[] = {{4, 32}, {4, 64}, {4, 128}, {8, 128}, {4, 77}, {8, 3}};
 
 double squared_error(std::span<const float> row, float scale, int bits) {
   double sum = 0;
@@ -46,7 +47,7 @@ double squared_error(std::span<const float> row, float scale, int bits) {
 }
 
 TEST(Grid, SumsAreThoseOfTheDefinition) {
-  for (const Format& format : kFormats) {
+  for (const Case& format : kCases) {
     const std::vector<float> row = weights(format.group, 1);
     const float scale = largest_scale(row, format.bits, DType::F16);
     const Fit found = fit(row, {}, scale, format.bits);
@@ -68,7 +69,7 @@ TEST(Grid, SumsAreThoseOfTheDefinition) {
 }
 
 TEST(Mse, IsNeverWorseThanRoundToNearestAndMostlyBetter) {
-  for (const Format& format : kFormats) {
+  for (const Case& format : kCases) {
     double least = 0, rounded = 0;
     for (uint32_t seed = 0; seed < 50; ++seed) {
       const std::vector<float> row = weights(format.group, seed);
@@ -113,7 +114,7 @@ double sum_of_errors(const std::vector<float>& row, float scale, int bits) {
 }
 
 TEST(Hqq, LowersTheSumOfErrors) {
-  for (const Format& format : kFormats) {
+  for (const Case& format : kCases) {
     double least = 0, rounded = 0;
     for (uint32_t seed = 0; seed < 50; ++seed) {
       const std::vector<float> row = weights(format.group, seed);
@@ -237,17 +238,17 @@ TEST(Gptq, LowersTheErrorOfOutputsOnCorrelatedInputs) {
   const auto factor = factorize(hessian, pool);
   ASSERT_OK(factor);
   const WeightRef source = matrix(40, kWidth, 5);
-  for (const Quantization how : {Quantization{4, 0}, Quantization{4, 32}, Quantization{4, 64},
-                                 Quantization{4, 128}, Quantization{8, 0}}) {
-    const auto made = quantize_gptq(*source, how, *factor, Drift(kWidth), "w", pool);
+  for (const Format format :
+       {Format{4, 0}, Format{4, 32}, Format{4, 64}, Format{4, 128}, Format{8, 0}}) {
+    const auto made = quantize_gptq(*source, format, *factor, Drift(kWidth), "w", pool);
     ASSERT_OK(made);
-    const QuantizedWeight rounded = quantize(source, how, "w").value();
+    const QuantizedWeight rounded = quantize(source, {format}, "w").value();
     const double error = output_error(inputs, *source, made->quantized);
     const double error_of_rtn = output_error(inputs, *source, rounded);
-    EXPECT_LT(error, 0.5 * error_of_rtn) << to_string(how);
+    EXPECT_LT(error, 0.5 * error_of_rtn) << to_string(format);
     EXPECT_LE(made->output_error.chosen, made->output_error.rounded);
     // It is reported with the damping; codes of rtn differ where products are rounded to fp16.
-    EXPECT_NEAR(made->output_error.rounded / error_of_rtn, 1, 0.2) << to_string(how);
+    EXPECT_NEAR(made->output_error.rounded / error_of_rtn, 1, 0.2) << to_string(format);
     EXPECT_EQ(made->quantized.codes->type(), rounded.codes->type());
     EXPECT_EQ(made->quantized.scales->type(), rounded.scales->type());
     EXPECT_GT(made->quantized.error->total().relative(), 0);
@@ -291,9 +292,9 @@ TEST(Gptq, MakesUpForInputsThatHaveDrifted) {
   drift.add(std::span(intended).subspan(100 * kWidth), std::span(inputs).subspan(100 * kWidth),
             pool);
   const WeightRef source = matrix(20, kWidth, 8);
-  const Quantization how{8, 0};
+  const Format format{8, 0};
   const auto error = [&](const Drift& known) {
-    const auto made = quantize_gptq(*source, how, *factor, known, "w", pool);
+    const auto made = quantize_gptq(*source, format, *factor, known, "w", pool);
     return drifted_error(intended, inputs, *source, made.value().quantized);
   };
   // Half of the drift is made up for, so a quarter of the squared error is left, and what rounding
@@ -303,7 +304,7 @@ TEST(Gptq, MakesUpForInputsThatHaveDrifted) {
   Drift infinite(kWidth);
   const std::vector<float> bad(kWidth, std::numeric_limits<float>::infinity());
   infinite.add(bad, std::span(inputs).first(kWidth), pool);
-  EXPECT_THAT(quantize_gptq(*source, how, *factor, infinite, "w", pool).error().to_string(),
+  EXPECT_THAT(quantize_gptq(*source, format, *factor, infinite, "w", pool).error().to_string(),
               HasSubstr("the calibration gives inputs that are infinite or NaN"));
 }
 
@@ -320,8 +321,8 @@ TEST(Gptq, RefusesWhatItCannotDo) {
   ThreadPool pool(1);
   Hessian hessian(64);
   const auto factor = factorize(hessian, pool).value();
-  const auto error = [&](const WeightRef& weight, const Quantization& how) {
-    const auto made = quantize_gptq(*weight, how, factor, Drift(64), "w", pool);
+  const auto error = [&](const WeightRef& weight, const Format& format) {
+    const auto made = quantize_gptq(*weight, format, factor, Drift(64), "w", pool);
     return made ? std::string("success") : made.error().to_string();
   };
   EXPECT_EQ(
@@ -336,7 +337,7 @@ TEST(Gptq, RefusesWhatItCannotDo) {
   const std::vector<float> inputs(64, std::numeric_limits<float>::infinity());
   hessian.add(inputs, pool);
   EXPECT_THAT(factorize(hessian, pool).error().to_string(), HasSubstr("infinite or NaN"));
-  EXPECT_THAT(quantize(matrix(3, 64, 1), {4, 0, Algorithm::Gptq}, "w").error().to_string(),
+  EXPECT_THAT(quantize(matrix(3, 64, 1), {{4, 0}, Algorithm::Gptq}, "w").error().to_string(),
               HasSubstr("gptq needs a calibration"));
 }
 
@@ -344,7 +345,7 @@ TEST(QuantizeAlgorithms, ReadTheSameInAnyBlocksAndMeasureTheirError) {
   const WeightRef source = matrix(7, 128, 9);
   double error_of_rtn = 0;
   for (const Algorithm algorithm : {Algorithm::Rtn, Algorithm::Mse, Algorithm::Hqq}) {
-    const Quantization how{4, 64, algorithm};
+    const Quantization how{{4, 64}, algorithm};
     const QuantizedWeight whole = quantize(source, how, "w").value();
     const auto codes = read_ints(*whole.codes).value();
     const auto scales = read_floats(*whole.scales).value();
@@ -375,9 +376,9 @@ TEST(QuantizeAlgorithms, ReadTheSameInAnyBlocksAndMeasureTheirError) {
 TEST(QuantizeAlgorithms, HaveDigestsOfTheirOwn) {
   DigestCache cache;
   const WeightRef source = random_weight({DType::F16, {4, 64}}, 1);
-  const auto rtn = quantize(source, {4, 0, Algorithm::Rtn}, "w").value();
-  const auto mse = quantize(source, {4, 0, Algorithm::Mse}, "w").value();
-  const auto hqq = quantize(source, {4, 0, Algorithm::Hqq}, "w").value();
+  const auto rtn = quantize(source, {{4, 0}, Algorithm::Rtn}, "w").value();
+  const auto mse = quantize(source, {{4, 0}, Algorithm::Mse}, "w").value();
+  const auto hqq = quantize(source, {{4, 0}, Algorithm::Hqq}, "w").value();
   EXPECT_NE(rtn.codes->digest(cache), mse.codes->digest(cache));
   EXPECT_NE(mse.codes->digest(cache), hqq.codes->digest(cache));
 }
@@ -390,11 +391,11 @@ TEST(QuantizeAlgorithms, AreKnownByName) {
             "no quantisation algorithm is named \"awq\"; there are rtn, mse, hqq, gptq");
 }
 
-TEST(QuantizeCache, CutsSlicesFromWhatItRemembers) {
-  QuantizeCache cache;
+TEST(Cache, CutsSlicesFromWhatItRemembers) {
+  Cache cache;
   const WeightRef source = matrix(6, 64, 3);
-  const Quantization how{4, 0, Algorithm::Gptq};
-  const QuantizedWeight made = quantize(source, {4, 0, Algorithm::Mse}, "w").value();
+  const Quantization how{{4, 0}, Algorithm::Gptq};
+  const QuantizedWeight made = quantize(source, {{4, 0}, Algorithm::Mse}, "w").value();
   cache.remember(source, how, made);
   const auto slice = cache.quantize(row_slice(source, 2, 3), how, "w_1");
   ASSERT_OK(slice);
@@ -404,4 +405,4 @@ TEST(QuantizeCache, CutsSlicesFromWhatItRemembers) {
 }
 
 }  // namespace
-}  // namespace diptych::passes
+}  // namespace diptych::quant
