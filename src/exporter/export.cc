@@ -135,8 +135,9 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const std::span all(linears);
   report.notes = split_notes(head.shared ? all.first(all.size() - 1) : all, options.split);
   result.calibration_bytes = calibration_bytes(params, linears, options);
-  linears.push_back({"tok_embeddings.weight", prepared.tensors.tok_embeddings,
-                     head.shared ? std::nullopt : embedding_choice(options)});
+  linears.push_back(
+      {llama::tensor_row(&llama::LlamaWeights::tok_embeddings).name(llama::Dialect::Meta),
+       prepared.tensors.tok_embeddings, head.shared ? std::nullopt : embedding_choice(options)});
   result.errors = [linears = std::move(linears), quantized, output_errors] {
     return tensor_errors(linears, *quantized, output_errors);
   };

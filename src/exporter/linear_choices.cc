@@ -7,23 +7,11 @@ namespace diptych::exporter {
 namespace {
 
 std::vector<NamedLinear> linears_of(const llama::LlamaWeights& weights) {
-  using namespace llama::names;
-  constexpr auto kMeta = llama::Dialect::Meta;
   std::vector<NamedLinear> linears;
-  for (size_t i = 0; i < weights.layers.size(); ++i) {
-    const llama::LayerWeights& layer = weights.layers[i];
-    const auto add = [&](const llama::RoleName& role, const WeightRef& weight) {
-      linears.push_back({llama::layer_tensor(kMeta, i, role, "weight"), weight, {}});
-    };
-    add(kQ, layer.wq);
-    add(kK, layer.wk);
-    add(kV, layer.wv);
-    add(kO, layer.wo);
-    add(kGate, layer.w1);
-    add(kDown, layer.w2);
-    add(kUp, layer.w3);
+  for (const auto& [row, layer] : llama::all_tensors(weights.layers.size())) {
+    if (row->kind != llama::TensorKind::Linear) continue;
+    linears.push_back({row->name(llama::Dialect::Meta, layer), row->in(weights, layer), {}});
   }
-  linears.push_back({llama::model_tensor(kMeta, kOutput), weights.output, {}});
   return linears;
 }
 
