@@ -1,144 +1,18 @@
-// What each algorithm promises against round-to-nearest.
+#include "quant/gptq.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
-#include <random>
 
-#include "base/half.h"
-#include "quant/cache.h"
-#include "quant/gptq.h"
-#include "quant/grid.h"
-#include "quant/hqq.h"
-#include "quant/mse.h"
+#include "quant_testing.h"
 #include "testing/shared_data.h"
 
 namespace diptych::quant {
 namespace {
 
 using ::testing::HasSubstr;
-
-// Bell-shaped, with a few weights far out, as trained ones are.
-std::vector<float> weights(size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> bell(0, 0.02f);
-  std::vector<float> row(count);
-  for (float& w : row) w = round_to_half(bell(random));
-  row[count / 3] *= 4;
-  return row;
-}
-
-struct Case {
-  int bits;
-  size_t group;
-};
-constexpr Case kCases[] = {{4, 32}, {4, 64}, {4, 128}, {8, 128}, {4, 77}, {8, 3}};
-
-double squared_error(std::span<const float> row, float scale, int bits) {
-  double sum = 0;
-  for (const float w : row) {
-    const double limit = bits == 4 ? 8 : 128;
-    const double code =
-        std::clamp(std::nearbyint(static_cast<double>(w / scale)), -limit, limit - 1);
-    sum += std::pow(static_cast<double>(w) - code * static_cast<double>(scale), 2);
-  }
-  return sum;
-}
-
-TEST(Grid, SumsAreThoseOfTheDefinition) {
-  for (const Case& format : kCases) {
-    const std::vector<float> row = weights(format.group, 1);
-    const float scale = largest_scale(row, format.bits, DType::F16);
-    const Fit found = fit(row, {}, scale, format.bits);
-    const double expected = squared_error(row, scale, format.bits);
-    EXPECT_NEAR(found.error, expected, 1e-5 * expected);
-    std::vector<int8_t> codes(row.size());
-    nearest_codes(row, scale, format.bits, codes.data());
-    const QuantizationError off = deviation(row, codes.data(), scale);
-    EXPECT_NEAR(off.squares, expected, 1e-5 * expected);
-    double products = 0, squares = 0, source = 0;
-    for (size_t i = 0; i < row.size(); ++i) {
-      products += static_cast<double>(row[i]) * codes[i];
-      squares += codes[i] * codes[i];
-      source += static_cast<double>(row[i]) * static_cast<double>(row[i]);
-    }
-    EXPECT_NEAR(found.best_scale(), products / squares, 1e-5 * products / squares);
-    EXPECT_NEAR(off.source_squares, source, 1e-5 * source);
-  }
-}
-
-TEST(Mse, IsNeverWorseThanRoundToNearestAndMostlyBetter) {
-  for (const Case& format : kCases) {
-    double least = 0, rounded = 0;
-    for (uint32_t seed = 0; seed < 50; ++seed) {
-      const std::vector<float> row = weights(format.group, seed);
-      const float chosen = mse_scale(row, {}, format.bits, DType::F16);
-      EXPECT_EQ(chosen, round_to_half(chosen));
-      const double error = squared_error(row, chosen, format.bits);
-      const double error_of_rtn =
-          squared_error(row, largest_scale(row, format.bits, DType::F16), format.bits);
-      EXPECT_LE(error, error_of_rtn * (1 + 1e-6));
-      least += error;
-      rounded += error_of_rtn;
-    }
-    EXPECT_LT(least, (format.bits == 4 ? 0.95 : 1.0) * rounded)
-        << format.bits << " " << format.group;
-  }
-}
-
-TEST(Mse, CaresForWhatIsImportant) {
-  std::vector<float> row = weights(64, 3);
-  std::vector<float> importance(row.size(), 1e-3f);
-  importance[64 / 3] = 1000;  // the one far out must not be clipped
-  const float scale = mse_scale(row, importance, 4, DType::F32);
-  std::vector<int8_t> codes(row.size());
-  nearest_codes(row, scale, 4, codes.data());
-  EXPECT_NEAR(scale * codes[64 / 3], row[64 / 3], 1e-4);
-}
-
-TEST(Mse, ZerosAndSubnormalsHaveAScale) {
-  EXPECT_EQ(mse_scale(std::vector<float>(32), {}, 4, DType::F16), 0x1p-14f);
-  EXPECT_EQ(mse_scale(std::vector<float>(32, 0x1p-24f), {}, 4, DType::F16), 0x1p-14f);
-  EXPECT_EQ(hqq_scale(std::vector<float>(32), 4, DType::F16), 0x1p-14f);
-}
-
-double sum_of_errors(const std::vector<float>& row, float scale, int bits) {
-  std::vector<int8_t> codes(row.size());
-  nearest_codes(row, scale, bits, codes.data());
-  double sum = 0;
-  for (size_t i = 0; i < row.size(); ++i) {
-    sum += std::fabs(static_cast<double>(row[i]) - static_cast<double>(scale) * codes[i]);
-  }
-  return sum;
-}
-
-TEST(Hqq, LowersTheSumOfErrors) {
-  for (const Case& format : kCases) {
-    double least = 0, rounded = 0;
-    for (uint32_t seed = 0; seed < 50; ++seed) {
-      const std::vector<float> row = weights(format.group, seed);
-      const double chosen =
-          sum_of_errors(row, hqq_scale(row, format.bits, DType::F16), format.bits);
-      const double of_rtn =
-          sum_of_errors(row, largest_scale(row, format.bits, DType::F16), format.bits);
-      EXPECT_LE(chosen, of_rtn * (1 + 1e-5));
-      least += chosen;
-      rounded += of_rtn;
-    }
-    EXPECT_LT(least, rounded) << format.bits << " " << format.group;
-  }
-}
-
-TEST(Hqq, WeightsThatCodesMeetExactlyAreNoTrouble) {
-  for (const float step : {0.01f, -0.01f, 0.0f}) {
-    std::vector<float> row(64);
-    for (size_t i = 0; i < row.size(); ++i) row[i] = step * static_cast<float>(i % 15);
-    const float scale = hqq_scale(row, 4, DType::F16);
-    EXPECT_TRUE(std::isfinite(scale)) << step;
-    EXPECT_GT(scale, 0);
-  }
-}
 
 // Inputs that share a few causes, as activations do.
 std::vector<float> correlated_inputs(size_t count, size_t width, uint32_t seed) {
@@ -222,11 +96,6 @@ double output_error(const std::vector<float>& inputs, const Weight& source,
     }
   }
   return sum;
-}
-
-WeightRef matrix(int64_t rows, int64_t width, uint32_t seed) {
-  const auto values = weights(static_cast<size_t>(rows * width), seed);
-  return constant_floats(DType::F16, {rows, width}, {values.begin(), values.end()});
 }
 
 TEST(Gptq, LowersTheErrorOfOutputsOnCorrelatedInputs) {
@@ -339,69 +208,6 @@ TEST(Gptq, RefusesWhatItCannotDo) {
   EXPECT_THAT(factorize(hessian, pool).error().to_string(), HasSubstr("infinite or NaN"));
   EXPECT_THAT(quantize(matrix(3, 64, 1), {{4, 0}, Algorithm::Gptq}, "w").error().to_string(),
               HasSubstr("gptq needs a calibration"));
-}
-
-TEST(QuantizeAlgorithms, ReadTheSameInAnyBlocksAndMeasureTheirError) {
-  const WeightRef source = matrix(7, 128, 9);
-  double error_of_rtn = 0;
-  for (const Algorithm algorithm : {Algorithm::Rtn, Algorithm::Mse, Algorithm::Hqq}) {
-    const Quantization how{{4, 64}, algorithm};
-    const QuantizedWeight whole = quantize(source, how, "w").value();
-    const auto codes = read_ints(*whole.codes).value();
-    const auto scales = read_floats(*whole.scales).value();
-    double squares = 0, source_squares = 0;
-    const auto w = read_floats(*source).value();
-    for (size_t i = 0; i < w.size(); ++i) {
-      squares += std::pow(static_cast<double>(w[i]) -
-                              static_cast<double>(scales[i / 64]) * static_cast<double>(codes[i]),
-                          2);
-      source_squares += std::pow(static_cast<double>(w[i]), 2);
-    }
-    EXPECT_NEAR(whole.error->total().relative(), std::sqrt(squares / source_squares), 1e-5);
-    if (algorithm == Algorithm::Rtn) error_of_rtn = squares;
-    if (algorithm == Algorithm::Mse) {
-      EXPECT_LT(squares, error_of_rtn);
-    }
-    const QuantizedWeight again = quantize(source, how, "w").value();
-    EXPECT_EQ(read_floats(*again.scales, 2, 3).value(),
-              std::vector<float>(scales.begin() + 4, scales.begin() + 10));
-    std::vector<std::byte> rows(3 * 128);
-    ASSERT_OK(again.codes->read_rows(2, 3, rows));
-    for (size_t i = 0; i < rows.size(); ++i) {
-      ASSERT_EQ(static_cast<int8_t>(rows[i]), codes[2 * 128 + i]);
-    }
-  }
-}
-
-TEST(QuantizeAlgorithms, HaveDigestsOfTheirOwn) {
-  DigestCache cache;
-  const WeightRef source = random_weight({DType::F16, {4, 64}}, 1);
-  const auto rtn = quantize(source, {{4, 0}, Algorithm::Rtn}, "w").value();
-  const auto mse = quantize(source, {{4, 0}, Algorithm::Mse}, "w").value();
-  const auto hqq = quantize(source, {{4, 0}, Algorithm::Hqq}, "w").value();
-  EXPECT_NE(rtn.codes->digest(cache), mse.codes->digest(cache));
-  EXPECT_NE(mse.codes->digest(cache), hqq.codes->digest(cache));
-}
-
-TEST(QuantizeAlgorithms, AreKnownByName) {
-  for (const char* text : {"rtn", "mse", "hqq", "gptq"}) {
-    EXPECT_EQ(name(algorithm_from_name(text).value()), text);
-  }
-  EXPECT_EQ(algorithm_from_name("awq").error().to_string(),
-            "no quantisation algorithm is named \"awq\"; there are rtn, mse, hqq, gptq");
-}
-
-TEST(Cache, CutsSlicesFromWhatItRemembers) {
-  Cache cache;
-  const WeightRef source = matrix(6, 64, 3);
-  const Quantization how{{4, 0}, Algorithm::Gptq};
-  const QuantizedWeight made = quantize(source, {{4, 0}, Algorithm::Mse}, "w").value();
-  cache.remember(source, how, made);
-  const auto slice = cache.quantize(row_slice(source, 2, 3), how, "w_1");
-  ASSERT_OK(slice);
-  EXPECT_EQ(read_ints(*slice->codes).value(), read_ints(*row_slice(made.codes, 2, 3)).value());
-  EXPECT_EQ(slice->error, made.error);
-  EXPECT_FALSE(cache.quantize(matrix(6, 64, 3), how, "other").has_value());
 }
 
 }  // namespace
