@@ -53,7 +53,7 @@ void arrange(const Params& params, const Layout& layout, Collected& model) {
       if (layout.fused && row.fusion != Fusion::None) {
         const auto fusion = static_cast<size_t>(row.fusion);
         const int64_t rows = row.shape(params)[0];
-        weight = row_view(model.fused[layer].at(fusion), taken.at(fusion), rows);
+        weight = row_slice(model.fused[layer].at(fusion), taken.at(fusion), rows);
         taken.at(fusion) += rows;
       }
       if (layout.halves && row.turned && weight) {
