@@ -13,6 +13,8 @@
 #include <hwy/foreach_target.h>
 // foreach_target must come first.
 #include <hwy/highway.h>
+// After the two above, which it relies on.
+#include "tensor/halves-inl.h"
 
 #ifndef DIPTYCH_RTN_ONCE
 #define DIPTYCH_RTN_ONCE
@@ -86,6 +88,8 @@ HWY_BEFORE_NAMESPACE();
 namespace diptych::quant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using diptych::HWY_NAMESPACE::nearest_halves;
+using diptych::HWY_NAMESPACE::widen_halves;
 
 // The largest magnitude, as bits.
 template <class T>
@@ -112,9 +116,7 @@ hn::Vec<D> load_floats(D d, const float* in) {
 }
 template <class D>
 hn::Vec<D> load_floats(D d, const uint16_t* in) {
-  const hn::Rebind<uint16_t, D> d_bits;
-  const hn::Rebind<hwy::float16_t, D> d_half;
-  return hn::PromoteTo(d, hn::BitCast(d_half, hn::LoadU(d_bits, in)));
+  return widen_halves(d, hn::LoadU(hn::Rebind<uint16_t, D>(), in));
 }
 
 template <class T, class D>
@@ -122,13 +124,7 @@ hn::Vec<D> round_product(D d, hn::Vec<D> product) {
   if constexpr (std::is_same_v<T, float>) {
     return product;
   } else {
-    // Keeps fp16's eleven significant bits, ties to even. Products are below 2^8 and those below
-    // fp16's normal range become code 0 however they are rounded, so exponents need no care.
-    const hn::RebindToUnsigned<D> du;
-    const auto bits = hn::BitCast(du, product);
-    const auto odd = hn::And(hn::ShiftRight<13>(bits), hn::Set(du, 1u));
-    const auto rounded = hn::Add(hn::Add(bits, hn::Set(du, 0xFFFu)), odd);
-    return hn::BitCast(d, hn::And(rounded, hn::Set(du, ~0x1FFFu)));
+    return nearest_halves(d, product);
   }
 }
 
