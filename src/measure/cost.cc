@@ -89,7 +89,7 @@ uint64_t linear_rows(const mil::Op& op) {
 
 // The counter for products with a weight [out, in].
 uint64_t& counter_of(const mil::Value& weight, MultiplyAdds& counts) {
-  if (weight.is_constant() && weight.type.dtype == DType::F16) return counts.fp16;
+  if (weight.is_constant() && weight.type.dtype == DType::F16) return counts.bf16;
   if (weight.producer == nullptr || weight.producer->type != "constexpr_blockwise_shift_scale" ||
       weight.producer->operand("offset") != nullptr) {
     return counts.fp32;

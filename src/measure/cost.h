@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "generate/model.h"
+#include "kernels/arithmetic.h"
 #include "mil/ir.h"
 #include "runtime/program.h"
 
@@ -17,10 +18,7 @@ namespace diptych::measure {
 // Multiply-adds of linears, by the weights for which src/kernels may have dot products in fast
 // numerics: of integers, and of bf16 for fp16. All others are fp32's, and so are all in other
 // numerics.
-struct MultiplyAdds {
-  uint64_t int4 = 0, int8 = 0, fp16 = 0, fp32 = 0;
-  uint64_t total() const { return int4 + int8 + fp16 + fp32; }
-};
+using MultiplyAdds = kernels::ByArithmetic<uint64_t>;
 
 struct MethodCost {
   // Packed bytes of the weights that the call reads, each once however many functions use it. Of a

@@ -10,8 +10,8 @@
 
 #include "generate/model.h"
 #include "generate/session.h"
+#include "kernels/dot_loop.h"
 #include "measure/cost.h"
-#include "measure/dot_loop.h"
 #include "measure/limits.h"
 #include "measure/machine.h"
 
@@ -19,6 +19,7 @@ namespace diptych::measure {
 
 namespace {
 
+using kernels::Arithmetic;
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -199,22 +200,25 @@ class ModelBenchmark {
     const auto positions = static_cast<uint64_t>(session_->model().prefill().tokens);
     MultiplyAdds sum{positions * cost.per_position.int4 + cost.per_call.int4,
                      positions * cost.per_position.int8 + cost.per_call.int8,
-                     positions * cost.per_position.fp16 + cost.per_call.fp16,
+                     positions * cost.per_position.bf16 + cost.per_call.bf16,
                      positions * cost.per_position.fp32 + cost.per_call.fp32};
-    return options_.numerics == engine::Numerics::Fast ? sum : MultiplyAdds{.fp32 = sum.total()};
+    return options_.numerics == engine::Numerics::Fast ? sum
+                                                       : MultiplyAdds{.fp32 = kernels::sum(sum)};
   }
 
   std::string limit_name(const TestCase& test) const {
     if (test.is_decode()) return std::string(kMemoryReadLimit);
     const MultiplyAdds work = prefill_arithmetic();
     const kernels::Isa isa = kernels::selected_isa();
-    const auto has = [isa](DType weights) { return dot_loop(isa, weights).run != nullptr; };
-    const uint64_t integers = has(DType::Int4) ? work.int4 + work.int8 : 0;
-    const uint64_t bf16 = has(DType::F16) ? work.fp16 : 0;
+    const auto has = [isa](Arithmetic arithmetic) {
+      return kernels::dot_loop(isa, arithmetic).run != nullptr;
+    };
+    const uint64_t integers = has(Arithmetic::Int4) ? work.int4 + work.int8 : 0;
+    const uint64_t bf16 = has(Arithmetic::Bf16) ? work.bf16 : 0;
     std::vector<std::string> kinds;
     if (integers > 0) kinds.push_back(fmt::format("{} of {}", kIntegerLimit, kernels::name(isa)));
     if (bf16 > 0) kinds.push_back(fmt::format("{} of {}", kBf16Limit, kernels::name(isa)));
-    if (work.total() > integers + bf16 || kinds.empty()) kinds.emplace_back(kFmaLimit);
+    if (kernels::sum(work) > integers + bf16 || kinds.empty()) kinds.emplace_back(kFmaLimit);
     return fmt::format("{}", fmt::join(kinds, " and "));
   }
 
@@ -240,10 +244,11 @@ class ModelBenchmark {
     const double of_last = tokens - others * static_cast<double>(step);
     row.operations_per_token =
         2 *
-        (of_last * static_cast<double>(cost.per_position.total()) +
-         static_cast<double>(cost.per_call.total()) +
-         others * (static_cast<double>(step) * static_cast<double>(other.per_position.total()) +
-                   static_cast<double>(other.per_call.total()))) /
+        (of_last * static_cast<double>(kernels::sum(cost.per_position)) +
+         static_cast<double>(kernels::sum(cost.per_call)) +
+         others *
+             (static_cast<double>(step) * static_cast<double>(kernels::sum(other.per_position)) +
+              static_cast<double>(kernels::sum(other.per_call)))) /
         tokens;
   }
 

@@ -60,7 +60,7 @@ TEST(Cost, OfAGatherIsTheRows) {
   const auto function = lookup(table, 3);
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
   EXPECT_EQ(cost.weight_bytes, 3 * kRowBytes);
-  EXPECT_EQ(cost.per_position.total() + cost.per_call.total(), 0U);
+  EXPECT_EQ(kernels::sum(cost.per_position) + kernels::sum(cost.per_call), 0U);
   // Never more than all of them.
   const auto long_function = lookup(table, 2 * kVocab);
   EXPECT_EQ(functions_cost({{long_function.get(), file.bytes()}}).weight_bytes, kVocab * kRowBytes);
@@ -73,8 +73,8 @@ TEST(Cost, OfALinearIsTheWholeWeight) {
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
   EXPECT_EQ(cost.weight_bytes, kVocab * kRowBytes);
   EXPECT_EQ(cost.per_position.int8, kVocab * kWidth);
-  EXPECT_EQ(cost.per_position.total(), kVocab * kWidth);
-  EXPECT_EQ(cost.per_call.total(), 0U);
+  EXPECT_EQ(kernels::sum(cost.per_position), kVocab * kWidth);
+  EXPECT_EQ(kernels::sum(cost.per_call), 0U);
 }
 
 // A linear of 5 rows and then, of the last row only, a head.
@@ -89,7 +89,7 @@ TEST(Cost, OfAHeadIsOncePerCall) {
   const auto function =
       b.finish({b.linear(b.gather(y, last, 1), table.dequantised(b), nullptr)}).value();
   const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
-  EXPECT_EQ(cost.per_position.fp16, kWidth * kWidth);
+  EXPECT_EQ(cost.per_position.bf16, kWidth * kWidth);
   EXPECT_EQ(cost.per_call.int8, kVocab * kWidth);
 }
 

@@ -99,8 +99,8 @@ TEST(Run, CountsTheWorkOfATest) {
   constexpr uint64_t kEmbeddingRow = 128 + 2;  // int8 and a scale in fp16
   EXPECT_EQ(decode->weight_bytes, stored - 1023 * kEmbeddingRow);
   EXPECT_EQ(decode->per_position.int4, 6 * kLayerMultiplyAdds + kHeadMultiplyAdds);
-  EXPECT_EQ(decode->per_position.total(), decode->per_position.int4);
-  EXPECT_EQ(decode->per_call.total(), 0U);
+  EXPECT_EQ(kernels::sum(decode->per_position), decode->per_position.int4);
+  EXPECT_EQ(kernels::sum(decode->per_call), 0U);
   // Logits of the last token only.
   EXPECT_EQ(prefill->per_position.int4, 6 * kLayerMultiplyAdds);
   EXPECT_EQ(prefill->per_call.int4, kHeadMultiplyAdds);
@@ -108,7 +108,7 @@ TEST(Run, CountsTheWorkOfATest) {
       method_cost(*program, "prefill", description->prefill().logits_output);
   ASSERT_OK(without_logits);
   EXPECT_EQ(without_logits->per_position.int4, prefill->per_position.int4);
-  EXPECT_EQ(without_logits->per_call.total(), 0U);
+  EXPECT_EQ(kernels::sum(without_logits->per_call), 0U);
   EXPECT_LT(without_logits->weight_bytes, prefill->weight_bytes);
 
   Options options = short_options(*path);
