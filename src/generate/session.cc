@@ -33,8 +33,9 @@ std::vector<MethodLoading> load_methods(runtime::Program& program,
   std::vector<MethodLoading> methods;
   methods.reserve(functions.size());
   for (const FunctionDescription& function : functions) {
-    methods.push_back(
-        std::async(when, [&program, &function] { return program.load_method(function.method); }));
+    methods.push_back(std::async(when, [&program, &function] {
+      return program.load_method(function.method, runtime::TokenInput{function.tokens_input, 1});
+    }));
   }
   return methods;
 }
@@ -143,7 +144,7 @@ void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uin
 
 Status Session::run(Loaded& loaded, int64_t rows, bool with_logits) {
   TRY(loaded.method->want_output(loaded.description->logits_output, with_logits));
-  TRY(loaded.method->limit_rows(rows, loaded.description->tokens));
+  TRY(loaded.method->limit_tokens(rows));
   const auto start = std::chrono::steady_clock::now();
   TRY(loaded.method->execute());
   MethodStatistics& statistics = statistics_[loaded.description->method];

@@ -109,10 +109,9 @@ class ModelBenchmark {
     TRY(session_->evaluate(
         std::span(tokens_).first(static_cast<size_t>(has_prompt ? shortest : 1))));
     start_.first_token_seconds = seconds_since(begin);
-    decode_cost_ = TRY(method_cost(program_, model.decode().method));
-    prefill_cost_ = TRY(method_cost(program_, model.prefill().method));
-    first_prefills_cost_ =
-        TRY(method_cost(program_, model.prefill().method, model.prefill().logits_output));
+    decode_cost_ = TRY(method_cost(*program_, model.decode()));
+    prefill_cost_ = TRY(method_cost(*program_, model.prefill()));
+    first_prefills_cost_ = TRY(method_cost(*program_, model.prefill(), /*with_logits=*/false));
     return {};
   }
 
@@ -194,16 +193,14 @@ class ModelBenchmark {
     return {};
   }
 
-  // The multiply-adds of a full prefill call with logits, as the numerics compute them.
+  // The multiply-adds of a full prefill call with logits.
   MultiplyAdds prefill_arithmetic() const {
-    const MethodCost& cost = prefill_cost_;
-    const auto positions = static_cast<uint64_t>(session_->model().prefill().tokens);
-    MultiplyAdds sum{positions * cost.per_position.int4 + cost.per_call.int4,
-                     positions * cost.per_position.int8 + cost.per_call.int8,
-                     positions * cost.per_position.bf16 + cost.per_call.bf16,
-                     positions * cost.per_position.fp32 + cost.per_call.fp32};
-    return options_.numerics == engine::Numerics::Fast ? sum
-                                                       : MultiplyAdds{.fp32 = kernels::sum(sum)};
+    const auto tokens = static_cast<uint64_t>(session_->model().prefill().tokens);
+    MultiplyAdds sum = prefill_cost_.per_call;
+    for (const Arithmetic arithmetic : kernels::kArithmetics) {
+      sum[arithmetic] += tokens * prefill_cost_.per_token[arithmetic];
+    }
+    return sum;
   }
 
   std::string limit_name(const TestCase& test) const {
@@ -244,11 +241,10 @@ class ModelBenchmark {
     const double of_last = tokens - others * static_cast<double>(step);
     row.operations_per_token =
         2 *
-        (of_last * static_cast<double>(kernels::sum(cost.per_position)) +
+        (of_last * static_cast<double>(kernels::sum(cost.per_token)) +
          static_cast<double>(kernels::sum(cost.per_call)) +
-         others *
-             (static_cast<double>(step) * static_cast<double>(kernels::sum(other.per_position)) +
-              static_cast<double>(kernels::sum(other.per_call)))) /
+         others * (static_cast<double>(step) * static_cast<double>(kernels::sum(other.per_token)) +
+                   static_cast<double>(kernels::sum(other.per_call)))) /
         tokens;
   }
 
