@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto& [name, weight] : checkpoint->tensors) {
     if (weight->elements() < 1 << 16) (void)read_floats(*weight);
   }
-  const auto model = llama::describe_gguf(checkpoint->config, checkpoint->tensors);
+  const auto model = llama::describe_gguf(*checkpoint->config, checkpoint->tensors);
   if (model && model->params.n_layers < 64) {
     (void)llama::collect(model->params, checkpoint->tensors, model->layout);
   }

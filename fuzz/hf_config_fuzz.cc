@@ -2,9 +2,10 @@
 #include <cstdlib>
 
 #include "base/json.h"
+#include "contract/signature.h"
 #include "llama/families.h"
-#include "llama/interface.h"
 #include "llama/rope.h"
+#include "llama/static_model.h"
 #include "llama/weights.h"
 #include "seeds.h"
 
@@ -19,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto& tensor : llama::expected_tensors(model->params, model->layout)) {
     if (!packed_size({DType::F64, tensor.shape})) std::abort();
   }
-  (void)llama::method_interface(model->params, {32, 96, true}, DType::F16);
+  (void)contract::signature(llama::static_model(model->params, 96, DType::F16),
+                            contract::method_of(contract::Role::Prefill, 32));
   if (model->params.head_dim < 4096) (void)llama::rope_frequencies(model->params);
   return 0;
 }

@@ -3,7 +3,8 @@
 #include <cstdlib>
 
 #include "base/json.h"
-#include "llama/interface.h"
+#include "contract/signature.h"
+#include "llama/static_model.h"
 #include "llama/weights.h"
 #include "seeds.h"
 
@@ -18,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const llama::ExpectedTensor& tensor : llama::expected_tensors(*params)) {
     if (!packed_size({DType::F64, tensor.shape})) std::abort();
   }
-  (void)llama::method_interface(*params, {32, 96, true}, DType::F16);
+  (void)contract::signature(llama::static_model(*params, 96, DType::F16),
+                            contract::method_of(contract::Role::Prefill, 32));
   return 0;
 }
 

@@ -2,7 +2,7 @@
 
 #include "base/file.h"
 #include "exporter/export.h"
-#include "generate/model.h"
+#include "generate/session.h"
 #include "runtime/method.h"
 #include "runtime/program.h"
 #include "seeds.h"

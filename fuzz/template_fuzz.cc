@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/json.h"
 #include "jinja/chat_template.h"
 #include "seeds.h"
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "../test/text/tokenizer_json.h"
+#include "base/json.h"
 #include "seeds.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"

@@ -11,6 +11,7 @@
 
 #include "../../test/text/tokenizer_files.h"
 #include "../../test/text/tokenizer_json.h"
+#include "base/json.h"
 #include "process.h"
 
 namespace diptych::fuzz {

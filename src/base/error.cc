@@ -20,9 +20,13 @@ bool begins_with_place(std::string_view text, std::string_view where) {
 
 }  // namespace
 
+tl::unexpected<Error> fail_with(ErrorCode code, fmt::string_view format, fmt::format_args args) {
+  return tl::unexpected(Error{code, {}, fmt::vformat(format, args), {}});
+}
+
 std::string Error::to_string() const {
-  std::string text = one_line(context.empty() ? message : context + ": " + message,
-                              kLongestLine - kRoomAround);
+  std::string text =
+      one_line(context.empty() ? message : context + ": " + message, kLongestLine - kRoomAround);
   for (size_t i = 0; i < items.size() && i < kMaxListedItems; ++i) {
     text += "\n  " + one_line(items[i], kLongestItem);
   }

@@ -4,7 +4,7 @@
 // line that says where, what was expected, what was found and what to do; a list may follow it.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <string>
@@ -48,27 +48,29 @@ template <class T>
 using Result = tl::expected<T, Error>;
 using Status = Result<void>;
 
+// An error whose message is `format` with `args` put in.
+tl::unexpected<Error> fail_with(ErrorCode code, fmt::string_view format, fmt::format_args args);
 template <class... Args>
 tl::unexpected<Error> fail(ErrorCode code, fmt::format_string<Args...> format, Args&&... args) {
-  return tl::unexpected(Error{code, {}, fmt::format(format, std::forward<Args>(args)...), {}});
+  return fail_with(code, format, fmt::make_format_args(args...));
 }
 
 // Shorthands for the commonest codes; the text says what was expected and what was found.
 template <class... Args>
 tl::unexpected<Error> invalid_data(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(ErrorCode::InvalidData, format, std::forward<Args>(args)...);
+  return fail_with(ErrorCode::InvalidData, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 tl::unexpected<Error> unsupported(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(ErrorCode::Unsupported, format, std::forward<Args>(args)...);
+  return fail_with(ErrorCode::Unsupported, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 tl::unexpected<Error> invalid_argument(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(ErrorCode::InvalidArgument, format, std::forward<Args>(args)...);
+  return fail_with(ErrorCode::InvalidArgument, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 tl::unexpected<Error> not_found(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(ErrorCode::NotFound, format, std::forward<Args>(args)...);
+  return fail_with(ErrorCode::NotFound, format, fmt::make_format_args(args...));
 }
 
 // The same result, its error (if any) placed within `where`.

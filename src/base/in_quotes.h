@@ -4,16 +4,9 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.h"
-#include "base/printable.h"
-
 namespace diptych {
 
 // In double quotes, control characters escaped, invalid UTF-8 replaced, cut after 100 bytes.
-inline std::string in_quotes(std::string_view text) {
-  constexpr size_t kLongest = 100;
-  const bool whole = text.size() <= kLongest;
-  return printable(dump_json(Json(std::string(text.substr(0, kLongest))))) + (whole ? "" : "...");
-}
+std::string in_quotes(std::string_view text);
 
 }  // namespace diptych

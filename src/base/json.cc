@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/in_quotes.h"
+#include "base/printable.h"
 
 namespace diptych {
 
@@ -148,6 +149,10 @@ Result<bool> json_bool(const Json& object, std::string_view key) {
   const Json* value = TRY(json_member(object, key));
   if (!value->is_boolean()) return wrong_kind(key, "true or false", *value);
   return value->get<bool>();
+}
+
+std::shared_ptr<const Json> shared_json(Json value) {
+  return value.is_null() ? nullptr : std::make_shared<const Json>(std::move(value));
 }
 
 std::string dump_json(const Json& value, int indent) {

@@ -2,15 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/json_fwd.h"
 
 namespace diptych {
-
-using Json = nlohmann::ordered_json;
 
 // Parses a whole JSON text. Errors name the byte offset. Nesting deeper than 64 is refused, so that
 // recursive walks over the result are safe; a key that occurs twice in one object is refused too.
@@ -22,6 +22,9 @@ Result<std::string> json_string(const Json& object, std::string_view key);
 Result<int64_t> json_int(const Json& object, std::string_view key);  // a number without fraction
 Result<double> json_number(const Json& object, std::string_view key);
 Result<bool> json_bool(const Json& object, std::string_view key);
+
+// The value, shared by who holds it; a null pointer for JSON's null.
+std::shared_ptr<const Json> shared_json(Json value);
 
 // The text of a value, invalid UTF-8 replaced; indent < 0 gives one line.
 std::string dump_json(const Json& value, int indent = -1);

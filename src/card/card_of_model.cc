@@ -38,10 +38,11 @@ Result<text::TokenizerFile> tokenizer_of_gguf(const checkpoint::GgufTokenizer& f
 }
 
 // An id, a list of ids, or nothing; what is no id is passed over.
-std::vector<int64_t> ids_in(const Json& config, const char* key) {
+std::vector<int64_t> ids_in(const Json* config, const char* key) {
   std::vector<int64_t> ids;
-  const auto found = config.is_object() ? config.find(key) : config.end();
-  if (found == config.end()) return ids;
+  if (config == nullptr || !config->is_object()) return ids;
+  const auto found = config->find(key);
+  if (found == config->end()) return ids;
   for (const Json& id : found->is_array() ? *found : Json::array({*found})) {
     if (const auto number = json_int(Json{{key, id}}, key)) ids.push_back(*number);
   }
@@ -74,10 +75,10 @@ void take_template(ChatTemplateFile file, ModelCard* card) {
 // The last part of "meta-llama/Llama-2-7b-hf".
 std::string name_in(const checkpoint::Checkpoint& checkpoint) {
   const bool gguf = checkpoint.format == checkpoint::Format::Gguf;
-  const Json& config = checkpoint.config;
-  const char* key = gguf ? "general.name" : "_name_or_path";
-  const auto found = config.is_object() ? config.find(key) : config.end();
-  if (found == config.end() || !found->is_string()) return {};
+  const Json* config = checkpoint.config.get();
+  if (config == nullptr || !config->is_object()) return {};
+  const auto found = config->find(gguf ? "general.name" : "_name_or_path");
+  if (found == config->end() || !found->is_string()) return {};
   const auto name = found->get<std::string>();
   if (!is_valid_utf8(name)) return {};
   return gguf ? name : fs::path(name).filename().string();
@@ -123,8 +124,8 @@ Result<std::unique_ptr<text::Tokenizer>> open_fitting(const fs::path& directory,
 // Ids that end an answer.
 std::vector<int64_t> eos_ids(const checkpoint::Checkpoint& checkpoint, const Json& generation,
                              const text::Tokenizer* tokenizer, int64_t vocab_size) {
-  std::vector<int64_t> ids = ids_in(generation, "eos_token_id");
-  if (ids.empty()) ids = ids_in(checkpoint.config, "eos_token_id");
+  std::vector<int64_t> ids = ids_in(&generation, "eos_token_id");
+  if (ids.empty()) ids = ids_in(checkpoint.config.get(), "eos_token_id");
   if (tokenizer != nullptr) {
     ids.insert(ids.end(), tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   }
@@ -170,7 +171,7 @@ Result<ModelCard> card_of_model(const std::string& path, const checkpoint::Check
   if (tokenizer) {
     const text::TokenId bos = tokenizer->bos();
     if (bos != text::kNoToken && bos < vocab_size) card.bos = bos;
-  } else if (const auto ids = ids_in(checkpoint.config, "bos_token_id");
+  } else if (const auto ids = ids_in(checkpoint.config.get(), "bos_token_id");
              !ids.empty() && ids[0] >= 0 && ids[0] < vocab_size) {
     card.bos = ids[0];
   }

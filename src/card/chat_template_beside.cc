@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/in_quotes.h"
+#include "base/json.h"
 #include "base/stand_in.h"
 #include "base/utf8.h"
 #include "card/model_card.h"

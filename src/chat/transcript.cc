@@ -1,6 +1,7 @@
 #include "chat/transcript.h"
 
 #include "base/in_quotes.h"
+#include "base/json.h"
 
 namespace diptych::chat {
 

@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "checkpoint/gguf_tokenizer.h"
 #include "tensor/weight.h"
 
@@ -32,7 +32,7 @@ struct Checkpoint {
   std::vector<NamedWeight> tensors;
   // What the checkpoint says of the model: the params.json (torch) or config.json (safetensors)
   // that lies beside it, or a GGUF file's metadata; null when there is none.
-  Json config;
+  std::shared_ptr<const Json> config;
   std::shared_ptr<const GgufTokenizer> tokenizer;  // of GGUF files with tokens
   std::string source, config_source;               // paths, for messages
   std::vector<std::string> notes;                  // what the user should know, a line each

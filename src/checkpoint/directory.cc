@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/in_quotes.h"
+#include "base/json.h"
 #include "base/stand_in.h"
 #include "checkpoint/model_parallel.h"
 #include "checkpoint/safetensors_reader.h"
@@ -172,7 +173,8 @@ Status read_config_beside(Checkpoint* checkpoint, const std::string& directory) 
       joined(directory, checkpoint->format == Format::Torch ? kParams : kConfig);
   if (!is_there(path)) return {};
   checkpoint->config_source = path;
-  checkpoint->config = TRY(within(path, parse_json(TRY(read_text_file(path, kMaxConfigBytes)))));
+  checkpoint->config =
+      shared_json(TRY(within(path, parse_json(TRY(read_text_file(path, kMaxConfigBytes))))));
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/in_quotes.h"
+#include "base/json.h"
 #include "checkpoint/gguf_format.h"
 #include "checkpoint/gguf_quants.h"
 
@@ -116,6 +117,7 @@ class GgufReader {
       TRY(check_tokenizer());
       checkpoint_.tokenizer = std::make_shared<GgufTokenizer>(std::move(tokenizer_));
     }
+    checkpoint_.config = shared_json(std::move(metadata_));
     return std::move(checkpoint_);
   }
 
@@ -129,7 +131,6 @@ class GgufReader {
   // --- Metadata ---
 
   Status read_metadata(uint64_t count) {
-    checkpoint_.config = Json::object();
     std::set<std::string, std::less<>> keys;
     for (uint64_t i = 0; i < count; ++i) {
       const std::string key(TRY(read_text(reader_, "key of a metadata entry")));
@@ -139,8 +140,8 @@ class GgufReader {
       if (!keys.insert(key).second) return invalid_data("key {} occurs twice", in_quotes(key));
       TRY(within("key " + in_quotes(key), read_entry(key)));
     }
-    const auto count_of_files = checkpoint_.config.find("split.count");
-    if (count_of_files != checkpoint_.config.end() && count_of_files->is_number_integer() &&
+    const auto count_of_files = metadata_.find("split.count");
+    if (count_of_files != metadata_.end() && count_of_files->is_number_integer() &&
         count_of_files->get<int64_t>() > 1) {
       return unsupported(
           "one of {} parts of a split model; merge them with llama-gguf-split "
@@ -174,7 +175,7 @@ class GgufReader {
 
   // Keys are known to differ, so no search for an equal one.
   void append(const std::string& key, Json value) {
-    auto& members = checkpoint_.config.get_ref<Json::object_t&>();
+    auto& members = metadata_.get_ref<Json::object_t&>();
     static_cast<std::vector<Json::object_t::value_type>&>(members).emplace_back(key,
                                                                                 std::move(value));
   }
@@ -345,9 +346,9 @@ class GgufReader {
   }
 
   Result<uint64_t> alignment() const {
-    const auto found = checkpoint_.config.find(std::string(kGgufAlignmentKey));
-    if (found == checkpoint_.config.end()) return kGgufAlignment;
-    const auto value = TRY(json_int(checkpoint_.config, kGgufAlignmentKey));
+    const auto found = metadata_.find(std::string(kGgufAlignmentKey));
+    if (found == metadata_.end()) return kGgufAlignment;
+    const auto value = TRY(json_int(metadata_, kGgufAlignmentKey));
     if (value < 1 || value > (1 << 20) || (value & (value - 1)) != 0) {
       return invalid_data("{}: expected a power of two, found {}", kGgufAlignmentKey, value);
     }
@@ -402,6 +403,7 @@ class GgufReader {
   std::shared_ptr<const void> owner_;
   std::vector<Tensor> tensors_;
   GgufTokenizer tokenizer_;
+  Json metadata_ = Json::object();
   Checkpoint checkpoint_;
 };
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/in_quotes.h"
+#include "base/json.h"
 
 namespace diptych::checkpoint {
 

@@ -1,6 +1,7 @@
 #include "checkpoint/safetensors_writer.h"
 
 #include "base/in_quotes.h"
+#include "base/json.h"
 
 namespace diptych::checkpoint {
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/json.h"
 #include "cli/command.h"
 #include "cli/side_file.h"
 #include "cli/terminal.h"
@@ -109,7 +110,7 @@ Status measure(const BenchArguments& a) {
 
 }  // namespace
 
-Action setup_bench(CLI::App& parser) {
+Action setup_bench(Parser& parser) {
   auto arguments = std::make_shared<BenchArguments>();
   BenchArguments& a = *arguments;
   constexpr int64_t kMostTokens = 1 << 24;
@@ -117,10 +118,10 @@ Action setup_bench(CLI::App& parser) {
   const auto add_list = [&](const char* names, auto& list, int64_t least, int64_t most,
                             const char* help) {
     parser.add_option(names, list, help)
-        ->delimiter(',')
-        ->allow_extra_args(false)  // what follows may be a model
-        ->check(CLI::Range(least, most))
-        ->capture_default_str();
+        ->split_at(',')
+        ->one_value_each()  // what follows may be a model
+        ->check(integer_between(least, most))
+        ->show_default();
   };
   add_list("-p,--prompt", a.options.prompts, 0, kMostTokens,
            "pp tests: prompts of so many tokens; 0: none");
@@ -131,8 +132,8 @@ Action setup_bench(CLI::App& parser) {
   add_list("-t,--threads", a.options.threads, 0, 1024,
            "Threads, for each of the tests; 0: all CPUs of this process");
   parser.add_option("-r,--repetitions", a.options.repetitions, "Measurements of each test")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+      ->check(integer_between(1, 1000))
+      ->show_default();
   parser.add_option("--numerics", a.numerics, kNumericsHelp);
   auto* profile = parser.add_flag("--profile", a.options.profile,
                                   "Run each test once more and show the time of its operations");

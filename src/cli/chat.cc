@@ -350,7 +350,7 @@ Status run_chat(const ChatArguments& a) {
 
 }  // namespace
 
-Action setup_chat(CLI::App& parser) {
+Action setup_chat(Parser& parser) {
   auto arguments = std::make_shared<ChatArguments>();
   ChatArguments& a = *arguments;
   parser.add_option("model", a.model, "The .pte to talk to")->required();
@@ -363,18 +363,18 @@ Action setup_chat(CLI::App& parser) {
                   "Take commands such as /save from standard input though it is no terminal");
   parser.add_option("-n,--max_new_tokens", a.max_tokens, "Tokens of an answer at most")
       ->check(number_between(1, kMostTokens))
-      ->capture_default_str();
+      ->show_default();
   parser
       .add_option("--on_full", a.on_full,
                   "When the context is full: stop, slide (forget the oldest turns) or reset\n"
                   "(forget all turns before this one)")
-      ->check(CLI::IsMember({"stop", "slide", "reset"}))
-      ->capture_default_str();
+      ->check(one_of({"stop", "slide", "reset"}))
+      ->show_default();
   add_sampling_options(parser, a.sampling);
   add_engine_options(parser, a.threads, a.numerics);
   parser.add_option("--stats", a.stats, "Statistics of each answer on stderr: text, json or none")
-      ->check(CLI::IsMember({"text", "json", "none"}))
-      ->capture_default_str();
+      ->check(one_of({"text", "json", "none"}))
+      ->show_default();
   return [arguments] { return run_chat(*arguments); };
 }
 

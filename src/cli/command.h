@@ -2,12 +2,12 @@
 // runs; main.cc lists them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "base/error.h"
+#include "cli/parser.h"
 #include "engine/numerics.h"
 #include "runtime/program.h"
 #include "text/tokenizer.h"
@@ -18,26 +18,25 @@ namespace diptych::cli {
 // "diptych <subcommand>: <error>" and ends the process with status 1, or 2 for wrong usage.
 using Action = std::function<Status()>;
 
-// Adds options and help to the subcommand's parser and returns its action. Option names are
-// declared with underscores, as upstream's are; users may write dashes instead.
+// Adds options and help to the subcommand's parser and returns its action.
 struct Command {
   const char* name;
   const char* summary;
   const char* examples;  // shown below the options in --help
-  Action (*setup)(CLI::App& parser);
+  Action (*setup)(Parser& parser);
 };
 
-Action setup_bench(CLI::App& parser);
-Action setup_chat(CLI::App& parser);
-Action setup_cpu(CLI::App& parser);
-Action setup_eval(CLI::App& parser);
-Action setup_export(CLI::App& parser);
-Action setup_extract(CLI::App& parser);
-Action setup_inspect(CLI::App& parser);
-Action setup_metadata(CLI::App& parser);
-Action setup_run(CLI::App& parser);
-Action setup_synth(CLI::App& parser);
-Action setup_tokenize(CLI::App& parser);
+Action setup_bench(Parser& parser);
+Action setup_chat(Parser& parser);
+Action setup_cpu(Parser& parser);
+Action setup_eval(Parser& parser);
+Action setup_export(Parser& parser);
+Action setup_extract(Parser& parser);
+Action setup_inspect(Parser& parser);
+Action setup_metadata(Parser& parser);
+Action setup_run(Parser& parser);
+Action setup_synth(Parser& parser);
+Action setup_tokenize(Parser& parser);
 
 // An error of wrong usage (ErrorCode::Usage) found after parsing: options that exclude each other.
 tl::unexpected<Error> usage_error(std::string message);
@@ -57,11 +56,8 @@ inline constexpr const char* kNumericsHelp =
     "How the engine rounds, docs/engine.md (default: DIPTYCH_NUMERICS, else fast)";
 Result<engine::Numerics> numerics_from(const std::string& option);
 
-// Unlike CLI::Range, refuses "nan" and prints short limits.
-CLI::Validator number_between(double low, double high);
-
 // The options --threads and --numerics; the values must outlive the parser.
-void add_engine_options(CLI::App& parser, int& threads, std::string& numerics);
+void add_engine_options(Parser& parser, int& threads, std::string& numerics);
 
 // The tokenizer that a path names: a tokenizer's file, a model's directory, a GGUF file, or a .pte
 // that carries one. Every subcommand opens its tokenizer here.

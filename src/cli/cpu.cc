@@ -78,7 +78,7 @@ std::string table_text(const measure::Machine& machine, kernels::Isa selected) {
 
 }  // namespace
 
-Action setup_cpu(CLI::App& parser) {
+Action setup_cpu(Parser& parser) {
   auto json = std::make_shared<bool>(false);
   parser.add_flag("--json", *json, "One JSON object instead of a table");
   return [json]() -> Status {

@@ -93,7 +93,7 @@ Result<std::vector<int64_t>> read_tokens(const EvalArguments& a, const text::Tok
 
 Result<std::vector<evaluate::Window>> read_windows(const EvalArguments& a, const Side& model,
                                                    const std::optional<Side>& reference) {
-  const generate::ModelDescription& description = model.session->model();
+  const contract::Description& description = model.session->model();
   int64_t length = description.max_context;
   if (reference) length = std::min(length, reference->session->model().max_context);
   if (a.context > length) {
@@ -206,7 +206,7 @@ Status evaluate_model(const EvalArguments& a) {
 
 }  // namespace
 
-Action setup_eval(CLI::App& parser) {
+Action setup_eval(Parser& parser) {
   auto arguments = std::make_shared<EvalArguments>();
   EvalArguments& a = *arguments;
   constexpr int64_t kMost = 1'000'000'000;
@@ -224,14 +224,14 @@ Action setup_eval(CLI::App& parser) {
   parser
       .add_option("--max_positions", a.max_positions,
                   "Stop after so many predicted tokens; 0: the whole text")
-      ->check(CLI::Range(int64_t{0}, kMost))
-      ->capture_default_str();
+      ->check(integer_between(0, kMost))
+      ->show_default();
   parser.add_option("--context", a.context, "Tokens per window; 0: the model's context")
-      ->check(CLI::Range(int64_t{0}, kMost))
-      ->capture_default_str();
+      ->check(integer_between(0, kMost))
+      ->show_default();
   parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+      ->check(integer_between(0, 1024))
+      ->show_default();
   parser.add_flag("--json", a.json, "One JSON object instead of tables");
   return [arguments] { return evaluate_model(*arguments); };
 }

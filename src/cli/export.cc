@@ -138,7 +138,7 @@ Status run_export(const ExportArguments& arguments) {
 
 }  // namespace
 
-Action setup_export(CLI::App& parser) {
+Action setup_export(Parser& parser) {
   auto arguments = std::make_shared<ExportArguments>();
   ExportArguments& a = *arguments;
   parser.add_option("MODEL", a.model,
@@ -146,44 +146,44 @@ Action setup_export(CLI::App& parser) {
   parser.add_option("-c,--checkpoint", a.checkpoint, "The same, as upstream's exporter names it");
   parser.add_option("-p,--params", a.params,
                     "Meta's params.json (default: the one beside the checkpoint)");
-  parser.add_option("-o,--output", a.output, "The .pte to write")->capture_default_str();
+  parser.add_option("-o,--output", a.output, "The .pte to write")->show_default();
   parser
       .add_option("--max_context_len", a.options.max_context_len,
                   "Positions of prompt and answer together")
-      ->capture_default_str();
+      ->show_default();
   parser
       .add_option("--input_len", a.options.input_len,
                   "Tokens per call (of prefill when multifunction)")
-      ->capture_default_str();
+      ->show_default();
   parser.add_option("--dtype", a.dtype, "Element type; the Neural Engine wants fp16")
-      ->check(CLI::IsMember({"fp16", "fp32"}))
-      ->capture_default_str();
+      ->check(one_of({"fp16", "fp32"}))
+      ->show_default();
   parser
       .add_option("-E,--embedding_quantize", a.embedding,
                   "Embedding: bits,group (group 0: one scale per row), or none")
-      ->capture_default_str();
+      ->show_default();
   parser
       .add_option(
           "--linear_quantize", a.linear,
           "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
           "c8w (8 bits, one scale per row), or none")
-      ->capture_default_str();
+      ->show_default();
   add_quantization_options(parser, a.quantization);
   parser
       .add_option("--target_split_size", a.options.split.target_size,
                   "Split linears into pieces of about this many outputs; 0 does not split")
-      ->capture_default_str();
+      ->show_default();
   parser
       .add_option("--max_splits", a.options.split.max_splits, "At most so many pieces per linear")
-      ->capture_default_str();
+      ->show_default();
   parser.add_flag("--no_graph_breaks", a.no_graph_breaks,
                   "One partition instead of embedding, layers and head");
   parser.add_flag("--multifunction", a.options.multifunction,
                   "Methods prefill (input_len tokens) and forward (one token) that share weights,\n"
                   "with logits of the last token; else one method with all logits, for lookahead");
   parser.add_option("--weight_sharing", a.sharing, "How methods share weights")
-      ->check(CLI::IsMember({"positional", "disabled"}))
-      ->capture_default_str();
+      ->check(one_of({"positional", "disabled"}))
+      ->show_default();
   auto* tokenizer =
       parser.add_option("-t,--tokenizer", a.options.card.tokenizer,
                         "The tokenizer to carry, and of the calibration text: a file, a model's\n"
@@ -197,8 +197,8 @@ Action setup_export(CLI::App& parser) {
   parser.add_flag("--dry_run", a.dry_run,
                   "Say what the export would give, from headers alone, and print the file's size");
   parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+      ->check(integer_between(0, 1024))
+      ->show_default();
   return [arguments] { return run_export(*arguments); };
 }
 

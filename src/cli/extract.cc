@@ -9,7 +9,7 @@
 
 namespace diptych::cli {
 
-Action setup_extract(CLI::App& parser) {
+Action setup_extract(Parser& parser) {
   struct Arguments {
     std::string model, directory = "extracted_coreml_models";
   };
@@ -19,7 +19,7 @@ Action setup_extract(CLI::App& parser) {
   parser
       .add_option("-o,--output", a.directory,
                   "Directory for the packages; earlier extracts of the same names are replaced")
-      ->capture_default_str();
+      ->show_default();
   return [arguments]() -> Status {
     const auto packages = TRY(tools::extract(arguments->model, arguments->directory));
     uint64_t bytes = 0;

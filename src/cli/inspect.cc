@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/json.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "mil/text.h"
@@ -211,7 +212,7 @@ Result<std::string> functions(const InspectArguments& a, const tools::Inspection
 
 }  // namespace
 
-Action setup_inspect(CLI::App& parser) {
+Action setup_inspect(Parser& parser) {
   auto arguments = std::make_shared<InspectArguments>();
   InspectArguments& a = *arguments;
   parser.add_option("model", a.model, "The .pte to look into")->required();

@@ -103,65 +103,6 @@ constexpr int kFailure = 1;
 constexpr int kWrongUsage = 2;
 constexpr int kInterrupted = 130;  // as shells report SIGINT
 
-template <class T>
-std::string number_error(const std::string& text) {
-  T value = 0;
-  const char* const end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
-  if (parsed.ec == std::errc() && parsed.ptr == end) return {};
-  const bool is_digits =
-      text.find_first_not_of("0123456789", text.starts_with('-') ? 1 : 0) == text.npos;
-  if (!is_digits) return "expected a whole number, found " + in_quotes(text);
-  return fmt::format("expected a whole number from {} to {}, found {}",
-                     std::numeric_limits<T>::min(), std::numeric_limits<T>::max(), in_quotes(text));
-}
-
-// The arguments as CLI11 wants them: dashes in names are underscores ("--max-context-len" means
-// "--max_context_len"), and "-E=8,0" and "--name=" are two arguments each, since CLI11 takes "=8,0"
-// for the value of the one and the next argument for that of the other.
-std::vector<std::string> normalise(int argc, char** argv) {
-  std::vector<std::string> result;
-  for (int i = 1; i < argc; ++i) {
-    std::string argument = argv[i];
-    const bool is_long = argument.rfind("--", 0) == 0;
-    const bool is_short = !is_long && argument.size() > 2 && argument[0] == '-';
-    const size_t equals = argument.find('=');
-    const size_t end = std::min(equals, argument.size());
-    if (is_long) std::replace(argument.begin() + 2, argument.begin() + end, '-', '_');
-    if ((is_long && end + 1 == argument.size()) || (is_short && equals == 2)) {
-      result.push_back(argument.substr(0, end));
-      result.push_back(argument.substr(end + 1));
-    } else {
-      result.push_back(std::move(argument));
-    }
-  }
-  return result;
-}
-
-// Every option that is a number takes one and nothing else, whatever the library would make of
-// "0x10", "1e9", "-1" or twenty nines.
-std::string check_integer(const std::string& text) { return number_error<int64_t>(text); }
-std::string check_unsigned(const std::string& text) { return number_error<uint64_t>(text); }
-std::string check_number(const std::string& text) {
-  double value = 0;
-  const char* const end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
-  const bool good = parsed.ec == std::errc() && parsed.ptr == end && std::isfinite(value);
-  return good ? std::string() : "expected a number, found " + in_quotes(text);
-}
-
-void check_numbers(CLI::App& parser) {
-  for (CLI::Option* option : parser.get_options()) {
-    const std::string type = option->get_type_name();
-    if (type.starts_with("INT")) option->check(CLI::Validator(check_integer, ""));
-    if (type.starts_with("UINT")) option->check(CLI::Validator(check_unsigned, ""));
-    if (type.starts_with("FLOAT")) option->check(CLI::Validator(check_number, ""));
-  }
-  for (CLI::App* command : parser.get_subcommands([](CLI::App*) { return true; })) {
-    check_numbers(*command);
-  }
-}
-
 // Variables that every command might depend on: a bad value is reported, not passed over.
 Status check_environment() {
   TRY(as_usage(kernels::configured_isa()));
@@ -178,26 +119,20 @@ std::string command_names() {
 }
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "Exports Llama-family models to Core ML programs in ExecuTorch .pte files, and runs such\n"
-      "programs on Linux.",
-      "diptych");
-  app.set_version_flag("--version", "diptych " DIPTYCH_VERSION);
-  app.require_subcommand(1);
-  app.fallthrough(false);
-
+  Parser parser(
+      "diptych",
+      "Exports Llama-family models to Core ML programs in ExecuTorch .pte files, and runs "
+      "such\nprograms on Linux.",
+      DIPTYCH_VERSION);
   std::vector<Action> actions;
-  std::vector<CLI::App*> parsers;
+  std::vector<Parser*> parsers;
   for (const Command& command : kCommands) {
-    CLI::App* parser = app.add_subcommand(command.name, command.summary);
-    parser->footer(std::string("Examples:\n") + command.examples);
-    actions.push_back(command.setup(*parser));
-    check_numbers(*parser);
-    parsers.push_back(parser);
+    parsers.push_back(parser.add_command(command.name, command.summary));
+    parsers.back()->set_examples(command.examples);
+    actions.push_back(command.setup(*parsers.back()));
   }
 
-  std::vector<std::string> arguments = normalise(argc, argv);
-  const std::string first = arguments.empty() ? "" : arguments[0];
+  const std::string first = argc < 2 ? "" : argv[1];
   constexpr std::array kGlobalOptions = {"-h", "--help", "--version"};
   const auto is_first = [&](const char* name) { return first == name; };
   if (std::none_of(kCommands.begin(), kCommands.end(),
@@ -207,19 +142,17 @@ int main(int argc, char** argv) {
          in_quotes(first));
     return kWrongUsage;
   }
-  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
-  try {
-    app.parse(arguments);
-  } catch (const CLI::Success& success) {  // --help, --version
-    app.exit(success);
-    if (std::cout.flush()) return 0;
+  const Result<std::string> text = parser.parse(argc, argv);
+  if (!text) {
+    const Error& error = text.error();
+    tell("{}: {}; see {} --help", error.context, shortened(error.message, kLongestLine / 2),
+         error.context);
+    return kWrongUsage;
+  }
+  if (!text->empty()) {
+    if (const Status status = write_results(*text)) return 0;
     fmt::print(stderr, "diptych: cannot write to standard output\n");
     return kFailure;
-  } catch (const CLI::Error& error) {
-    std::string prefix = "diptych";
-    for (CLI::App* parser : app.get_subcommands()) prefix += " " + parser->get_name();
-    tell("{}: {}; see {} --help", prefix, shortened(error.what(), kLongestLine / 2), prefix);
-    return kWrongUsage;
   }
 
   for (size_t i = 0; i < kCommands.size(); ++i) {
@@ -257,21 +190,10 @@ Result<engine::Numerics> numerics_from(const std::string& option) {
   return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
 }
 
-CLI::Validator number_between(double low, double high) {
-  const std::string range = fmt::format("{} to {}", low, high);
-  return {[low, high, range](const std::string& text) {
-            double value = 0;
-            const bool fits =
-                CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-            return fits ? std::string() : fmt::format("expected {}, found {}", range, text);
-          },
-          range};
-}
-
-void add_engine_options(CLI::App& parser, int& threads, std::string& numerics) {
+void add_engine_options(Parser& parser, int& threads, std::string& numerics) {
   parser.add_option("--threads", threads, "Threads; 0: all CPUs of this process")
       ->check(number_between(0, 1024))
-      ->capture_default_str();
+      ->show_default();
   parser.add_option("--numerics", numerics, kNumericsHelp);
 }
 

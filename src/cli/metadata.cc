@@ -15,7 +15,7 @@ namespace diptych::cli {
 namespace {
 
 struct MetadataArguments {
-  CLI::App *show = nullptr, *set = nullptr, *rename = nullptr;
+  Parser *show = nullptr, *set = nullptr, *rename = nullptr;
   std::string model, output, tokenizer, chat_template, from, to;
   std::vector<std::string> values;
   bool json = false;
@@ -38,7 +38,9 @@ std::string tables(const tools::Inspection& inspection) {
   }
   std::string out;
   for (const Table* table : {&methods, &metadata, &named_data}) {
-    if (!table->empty()) out += (out.empty() ? "" : "\n") + table->text();
+    if (table->empty()) continue;
+    if (!out.empty()) out += "\n";
+    out += table->text();
   }
   return out;
 }
@@ -85,12 +87,11 @@ Status run_metadata(const MetadataArguments& a) {
 
 }  // namespace
 
-Action setup_metadata(CLI::App& parser) {
+Action setup_metadata(Parser& parser) {
   auto arguments = std::make_shared<MetadataArguments>();
   MetadataArguments& a = *arguments;
-  parser.require_subcommand(1);
   const auto add = [&](const char* name, const char* summary) {
-    CLI::App* command = parser.add_subcommand(name, summary);
+    Parser* command = parser.add_command(name, summary);
     command->add_option("model", a.model, "The .pte")->required();
     return command;
   };
@@ -108,7 +109,7 @@ Action setup_metadata(CLI::App& parser) {
   a.rename = add("rename-method", "Rename a method, constant or not; it still runs");
   a.rename->add_option("from", a.from, "The method's name")->required();
   a.rename->add_option("to", a.to, "Its new name")->required();
-  for (CLI::App* command : {a.set, a.rename}) {
+  for (Parser* command : {a.set, a.rename}) {
     command->add_option("-o,--output", a.output, "The .pte to write (default: in place)");
   }
   return [arguments, tokenizer, chat_template] {

@@ -43,17 +43,17 @@ std::string percent(double fraction) { return fmt::format("{:.3f} %", 100 * frac
 
 }  // namespace
 
-void add_quantization_options(CLI::App& parser, QuantizationArguments& a) {
+void add_quantization_options(Parser& parser, QuantizationArguments& a) {
   parser
       .add_option("--quant_algorithm", a.algorithm,
                   "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
                   "error), hqq (half-quadratic), gptq (least error of outputs over --calibration)")
-      ->capture_default_str();
+      ->show_default();
   parser
       .add_option("--quantize_override", a.overrides,
                   "PATTERN=FORMAT, such as 'layers.0.*=c8w': another format for linears whose\n"
                   "tensors (Meta's names) the pattern fits; repeatable, the last that fits wins")
-      ->allow_extra_args(false);
+      ->one_value_each();
   parser.add_option("--calibration", a.calibration,
                     "Text like those that the model is for, some thousands of tokens, for gptq;\n"
                     "a line === parts texts");

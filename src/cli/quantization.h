@@ -2,11 +2,11 @@
 // did to them.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "cli/parser.h"
 #include "exporter/options.h"
 #include "exporter/tensor_errors.h"
 
@@ -17,7 +17,7 @@ struct QuantizationArguments {
   std::vector<std::string> overrides;
 };
 
-void add_quantization_options(CLI::App& parser, QuantizationArguments& arguments);
+void add_quantization_options(Parser& parser, QuantizationArguments& arguments);
 
 // Reads the calibration text, if any, with the tokenizer of a path (open_tokenizer()); its pieces
 // are at most as long as the model's context.

@@ -286,7 +286,7 @@ Status run_model(const RunArguments& a) {
 
 }  // namespace
 
-Action setup_run(CLI::App& parser) {
+Action setup_run(Parser& parser) {
   auto arguments = std::make_shared<RunArguments>();
   RunArguments& a = *arguments;
   parser.add_option("model", a.model, "The .pte to run")->required();
@@ -302,26 +302,26 @@ Action setup_run(CLI::App& parser) {
   auto* ids = parser.add_option("--ids", a.ids, "Token ids to continue instead of a prompt: 1,2,3");
   parser.add_option("-n,--max_new_tokens", a.options.max_tokens, "Tokens to generate at most")
       ->check(number_between(0, kMostTokens))
-      ->capture_default_str();
+      ->show_default();
   add_sampling_options(parser, a.sampling);
   parser.add_flag("--lookahead", a.use_lookahead,
                   "Lookahead decoding (single-method files, greedy)");
   parser.add_option("--ngram_size", a.lookahead.ngram_size, "Lookahead: n-gram size")
-      ->capture_default_str();
+      ->show_default();
   parser.add_option("--window_size", a.lookahead.window, "Lookahead: window columns")
-      ->capture_default_str();
+      ->show_default();
   parser
       .add_option("--n_verifications", a.lookahead.verifications,
                   "Lookahead: branches verified per step")
-      ->capture_default_str();
+      ->show_default();
   parser
       .add_flag("--print_ids", a.print_ids,
                 "Print the generated ids, comma-separated, instead of text")
       ->excludes("--json");
   add_engine_options(parser, a.threads, a.numerics);
   parser.add_option("--stats", a.stats, "Statistics on stderr: text, json or none")
-      ->check(CLI::IsMember({"text", "json", "none"}))
-      ->capture_default_str();
+      ->check(one_of({"text", "json", "none"}))
+      ->show_default();
   return [arguments, prompt, file, ids] {
     arguments->has_prompt = prompt->count() > 0;
     arguments->has_file = file->count() > 0;

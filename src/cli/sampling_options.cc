@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/json.h"
 #include "cli/command.h"
 
 namespace diptych::cli {
@@ -39,7 +40,7 @@ Json token_json(int64_t id, const text::Tokenizer* tokenizer) {
 
 }  // namespace
 
-void add_sampling_options(CLI::App& parser, SamplingArguments& a) {
+void add_sampling_options(Parser& parser, SamplingArguments& a) {
   constexpr const char* kGroup = "Sampling (defaults: the model's, else as shown)";
   parser.add_option("--temperature", a.temperature, "0 is greedy; higher is more varied [0]")
       ->check(number_between(0, kLargest))
@@ -78,11 +79,10 @@ void add_sampling_options(CLI::App& parser, SamplingArguments& a) {
   parser
       .add_option("--logit_bias", a.logit_bias,
                   "ID=VALUE: add to a token's logit; -inf bans it; may be repeated")
-      ->allow_extra_args(false)
+      ->one_value_each()
       ->group(kGroup);
-  parser.add_option("--seed", a.seed, "Same seed, same text")->capture_default_str()->group(kGroup);
-  parser.add_option("--stop", a.stop, "End before this text; may be repeated")
-      ->allow_extra_args(false);
+  parser.add_option("--seed", a.seed, "Same seed, same text")->show_default()->group(kGroup);
+  parser.add_option("--stop", a.stop, "End before this text; may be repeated")->one_value_each();
   parser.add_flag("--ignore_eos", a.ignore_eos, "Go on after an end-of-text token");
   auto* json = parser.add_flag("--json", a.json, "Print answers as JSON, one a line, with tokens");
   parser

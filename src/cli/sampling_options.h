@@ -1,14 +1,14 @@
 // The options of `run` and `chat` that say how tokens are chosen and where an answer ends.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "card/generation_defaults.h"
+#include "cli/parser.h"
 #include "generate/generator.h"
 #include "text/stop_texts.h"
 #include "text/tokenizer.h"
@@ -26,7 +26,7 @@ struct SamplingArguments {
 };
 
 // `arguments` must outlive the parser.
-void add_sampling_options(CLI::App& parser, SamplingArguments& arguments);
+void add_sampling_options(Parser& parser, SamplingArguments& arguments);
 
 // What a model's makers want, as Hugging Face's generate() understands it: without do_sample it is
 // greedy.

@@ -20,7 +20,7 @@ std::vector<std::string> family_names() {
 
 }  // namespace
 
-Action setup_synth(CLI::App& parser) {
+Action setup_synth(Parser& parser) {
   struct Arguments {
     tools::SynthOptions options;
     std::string dtype = "bf16", format = "meta";
@@ -40,24 +40,24 @@ Action setup_synth(CLI::App& parser) {
       .add_option("--format", a.format,
                   "meta: model.pth, params.json (which cannot say Mistral's window);\n"
                   "hf: model.safetensors, config.json; gguf: model.gguf")
-      ->check(CLI::IsMember({"meta", "hf", "gguf"}))
-      ->capture_default_str();
+      ->check(one_of({"meta", "hf", "gguf"}))
+      ->show_default();
   parser
       .add_option("--family", a.options.family,
                   "What the model has beyond a Llama's (docs/formats/families.md)")
-      ->check(CLI::IsMember(family_names()))
-      ->capture_default_str();
+      ->check(one_of(family_names()))
+      ->show_default();
   parser.add_option("--shards", a.options.shards, "Files to spread hf's tensors over")
-      ->capture_default_str();
+      ->show_default();
   parser.add_option("--dtype", a.dtype, "Element type")
-      ->check(CLI::IsMember({"bf16", "fp16", "fp32"}))
-      ->capture_default_str();
+      ->check(one_of({"bf16", "fp16", "fp32"}))
+      ->show_default();
   parser.add_flag("--force", a.options.force,
                   "Write into a directory that holds a model, over files of the same names");
-  parser.add_option("--seed", a.options.seed, "Same seed, same bytes")->capture_default_str();
+  parser.add_option("--seed", a.options.seed, "Same seed, same bytes")->show_default();
   parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+      ->check(integer_between(0, 1024))
+      ->show_default();
   return [arguments]() -> Status {
     arguments->options.dtype = TRY(dtype_from_name(arguments->dtype));
     arguments->options.form = arguments->format == "meta" ? tools::SynthForm::Meta

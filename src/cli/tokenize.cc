@@ -70,7 +70,7 @@ Status run_tokenize(const TokenizeArguments& a) {
 
 }  // namespace
 
-Action setup_tokenize(CLI::App& parser) {
+Action setup_tokenize(Parser& parser) {
   auto arguments = std::make_shared<TokenizeArguments>();
   TokenizeArguments& a = *arguments;
   auto* text = parser.add_option("text", a.text, "Text to encode, or ids to decode: 1,2,3");

@@ -344,14 +344,10 @@ void Lowering::reads(const mil::Value& value, int64_t rows) {
   }
   if (value.weight == nullptr || value.type.shape.empty()) return;
   const uint64_t size = packed_size(value.type).value_or(0);
-  const int64_t all = value.weight->rows();
+  const auto all = static_cast<uint64_t>(value.weight->rows()), wanted = static_cast<uint64_t>(rows);
   const auto bytes = value.weight->bytes();
   const void* place = bytes ? static_cast<const void*>(bytes->data()) : value.weight.get();
-  const auto part = [&](uint64_t count) {
-    const auto of = static_cast<uint64_t>(all);
-    return (size * count + of - 1) / of;
-  };
-  draft_.weights.push_back({place, rows < all ? part(static_cast<uint64_t>(rows)) : size});
+  draft_.weights.push_back({place, wanted < all ? (size * wanted + all - 1) / all : size});
 }
 
 StepRows Lowering::rows_of(const mil::Value& x) const {

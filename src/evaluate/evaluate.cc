@@ -16,8 +16,8 @@ constexpr int64_t kBlock = 32;
 
 // As many tokens as one call gives logits for.
 int64_t positions_per_call(const generate::Session& session) {
-  const generate::FunctionDescription& function = session.model().prefill();
-  return function.full_logits ? function.tokens : 1;
+  const contract::Function* verify = session.model().verify();
+  return verify != nullptr ? verify->method.tokens : 1;
 }
 
 // Runs the windows and adds up what comes out.
@@ -129,7 +129,7 @@ class Evaluator {
   double kl_ = 0, max_kl_ = 0, max_difference_ = 0, differences_ = 0;
 };
 
-Status check_windows(const generate::ModelDescription& model, std::span<const Window> windows) {
+Status check_windows(const contract::Description& model, std::span<const Window> windows) {
   for (const Window& window : windows) {
     const auto length = static_cast<int64_t>(window.lead.size() + window.inputs.size());
     if (length > model.max_context) {

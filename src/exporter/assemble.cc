@@ -6,7 +6,6 @@
 #include "base/thread_pool.h"
 #include "coreml/delegate.h"
 #include "pte/constant_method.h"
-#include "pte/tree_spec.h"
 
 namespace diptych::exporter {
 
@@ -37,7 +36,7 @@ Result<Payloads> pack(const std::vector<AssembledMethod>& methods,
     program.named_data.push_back({blob.key, pte::Blob::produced(blob.blob)});
     for (const auto& member : package.members) {
       payloads[{member.method, member.partition}] =
-          pte::Blob::own(coreml::format_reference({blob.key, methods[member.method].spec.name}));
+          pte::Blob::own(coreml::format_reference({blob.key, methods[member.method].method.name}));
     }
   }
   return payloads;
@@ -61,38 +60,12 @@ std::vector<pte::CompileSpec> compile_specs(const Options& options) {
   return specs;
 }
 
-// The nesting of arguments and results that upstream's Python model has.
-struct Trees {
-  pte::TreeSpec inputs, outputs;
-};
-Trees tree_specs(const llama::MethodSpec& spec, int64_t layers) {
-  using pte::TreeSpec;
-  const auto caches = [&] {
-    std::vector<std::pair<TreeSpec::Key, TreeSpec>> members;
-    for (int64_t layer = 0; layer < layers; ++layer) {
-      members.emplace_back(fmt::format("l{},h0", layer), TreeSpec::leaf());
-    }
-    return TreeSpec::dict(std::move(members));
-  };
-  const auto key_and_value_caches = [&] { return TreeSpec::tuple({caches(), caches()}); };
-  std::vector<std::pair<TreeSpec::Key, TreeSpec>> options = {
-      {"masks", TreeSpec::dict({{spec.shape.cache_len, TreeSpec::leaf()}})},
-      {"freqs_cos_override", TreeSpec::leaf()},
-      {"freqs_sin_override", TreeSpec::leaf()},
-      {"in_cache_state", key_and_value_caches()}};
-  if (spec.shape.last_logits_only) options.emplace_back("last_valid_token_pos", TreeSpec::leaf());
-  return {TreeSpec::arguments({TreeSpec::leaf(), TreeSpec::dict(std::move(options))}),
-          TreeSpec::tuple(
-              {TreeSpec::leaf(), TreeSpec::dict({{"out_cache_state", key_and_value_caches()}})})};
-}
-
 // Values, memory and calls of one method.
-Result<pte::Method> assemble_method(const AssembledMethod& described, const passes::CutMethod& cut,
-                                    const Options& options) {
+Result<pte::Method> assemble_method(const contract::Model& model, const AssembledMethod& described,
+                                    const passes::CutMethod& cut, const Options& options) {
   pte::Method method;
-  method.name = described.spec.name;
-  const auto layers = (static_cast<int64_t>(described.interface.outputs.size()) - 1) / 2;
-  const Trees trees = tree_specs(described.spec, layers);
+  method.name = described.method.name;
+  const contract::Trees trees = contract::trees(model, described.method);
   method.input_spec = pte::to_json(trees.inputs);
   method.output_spec = pte::to_json(trees.outputs);
 
@@ -101,7 +74,7 @@ Result<pte::Method> assemble_method(const AssembledMethod& described, const pass
   for (size_t i = 0; i < cut.values.size(); ++i) {
     const bool is_input = i < cut.input_count;
     // The method's own type: its last position is int64, the Core ML function's int32.
-    const TensorType& type = is_input ? described.interface.inputs[i].type : cut.values[i].type;
+    const TensorType& type = is_input ? described.signature.inputs[i].type : cut.values[i].type;
     pte::Tensor tensor = TRY(pte::make_tensor(type));
     if (is_input) {
       method.inputs.push_back(static_cast<int32_t>(i));
@@ -132,22 +105,23 @@ Result<pte::Method> assemble_method(const AssembledMethod& described, const pass
 
 }  // namespace
 
-Result<pte::Program> assemble(const std::vector<AssembledMethod>& methods,
+Result<pte::Program> assemble(const contract::Model& model,
+                              const std::vector<AssembledMethod>& methods,
                               const std::vector<passes::CutMethod>& cuts,
                               std::vector<passes::Package> packages,
-                              const std::vector<llama::ConstantMethod>& metadata,
+                              const std::vector<contract::ConstantMethod>& constants,
                               const Options& options, DigestCache& digests) {
   pte::Program program;
   const auto pool = std::make_shared<ThreadPool>(options.threads);
   Payloads payloads = TRY(pack(methods, cuts, std::move(packages), program, digests, pool));
   for (size_t m = 0; m < methods.size(); ++m) {
-    pte::Method method = TRY(assemble_method(methods[m], cuts[m], options));
+    pte::Method method = TRY(assemble_method(model, methods[m], cuts[m], options));
     for (size_t p = 0; p < method.delegates.size(); ++p) {
       method.delegates[p].processed = payloads.at({m, p});
     }
     program.methods.push_back(std::move(method));
   }
-  for (const llama::ConstantMethod& constant : metadata) {
+  for (const contract::ConstantMethod& constant : constants) {
     if (const auto* number = std::get_if<int64_t>(&constant.value)) {
       program.methods.push_back(pte::constant_method(constant.name, *number));
       continue;

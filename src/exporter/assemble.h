@@ -4,8 +4,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "contract/constants.h"
+#include "contract/signature.h"
 #include "exporter/options.h"
-#include "llama/metadata.h"
 #include "passes/cut_at_breaks.h"
 #include "passes/merge_functions.h"
 #include "pte/program.h"
@@ -14,17 +15,18 @@ namespace diptych::exporter {
 
 // One method to assemble: what it is, and how it was cut.
 struct AssembledMethod {
-  llama::MethodSpec spec;
-  llama::MethodInterface interface;
+  contract::Method method;
+  contract::Signature signature;
 };
 
 // The program: each method with a delegate call per partition, whose values are numbered as in
 // CutMethod, then the constant methods. `packages` are consumed; `digests` remembers what their ids
 // follow from. Weights are produced on options.threads threads when the program is written.
-Result<pte::Program> assemble(const std::vector<AssembledMethod>& methods,
+Result<pte::Program> assemble(const contract::Model& model,
+                              const std::vector<AssembledMethod>& methods,
                               const std::vector<passes::CutMethod>& cuts,
                               std::vector<passes::Package> packages,
-                              const std::vector<llama::ConstantMethod>& metadata,
+                              const std::vector<contract::ConstantMethod>& constants,
                               const Options& options, DigestCache& digests);
 
 }  // namespace diptych::exporter

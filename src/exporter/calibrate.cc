@@ -5,9 +5,11 @@
 #include <map>
 #include <span>
 
+#include "contract/signature.h"
 #include "engine/executable.h"
 #include "llama/graph.h"
 #include "llama/rope.h"
+#include "llama/static_model.h"
 #include "passes/cut_at_breaks.h"
 
 namespace diptych::exporter {
@@ -31,20 +33,15 @@ struct MethodInputs {
   std::vector<float> cache;     // one layer's, zeros
   std::vector<float> hidden;    // [T, D], between partitions
 
+  contract::Places places;
+
   // The input of a method at its place in the method's signature.
   const void* at(size_t index) const {
-    switch (index) {
-      case 0:
-        return tokens.data();
-      case llama::kMaskIndex:
-        return mask.data();
-      case llama::kCosIndex:
-        return cos.data();
-      case llama::kSinIndex:
-        return sin.data();
-      default:
-        return cache.data();
-    }
+    if (index == places.tokens) return tokens.data();
+    if (index == places.masks[0]) return mask.data();
+    if (index == places.cos[0]) return cos.data();
+    if (index == places.sin[0]) return sin.data();
+    return cache.data();
   }
 };
 
@@ -57,11 +54,14 @@ Result<MethodInputs> method_inputs(const llama::Params& params, int64_t tokens, 
     const auto first = inputs.mask.begin() + static_cast<int64_t>(row * (slots + rows) + slots);
     std::fill_n(first, row + 1, 0.0f);
   }
-  const llama::RopeTables tables = TRY(llama::rope_tables(params, tokens, dtype));
+  const contract::RopeTables tables = TRY(llama::rope_tables(params, tokens, dtype));
   inputs.cos = TRY(read_floats(*tables.cos));
   inputs.sin = TRY(read_floats(*tables.sin));
   inputs.cache.resize(slots * static_cast<size_t>(params.kv_dim()));
   inputs.hidden.resize(rows * static_cast<size_t>(params.dim));
+  inputs.places = TRY(contract::signature(llama::static_model(params, kCacheSlots, dtype),
+                                          contract::method_of(contract::Role::Single, tokens)))
+                      .places;
   return inputs;
 }
 
@@ -184,9 +184,11 @@ class Calibration {
     one.tensors.layers = {all.layers[layer]};
     one.tensors.norm = all.norm;
     one.tensors.output = all.output;
-    const llama::MethodShape shape{tokens_, kCacheSlots, false};
     mil::Program program;
-    program.functions.push_back(TRY(llama::build(params_, one, {shape, true}, "forward")));
+    program.functions.push_back(
+        TRY(llama::build(params_, one,
+                         {llama::static_model(params_, kCacheSlots, weights_.dtype),
+                          contract::method_of(contract::Role::Single, tokens_), true})));
     if (quantized) {
       TRY(passes::quantize_linears(program, std::nullopt, choices_, quantized_));
     }

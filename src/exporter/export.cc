@@ -7,8 +7,8 @@
 #include "exporter/calibrate.h"
 #include "exporter/source.h"
 #include "llama/graph.h"
-#include "llama/metadata.h"
 #include "llama/rope.h"
+#include "llama/static_model.h"
 #include "passes/pass.h"
 #include "pte/writer.h"
 
@@ -16,13 +16,22 @@ namespace diptych::exporter {
 
 namespace {
 
-std::vector<llama::MethodSpec> method_specs(const Options& options) {
-  if (!options.multifunction) {
-    return {{"forward", {options.input_len, options.max_context_len - options.input_len, false}}};
+std::vector<contract::Method> methods_of(const Options& options) {
+  using contract::Role;
+  if (!options.multifunction) return {contract::method_of(Role::Single, options.input_len)};
+  std::vector<contract::Method> methods = {contract::method_of(Role::Decode, 1),
+                                           contract::method_of(Role::Prefill, options.input_len)};
+  if (options.verify_len > 0) {
+    methods.push_back(contract::method_of(Role::Verify, options.verify_len));
   }
-  // Both share one cache, so both have the size that decoding needs.
-  const int64_t cache_len = options.max_context_len - 1;
-  return {{"forward", {1, cache_len, true}}, {"prefill", {options.input_len, cache_len, true}}};
+  return methods;
+}
+
+// The cache that the method of the fewest tokens needs to reach the whole context; all share it.
+int64_t cache_length(const Options& options, const std::vector<contract::Method>& methods) {
+  int64_t fewest = options.max_context_len;
+  for (const contract::Method& method : methods) fewest = std::min(fewest, method.tokens);
+  return options.max_context_len - fewest;
 }
 
 // Quantised weights in the place of those that only a calibration gives, of the same types.
@@ -82,10 +91,12 @@ Status check_window(const llama::Params& params, const Options& options) {
 }
 
 // Keys and values of all layers, for one method: methods share the caches.
-uint64_t cache_bytes(const llama::MethodInterface& method, size_t layers) {
+uint64_t cache_bytes(const contract::Signature& method) {
   uint64_t bytes = 0;
-  for (size_t i = 0; i < 2 * layers; ++i) {
-    bytes += packed_size(method.inputs[llama::kFirstCacheIndex + i].type).value_or(0);
+  for (const auto* caches : {&method.places.key_inputs, &method.places.value_inputs}) {
+    for (const size_t cache : *caches) {
+      bytes += packed_size(method.inputs[cache].type).value_or(0);
+    }
   }
   return bytes;
 }
@@ -108,17 +119,18 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const llama::LlamaWeights original = weights;  // for a plan before this one
   const llama::PreparedWeights prepared =
       TRY(llama::prepare(params, std::move(weights), options.dtype));
-  const std::vector<llama::MethodSpec> specs = method_specs(options);
+  const std::vector<contract::Method> roles = methods_of(options);
+  const contract::Model model =
+      llama::static_model(params, cache_length(options, roles), options.dtype);
   std::vector<NamedLinear> linears = TRY(choose_linears(prepared.tensors, options));
   const HeadSharing head = head_sharing(prepared.tensors, linears.back(), options);
 
   mil::Program program;
   std::vector<AssembledMethod> methods;
-  for (const llama::MethodSpec& spec : specs) {
-    auto interface = TRY(llama::method_interface(params, spec.shape, options.dtype));
-    methods.push_back({spec, std::move(interface)});
+  for (const contract::Method& method : roles) {
+    methods.push_back({method, TRY(contract::signature(model, method))});
     program.functions.push_back(
-        TRY(llama::build(params, prepared, {spec.shape, options.graph_breaks}, spec.name)));
+        TRY(llama::build(params, prepared, {model, method, options.graph_breaks})));
   }
   const auto quantized = std::make_shared<passes::QuantizeCache>();
   std::map<std::string, passes::OutputError> output_errors;
@@ -159,16 +171,16 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
     report.package_bytes.push_back(bytes.unique);
   }
   report.parameters = parameter_count(params);
-  report.cache_bytes = cache_bytes(methods.front().interface, static_cast<size_t>(params.n_layers));
+  report.cache_bytes = cache_bytes(methods.front().signature);
 
-  const llama::RopeTables tables =
+  const contract::RopeTables tables =
       TRY(llama::rope_tables(params, options.max_context_len, options.dtype));
   progress.begin("reading weights", 0);
   DigestCache digests;
   digests.made_up = reading == Reading::HeadersOnly;
   pte::Program container =
-      TRY(assemble(methods, cuts, std::move(packages),
-                   llama::constant_methods(params, tables, specs), options, digests));
+      TRY(assemble(model, methods, cuts, std::move(packages),
+                   contract::constant_methods(model, roles, {&tables, 1}), options, digests));
   TRY(card::add_card(card, container));
   report.tokenizer_bytes = card.tokenizer.size();
   result.file = TRY(pte::write(std::move(container)));

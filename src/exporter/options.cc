@@ -98,6 +98,11 @@ Status check(const Options& options) {
         options.multifunction ? "" : " (at least one position must stay for the cache)",
         options.input_len);
   }
+  if (options.verify_len != 0 && (!options.multifunction || options.verify_len < 2 ||
+                                  options.verify_len > options.max_context_len)) {
+    return invalid_argument("tokens to verify: expected 2 to {} with several functions, found {}",
+                            options.max_context_len, options.verify_len);
+  }
   if (options.split.target_size < 0) {
     return invalid_argument("--target_split_size: expected a size, or 0 for no split, found {}",
                             options.split.target_size);

@@ -45,6 +45,9 @@ struct Options {
   passes::SplitOptions split;  // target_size 0: no split
   bool graph_breaks = true;
   bool multifunction = false;
+  // With multifunction: a third method that gives the logits after each of so many tokens, to check
+  // drafts; 0: none.
+  int64_t verify_len = 0;
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
   card::CardOptions card;
   int threads = 0;  // that quantise; 0: ThreadPool::default_threads()

@@ -1,6 +1,7 @@
 #include "exporter/source.h"
 
 #include "base/file.h"
+#include "base/json.h"
 
 namespace diptych::exporter {
 
@@ -21,14 +22,15 @@ Json with_vocabulary(Json config, const checkpoint::Checkpoint& checkpoint) {
 Result<llama::Description> describe(const checkpoint::Checkpoint& checkpoint) {
   switch (checkpoint.format) {
     case checkpoint::Format::Safetensors:
-      return llama::describe_hugging_face(checkpoint.config);
+      return llama::describe_hugging_face(*checkpoint.config);
     case checkpoint::Format::Gguf:
-      return llama::describe_gguf(checkpoint.config, checkpoint.tensors);
+      return llama::describe_gguf(*checkpoint.config, checkpoint.tensors);
     case checkpoint::Format::Torch:
       break;
   }
   llama::Description description;
-  description.params = TRY(llama::params_from_meta(with_vocabulary(checkpoint.config, checkpoint)));
+  description.params =
+      TRY(llama::params_from_meta(with_vocabulary(*checkpoint.config, checkpoint)));
   return description;
 }
 
@@ -63,10 +65,10 @@ Result<Model> open_model(const std::string& path, const std::string& params,
       return within<Model>(path, invalid_argument("has a configuration of its own, --params is for "
                                                   "Meta's .pth files"));
     }
-    checkpoint.config = std::move(given);
+    checkpoint.config = shared_json(std::move(given));
     checkpoint.config_source = params;
   }
-  if (checkpoint.config.is_null()) {
+  if (checkpoint.config == nullptr) {
     return within<Model>(
         path, not_found("there is no {} beside it{}", torch ? "params.json" : "config.json",
                         torch ? "; name it with --params" : ""));

@@ -48,8 +48,8 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
   }
   std::optional<Lookahead> lookahead;
   if (options.lookahead) {
-    lookahead = TRY(Lookahead::create(*options.lookahead, session.model().decode(),
-                                      prompt.empty() ? 0 : prompt.back()));
+    lookahead = TRY(
+        Lookahead::create(*options.lookahead, session.model(), prompt.empty() ? 0 : prompt.back()));
   }
 
   Generation generation;

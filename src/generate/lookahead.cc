@@ -7,14 +7,16 @@
 namespace diptych::generate {
 
 Result<Lookahead> Lookahead::create(const LookaheadOptions& options,
-                                    const FunctionDescription& function, int64_t first) {
+                                    const contract::Description& model, int64_t first) {
   const auto [n, w, g] = options;
-  if (!function.full_logits) {
+  const contract::Function* verify = model.verify();
+  if (verify == nullptr) {
     return unsupported(
         "lookahead needs logits of all positions, method {} gives the last one only; "
         "export without --multifunction",
-        function.method);
+        model.decode().method.name);
   }
+  const contract::Method& function = verify->method;
   if (n < 2 || w < 1 || g < 1 || n > 64 || w > 1024 || g > 1024) {
     return invalid_argument(
         "lookahead needs an n-gram size of 2 or more and at least one window "
@@ -26,7 +28,7 @@ Result<Lookahead> Lookahead::create(const LookaheadOptions& options,
     return invalid_argument(
         "lookahead with n-gram size {}, window {} and {} verifications needs {} "
         "rows, method {} has {}; give smaller sizes or export with --input_len {}",
-        n, w, g, needed, function.method, function.tokens, needed);
+        n, w, g, needed, function.name, function.tokens, needed);
   }
   return Lookahead(options, function.tokens, first);
 }

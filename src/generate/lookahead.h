@@ -1,8 +1,8 @@
-// Lookahead decoding: several tokens per call of a full-logits function, equal to greedy decoding.
+// Lookahead decoding: several tokens per call of a function that gives the logits after each, equal
+// to greedy decoding.
 //
 // Paper: Fu et al., "Break the Sequential Dependency of LLM Inference Using Lookahead Decoding",
-// 2024. Layout of the rows as in ExecuTorch's static attention I/O manager; llama_static.md
-// section 9.
+// 2024. Layout of the rows as in ExecuTorch's static attention I/O manager.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,10 @@ struct LookaheadOptions {
 
 class Lookahead {
  public:
-  // Checks that (N-1)*(W+G) rows fit the function's T and that it has full logits. `first` fills
+  // Checks that (N-1)*(W+G) rows fit the tokens of model.verify(). `first` fills
   // the window: the token that decoding starts from.
   static Result<Lookahead> create(const LookaheadOptions& options,
-                                  const FunctionDescription& function, int64_t first);
+                                  const contract::Description& model, int64_t first);
 
   // One step from `token` (not yet evaluated): the accepted tokens that follow it, at least one.
   // All but the last of them, and `token` itself, are in the session's cache afterwards.

@@ -5,6 +5,7 @@
 #include <future>
 
 #include "engine/cells.h"
+#include "runtime/coreml_payload.h"
 
 namespace diptych::generate {
 
@@ -26,15 +27,17 @@ using MethodLoading = std::future<Result<std::unique_ptr<runtime::Method>>>;
 // Loads the functions' methods, side by side when the program has more than one thread. What is
 // passed must outlive the result.
 std::vector<MethodLoading> load_methods(runtime::Program& program,
-                                        const std::vector<FunctionDescription>& functions) {
+                                        const std::vector<contract::Function>& functions) {
   // Where the system gives no more threads, the methods load one after another.
   const auto when = program.threads().threads() > 1 ? std::launch::async | std::launch::deferred
                                                     : std::launch::deferred;
   std::vector<MethodLoading> methods;
   methods.reserve(functions.size());
-  for (const FunctionDescription& function : functions) {
+  for (const contract::Function& function : functions) {
     methods.push_back(std::async(when, [&program, &function] {
-      return program.load_method(function.method, runtime::TokenInput{function.tokens_input, 1});
+      return program.load_method(
+          function.method.name,
+          runtime::TokenInput{function.places.tokens, contract::Places::kTokenAxis});
     }));
   }
   return methods;
@@ -42,11 +45,25 @@ std::vector<MethodLoading> load_methods(runtime::Program& program,
 
 }  // namespace
 
+Result<contract::Description> describe(const runtime::Program& program) {
+  TRY(runtime::check_has_coreml(program.container()));
+  std::vector<contract::MethodTypes> methods;
+  for (const std::string& name : program.method_names()) {
+    if (!contract::role_of(name)) continue;
+    runtime::Program::Signature types = TRY(program.signature(name));
+    methods.push_back({name, std::move(types.inputs), std::move(types.outputs)});
+  }
+  return contract::read(program.container(), methods);
+}
+
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Program> program) {
   std::unique_ptr<Session> session(new Session);
   session->program_ = std::move(program);
   session->model_ = TRY(describe(*session->program_));
-  const ModelDescription& model = session->model_;
+  const contract::Description& model = session->model_;
+  for (const contract::LayerClass& layers : model.classes) {
+    if (layers.window) return unsupported("layers with a window of {} positions", *layers.window);
+  }
   TRY(session->make_caches());
   std::vector<MethodLoading> methods = load_methods(*session->program_, model.functions);
   for (size_t i = 0; i < methods.size(); ++i) {
@@ -54,7 +71,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
   }
   // Only now do they stay where they are.
   for (Loaded& loaded : session->loaded_) {
-    if (const auto input = loaded.description->last_position_input) {
+    if (const auto input = loaded.function->places.last_position) {
       TRY(loaded.method->bind_input(*input, std::as_bytes(std::span(&loaded.last_position, 1))));
     }
   }
@@ -66,58 +83,70 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
 
 Status Session::make_caches() {
   constexpr uint64_t kAlignment = 64;
-  uint64_t size = width_of(model_.dtype);
-  for (const int64_t factor : {model_.kv_heads, model_.prefill().cache_len, model_.head_dim}) {
-    size *= static_cast<uint64_t>(factor);
-  }
-  const uint64_t stride = align_up(size, kAlignment);
-  const uint64_t count = 2 * static_cast<uint64_t>(model_.layers);
+  const contract::Description& model = model_;
+  // Of a layer's keys, and of its values.
+  const auto size_of = [&](size_t layer) {
+    return static_cast<uint64_t>(model.kv_heads * model.class_of(layer).cache_len *
+                                 model.head_dim) *
+           width_of(model.dtype);
+  };
   uint64_t all = 0;
-  if (!checked_mul(stride, count, &all))
-    return unsupported("caches of {} times {} bytes", count, stride);
+  for (size_t layer = 0; layer < model.layers(); ++layer) {
+    const uint64_t both = 2 * align_up(size_of(layer), kAlignment);
+    if (!checked_add(all, both, &all)) return unsupported("caches of {} bytes a layer", both);
+  }
   // Slots start at zero: masked values must be finite.
   caches_ = TRY(ZeroedMemory::allocate(all));
-  for (uint64_t layer = 0; layer < count / 2; ++layer) {
-    const uint64_t at = 2 * layer * stride;
-    key_cache_.push_back(caches_.bytes().subspan(at, size));
-    value_cache_.push_back(caches_.bytes().subspan(at + stride, size));
+  uint64_t at = 0;
+  for (size_t layer = 0; layer < model.layers(); ++layer) {
+    for (std::vector<MutableBytes>* caches : {&key_cache_, &value_cache_}) {
+      caches->push_back(caches_.bytes().subspan(at, size_of(layer)));
+      at += align_up(size_of(layer), kAlignment);
+    }
   }
   return {};
 }
 
-Status Session::add_function(const FunctionDescription& description,
+Status Session::add_function(const contract::Function& function,
                              std::unique_ptr<runtime::Method> loaded_method) {
+  const contract::Places& at = function.places;
   Loaded loaded;
-  loaded.description = &description;
+  loaded.function = &function;
   loaded.method = std::move(loaded_method);
   const auto input_size = [&](size_t index) { return packed_size(loaded.method->inputs()[index]); };
   const auto output_size = [&](size_t index) {
     return packed_size(loaded.method->outputs()[index]);
   };
-  loaded.tokens.resize(static_cast<size_t>(description.tokens));
-  loaded.mask.resize(TRY(input_size(description.mask_input)));
-  loaded.cos.resize(TRY(input_size(description.cos_input)));
-  loaded.sin.resize(TRY(input_size(description.sin_input)));
-  loaded.logits.resize(TRY(output_size(description.logits_output)));
-  for (size_t layer = 0; layer < description.key_outputs.size(); ++layer) {
-    loaded.keys.emplace_back(TRY(output_size(description.key_outputs[layer])));
-    loaded.values.emplace_back(TRY(output_size(description.value_outputs[layer])));
+  runtime::Method& method = *loaded.method;
+  // Each buffer is where it stays: moving the vectors that own them does not move the bytes.
+  const auto bind_inputs = [&](const std::vector<size_t>& places,
+                               std::vector<std::vector<std::byte>>& buffers) -> Status {
+    for (const size_t place : places) {
+      TRY(method.bind_input(place, buffers.emplace_back(TRY(input_size(place)))));
+    }
+    return {};
+  };
+  const auto bind_outputs = [&](const std::vector<size_t>& places,
+                                std::vector<std::vector<std::byte>>& buffers) -> Status {
+    for (const size_t place : places) {
+      TRY(method.bind_output(place, buffers.emplace_back(TRY(output_size(place)))));
+    }
+    return {};
+  };
+  loaded.tokens.resize(static_cast<size_t>(function.method.tokens));
+  TRY(method.bind_input(at.tokens, std::as_bytes(std::span(loaded.tokens))));
+  TRY(bind_inputs(at.masks, loaded.masks));
+  TRY(bind_inputs(at.cos, loaded.cos));
+  TRY(bind_inputs(at.sin, loaded.sin));
+  for (size_t layer = 0; layer < key_cache_.size(); ++layer) {
+    TRY(method.bind_input(at.key_inputs[layer], key_cache_[layer]));
+    TRY(method.bind_input(at.value_inputs[layer], value_cache_[layer]));
   }
+  loaded.logits.resize(TRY(output_size(at.logits)));
+  TRY(method.bind_output(at.logits, loaded.logits));
+  TRY(bind_outputs(at.key_outputs, loaded.keys));
+  TRY(bind_outputs(at.value_outputs, loaded.values));
   loaded_.push_back(std::move(loaded));
-
-  Loaded& owner = loaded_.back();
-  runtime::Method& method = *owner.method;
-  TRY(method.bind_input(description.tokens_input, std::as_bytes(std::span(owner.tokens))));
-  TRY(method.bind_input(description.mask_input, owner.mask));
-  TRY(method.bind_input(description.cos_input, owner.cos));
-  TRY(method.bind_input(description.sin_input, owner.sin));
-  TRY(method.bind_output(description.logits_output, owner.logits));
-  for (size_t layer = 0; layer < owner.keys.size(); ++layer) {
-    TRY(method.bind_input(description.key_inputs[layer], key_cache_[layer]));
-    TRY(method.bind_input(description.value_inputs[layer], value_cache_[layer]));
-    TRY(method.bind_output(description.key_outputs[layer], owner.keys[layer]));
-    TRY(method.bind_output(description.value_outputs[layer], owner.values[layer]));
-  }
   return {};
 }
 
@@ -126,28 +155,33 @@ void Session::set_position_row(Loaded& loaded, int64_t row, int64_t position) {
   const int64_t clamped = std::min(position, model_.max_context - 1);
   const size_t bytes = static_cast<size_t>(model_.rope_width) * width_of(model_.dtype);
   const size_t from = static_cast<size_t>(clamped) * bytes, to = static_cast<size_t>(row) * bytes;
-  std::copy_n(&model_.cos_table[from], bytes, &loaded.cos[to]);
-  std::copy_n(&model_.sin_table[from], bytes, &loaded.sin[to]);
+  for (size_t table = 0; table < model_.ropes.size(); ++table) {
+    std::copy_n(&model_.ropes[table].cos[from], bytes, &loaded.cos[table][to]);
+    std::copy_n(&model_.ropes[table].sin[from], bytes, &loaded.sin[table][to]);
+  }
 }
 
 void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns) {
-  const FunctionDescription& function = *loaded.description;
-  const size_t width = width_of(model_.dtype);
-  std::byte* out =
-      &loaded.mask[static_cast<size_t>(row * (function.cache_len + function.tokens)) * width];
-  for (int64_t c = 0; c < function.cache_len; ++c, out += width)
-    put_mask(out, model_.dtype, c < cached);
-  for (int64_t c = 0; c < function.tokens; ++c, out += width) {
-    put_mask(out, model_.dtype, new_columns ? new_columns[c] != 0 : c <= row);
+  const int64_t tokens = loaded.function->method.tokens;
+  const DType dtype = model_.dtype;
+  const size_t width = width_of(dtype);
+  for (size_t i = 0; i < loaded.masks.size(); ++i) {
+    const int64_t slots = model_.classes[i].cache_len;
+    std::byte* out = &loaded.masks[i][static_cast<size_t>(row * (slots + tokens)) * width];
+    for (int64_t c = 0; c < slots; ++c, out += width) put_mask(out, dtype, c < cached);
+    for (int64_t c = 0; c < tokens; ++c, out += width) {
+      put_mask(out, dtype, new_columns ? new_columns[c] != 0 : c <= row);
+    }
   }
 }
 
 Status Session::run(Loaded& loaded, int64_t rows, bool with_logits) {
-  TRY(loaded.method->want_output(loaded.description->logits_output, with_logits));
+  const contract::Function& function = *loaded.function;
+  TRY(loaded.method->want_output(function.places.logits, with_logits));
   TRY(loaded.method->limit_tokens(rows));
   const auto start = std::chrono::steady_clock::now();
   TRY(loaded.method->execute());
-  MethodStatistics& statistics = statistics_[loaded.description->method];
+  MethodStatistics& statistics = statistics_[function.method.name];
   ++statistics.calls;
   statistics.seconds +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -155,12 +189,14 @@ Status Session::run(Loaded& loaded, int64_t rows, bool with_logits) {
 }
 
 void Session::store_row(const Loaded& loaded, int64_t row) {
-  const FunctionDescription& function = *loaded.description;
-  const size_t bytes = static_cast<size_t>(model_.head_dim) * width_of(model_.dtype);
+  const contract::Description& model = model_;
+  const int64_t tokens = loaded.function->method.tokens;
+  const size_t bytes = static_cast<size_t>(model.head_dim) * width_of(model.dtype);
   for (size_t layer = 0; layer < key_cache_.size(); ++layer) {
-    for (int64_t head = 0; head < model_.kv_heads; ++head) {
-      const size_t from = static_cast<size_t>(head * function.tokens + row) * bytes;
-      const size_t to = static_cast<size_t>(head * function.cache_len + cached_) * bytes;
+    const int64_t slots = model.class_of(layer).cache_len;
+    for (int64_t head = 0; head < model.kv_heads; ++head) {
+      const size_t from = static_cast<size_t>(head * tokens + row) * bytes;
+      const size_t to = static_cast<size_t>(head * slots + cached_) * bytes;
       std::copy_n(&loaded.keys[layer][from], bytes, key_cache_[layer].data() + to);
       std::copy_n(&loaded.values[layer][from], bytes, value_cache_[layer].data() + to);
     }
@@ -172,7 +208,8 @@ std::span<const float> Session::logits_of(const Loaded& loaded, int64_t first_ro
   const auto vocab = static_cast<size_t>(model_.vocab_size);
   const size_t first = static_cast<size_t>(first_row) * vocab;
   logits_.resize(static_cast<size_t>(rows) * vocab);
-  engine::widen(model_.dtype, &loaded.logits[width_of(model_.dtype) * first], logits_.size(),
+  const DType dtype = model_.dtype;
+  engine::widen(dtype, &loaded.logits[width_of(dtype) * first], logits_.size(),
                 reinterpret_cast<std::byte*>(logits_.data()));
   return logits_;
 }
@@ -194,20 +231,34 @@ Status Session::check_tokens(std::span<const int64_t> tokens) const {
   return {};
 }
 
-// The smallest function that takes all rows at once, else the largest.
 Session::Loaded& Session::function_for(int64_t rows) {
-  Loaded* loaded = &loaded_.front();
-  for (Loaded& candidate : loaded_) {
-    if (candidate.description->tokens >= rows) loaded = &candidate;
+  for (Loaded& loaded : loaded_) {  // by rising number of tokens
+    if (loaded.function->method.tokens >= rows) return loaded;
   }
-  return *loaded;
+  return loaded_.back();
 }
 
-Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens, Logits logits) {
+Session::Loaded* Session::all_logits_function_for(int64_t rows) {
+  Loaded* found = nullptr;
+  for (Loaded& loaded : loaded_) {
+    const contract::Method& method = loaded.function->method;
+    if (!method.all_logits) continue;
+    found = &loaded;
+    if (method.tokens >= rows) break;
+  }
+  return found;
+}
+
+Session::Loaded& Session::verifying() {
+  return *std::find_if(loaded_.begin(), loaded_.end(),
+                       [this](const Loaded& loaded) { return loaded.function == model_.verify(); });
+}
+
+Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens,
+                                               Logits logits) {
   const int64_t tail = position() - cached_;
   const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
-  Loaded& loaded = function_for(wanted);
-  const int64_t capacity = loaded.description->tokens;
+  const int64_t capacity = loaded.function->method.tokens;
   const int64_t rows = std::min(capacity, wanted);
   if (rows <= tail) {
     return fail(ErrorCode::Internal, "{} tokens outside the cache leave no row for a new one",
@@ -223,7 +274,7 @@ Result<Session::Chunk> Session::evaluate_chunk(std::span<const int64_t> tokens, 
   }
   loaded.last_position = rows - 1;
   TRY(run(loaded, rows, logits == Logits::Always || rows == wanted));
-  const int64_t room = loaded.description->cache_len - cached_;
+  const int64_t room = model_.cache_len() - cached_;
   for (int64_t row = 0; row < std::min(room, rows); ++row) store_row(loaded, row);
   return Chunk{&loaded, tail, rows};
 }
@@ -232,11 +283,12 @@ Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens
                                                  const std::function<bool()>& cancelled) {
   TRY(check_tokens(tokens));
   for (;;) {
-    const Chunk chunk = TRY(evaluate_chunk(tokens, Logits::AtTheEnd));
+    const int64_t wanted = position() - cached_ + static_cast<int64_t>(tokens.size());
+    const Chunk chunk = TRY(evaluate_chunk(function_for(wanted), tokens, Logits::AtTheEnd));
     tokens = tokens.subspan(static_cast<size_t>(chunk.rows - chunk.tail));
     if (tokens.empty()) {
-      return logits_of(*chunk.loaded, chunk.loaded->description->full_logits ? chunk.rows - 1 : 0,
-                       1);
+      return logits_of(*chunk.loaded,
+                       chunk.loaded->function->method.all_logits ? chunk.rows - 1 : 0, 1);
     }
     if (cancelled && cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
   }
@@ -247,12 +299,17 @@ Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& vi
   const auto vocab = static_cast<size_t>(model_.vocab_size);
   for (size_t done = 0; done < tokens.size();) {
     const std::span<const int64_t> rest = tokens.subspan(done);
-    const int64_t wanted = position() - cached_ + static_cast<int64_t>(rest.size());
-    const bool together = function_for(wanted).description->full_logits;
-    const Chunk chunk = TRY(evaluate_chunk(together ? rest : rest.first(1), Logits::Always));
+    const int64_t tail = position() - cached_;
+    // Together where a function takes the tail and something new, else one by one.
+    Loaded* together = all_logits_function_for(tail + static_cast<int64_t>(rest.size()));
+    if (together != nullptr && together->function->method.tokens <= tail) together = nullptr;
+    const Chunk chunk =
+        together != nullptr
+            ? TRY(evaluate_chunk(*together, rest, Logits::Always))
+            : TRY(evaluate_chunk(function_for(tail + 1), rest.first(1), Logits::Always));
     const int64_t fresh = chunk.rows - chunk.tail;
     const std::span<const float> logits =
-        logits_of(*chunk.loaded, chunk.loaded->description->full_logits ? chunk.tail : 0, fresh);
+        logits_of(*chunk.loaded, chunk.loaded->function->method.all_logits ? chunk.tail : 0, fresh);
     for (size_t i = 0; i < static_cast<size_t>(fresh); ++i) {
       TRY(visit(done + i, logits.subspan(i * vocab, vocab)));
     }
@@ -267,13 +324,12 @@ void Session::rewind(int64_t position) {
 }
 
 bool Session::rows_fit(int64_t needed) const {
-  return cached_ == position() && cached_ + needed <= model_.decode().cache_len &&
-         needed <= remaining();
+  return cached_ == position() && cached_ + needed <= model_.cache_len() && needed <= remaining();
 }
 
 Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
-  Loaded& loaded = loaded_.back();
-  const int64_t capacity = loaded.description->tokens;
+  Loaded& loaded = verifying();
+  const int64_t capacity = loaded.function->method.tokens;
   for (int64_t row = 0; row < capacity; ++row) {
     const auto index = static_cast<size_t>(row);
     loaded.tokens[index] = static_cast<int32_t>(rows.tokens[index]);
@@ -286,7 +342,7 @@ Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
 }
 
 void Session::keep_row(int64_t row, int64_t token) {
-  store_row(loaded_.back(), row);
+  store_row(verifying(), row);
   history_.push_back(token);
 }
 

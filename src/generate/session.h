@@ -1,7 +1,7 @@
 // A conversation with a static-attention model: the KV cache, and the evaluation of tokens against
 // it.
 //
-// Policy ("smart mask", llama_static.md section 7): masks are additive, 0 visible and -inf hidden;
+// Policy (upstream calls it "smart mask"): masks are additive, 0 visible and -inf hidden;
 // cache slots below the number of cached tokens are visible to all rows, new tokens causally. Only
 // real tokens are written to the cache, never padding. Unlike upstream there is no silent sliding
 // window: tokens that no longer fit the cache stay in a tail that is evaluated again with each
@@ -18,11 +18,14 @@
 
 #include "base/error.h"
 #include "base/zeroed_memory.h"
-#include "generate/model.h"
+#include "contract/reader.h"
 #include "runtime/method.h"
 #include "runtime/program.h"
 
 namespace diptych::generate {
+
+// The contract that a program's methods follow. Errors say which part of it the file breaks.
+Result<contract::Description> describe(const runtime::Program& program);
 
 struct MethodStatistics {
   uint64_t calls = 0;
@@ -34,7 +37,7 @@ class Session {
   // Loads the model's methods; errors of loading name all that is unsupported.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<runtime::Program> program);
 
-  const ModelDescription& model() const { return model_; }
+  const contract::Description& model() const { return model_; }
   // Tokens evaluated so far = the position of the next token.
   int64_t position() const { return static_cast<int64_t>(history_.size()); }
   std::span<const int64_t> tokens() const { return history_; }  // those, until the next call
@@ -56,14 +59,15 @@ class Session {
   // never been evaluated.
   void rewind(int64_t position);
 
-  // --- For lookahead: one call of the full-logits function with rows of the caller's making. ---
+  // --- For lookahead: one call of model().verify() with rows of the caller's making. ---
   struct Rows {
     std::vector<int64_t> tokens;     // T entries
     std::vector<int64_t> positions;  // T entries, absolute
     std::vector<uint8_t> visible;    // [T, T]: row r sees new column c
     int64_t used = 0;                // the first of them, which see none of the others
   };
-  // Whether a Rows call fits: no tail, room for `needed` more tokens in cache and RoPE table.
+  // Whether a Rows call fits: all tokens are in the cache, which has room for `needed` more, as has
+  // the RoPE table.
   bool rows_fit(int64_t needed) const;
   // Evaluates the rows against the cache and gives their logits [used, vocab_size].
   Result<std::span<const float>> evaluate_rows(const Rows& rows);
@@ -78,11 +82,11 @@ class Session {
  private:
   // A loaded method with the buffers that are its own.
   struct Loaded {
-    const FunctionDescription* description = nullptr;
+    const contract::Function* function = nullptr;
     std::unique_ptr<runtime::Method> method;
-    std::vector<int32_t> tokens;      // [T]
-    std::vector<std::byte> mask;      // [T, C+T]
-    std::vector<std::byte> cos, sin;  // [T, rope_width]
+    std::vector<int32_t> tokens;                   // [T]
+    std::vector<std::vector<std::byte>> masks;     // by layer class: [T, C+T]
+    std::vector<std::vector<std::byte>> cos, sin;  // by RoPE table: [T, rope_width]
     int64_t last_position = 0;
     std::vector<std::byte> logits;
     std::vector<std::vector<std::byte>> keys, values;  // new ones by layer: [kv_heads, T, head_dim]
@@ -96,12 +100,16 @@ class Session {
 
   Session() = default;
   Status check_tokens(std::span<const int64_t> tokens) const;
+  // The smallest function that takes all rows at once, else the largest.
   Loaded& function_for(int64_t rows);
+  // The same of those that give the logits after each row; null when there is none.
+  Loaded* all_logits_function_for(int64_t rows);
+  Loaded& verifying();  // model().verify(), which must be there
   // Which calls compute logits: all, or only the one that takes the last of the tokens.
   enum class Logits { Always, AtTheEnd };
-  Result<Chunk> evaluate_chunk(std::span<const int64_t> tokens, Logits logits);
+  Result<Chunk> evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens, Logits logits);
   Status make_caches();
-  Status add_function(const FunctionDescription& description,
+  Status add_function(const contract::Function& function,
                       std::unique_ptr<runtime::Method> loaded_method);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
   void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);
@@ -111,8 +119,8 @@ class Session {
   std::span<const float> logits_of(const Loaded& loaded, int64_t first_row, int64_t rows);
 
   std::shared_ptr<runtime::Program> program_;
-  ModelDescription model_;
-  std::vector<Loaded> loaded_;  // in the order of model_.functions
+  contract::Description model_;
+  std::vector<Loaded> loaded_;  // one for each of model_.functions
   ZeroedMemory caches_;
   std::vector<MutableBytes> key_cache_, value_cache_;  // by layer: [kv_heads, C, head_dim]
   int64_t cached_ = 0;                                 // tokens in the cache, slots 0..cached_-1

@@ -1,5 +1,7 @@
 #include "jinja/chat_template.h"
 
+#include "base/json.h"
+
 namespace diptych::jinja {
 
 Result<ChatTemplate> ChatTemplate::parse(std::string_view source) {

@@ -1,6 +1,7 @@
 // A model's chat template: messages in, the text of a prompt out.
 #pragma once
 
+#include "base/json.h"
 #include "jinja/template.h"
 
 namespace diptych::jinja {

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "jinja/ast.h"
 #include "jinja/interpreter.h"
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "jinja/meter.h"
 
 namespace diptych::jinja {

@@ -5,6 +5,7 @@
 #include <numbers>
 #include <optional>
 
+#include "base/json.h"
 #include "llama/families.h"
 #include "llama/param_reader.h"
 #include "llama/weights.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "llama/families.h"
 #include "llama/hugging_face_rope.h"
 #include "llama/param_reader.h"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "llama/names.h"
 #include "llama/params.h"
 #include "tensor/weight.h"

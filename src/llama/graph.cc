@@ -3,6 +3,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "contract/signature.h"
 #include "mil/builder.h"
 
 namespace diptych::llama {
@@ -10,20 +11,19 @@ namespace {
 
 using mil::Value;
 
-// Emits one method. Names of dimensions as in MethodShape and Params: T tokens, C cache length,
+// Emits one method. Names of dimensions as in contract::Model and Params: T tokens, C cache length,
 // S = C + T, D dim, H heads, K kv heads, G = H / K, d head_dim, F hidden_dim, V vocabulary.
 class GraphBuilder {
  public:
-  GraphBuilder(const Params& params, const PreparedWeights& weights, const GraphOptions& options,
-               std::string method_name)
+  GraphBuilder(const Params& params, const PreparedWeights& weights, const GraphOptions& options)
       : params_(params),
         weights_(weights),
+        model_(options.model),
         graph_breaks_(options.graph_breaks),
-        tokens_(options.shape.tokens),
-        total_(options.shape.cache_len + options.shape.tokens),
-        b_(std::make_unique<mil::Function>(std::move(method_name))) {}
+        tokens_(options.method.tokens),
+        b_(std::make_unique<mil::Function>(options.method.name)) {}
 
-  Result<std::unique_ptr<mil::Function>> build(const MethodInterface& method) {
+  Result<std::unique_ptr<mil::Function>> build(const contract::Signature& method) {
     add_inputs(method);
     Value* x = embed();
     if (graph_breaks_) x = break_graph(x, kFirstBreakInput);
@@ -41,27 +41,29 @@ class GraphBuilder {
  private:
   // --- Interface ---
 
-  void add_inputs(const MethodInterface& method) {
+  void add_inputs(const contract::Signature& method) {
     std::vector<Value*> inputs;
-    for (const NamedType& input : method.inputs) {
+    for (const contract::NamedType& input : method.inputs) {
       TensorType type = input.type;
       if (type.dtype == DType::Int64) type.dtype = DType::Int32;  // Core ML has no int64
       inputs.push_back(b_.input(input.name, std::move(type)));
     }
-    const size_t layers = weights_.tensors.layers.size();
-    const auto caches = inputs.begin() + kFirstCacheIndex;
-    token_ids_ = inputs[0];
-    mask_ = inputs[kMaskIndex];
-    cos_ = inputs[kCosIndex];
-    sin_ = inputs[kSinIndex];
-    const auto layer_count = static_cast<std::ptrdiff_t>(layers);
-    k_caches_.assign(caches, caches + layer_count);
-    v_caches_.assign(caches + layer_count, caches + 2 * layer_count);
-    const size_t last = kFirstCacheIndex + 2 * layers;
-    if (inputs.size() > last) position_ = inputs[last];
+    const contract::Places& at = method.places;
+    const auto at_places = [&](const std::vector<size_t>& places) {
+      std::vector<Value*> values;
+      for (const size_t place : places) values.push_back(inputs[place]);
+      return values;
+    };
+    token_ids_ = inputs[at.tokens];
+    masks_ = at_places(at.masks);
+    cos_ = at_places(at.cos);
+    sin_ = at_places(at.sin);
+    k_caches_ = at_places(at.key_inputs);
+    v_caches_ = at_places(at.value_inputs);
+    if (at.last_position) position_ = inputs[*at.last_position];
   }
 
-  Result<std::unique_ptr<mil::Function>> finish(const MethodInterface& method, Value* logits) {
+  Result<std::unique_ptr<mil::Function>> finish(const contract::Signature& method, Value* logits) {
     std::vector<Value*> outputs = {logits};
     outputs.insert(outputs.end(), new_k_.begin(), new_k_.end());
     outputs.insert(outputs.end(), new_v_.begin(), new_v_.end());
@@ -92,6 +94,7 @@ class GraphBuilder {
     const LayerWeights& w = weights_.tensors.layers[i];
     const int64_t heads = params_.n_heads, kv_heads = params_.n_kv_heads, d = params_.head_dim;
     const int64_t group = params_.heads_per_group();
+    const int64_t total = model_.class_of(i).cache_len + tokens_;  // S
 
     Value* q = linear(x, layer_name(i, "attention_wq"), w.wq, w.bq);
     Value* k = linear(x, layer_name(i, "attention_wk"), w.wk, w.bk);
@@ -104,7 +107,7 @@ class GraphBuilder {
     Value* all_v = graph_breaks_ ? b_.concat({v_caches_[i], v}, -2) : nullptr;
 
     if (params_.use_qk_norm && params_.qk_norm_before_rope) normalise(i, q, k);
-    rotate(q, k);
+    rotate(i, q, k);
     if (params_.use_qk_norm && !params_.qk_norm_before_rope) {
       q = reshape(q, {1, heads, tokens_, d});
       normalise(i, q, k);
@@ -115,12 +118,12 @@ class GraphBuilder {
 
     // The heads that share keys and values become a batch of their own.
     q = reshape(q, {kv_heads, group, tokens_, d});
-    all_k = reshape(all_k, {kv_heads, 1, total_, d});
-    all_v = reshape(all_v, {kv_heads, 1, total_, d});
+    all_k = reshape(all_k, {kv_heads, 1, total, d});
+    all_v = reshape(all_v, {kv_heads, 1, total, d});
     Value* p = b_.matmul(q, all_k, false, true);  // [K,G,T,S]
     p = b_.mul(p, scalar(1.0 / std::sqrt(static_cast<double>(d))));
-    p = b_.add(reshape(p, {1, heads, tokens_, total_}), mask_);
-    p = reshape(b_.softmax(p, -1), {kv_heads, group, tokens_, total_});
+    p = b_.add(reshape(p, {1, heads, tokens_, total}), masks_[model_.class_of_layer[i]]);
+    p = reshape(b_.softmax(p, -1), {kv_heads, group, tokens_, total});
     Value* o = reshape(b_.matmul(p, all_v, false, false), {1, heads, tokens_, d});
     o = reshape(b_.transpose(o, {0, 2, 1, 3}), {1, tokens_, -1});
     return linear(o, layer_name(i, "attention_wo"), w.wo);
@@ -172,46 +175,54 @@ class GraphBuilder {
     }
   }
 
+  struct Rotation {
+    Value *cos, *sin;
+  };
+
   // RoPE: k [1,K,T,d] -> [1,K,T,d]; q [1,H,T,d] -> the same elements as [1,H,T,d], in a shape that
   // the caller chooses by a reshape.
-  void rotate(Value*& q, Value*& k) {
+  void rotate(size_t i, Value*& q, Value*& k) {
+    if (params_.use_hf_rope && !rope_widened_) widen_rope_inputs();
+    const size_t table = model_.class_of(i).rope_table;
+    const Rotation by{cos_[table], sin_[table]};
     if (params_.use_hf_rope) {
-      if (!rope_widened_) widen_rope_inputs();
-      q = rotate_halves(q, params_.n_heads);
-      k = rotate_halves(k, params_.n_kv_heads);
+      q = rotate_halves(q, params_.n_heads, by);
+      k = rotate_halves(k, params_.n_kv_heads, by);
     } else {
-      q = rotate_pairs(q, params_.n_heads);
-      k = rotate_pairs(k, params_.n_kv_heads);
+      q = rotate_pairs(q, params_.n_heads, by);
+      k = rotate_pairs(k, params_.n_kv_heads, by);
       k = reshape(k, {1, params_.n_kv_heads, tokens_, params_.head_dim});
     }
   }
 
-  Value* rotate_pairs(Value* x, int64_t heads) {  // [1,h,T,d] -> [1,h,T,d/2,2]
+  Value* rotate_pairs(Value* x, int64_t heads, const Rotation& by) {  // [1,h,T,d] -> [1,h,T,d/2,2]
     const Shape end = {1, heads, tokens_, params_.head_dim};
     Value* even = b_.slice_by_index(x, {0, 0, 0, 0}, end, {1, 1, 1, 2}, {1, 1, 1, 1});
     Value* odd = b_.slice_by_index(x, {0, 0, 0, 1}, end, {1, 1, 1, 2}, {1, 1, 1, 1});
-    Value* even_cos = b_.mul(even, cos_);
-    Value* even_sin = b_.mul(even, sin_);
-    Value* odd_sin = b_.mul(odd, sin_);
-    Value* odd_cos = b_.mul(odd, cos_);
+    Value* even_cos = b_.mul(even, by.cos);
+    Value* even_sin = b_.mul(even, by.sin);
+    Value* odd_sin = b_.mul(odd, by.sin);
+    Value* odd_cos = b_.mul(odd, by.cos);
     Value* real = b_.sub(even_cos, odd_sin);
     Value* imaginary = b_.add(even_sin, odd_cos);
     return b_.stack({real, imaginary}, -1);
   }
 
-  Value* rotate_halves(Value* x, int64_t heads) {  // [1,h,T,d] -> [1,h,T,d]
+  Value* rotate_halves(Value* x, int64_t heads, const Rotation& by) {  // [1,h,T,d] -> [1,h,T,d]
     const int64_t d = params_.head_dim;
     Value* low = b_.slice_by_index(x, {0, 0, 0, 0}, {1, heads, tokens_, d / 2}, {}, {1, 1, 1, 0});
     Value* high = b_.slice_by_index(x, {0, 0, 0, d / 2}, {1, heads, tokens_, d}, {}, {1, 1, 1, 1});
     Value* turned = b_.concat({b_.mul(high, scalar(-1)), low}, -1);
-    Value* along = b_.mul(x, cos_);
-    Value* across = b_.mul(turned, sin_);
+    Value* along = b_.mul(x, by.cos);
+    Value* across = b_.mul(turned, by.sin);
     return b_.add(along, across);
   }
 
   void widen_rope_inputs() {  // [T,d] -> [1,T,d]
-    cos_ = b_.expand_dims(cos_, {0});
-    sin_ = b_.expand_dims(sin_, {0});
+    for (size_t table = 0; table < cos_.size(); ++table) {
+      cos_[table] = b_.expand_dims(cos_[table], {0});
+      sin_[table] = b_.expand_dims(sin_[table], {0});
+    }
     rope_widened_ = true;
   }
 
@@ -291,14 +302,16 @@ class GraphBuilder {
 
   const Params& params_;
   const PreparedWeights& weights_;
+  const contract::Model& model_;
   const bool graph_breaks_;
   const int64_t tokens_;  // T
-  const int64_t total_;   // S
   mil::Builder b_;
 
-  Value *token_ids_ = nullptr, *mask_ = nullptr, *cos_ = nullptr, *sin_ = nullptr;
+  Value* token_ids_ = nullptr;
   Value* position_ = nullptr;  // null when the logits of all rows are asked for
   bool rope_widened_ = false;
+  std::vector<Value*> masks_;                                // by layer class
+  std::vector<Value*> cos_, sin_;                            // by RoPE table
   std::vector<Value*> k_caches_, v_caches_, new_k_, new_v_;  // by layer
   std::unordered_map<int64_t, Value*> zero_biases_;          // by width
 };
@@ -306,9 +319,9 @@ class GraphBuilder {
 }  // namespace
 
 Result<std::unique_ptr<mil::Function>> build(const Params& params, const PreparedWeights& weights,
-                                             const GraphOptions& options, std::string method_name) {
-  const auto method = TRY(method_interface(params, options.shape, weights.dtype));
-  return GraphBuilder(params, weights, options, std::move(method_name)).build(method);
+                                             const GraphOptions& options) {
+  const auto method = TRY(contract::signature(options.model, options.method));
+  return GraphBuilder(params, weights, options).build(method);
 }
 
 }  // namespace diptych::llama

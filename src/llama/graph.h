@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "llama/interface.h"
+#include "contract/model.h"
 #include "llama/params.h"
 #include "llama/weights.h"
 #include "mil/ir.h"
@@ -16,7 +16,8 @@
 namespace diptych::llama {
 
 struct GraphOptions {
-  MethodShape shape;
+  contract::Model model;  // of as many layers as the weights have
+  contract::Method method;
   // Cut points before the first layer and after the last: embedding | layers | norm and head.
   bool graph_breaks = true;
 };
@@ -25,7 +26,7 @@ struct GraphOptions {
 inline constexpr std::string_view kFirstBreakInput = "executorch_utils_graph_break_tensor";
 inline constexpr std::string_view kSecondBreakInput = "executorch_utils_graph_break_tensor_1";
 
-// One method. Inputs and outputs are those of method_interface(), in its order (the position as
+// One method. Inputs and outputs are those of contract::signature(), in its order (the position as
 // int32). Linears are whole: `linear(weight=<constant>)`; the embedding is `gather(x=<constant>)`.
 // Both breaks are `diptych.graph_break` operations over the hidden state alone, whose results carry
 // the names above.
@@ -43,7 +44,7 @@ inline constexpr std::string_view kSecondBreakInput = "executorch_utils_graph_br
 // tokens, cos, sin, K0, V0, mask, K1, V1, ..., position giving V0, K0, ..., logits. (Upstream's
 // partitioner re-sorts the nodes of a partition breadth first, unless it is the whole graph.)
 Result<std::unique_ptr<mil::Function>> build(const Params& params, const PreparedWeights& weights,
-                                             const GraphOptions& options, std::string method_name);
+                                             const GraphOptions& options);
 
 // What passes::CutOrder::inputs has to hold for the order described above.
 inline std::vector<std::string> leading_partition_inputs() {

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "base/json.h"
+
 namespace diptych::llama {
 
 namespace {

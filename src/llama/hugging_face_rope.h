@@ -2,7 +2,7 @@
 // beside them. Page: docs/formats/families.md.
 #pragma once
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "llama/param_reader.h"
 #include "llama/params.h"
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "llama/param_reader.h"
 
 namespace diptych::llama {

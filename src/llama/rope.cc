@@ -58,7 +58,8 @@ std::vector<float> rope_frequencies(const Params& params) {
   return frequencies;
 }
 
-Result<RopeTables> rope_tables(const Params& params, int64_t max_context_len, DType dtype) {
+Result<contract::RopeTables> rope_tables(const Params& params, int64_t max_context_len,
+                                         DType dtype) {
   if (dtype != DType::F16 && dtype != DType::F32) {
     return invalid_argument("RoPE tables are fp16 or fp32, not {}", name(dtype));
   }
@@ -86,7 +87,7 @@ Result<RopeTables> rope_tables(const Params& params, int64_t max_context_len, DT
       store_as(dtype, std::sin(static_cast<double>(angle)), &sin[at]);
     }
   }
-  RopeTables tables;
+  contract::RopeTables tables;
   tables.cos = TRY(memory_weight(type, std::move(cos)));
   tables.sin = TRY(memory_weight(type, std::move(sin)));
   return tables;

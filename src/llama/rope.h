@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "contract/constants.h"
 #include "llama/params.h"
 #include "tensor/weight.h"
 
@@ -21,9 +22,7 @@ std::vector<float> rope_frequencies(const Params& params);
 // double and rounded to fp32, then to `dtype`. Upstream takes them from MKL in fp32, whose result
 // is up to 0.6 units in the last place off and depends on the processor: fp16 tables are equal bit
 // for bit, fp32 ones differ by one unit in about one entry of twenty.
-struct RopeTables {
-  WeightRef cos, sin;
-};
-Result<RopeTables> rope_tables(const Params& params, int64_t max_context_len, DType dtype);
+Result<contract::RopeTables> rope_tables(const Params& params, int64_t max_context_len,
+                                         DType dtype);
 
 }  // namespace diptych::llama

@@ -28,16 +28,17 @@ MethodCost cost_of(const std::vector<const engine::Executable*>& functions) {
   return cost;
 }
 
-Result<MethodCost> method_cost(runtime::Program& program,
-                               const generate::FunctionDescription& function, bool with_logits) {
-  const auto method =
-      TRY(program.load_method(function.method, runtime::TokenInput{function.tokens_input, 1}));
-  TRY(method->want_output(function.logits_output, with_logits));
+Result<MethodCost> method_cost(runtime::Program& program, const contract::Function& function,
+                               bool with_logits) {
+  const auto method = TRY(program.load_method(
+      function.method.name,
+      runtime::TokenInput{function.places.tokens, contract::Places::kTokenAxis}));
+  TRY(method->want_output(function.places.logits, with_logits));
   return cost_of(method->functions());
 }
 
-uint64_t cache_bytes_per_position(const generate::ModelDescription& model) {
-  return 2 * static_cast<uint64_t>(model.layers * model.kv_heads * model.head_dim) *
+uint64_t cache_bytes_per_position(const contract::Description& model) {
+  return 2 * model.layers() * static_cast<uint64_t>(model.kv_heads * model.head_dim) *
          static_cast<uint64_t>(bit_width(model.dtype)) / 8;
 }
 

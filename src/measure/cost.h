@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "contract/reader.h"
 #include "engine/executable.h"
-#include "generate/model.h"
 #include "kernels/arithmetic.h"
 #include "runtime/program.h"
 
@@ -27,14 +27,13 @@ struct MethodCost {
 
 // Of one call of a method of `program`, which is loaded for it, as the numerics compute it.
 // Without logits, the functions that serve no other output are left out (Method::want_output).
-Result<MethodCost> method_cost(runtime::Program& program,
-                               const generate::FunctionDescription& function,
+Result<MethodCost> method_cost(runtime::Program& program, const contract::Function& function,
                                bool with_logits = true);
 
 // The same for functions that are called one after the other: the sum of what their steps say.
 MethodCost cost_of(const std::vector<const engine::Executable*>& functions);
 
 // Bytes of keys and values of one position in all layers, in the type the caches are bound in.
-uint64_t cache_bytes_per_position(const generate::ModelDescription& model);
+uint64_t cache_bytes_per_position(const contract::Description& model);
 
 }  // namespace diptych::measure

@@ -1,5 +1,6 @@
 #include "measure/measure.h"
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "generate/model.h"
 #include "generate/session.h"
 #include "kernels/dot_loop.h"
 #include "measure/cost.h"
@@ -95,7 +95,7 @@ class ModelBenchmark {
 
   // `begin`: when opening began.
   Status evaluate_first(const std::vector<TestCase>& tests, Clock::time_point begin) {
-    const generate::ModelDescription& model = session_->model();
+    const contract::Description& model = session_->model();
     int64_t shortest = model.max_context;
     bool has_prompt = false;
     int64_t longest = kWarmUpTokens;
@@ -130,7 +130,7 @@ class ModelBenchmark {
     // In pieces, so that an interrupt need not wait for all of them.
     while (session_->position() < test.depth && !progress_.cancelled()) {
       const int64_t count =
-          std::min(test.depth - session_->position(), session_->model().prefill().tokens);
+          std::min(test.depth - session_->position(), session_->model().prefill().method.tokens);
       TRY(session_->evaluate(std::span(tokens_).subspan(static_cast<size_t>(session_->position()),
                                                         static_cast<size_t>(count))));
     }
@@ -195,7 +195,7 @@ class ModelBenchmark {
 
   // The multiply-adds of a full prefill call with logits.
   MultiplyAdds prefill_arithmetic() const {
-    const auto tokens = static_cast<uint64_t>(session_->model().prefill().tokens);
+    const auto tokens = static_cast<uint64_t>(session_->model().prefill().method.tokens);
     MultiplyAdds sum = prefill_cost_.per_call;
     for (const Arithmetic arithmetic : kernels::kArithmetics) {
       sum[arithmetic] += tokens * prefill_cost_.per_token[arithmetic];
@@ -223,9 +223,9 @@ class ModelBenchmark {
   // Padding of the last call of a prompt is no work that was asked for.
   void count_work(Row& row) const {
     const TestCase& test = row.test;
-    const generate::ModelDescription& model = session_->model();
+    const contract::Description& model = session_->model();
     const MethodCost& cost = test.is_decode() ? decode_cost_ : prefill_cost_;
-    const int64_t step = test.is_decode() ? 1 : model.prefill().tokens;
+    const int64_t step = test.is_decode() ? 1 : model.prefill().method.tokens;
     const int64_t calls = (test.tokens + step - 1) / step;
     // Call i sees the depth and `i * step` positions more.
     const double cached = static_cast<double>(calls) * static_cast<double>(test.depth) +

@@ -1,7 +1,10 @@
 #include "measure/report.h"
 
+#include <fmt/format.h>
+
 #include <vector>
 
+#include "base/json.h"
 #include "measure/limits.h"
 
 namespace diptych::measure {

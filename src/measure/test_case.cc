@@ -25,17 +25,17 @@ std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
   return tests;
 }
 
-std::string skip_reason(const TestCase& test, const generate::ModelDescription& model) {
+std::string skip_reason(const TestCase& test, const contract::Description& model) {
   const int64_t end = test.depth + test.tokens;
   if (end > model.max_context) {
     return fmt::format("needs {} positions, the context has {}", end, model.max_context);
   }
   // The last tokens of a context may not fit the cache; where the decode method cannot take those
   // before it as well, each costs a call of the prefill method, which is not what tg means.
-  const generate::FunctionDescription& decode = model.decode();
-  const int64_t decodable = decode.cache_len + decode.tokens;
+  const contract::Method& decode = model.decode().method;
+  const int64_t decodable = model.cache_len() + decode.tokens;
   if (test.is_decode() && end > decodable) {
-    return fmt::format("needs {} positions, method {} reaches {}", end, decode.method, decodable);
+    return fmt::format("needs {} positions, method {} reaches {}", end, decode.name, decodable);
   }
   return {};
 }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "generate/model.h"
+#include "contract/reader.h"
 
 namespace diptych::measure {
 
@@ -27,6 +27,6 @@ std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
                                  const std::vector<int64_t>& depths);
 
 // Why the model cannot run the test as meant; empty when it can.
-std::string skip_reason(const TestCase& test, const generate::ModelDescription& model);
+std::string skip_reason(const TestCase& test, const contract::Description& model);
 
 }  // namespace diptych::measure

@@ -1,5 +1,7 @@
 #include "mil/params.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <numeric>
 

@@ -1,5 +1,7 @@
 #include "pte/check.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 #include <set>

@@ -1,5 +1,7 @@
 #include "pte/dump.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 

@@ -1,5 +1,7 @@
 #include "pte/reader.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <limits>

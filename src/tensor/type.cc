@@ -1,5 +1,7 @@
 #include "tensor/type.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <span>
 

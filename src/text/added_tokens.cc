@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/in_quotes.h"
+#include "base/json.h"
 #include "text/unicode_forms.h"
 #include "text/utf8.h"
 

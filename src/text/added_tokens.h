@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "text/token_id.h"
 #include "text/token_search.h"
 #include "text/work.h"

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/in_quotes.h"
+#include "base/json.h"
 #include "base/stand_in.h"
 #include "text/hf/hf_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"

@@ -14,7 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "text/added_tokens.h"
 #include "text/token_id.h"
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/in_quotes.h"
+#include "base/json.h"
 #include "text/tokenizer.h"
 
 namespace diptych::text {

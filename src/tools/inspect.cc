@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "pte/constant_method.h"
 #include "pte/reader.h"
 #include "runtime/coreml_payload.h"
@@ -303,19 +304,21 @@ bool has_numbers(DType dtype) {
   return dtype == DType::Bool || is_integer(dtype) || (is_float(dtype) && bit_width(dtype) >= 16);
 }
 
-// The value, unless it is too large or has no numbers.
-Result<std::optional<Json>> value_of(const pte::ConstantTensor& tensor) {
+// The value; null when it is too large or has no numbers.
+Result<std::shared_ptr<const Json>> value_of(const pte::ConstantTensor& tensor) {
   const uint64_t count = TRY(element_count(tensor.type.shape));
   if (count == 0 || count > kMostValues || tensor.type.rank() > kMostAxes ||
       !has_numbers(tensor.type.dtype)) {
-    return std::nullopt;
+    return nullptr;
   }
-  return TRY(tensor_value(tensor));
+  return std::make_shared<const Json>(TRY(tensor_value(tensor)));
 }
-Result<std::optional<Json>> value_of(double value) { return number(value); }
+Result<std::shared_ptr<const Json>> value_of(double value) {
+  return std::make_shared<const Json>(number(value));
+}
 template <class T>
-Result<std::optional<Json>> value_of(const T& value) {
-  return Json(value);
+Result<std::shared_ptr<const Json>> value_of(const T& value) {
+  return std::make_shared<const Json>(value);
 }
 
 Status Inspector::add_metadata(const pte::Method& method) {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "coreml/delegate.h"
 #include "pte/program.h"
 
@@ -106,9 +106,9 @@ struct MethodSummary {
 struct Metadata {
   std::string name;
   ValueType type;
-  // Absent for tensors of more than kMostValues elements. Nested lists for tensors; numbers that
+  // Null for tensors of more than kMostValues elements. Nested lists for tensors; numbers that
   // JSON lacks are strings ("inf").
-  std::optional<Json> value;
+  std::shared_ptr<const Json> value;
 };
 inline constexpr uint64_t kMostValues = 64;
 

@@ -1,5 +1,7 @@
 #include "tools/inspect_json.h"
 
+#include "base/json.h"
+
 namespace diptych::tools {
 
 namespace {

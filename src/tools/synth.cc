@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "base/in_quotes.h"
+#include "base/json.h"
 #include "base/output_directory.h"
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/safetensors_writer.h"

@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include "base/json.h"
 #include "llama/weights.h"
 #include "tensor/views.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "checkpoint/gguf_writer.h"
 #include "llama/families.h"
 #include "tools/synth.h"

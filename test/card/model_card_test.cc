@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "pte/constant_method.h"
 #include "pte/reader.h"
 #include "pte/writer.h"

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/gguf_writer.h"
 #include "checkpoint/safetensors_writer.h"
@@ -67,7 +68,7 @@ TEST(OpenDirectory, HuggingFace) {
     const auto checkpoint = open(directory.path(file));
     ASSERT_OK(checkpoint);
     EXPECT_EQ(checkpoint->format, Format::Safetensors);
-    EXPECT_EQ(checkpoint->config, (Json{{"model_type", "llama"}}));
+    EXPECT_EQ(*checkpoint->config, (Json{{"model_type", "llama"}}));
     EXPECT_EQ(checkpoint->config_source, directory.path("config.json"));
     EXPECT_EQ(checkpoint->source, directory.path(file));
   }
@@ -119,7 +120,7 @@ TEST(OpenDirectory, Meta) {
   const auto checkpoint = open(directory.path());
   ASSERT_OK(checkpoint);
   EXPECT_EQ(checkpoint->format, Format::Torch);
-  EXPECT_EQ(checkpoint->config, (Json{{"dim", 4}}));
+  EXPECT_EQ(*checkpoint->config, (Json{{"dim", 4}}));
   directory.torch("consolidated.02.pth", {{"norm.weight", weight({4})}});
   EXPECT_THAT(directory.refusal(), HasSubstr("consolidated.01.pth"));
 }
@@ -220,7 +221,7 @@ TEST(OpenDirectory, AConfigurationThatIsIgnoredIsNotRead) {
   for (const char* file : {"", "model.pth"}) {
     const auto checkpoint = open(directory.path(file), Config::Ignored);
     ASSERT_OK(checkpoint);
-    EXPECT_TRUE(checkpoint->config.is_null());
+    EXPECT_EQ(checkpoint->config, nullptr);
   }
 }
 

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "checkpoint/gguf_format.h"
 #include "checkpoint/gguf_reader.h"
 #include "checkpoint/gguf_writer.h"
@@ -72,9 +73,9 @@ TEST(Gguf, WhatIsWrittenIsRead) {
   const auto checkpoint = open(file.data, nullptr, "x");
   ASSERT_OK(checkpoint);
   EXPECT_EQ(checkpoint->format, Format::Gguf);
-  EXPECT_EQ(checkpoint->config, (Json{{"general.architecture", "llama"},
-                                      {"llama.block_count", 3},
-                                      {"llama.rope.freq_base", 500000.0}}));
+  EXPECT_EQ(*checkpoint->config, (Json{{"general.architecture", "llama"},
+                                       {"llama.block_count", 3},
+                                       {"llama.rope.freq_base", 500000.0}}));
   EXPECT_EQ(checkpoint->tokenizer, nullptr);  // it has no tokens
   ASSERT_EQ(checkpoint->tensors.size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
@@ -117,7 +118,7 @@ TEST(Gguf, ReadsTheTokenizer) {
   EXPECT_EQ(tokenizer.eos_id, std::nullopt);
   EXPECT_EQ(tokenizer.add_bos, false);
   EXPECT_EQ(tokenizer.chat_template, "{{ x }}");
-  EXPECT_EQ(checkpoint->config, (Json{{"general.tags", {"one", "two"}}}));
+  EXPECT_EQ(*checkpoint->config, (Json{{"general.tags", {"one", "two"}}}));
 }
 
 TEST(Gguf, ShapesAreInnermostFirst) {

@@ -39,7 +39,7 @@ TEST(Safetensors, WhatIsWrittenIsRead) {
   const auto checkpoint = open(file.data, nullptr, "x");
   ASSERT_OK(checkpoint);
   EXPECT_EQ(checkpoint->format, Format::Safetensors);
-  EXPECT_TRUE(checkpoint->config.is_null());
+  EXPECT_EQ(checkpoint->config, nullptr);
   ASSERT_EQ(checkpoint->tensors.size(), tensors.size());
   for (const auto& [name, weight] : tensors) {
     const WeightRef found = checkpoint->find(name);

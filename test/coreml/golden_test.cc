@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "coreml/delegate.h"
 #include "coreml/memory_fs.h"
 #include "mil/text.h"

@@ -1,5 +1,6 @@
 #include "coreml/memory_fs.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "exporter/forecast.h"
 #include "pte/constant_method.h"
 #include "pte/reader.h"
@@ -261,7 +262,7 @@ TEST(Card, AGgufsOwnTokenizerAndTemplate) {
   checkpoint::Checkpoint gguf;
   gguf.format = checkpoint::Format::Gguf;
   gguf.source = "tiny.gguf";
-  gguf.config = {{"general.name", "Tiny G"}};
+  gguf.config = shared_json({{"general.name", "Tiny G"}});
   auto vocabulary = std::make_shared<checkpoint::GgufTokenizer>();
   vocabulary->model = "llama";
   vocabulary->tokens = {"<unk>", "<s>", "</s>", "a", "\xE2\x96\x81", "<end>"};

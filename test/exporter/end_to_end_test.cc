@@ -11,6 +11,7 @@
 #include "golden_models.h"
 #include "pte/reader.h"
 #include "testing/shared_data.h"
+#include "tools/inspect.h"
 
 namespace diptych {
 namespace {
@@ -193,6 +194,37 @@ TEST(Demo, LookaheadSavesSteps) {
   ASSERT_OK(ahead);
   EXPECT_EQ(ahead->tokens, plain->tokens);
   EXPECT_LT(ahead->decode_steps, plain->decode_steps);
+}
+
+// A third method, which gives the logits after each of 16 tokens: it shares all weights with the
+// other two, and lookahead in such a file finds the tokens of plain decoding in fewer steps.
+TEST(Demo, AMethodThatVerifiesSharesWeightsAndServesLookahead) {
+  exporter::Options options = demo_options(true);
+  options.max_context_len = 256;
+  const auto pair = export_demo(options, "pair");
+  options.verify_len = 16;
+  const auto three = export_demo(options, "three");
+  ASSERT_OK(pair);
+  ASSERT_OK(three);
+  const auto weights = [](const std::string& path) {
+    uint64_t bytes = 0;
+    const tools::Inspection inspection = tools::inspect(path).value();
+    for (const tools::Package& package : inspection.packages) bytes += package.weights.bytes;
+    return bytes;
+  };
+  EXPECT_EQ(weights(*three), weights(*pair));
+  const auto plain = run(*pair, 150, false);
+  ASSERT_OK(plain);
+  auto session = generate::Session::create(runtime::Program::open(*three, {}).value()).value();
+  ASSERT_NE(session->model().verify(), nullptr);
+  EXPECT_EQ(session->model().verify()->method.name, "verify");
+  generate::GenerateOptions ahead;
+  ahead.max_tokens = 150;
+  ahead.lookahead = generate::LookaheadOptions{5, 2, 2};
+  const auto found = generate::generate(*session, kPrompt, ahead, [](int64_t) { return true; });
+  ASSERT_OK(found);
+  EXPECT_EQ(found->tokens, plain->tokens);
+  EXPECT_LT(found->decode_steps, plain->decode_steps);
 }
 
 // 33 leaves a chunk of one token after the first of 32, 64 fills the context.

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "checkpoint/safetensors_writer.h"
 #include "exporter/forecast.h"
 #include "testing/shared_data.h"

@@ -1,6 +1,7 @@
 // Our exports beside upstream's of the same checkpoint: methods, inputs and outputs, partitions,
 // functions, compile specs, metadata values, and dequantised weights must agree.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>

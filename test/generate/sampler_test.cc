@@ -239,20 +239,19 @@ TEST(Logprobs, AreOfTheModelsDistribution) {
 }
 
 TEST(Lookahead, RefusesWhatDoesNotFit) {
-  FunctionDescription function;
-  function.method = "forward";
-  function.tokens = 32;
-  function.full_logits = true;
-  EXPECT_TRUE(Lookahead::create({5, 4, 4}, function, 0));
-  EXPECT_TRUE(Lookahead::create({5, 4, 4}, function, 0)->positions_needed() >= 5);
-  function.tokens = 31;
-  EXPECT_NE(Lookahead::create({5, 4, 4}, function, 0).error().message.find("needs 32 rows"),
+  contract::Description model;
+  model.functions.push_back({contract::method_of(contract::Role::Single, 32), {}});
+  contract::Method& method = model.functions[0].method;
+  EXPECT_TRUE(Lookahead::create({5, 4, 4}, model, 0));
+  EXPECT_TRUE(Lookahead::create({5, 4, 4}, model, 0)->positions_needed() >= 5);
+  method.tokens = 31;
+  EXPECT_NE(Lookahead::create({5, 4, 4}, model, 0).error().message.find("needs 32 rows"),
             std::string::npos);
-  EXPECT_FALSE(Lookahead::create({1, 4, 4}, function, 0));
-  EXPECT_FALSE(Lookahead::create({5, 0, 4}, function, 0));
-  function.tokens = 32;
-  function.full_logits = false;
-  EXPECT_FALSE(Lookahead::create({5, 4, 4}, function, 0));
+  EXPECT_FALSE(Lookahead::create({1, 4, 4}, model, 0));
+  EXPECT_FALSE(Lookahead::create({5, 0, 4}, model, 0));
+  method.tokens = 32;
+  method.all_logits = false;
+  EXPECT_FALSE(Lookahead::create({5, 4, 4}, model, 0));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include <ctime>
 
+#include "base/json.h"
 #include "jinja/builtins.h"
 #include "jinja/template.h"
 

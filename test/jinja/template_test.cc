@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "jinja/chat_template.h"
 #include "testing/shared_data.h"
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/json.h"
 #include "llama/rope.h"
 #include "llama/weights.h"
 #include "testing/shared_data.h"

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "base/json.h"
+#include "contract/signature.h"
 #include "listing.h"
+#include "llama/static_model.h"
 #include "mil/text.h"
 #include "passes/cut_at_breaks.h"
 #include "testing/shared_data.h"
@@ -24,10 +27,25 @@ LlamaWeights some_weights(const Params& params) {
   return collect(params, tensors).value();
 }
 
-Result<std::unique_ptr<mil::Function>> build_some(const Params& params, const GraphOptions& options,
-                                                  DType dtype, std::string name = "forward") {
+// The sizes that tests choose.
+struct Sizes {
+  int64_t tokens = 1, cache_len = 1;
+  bool last_logits_only = true;
+  bool graph_breaks = true;
+};
+
+GraphOptions options_of(const Params& params, const Sizes& sizes, DType dtype,
+                        const std::string& name = "forward") {
+  return {static_model(params, sizes.cache_len, dtype),
+          {name, contract::Role::Single, sizes.tokens, !sizes.last_logits_only},
+          sizes.graph_breaks};
+}
+
+Result<std::unique_ptr<mil::Function>> build_some(const Params& params, const Sizes& sizes,
+                                                  DType dtype,
+                                                  const std::string& name = "forward") {
   const PreparedWeights weights = TRY(prepare(params, some_weights(params), dtype));
-  return build(params, weights, options, std::move(name));
+  return build(params, weights, options_of(params, sizes, dtype, name));
 }
 
 Result<Params> shared_params(const std::string& model) {
@@ -79,10 +97,10 @@ TEST_P(GoldenGraph, ComputesWhatUpstreamComputes) {
 
   for (const bool decode : {true, false}) {
     if (decode && golden.single) continue;
-    GraphOptions options;
-    options.shape.tokens = decode ? 1 : golden.prefill;
-    options.shape.cache_len = golden.context - (golden.single ? golden.prefill : 1);
-    options.shape.last_logits_only = !golden.single;
+    Sizes options;
+    options.tokens = decode ? 1 : golden.prefill;
+    options.cache_len = golden.context - (golden.single ? golden.prefill : 1);
+    options.last_logits_only = !golden.single;
     options.graph_breaks = golden.breaks;
     const auto function =
         build_some(*params, options, dtype, decode || golden.single ? "forward" : "prefill");
@@ -128,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Graph, HasTheMethodsInterface) {
   const Params params = small_params();
-  const GraphOptions options{{8, 24, true}, true};
+  const Sizes options{8, 24, true, true};
   const auto function = build_some(params, options, DType::F16);
   ASSERT_OK(function);
   EXPECT_THAT(
@@ -140,7 +158,8 @@ TEST(Graph, HasTheMethodsInterface) {
   EXPECT_THAT(names((*function)->outputs),
               ElementsAre("logits", "new_k_0", "new_k_1", "new_v_0", "new_v_1"));
   EXPECT_EQ(to_string((*function)->inputs.back()->type), "int32[1]");
-  const auto method = method_interface(params, options.shape, DType::F16);
+  const GraphOptions of = options_of(params, options, DType::F16);
+  const auto method = contract::signature(of.model, of.method);
   ASSERT_OK(method);
   EXPECT_EQ(to_string(method->inputs.back().type), "int64[1]");
   for (size_t i = 0; i < method->outputs.size(); ++i) {
@@ -152,7 +171,7 @@ TEST(Graph, HasTheMethodsInterface) {
 TEST(Graph, OrdersThePartitionsInputs) {
   Params params = small_params();
   const auto inputs_of = [&](bool breaks) {
-    const auto function = build_some(params, {{1, 7, true}, breaks}, DType::F16).value();
+    const auto function = build_some(params, {1, 7, true, breaks}, DType::F16).value();
     const auto cut = passes::cut_at_breaks(*function).value();
     std::string text;
     for (const mil::Value* input : cut.partitions[breaks ? 1 : 0].function->inputs) {
@@ -185,7 +204,7 @@ TEST(Graph, LeavesOutReshapesThatChangeNothing) {
   const auto reshapes = [&](int64_t heads, int64_t kv_heads) {
     params.n_heads = heads;
     params.n_kv_heads = kv_heads;
-    return count(*build_some(params, {{8, 24, false}, true}, DType::F16).value(), "reshape");
+    return count(*build_some(params, {8, 24, false, true}, DType::F16).value(), "reshape");
   };
   EXPECT_EQ(reshapes(4, 2), 11);
   EXPECT_EQ(reshapes(4, 4), 11);
@@ -195,14 +214,14 @@ TEST(Graph, LeavesOutReshapesThatChangeNothing) {
 
 TEST(Graph, IndicesTakeSixteenBitsWhereTheyFit) {
   Params params = small_params();
-  const GraphOptions options{{8, 24, true}, true};
+  const Sizes options{8, 24, true, true};
   params.vocab_size = 32767;
   EXPECT_EQ(count(*build_some(params, options, DType::F16).value(), "cast"), 6);
   EXPECT_EQ(count(*build_some(params, options, DType::F32).value(), "cast"), 0);
   params.vocab_size = 32768;
   EXPECT_EQ(count(*build_some(params, options, DType::F16).value(), "cast"), 3);
   // A program's second gather is indexed by unsigned numbers and has no guard.
-  const auto whole = build_some(params, {{8, 24, true}, false}, DType::F16);
+  const auto whole = build_some(params, {8, 24, true, false}, DType::F16);
   ASSERT_OK(whole);
   EXPECT_EQ(count(**whole, "cast"), 1);
   EXPECT_EQ(count(**whole, "select"), 1);
@@ -213,7 +232,7 @@ TEST(Graph, QkNormStaysInTheModelsTypeAndSquaresNothingLarge) {
   params.use_qk_norm = true;
   for (const bool before : {false, true}) {
     params.qk_norm_before_rope = before;
-    const auto function = build_some(params, {{8, 24, true}, true}, DType::F16);
+    const auto function = build_some(params, {8, 24, true, true}, DType::F16);
     ASSERT_OK(function);
     EXPECT_EQ(count(**function, "square"), 4);  // q and k of two layers
     for (const auto& op : (*function)->ops) {
@@ -226,7 +245,7 @@ TEST(Graph, QkNormStaysInTheModelsTypeAndSquaresNothingLarge) {
     EXPECT_EQ(last->type, before ? "reshape" : "mul");
   }
   params.qk_norm_affine = false;
-  const auto scaleless = build_some(params, {{8, 24, true}, true}, DType::F16);
+  const auto scaleless = build_some(params, {8, 24, true, true}, DType::F16);
   ASSERT_OK(scaleless);
   EXPECT_EQ(count(**scaleless, "square"), 0);
   EXPECT_EQ(count(**scaleless, "rsqrt"), 9);
@@ -236,8 +255,10 @@ TEST(Graph, MethodsShareWeights) {
   const Params params = small_params();
   const auto weights = prepare(params, some_weights(params), DType::F16);
   ASSERT_OK(weights);
-  const auto forward = build(params, *weights, {{1, 31, true}, true}, "forward");
-  const auto prefill = build(params, *weights, {{8, 31, true}, true}, "prefill");
+  const auto forward =
+      build(params, *weights, options_of(params, {1, 31, true, true}, DType::F16, "forward"));
+  const auto prefill =
+      build(params, *weights, options_of(params, {8, 31, true, true}, DType::F16, "prefill"));
   ASSERT_OK(forward);
   ASSERT_OK(prefill);
   int shared = 0;
@@ -258,7 +279,7 @@ TEST(Graph, PrintsAndParses) {
   Params params = small_params();
   params.attention_qkv_bias = true;
   mil::Program program;
-  program.functions.push_back(build_some(params, {{8, 24, false}, true}, DType::F16).value());
+  program.functions.push_back(build_some(params, {8, 24, false, true}, DType::F16).value());
   const std::string text = mil::print(program);
   const auto blobs = [](std::string_view, const TensorType& type) -> Result<WeightRef> {
     return zeros(type);
@@ -270,11 +291,11 @@ TEST(Graph, PrintsAndParses) {
 
 TEST(Graph, RefusesImpossibleSizes) {
   const Params params = small_params();
-  EXPECT_FALSE(build_some(params, {{0, 24, true}, true}, DType::F16));
-  EXPECT_FALSE(build_some(params, {{8, 0, true}, true}, DType::F16));
-  EXPECT_FALSE(build_some(params, {{8, -1, true}, true}, DType::F16));
-  EXPECT_FALSE(build_some(params, {{8, int64_t{1} << 40, true}, true}, DType::F16));
-  EXPECT_FALSE(build_some(params, {{8, 24, true}, true}, DType::BF16));
+  EXPECT_FALSE(build_some(params, {0, 24, true, true}, DType::F16));
+  EXPECT_FALSE(build_some(params, {8, 0, true, true}, DType::F16));
+  EXPECT_FALSE(build_some(params, {8, -1, true, true}, DType::F16));
+  EXPECT_FALSE(build_some(params, {8, int64_t{1} << 40, true, true}, DType::F16));
+  EXPECT_FALSE(build_some(params, {8, 24, true, true}, DType::BF16));
 }
 
 }  // namespace

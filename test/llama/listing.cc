@@ -1,5 +1,7 @@
 #include "listing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <regex>
 #include <set>

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "testing/shared_data.h"
 
 namespace diptych::llama {
@@ -72,7 +73,7 @@ struct GoldenTable {
   int64_t context;
 };
 
-Result<RopeTables> golden_tables(const GoldenTable& golden, DType dtype) {
+Result<contract::RopeTables> golden_tables(const GoldenTable& golden, DType dtype) {
   const auto path = testing::shared_data("golden/models/" + golden.model + "/params.json");
   const Params params = TRY(params_from_meta(TRY(parse_json(TRY(read_text_file(path))))));
   return rope_tables(params, golden.context, dtype);

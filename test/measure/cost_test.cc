@@ -120,8 +120,8 @@ TEST(Cost, CountsASharedWeightOnce) {
 }
 
 TEST(Cost, OfAPositionInTheCache) {
-  generate::ModelDescription model;
-  model.layers = 3;
+  contract::Description model;
+  model.class_of_layer.assign(3, 0);
   model.kv_heads = 2;
   model.head_dim = 16;
   model.dtype = DType::F16;

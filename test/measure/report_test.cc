@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "measure/limits.h"
 
 namespace diptych::measure {

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "exporter/export.h"
-#include "generate/model.h"
+#include "generate/session.h"
 #include "measure/cost.h"
 #include "measure/limits.h"
 #include "measure/measure.h"

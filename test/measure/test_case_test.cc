@@ -26,15 +26,13 @@ TEST(TestCase, ListsArePairedWithDepths) {
 }
 
 // A context of 100 positions, 90 of them in the cache.
-generate::ModelDescription model_of(int64_t decode_tokens) {
-  generate::ModelDescription model;
+contract::Description model_of(int64_t decode_tokens) {
+  contract::Description model;
+  static_cast<contract::Model&>(model) = contract::uniform_model(1, 90);
   model.max_context = 100;
-  for (const int64_t tokens : {int64_t{10}, decode_tokens}) {
-    generate::FunctionDescription function;
-    function.method = tokens == 10 ? "prefill" : "forward";
-    function.tokens = tokens;
-    function.cache_len = 90;
-    model.functions.push_back(function);
+  for (const auto& [role, tokens] : {std::pair(contract::Role::Decode, decode_tokens),
+                                     std::pair(contract::Role::Prefill, int64_t{10})}) {
+    model.functions.push_back({contract::method_of(role, tokens), {}});
   }
   return model;
 }

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
-#include "generate/model.h"
+#include "generate/session.h"
 #include "runtime/convert.h"
 #include "runtime/method.h"
 #include "runtime/program.h"

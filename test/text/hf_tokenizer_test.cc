@@ -9,6 +9,7 @@
 #include <fstream>
 #include <unordered_map>
 
+#include "base/json.h"
 #include "testing/shared_data.h"
 #include "text/gguf_tokenizer.h"
 #include "text/stream_decoder.h"

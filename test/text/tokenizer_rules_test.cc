@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/json.h"
 #include "testing/shared_data.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"

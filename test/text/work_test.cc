@@ -7,6 +7,7 @@
 
 #include <ctime>
 
+#include "base/json.h"
 #include "testing/shared_data.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_files.h"

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "sample.h"
 #include "testing/shared_data.h"
 #include "tools/inspect_json.h"

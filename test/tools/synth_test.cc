@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "testing/shared_data.h"
 
 namespace diptych::tools {
@@ -192,7 +193,7 @@ TEST(Synth, AFamilySetsWhatItNeedsAndRefusesWhatItCannotSay) {
   const auto checkpoint = checkpoint::open(options.directory);
   ASSERT_OK(checkpoint);
   EXPECT_NE(checkpoint->find("layers.0.attention.wqs.0.bias"), nullptr);
-  EXPECT_EQ(checkpoint->config["attention_qkv_bias"], true);
+  EXPECT_EQ(checkpoint->config->at("attention_qkv_bias"), true);
   EXPECT_THAT(refusal("llama", "dim=32,layers=1,heads=2,qk_norm=1", SynthForm::Gguf),
               ::testing::HasSubstr("LlamaForCausalLM cannot say qk_norm"));
   EXPECT_THAT(refusal("phi3", "dim=32,layers=1,heads=2,head_dim=8", SynthForm::HuggingFace),

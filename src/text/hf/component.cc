@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/json.h"
 #include "text/regex_syntax.h"
 
 namespace diptych::text::hf {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/json.h"
 #include "text/byte_level.h"
 #include "text/hf/component.h"
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "base/json.h"
 #include "text/bpe_model.h"
 #include "text/hf/component.h"
 #include "text/hf/decoder.h"

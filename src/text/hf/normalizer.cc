@@ -1,5 +1,6 @@
 #include "text/hf/normalizer.h"
 
+#include "base/json.h"
 #include "text/byte_level.h"
 #include "text/hf/component.h"
 #include "text/utf8.h"

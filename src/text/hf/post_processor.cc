@@ -1,5 +1,6 @@
 #include "text/hf/post_processor.h"
 
+#include "base/json.h"
 #include "text/hf/component.h"
 
 namespace diptych::text::hf {

@@ -1,5 +1,6 @@
 #include "text/hf/pre_tokenizer.h"
 
+#include "base/json.h"
 #include "text/byte_level.h"
 #include "text/hf/component.h"
 #include "text/regex_syntax.h"

@@ -5,7 +5,7 @@
 #include <variant>
 #include <vector>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "text/pieces.h"
 #include "text/work.h"
 

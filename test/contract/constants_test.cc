@@ -1,11 +1,12 @@
-#include "llama/metadata.h"
+#include "contract/constants.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "contract/signature.h"
 #include "testing/shared_data.h"
 
-namespace diptych::llama {
+namespace diptych::contract {
 namespace {
 
 using ::testing::ElementsAre;
@@ -25,19 +26,24 @@ std::vector<int64_t> ints(const ConstantMethod& constant) {
   return read_ints(*std::get<WeightRef>(constant.value)).value();
 }
 
-Params layers(int64_t count) {
-  Params params;
-  params.n_layers = count;
-  params.head_dim = 4;
-  params.n_kv_heads = 4;
-  return params;
+Model layers(size_t count, int64_t cache_len) {
+  Model model = uniform_model(count, cache_len);
+  model.vocab_size = 512;
+  model.kv_heads = 4;
+  model.head_dim = 4;
+  model.rope_width = 2;
+  return model;
 }
 
-TEST(Metadata, SingleMethodIsDescribedByBareNames) {
-  const Params params = layers(2);
-  const RopeTables tables = rope_tables(params, 128, DType::F16).value();
-  const MethodSpec methods[] = {{"forward", {32, 96, false}}};
-  const auto constants = constant_methods(params, tables, methods);
+RopeTables tables_of(int64_t rows) {
+  return {zeros({DType::F16, {rows, 2}}), zeros({DType::F16, {rows, 2}})};
+}
+
+TEST(Constants, SingleMethodIsDescribedByBareNames) {
+  const Model model = layers(2, 96);
+  const RopeTables tables = tables_of(128);
+  const Method methods[] = {method_of(Role::Single, 32)};
+  const auto constants = constant_methods(model, methods, {&tables, 1});
   EXPECT_THAT(names(constants),
               ElementsAre("vocab_size", "head_dim", "n_heads_per_cache", "freqs_cos", "freqs_sin",
                           "freqs_cos_input_index", "freqs_sin_input_index", "mask_specs",
@@ -57,11 +63,11 @@ TEST(Metadata, SingleMethodIsDescribedByBareNames) {
   EXPECT_TRUE(std::get<bool>(constants[12].value));
 }
 
-TEST(Metadata, SeveralMethodsArePrefixed) {
-  const Params params = layers(1);
-  const RopeTables tables = rope_tables(params, 128, DType::F16).value();
-  const MethodSpec methods[] = {{"forward", {1, 127, true}}, {"prefill", {32, 127, true}}};
-  const auto constants = constant_methods(params, tables, methods);
+TEST(Constants, SeveralMethodsArePrefixed) {
+  const Model model = layers(1, 127);
+  const RopeTables tables = tables_of(128);
+  const Method methods[] = {method_of(Role::Decode, 1), method_of(Role::Prefill, 32)};
+  const auto constants = constant_methods(model, methods, {&tables, 1});
   EXPECT_THAT(
       names(constants),
       ElementsAre("vocab_size", "head_dim", "n_heads_per_cache", "freqs_cos", "freqs_sin",
@@ -76,34 +82,36 @@ TEST(Metadata, SeveralMethodsArePrefixed) {
   EXPECT_EQ(std::get<int64_t>(find(constants, "decode_input_len").value), 1);
   EXPECT_EQ(std::get<int64_t>(find(constants, "prefill_input_len").value), 32);
   EXPECT_FALSE(std::get<bool>(find(constants, "prefill_generate_full_logits").value));
-  const auto method = method_interface(params, methods[1].shape, DType::F16);
+  const auto method = signature(model, methods[1]);
   ASSERT_OK(method);
   const auto last = ints(find(constants, "prefill_last_valid_token_pos_input_index"));
   ASSERT_EQ(last.size(), 1u);
-  EXPECT_EQ(method->inputs.at(static_cast<size_t>(last[0])).name, kLastPositionInput);
-  EXPECT_EQ(method->inputs.at(0).name, kTokensInput);
+  EXPECT_EQ(method->inputs.at(static_cast<size_t>(last[0])).name,
+            "attn_options_last_valid_token_pos");
+  EXPECT_EQ(method->inputs.at(0).name, "tokens");
 }
 
 // Upstream sorts cache names as strings and pairs layer 10's inputs with layer 2's outputs.
-TEST(Metadata, CacheRowsFollowTheLayers) {
-  const Params params = layers(12);
-  const RopeTables tables = rope_tables(params, 16, DType::F16).value();
-  const MethodSpec spec{"forward", {4, 12, false}};
-  const auto rows = ints(find(constant_methods(params, tables, {&spec, 1}), "kv_cache_specs"));
-  const auto method = method_interface(params, spec.shape, DType::F16);
+TEST(Constants, CacheRowsFollowTheLayers) {
+  const Model model = layers(12, 12);
+  const RopeTables tables = tables_of(16);
+  const Method single = method_of(Role::Single, 4);
+  const auto rows =
+      ints(find(constant_methods(model, {&single, 1}, {&tables, 1}), "kv_cache_specs"));
+  const auto method = signature(model, single);
   ASSERT_OK(method);
   ASSERT_EQ(rows.size(), 60u);
   for (int64_t i = 0; i < 12; ++i) {
     const auto at = [&](int64_t column) {
       return static_cast<size_t>(rows[static_cast<size_t>(5 * i + column)]);
     };
-    EXPECT_EQ(method->inputs[at(0)].name, k_cache_input(i));
+    EXPECT_EQ(method->inputs[at(0)].name, fmt::format("attn_options_in_cache_state_0_l{}_h0", i));
     EXPECT_EQ(method->outputs[at(1)].name, fmt::format("new_k_{}", i));
-    EXPECT_EQ(method->inputs[at(2)].name, v_cache_input(i));
+    EXPECT_EQ(method->inputs[at(2)].name, fmt::format("attn_options_in_cache_state_1_l{}_h0", i));
     EXPECT_EQ(method->outputs[at(3)].name, fmt::format("new_v_{}", i));
     EXPECT_EQ(at(4), 12u);
   }
 }
 
 }  // namespace
-}  // namespace diptych::llama
+}  // namespace diptych::contract

@@ -1,0 +1,49 @@
+#include "contract/model.h"
+
+#include <algorithm>
+
+namespace diptych::contract {
+
+const RoleRow& row_of(Role role) {
+  return *std::find_if(std::begin(kRoles), std::end(kRoles),
+                       [role](const RoleRow& row) { return row.role == role; });
+}
+
+std::optional<Role> role_of(std::string_view method) {
+  const size_t number = method.rfind('_');
+  const bool numbered = number != method.npos && number + 1 < method.size() &&
+                        method.find_first_not_of("0123456789", number + 1) == method.npos;
+  const std::string_view name = numbered ? method.substr(0, number) : method;
+  for (const RoleRow& row : kRoles) {
+    if (row.role == Role::Single) continue;
+    if (name == row.method || (!row.also.empty() && name == row.also)) return row.role;
+  }
+  return std::nullopt;
+}
+
+Method method_of(Role role, int64_t tokens) {
+  const RoleRow& row = row_of(role);
+  return {std::string(row.method), role, tokens, row.all_logits};
+}
+
+size_t Model::rope_tables() const {
+  size_t tables = 0;
+  for (const LayerClass& layers : classes) tables = std::max(tables, layers.rope_table + 1);
+  return tables;
+}
+
+int64_t Model::cache_len() const {
+  const auto shorter = [](const LayerClass& a, const LayerClass& b) {
+    return a.cache_len < b.cache_len;
+  };
+  return std::min_element(classes.begin(), classes.end(), shorter)->cache_len;
+}
+
+Model uniform_model(size_t layers, int64_t cache_len) {
+  Model model;
+  model.classes = {{cache_len, 0, {}}};
+  model.class_of_layer.assign(layers, 0);
+  return model;
+}
+
+}  // namespace diptych::contract
