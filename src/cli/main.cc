@@ -102,7 +102,6 @@ constexpr std::array kCommands = {
 constexpr int kFailure = 1;
 constexpr int kWrongUsage = 2;
 constexpr int kInterrupted = 130;  // as shells report SIGINT
-constexpr std::string_view kUsageMark = "usage: ";
 
 // Variables that every command might depend on: a bad value is reported, not passed over.
 Status check_environment() {
@@ -165,11 +164,10 @@ int main(int argc, char** argv) {
     if (status) status = check_mapped_files();
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
-    if (is_usage_error(status.error())) {
+    if (status.error().code == ErrorCode::Usage) {
       Error error = std::move(status.error());
       error.context.clear();
-      error.message = fmt::format("{}; see diptych {} --help",
-                                  error.message.substr(kUsageMark.size()), kCommands[i].name);
+      error.message = fmt::format("{}; see diptych {} --help", error.message, kCommands[i].name);
       fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, error.to_string());
       return kWrongUsage;
     }
@@ -182,8 +180,7 @@ int main(int argc, char** argv) {
 }  // namespace
 
 tl::unexpected<Error> usage_error(std::string message) {
-  return tl::unexpected(
-      Error{ErrorCode::InvalidArgument, {}, std::string(kUsageMark) + std::move(message), {}});
+  return tl::unexpected(Error{ErrorCode::Usage, {}, std::move(message), {}});
 }
 
 Result<engine::Numerics> numerics_from(const std::string& option) {
@@ -222,8 +219,6 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(const runtime::Progr
   tokenizer->limit_ids(vocab_size);
   return tokenizer;
 }
-
-bool is_usage_error(const Error& error) { return error.message.rfind(kUsageMark, 0) == 0; }
 
 }  // namespace diptych::cli
 

@@ -1,6 +1,6 @@
 #include "jinja/template.h"
 
-#include "base/json_fwd.h"
+#include "base/json.h"
 #include "base/own_stack.h"
 #include "jinja/parser.h"
 #include "text/utf8.h"
