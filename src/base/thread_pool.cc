@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/cpu_count.h"
 #include "base/own_stack.h"
 
@@ -33,13 +34,13 @@ void relax() {
 
 // Returns when value != unwanted, with the value.
 int wait_while(const std::atomic<int>& value, int unwanted) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
+  const auto deadline = Clock::now() + kSpinTime;
   do {
     for (int i = 0; i < kSpinsPerLook; ++i) {
       if (const int now = value.load(); now != unwanted) return now;
       relax();
     }
-  } while (std::chrono::steady_clock::now() < deadline);
+  } while (Clock::now() < deadline);
   int now = value.load();
   while (now == unwanted) {
     value.wait(now);

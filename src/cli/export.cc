@@ -4,8 +4,7 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/hints.h"
 #include "cli/quantization.h"
@@ -129,7 +128,7 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
 }
 
 Status run_export(const ExportArguments& arguments) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const exporter::Options options = TRY(options_from(arguments));
   if (arguments.dry_run) return run_dry(arguments, options);
   stop_on_interrupt();
@@ -138,8 +137,7 @@ Status run_export(const ExportArguments& arguments) {
   const exporter::Report report = TRY(exporter::export_files(arguments.source(), arguments.params,
                                                              arguments.output, options, progress));
   progress.finish();
-  print_report(report,
-               std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  print_report(report, seconds_since(start));
   TRY(errors.write([&] { return errors_as_json(report.errors); }));
   return write_results(arguments.output + "\n");
 }

@@ -67,12 +67,12 @@ Result<exporter::QuantizationOptions> quantization_from(const QuantizationArgume
                                                         int64_t max_context_len) {
   exporter::QuantizationOptions options;
   options.algorithm =
-      TRY(as_usage(within("--quant_algorithm", passes::algorithm_from_name(a.algorithm))));
+      TRY(as_usage(within("--quant_algorithm", quant::algorithm_from_name(a.algorithm))));
   for (const std::string& text : a.overrides) {
     options.overrides.push_back(
         TRY(as_usage(within("--quantize_override", exporter::override_from_text(text)))));
   }
-  const bool wanted = options.algorithm == passes::Algorithm::Gptq;
+  const bool wanted = quant::needs_inputs(options.algorithm);
   if (!wanted && !a.calibration.empty()) {
     return usage_error(
         fmt::format("--calibration is for --quant_algorithm gptq, found {}", a.algorithm));
@@ -91,7 +91,7 @@ void print_errors(const std::vector<exporter::TensorError>& errors) {
   Table table({"tensor", "format", "algorithm", "error", "of outputs, to rtn's"});
   for (size_t i = 0; i < std::min(errors.size(), kWorst); ++i) {
     const exporter::TensorError& e = errors[i];
-    table.add({e.tensor, passes::to_string(e.how), std::string(passes::name(e.how.algorithm)),
+    table.add({e.tensor, quant::to_string(e.how.format), std::string(quant::name(e.how.algorithm)),
                percent(e.relative),
                e.against_rounding ? percent(*e.against_rounding) : std::string("-")});
   }
@@ -105,9 +105,9 @@ std::string errors_as_json(const std::vector<exporter::TensorError>& errors) {
   Json tensors = Json::array();
   for (const exporter::TensorError& e : errors) {
     Json tensor = {{"tensor", e.tensor},
-                   {"bits", e.how.bits},
-                   {"group", e.how.group},
-                   {"algorithm", passes::name(e.how.algorithm)},
+                   {"bits", e.how.format.bits},
+                   {"group", e.how.format.group},
+                   {"algorithm", quant::name(e.how.algorithm)},
                    {"relative_error", e.relative}};
     if (e.against_rounding) tensor["output_error_to_rtn"] = *e.against_rounding;
     tensors.push_back(std::move(tensor));

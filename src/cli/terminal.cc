@@ -44,7 +44,7 @@ void ProgressBar::finish() {
 
 void ProgressBar::draw() {
   if (!enabled_) return;
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = Clock::now();
   if (shown_ && now - drawn_ < kRedrawInterval) return;
   drawn_ = now;
   shown_ = true;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/progress.h"
@@ -31,7 +32,7 @@ class ProgressBar : public Progress {
   bool enabled_, shown_ = false;
   std::string stage_;
   uint64_t total_ = 0, done_ = 0;
-  std::chrono::steady_clock::time_point drawn_;
+  Clock::time_point drawn_;
 };
 
 // Rows of cells with aligned columns, as many in each row as in the first, which is the heading.

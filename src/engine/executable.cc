@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/clock.h"
 #include "engine/fuse/fuse.h"
 #include "engine/lowering.h"
 #include "engine/plan.h"
@@ -73,12 +74,12 @@ class Observed {
  public:
   Observed(RunObserver* observer, const Executable& executable)
       : observer_(observer), executable_(executable) {
-    if (observer_ != nullptr) begin_ = std::chrono::steady_clock::now();
+    if (observer_ != nullptr) begin_ = Clock::now();
   }
   void step(size_t index) {
     if (observer_ == nullptr) return;
-    observer_->on_step(executable_, index, begin_, std::chrono::steady_clock::now());
-    begin_ = std::chrono::steady_clock::now();
+    observer_->on_step(executable_, index, begin_, Clock::now());
+    begin_ = Clock::now();
   }
 
  private:
@@ -159,11 +160,7 @@ Status Execution::bind_output(size_t index, void* data, const TensorType& type) 
 
 void Execution::note_overflows(uint64_t count, const std::string& op,
                                const std::string& near_weight) {
-  if (count > 0 && overflows_.count == 0) {
-    overflows_.first_op = op;
-    overflows_.near_weight = near_weight;
-  }
-  overflows_.count += count;
+  if (count > 0) overflows_ += {count, op, near_weight};
 }
 
 Status Execution::run(ThreadPool& pool, RunObserver* observer) {

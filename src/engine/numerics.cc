@@ -17,4 +17,11 @@ Result<Numerics> numerics_from_name(std::string_view name) {
   return invalid_argument("unknown numerics '{}': expected typed, precise or fast", name);
 }
 
+Overflows& Overflows::operator+=(const Overflows& later) {
+  const uint64_t sum = count + later.count;
+  if (count == 0) *this = later;
+  count = sum;
+  return *this;
+}
+
 }  // namespace diptych::engine

@@ -28,6 +28,9 @@ struct Overflows {
   // The next weight that an elementwise operation at or after that one reads, which tells the
   // layer ("layers_0_attention_norm_weight"); "" when there is none.
   std::string near_weight;
+
+  // Adds those of what ran later: the first of all stays the first.
+  Overflows& operator+=(const Overflows& later);
 };
 
 }  // namespace diptych::engine

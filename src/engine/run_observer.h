@@ -1,8 +1,9 @@
 // How a caller learns where the time of a run goes.
 #pragma once
 
-#include <chrono>
 #include <cstddef>
+
+#include "base/clock.h"
 
 namespace diptych::engine {
 
@@ -11,7 +12,7 @@ class Executable;
 // Told of every step of the runs that it is given to (Execution::run).
 class RunObserver {
  public:
-  using Time = std::chrono::steady_clock::time_point;
+  using Time = Clock::time_point;
 
   virtual ~RunObserver() = default;
   // Step `index` of Executable::steps(), or, after all of those, the writing of the outputs. Called

@@ -125,28 +125,11 @@ void halves_to_floats(const std::byte* halves, size_t n, float* out) {
   }
 }
 
-// The nearest fp16 values (base/half.h's round_to_half() without branches), and how many finite
-// ones among the first `live` lanes became infinite.
+// The nearest fp16 values, and how many finite ones among the first `live` lanes became infinite.
 V32 round_vector(F32 d, V32 v, size_t live, uint64_t* overflows) {
-  const hn::RebindToUnsigned<F32> du;
-  const auto bits = hn::BitCast(du, v);
-  const auto sign = hn::And(bits, hn::Set(du, 0x80000000u));
-  const auto magnitude = hn::Xor(bits, sign);
-  const V32 size = hn::BitCast(d, magnitude);
-  const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(du, 1u));
-  const auto carried = hn::Add(hn::Add(magnitude, hn::Set(du, 0xFFFu)), odd);
-  const V32 normal = hn::BitCast(d, hn::And(carried, hn::Set(du, 0xFFFFE000u)));
-  // Below the smallest normal the step is 2^-24, which is that of floats between 0.5 and 1.
-  const V32 half = hn::Set(d, 0.5f);
-  const V32 subnormal = hn::Sub(hn::Add(size, half), half);
-  const V32 infinity = hn::BitCast(d, hn::Set(du, 0x7F800000u));
-  const auto large = hn::Ge(size, hn::Set(d, 65520.0f));
-  V32 rounded = hn::IfThenElse(hn::Lt(size, hn::Set(d, 0x1p-14f)), subnormal, normal);
-  rounded = hn::IfThenElse(large, infinity, rounded);
-  const auto overflown = hn::And(large, hn::Lt(size, infinity));
+  const auto overflown = hn::And(hn::Ge(hn::Abs(v), hn::Set(d, 65520.0f)), hn::IsFinite(v));
   *overflows += hn::CountTrue(d, hn::And(overflown, hn::FirstN(d, live)));
-  rounded = hn::BitCast(d, hn::Or(hn::BitCast(du, rounded), sign));
-  return hn::IfThenElse(hn::Eq(v, v), rounded, v);
+  return nearest_halves(d, v);
 }
 
 uint64_t round_to_halves(float* x, size_t n) {

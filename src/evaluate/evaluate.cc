@@ -1,10 +1,10 @@
 #include "evaluate/evaluate.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <vector>
 
+#include "base/clock.h"
 #include "evaluate/distribution.h"
 
 namespace diptych::evaluate {
@@ -103,10 +103,9 @@ class Evaluator {
   template <class Visit>
   static Status each(generate::Session& session, std::span<const int64_t> tokens, double& seconds,
                      Visit visit) {
-    using Clock = std::chrono::steady_clock;
     auto since = Clock::now();
     return session.evaluate_each(tokens, [&](size_t index, std::span<const float> logits) {
-      seconds += std::chrono::duration<double>(Clock::now() - since).count();
+      seconds += seconds_since(since);
       Status status = visit(index, logits);
       since = Clock::now();
       return status;

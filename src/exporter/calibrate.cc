@@ -11,6 +11,7 @@
 #include "llama/rope.h"
 #include "llama/static_model.h"
 #include "passes/cut_at_breaks.h"
+#include "passes/quantize_linears.h"
 
 namespace diptych::exporter {
 
@@ -134,7 +135,7 @@ class Calibration {
  public:
   Calibration(const llama::Params& params, const llama::PreparedWeights& weights,
               const std::vector<NamedLinear>& linears, const Options& options,
-              passes::QuantizeCache& quantized, Progress& progress)
+              quant::Cache& quantized, Progress& progress)
       : params_(params),
         weights_(weights),
         texts_(options.quantization.calibration),
@@ -143,7 +144,7 @@ class Calibration {
         pool_(options.threads) {
     params_.n_layers = 1;
     for (const NamedLinear& linear : linears) {
-      if (linear.how && linear.how->algorithm == passes::Algorithm::Gptq) {
+      if (linear.how && quant::needs_inputs(linear.how->algorithm)) {
         wanted_[linear.weight.get()] = &linear;
       } else if (&linear != &linears.back()) {  // no linear's input depends on the head
         choices_[linear.weight.get()] = linear.how;
@@ -154,7 +155,7 @@ class Calibration {
     }
   }
 
-  Result<std::map<std::string, passes::OutputError>> run() {
+  Result<std::map<std::string, quant::OutputError>> run() {
     for (const auto& text : texts_) {
       for (const int64_t token : text) {
         if (token >= 0 && token < params_.vocab_size) continue;
@@ -238,8 +239,8 @@ class Calibration {
       const Watched intended = TRY(watch(layer, partition, false));
       Stage stage = TRY(Stage::compile(watched.cut, partition, inputs_));
       Stage intended_stage = TRY(Stage::compile(intended.cut, partition, inputs_));
-      passes::Hessian hessian(watched.width());
-      passes::Drift drift(watched.width());
+      quant::Hessian hessian(watched.width());
+      quant::Drift drift(watched.width());
       for (size_t i = 0; i < texts_.size(); ++i) {
         TRY(check_interrupt());
         const size_t size = texts_[i].size() * watched.width();
@@ -247,13 +248,13 @@ class Calibration {
         hessian.add(inputs, pool_);
         drift.add(TRY(run(intended_stage, intended_[i])).first(size), inputs, pool_);
       }
-      const passes::GptqFactor factor = TRY(passes::factorize(hessian, pool_));
+      const quant::GptqFactor factor = TRY(quant::factorize(hessian, pool_));
       for (const WeightRef& weight : watched.weights) {
         TRY(check_interrupt());
         const auto found = wanted_.find(weight.get());
         const NamedLinear& linear = *found->second;
-        passes::GptqWeight made =
-            TRY(passes::quantize_gptq(*weight, *linear.how, factor, drift, linear.tensor, pool_));
+        quant::GptqWeight made = TRY(
+            quant::quantize_gptq(*weight, linear.how->format, factor, drift, linear.tensor, pool_));
         errors_[linear.tensor] = made.output_error;
         quantized_.remember(weight, *linear.how, std::move(made.quantized));
         choices_[weight.get()] = linear.how;
@@ -291,7 +292,7 @@ class Calibration {
   llama::Params params_;  // of one layer
   const llama::PreparedWeights& weights_;
   const std::vector<std::vector<int64_t>>& texts_;
-  passes::QuantizeCache& quantized_;
+  quant::Cache& quantized_;
   Progress& progress_;
   ThreadPool pool_;
   passes::LinearChoices choices_;                       // of linears that are quantised
@@ -300,15 +301,17 @@ class Calibration {
   MethodInputs inputs_;
   // By text: [tokens_, D] before the layer at hand, and the same without quantisation.
   std::vector<std::vector<float>> hidden_, intended_;
-  std::map<std::string, passes::OutputError> errors_;
+  std::map<std::string, quant::OutputError> errors_;
 };
 
 }  // namespace
 
-Result<std::map<std::string, passes::OutputError>> calibrate(
-    const llama::Params& params, const llama::PreparedWeights& weights,
-    const std::vector<NamedLinear>& linears, const Options& options,
-    passes::QuantizeCache& quantized, Progress& progress) {
+Result<std::map<std::string, quant::OutputError>> calibrate(const llama::Params& params,
+                                                            const llama::PreparedWeights& weights,
+                                                            const std::vector<NamedLinear>& linears,
+                                                            const Options& options,
+                                                            quant::Cache& quantized,
+                                                            Progress& progress) {
   return within("calibration",
                 Calibration(params, weights, linears, options, quantized, progress).run());
 }
@@ -317,8 +320,8 @@ uint64_t calibration_bytes(const llama::Params& params, const std::vector<NamedL
                            const Options& options) {
   uint64_t codes = 0, widest = 0;
   for (const NamedLinear& linear : linears) {
-    if (!linear.how || linear.how->algorithm != passes::Algorithm::Gptq) continue;
-    codes += linear.weight->elements() * static_cast<uint64_t>(linear.how->bits) / 8;
+    if (!linear.how || !quant::needs_inputs(linear.how->algorithm)) continue;
+    codes += linear.weight->elements() * static_cast<uint64_t>(linear.how->format.bits) / 8;
     widest = std::max(widest, linear.weight->row_elements());
   }
   if (widest == 0) return 0;

@@ -11,7 +11,8 @@
 #include "exporter/options.h"
 #include "llama/params.h"
 #include "llama/weights.h"
-#include "passes/quantize_gptq.h"
+#include "quant/cache.h"
+#include "quant/gptq.h"
 
 namespace diptych::exporter {
 
@@ -23,10 +24,12 @@ namespace diptych::exporter {
 // In memory at a time: the hidden states of the texts in both forms, the weights of one layer, the
 // moments and the drift of one input and the factor made of them (each width^2 floats), and all
 // codes made so far.
-Result<std::map<std::string, passes::OutputError>> calibrate(
-    const llama::Params& params, const llama::PreparedWeights& weights,
-    const std::vector<NamedLinear>& linears, const Options& options,
-    passes::QuantizeCache& quantized, Progress& progress);
+Result<std::map<std::string, quant::OutputError>> calibrate(const llama::Params& params,
+                                                            const llama::PreparedWeights& weights,
+                                                            const std::vector<NamedLinear>& linears,
+                                                            const Options& options,
+                                                            quant::Cache& quantized,
+                                                            Progress& progress);
 
 // What calibrate() holds at its height, in bytes, the layer's weights excepted.
 uint64_t calibration_bytes(const llama::Params& params, const std::vector<NamedLinear>& linears,

@@ -35,12 +35,10 @@ int64_t cache_length(const Options& options, const std::vector<contract::Method>
 }
 
 // Quantised weights in the place of those that only a calibration gives, of the same types.
-void stand_in(const std::vector<NamedLinear>& linears, passes::QuantizeCache& quantized) {
+void stand_in(const std::vector<NamedLinear>& linears, quant::Cache& quantized) {
   for (const NamedLinear& linear : linears) {
-    if (!linear.how || linear.how->algorithm != passes::Algorithm::Gptq) continue;
-    passes::Quantization lazy = *linear.how;
-    lazy.algorithm = passes::Algorithm::Rtn;
-    const auto types = passes::quantize(linear.weight, lazy, linear.tensor);
+    if (!linear.how || !quant::needs_inputs(linear.how->algorithm)) continue;
+    const auto types = quant::quantize(linear.weight, {linear.how->format}, linear.tensor);
     if (!types) continue;  // a width that the pass refuses together with others
     quantized.remember(linear.weight, *linear.how, *types);
   }
@@ -48,7 +46,7 @@ void stand_in(const std::vector<NamedLinear>& linears, passes::QuantizeCache& qu
 
 Status run_export_passes(mil::Program& program, const Options& options,
                          const std::vector<NamedLinear>& linears, bool share_head,
-                         std::shared_ptr<passes::QuantizeCache> quantized) {
+                         std::shared_ptr<quant::Cache> quantized) {
   passes::PassOptions pass_options;
   pass_options.split = options.split;
   if (share_head) pass_options.split.whole.insert(linears.back().weight.get());
@@ -134,11 +132,11 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
     program.functions.push_back(
         TRY(llama::build(params, prepared, {model, method, options.graph_breaks})));
   }
-  const auto quantized = std::make_shared<passes::QuantizeCache>();
-  std::map<std::string, passes::OutputError> output_errors;
+  const auto quantized = std::make_shared<quant::Cache>();
+  std::map<std::string, quant::OutputError> output_errors;
   if (reading == Reading::HeadersOnly) {
     stand_in(linears, *quantized);
-  } else if (options.quantization.algorithm == passes::Algorithm::Gptq) {
+  } else if (quant::needs_inputs(options.quantization.algorithm)) {
     // What can be refused is, before the long work.
     TRY(plan(params, original, options, progress, Reading::HeadersOnly, card));
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
@@ -151,8 +149,9 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const std::span all(linears);
   report.notes = split_notes(head.shared ? all.first(all.size() - 1) : all, options.split);
   result.calibration_bytes = calibration_bytes(params, linears, options);
-  linears.push_back({"tok_embeddings.weight", prepared.tensors.tok_embeddings,
-                     head.shared ? std::nullopt : embedding_choice(options)});
+  linears.push_back(
+      {llama::tensor_row(&llama::LlamaWeights::tok_embeddings).name(llama::Dialect::Meta),
+       prepared.tensors.tok_embeddings, head.shared ? std::nullopt : embedding_choice(options)});
   result.errors = [linears = std::move(linears), quantized, output_errors] {
     return tensor_errors(linears, *quantized, output_errors);
   };

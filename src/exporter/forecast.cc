@@ -81,18 +81,12 @@ uint64_t peak_memory(const llama::Params& params, const Options& options, const 
 
 Result<Forecast> forecast(Model model, const Options& options) {
   uint64_t source_bytes = 0;
-  const auto count = [&](const WeightRef& weight) {
-    if (!weight) return;
+  const llama::LlamaWeights& weights = model.weights;
+  for (const auto& [row, layer] : llama::all_tensors(weights.layers.size())) {
+    const WeightRef& weight = row->in(weights, layer);
+    const bool again = row->presence == llama::Presence::Untied && weights.tied();
+    if (!weight || again || weight->type().rank() != 2) continue;
     source_bytes += packed_size(weight->type()).value_or(0);
-  };
-  const llama::LlamaWeights& w = model.weights;
-  count(w.tok_embeddings);
-  if (!w.tied()) count(w.output);
-  for (const llama::LayerWeights& layer : w.layers) {
-    for (const WeightRef* weight :
-         {&layer.wq, &layer.wk, &layer.wv, &layer.wo, &layer.w1, &layer.w2, &layer.w3}) {
-      count(*weight);
-    }
   }
   Forecast result;
   Progress silent;

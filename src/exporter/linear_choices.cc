@@ -7,29 +7,23 @@ namespace diptych::exporter {
 namespace {
 
 std::vector<NamedLinear> linears_of(const llama::LlamaWeights& weights) {
-  using namespace llama::names;
-  constexpr auto kMeta = llama::Dialect::Meta;
   std::vector<NamedLinear> linears;
-  for (size_t i = 0; i < weights.layers.size(); ++i) {
-    const llama::LayerWeights& layer = weights.layers[i];
-    const auto add = [&](const llama::RoleName& role, const WeightRef& weight) {
-      linears.push_back({llama::layer_tensor(kMeta, i, role, "weight"), weight, {}});
-    };
-    add(kQ, layer.wq);
-    add(kK, layer.wk);
-    add(kV, layer.wv);
-    add(kO, layer.wo);
-    add(kGate, layer.w1);
-    add(kDown, layer.w2);
-    add(kUp, layer.w3);
+  for (const auto& [row, layer] : llama::all_tensors(weights.layers.size())) {
+    if (row->kind != llama::TensorKind::Linear) continue;
+    linears.push_back({row->name(llama::Dialect::Meta, layer), row->in(weights, layer), {}});
   }
-  linears.push_back({llama::model_tensor(kMeta, kOutput), weights.output, {}});
   return linears;
 }
 
-std::string format_text(const std::optional<passes::Quantization>& how) {
+std::optional<quant::Quantization> quantization(const std::optional<quant::Format>& format,
+                                                quant::Algorithm algorithm) {
+  if (!format) return std::nullopt;
+  return quant::Quantization{*format, algorithm};
+}
+
+std::string format_text(const std::optional<quant::Quantization>& how) {
   if (!how) return "none";
-  return fmt::format("{} by {}", passes::to_string(*how), passes::name(how->algorithm));
+  return fmt::format("{} by {}", quant::to_string(how->format), quant::name(how->algorithm));
 }
 
 }  // namespace
@@ -57,13 +51,16 @@ bool fits(std::string_view pattern, std::string_view text) {
 Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
                                                 const Options& options) {
   std::vector<NamedLinear> linears = linears_of(weights);
-  for (NamedLinear& linear : linears) linear.how = options.linear;
+  const auto by_algorithm = [&](const std::optional<quant::Format>& format) {
+    return quantization(format, options.quantization.algorithm);
+  };
+  for (NamedLinear& linear : linears) linear.how = by_algorithm(options.linear);
   for (const LinearOverride& change : options.quantization.overrides) {
     bool used = false;
     for (NamedLinear& linear : linears) {
       if (!fits(change.pattern, linear.tensor)) continue;
       used = true;
-      linear.how = change.how;
+      linear.how = by_algorithm(change.format);
     }
     if (used) continue;
     Error error{ErrorCode::InvalidArgument, {}, {}, {}};
@@ -72,9 +69,6 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
         fmt::format("no linear's tensor fits the pattern \"{}\"; there are", change.pattern);
     for (const NamedLinear& linear : linears) error.items.push_back(linear.tensor);
     return tl::unexpected(std::move(error));
-  }
-  for (NamedLinear& linear : linears) {
-    if (linear.how) linear.how->algorithm = options.quantization.algorithm;
   }
   return linears;
 }
@@ -101,12 +95,9 @@ std::vector<std::string> split_notes(std::span<const NamedLinear> linears,
   return notes;
 }
 
-std::optional<passes::Quantization> embedding_choice(const Options& options) {
-  auto how = options.embedding;
-  const passes::Algorithm algorithm = options.quantization.algorithm;
-  if (how)
-    how->algorithm = algorithm == passes::Algorithm::Gptq ? passes::Algorithm::Mse : algorithm;
-  return how;
+std::optional<quant::Quantization> embedding_choice(const Options& options) {
+  return quantization(options.embedding,
+                      quant::info(options.quantization.algorithm).without_inputs);
 }
 
 HeadSharing head_sharing(const llama::LlamaWeights& weights, const NamedLinear& head,

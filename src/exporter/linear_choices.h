@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "exporter/options.h"
 #include "llama/weights.h"
+#include "quant/quantize.h"
 
 namespace diptych::exporter {
 
@@ -15,7 +16,7 @@ namespace diptych::exporter {
 struct NamedLinear {
   std::string tensor;  // "layers.0.attention.wq.weight", "output.weight"
   WeightRef weight;
-  std::optional<passes::Quantization> how;
+  std::optional<quant::Quantization> how;
 };
 
 // All linears in the order of the model. An override whose pattern fits no tensor is an error that
@@ -33,7 +34,7 @@ bool fits(std::string_view pattern, std::string_view text);
 
 // How the embedding is quantised: options.embedding with the algorithm of the linears, or mse in
 // place of gptq.
-std::optional<passes::Quantization> embedding_choice(const Options& options);
+std::optional<quant::Quantization> embedding_choice(const Options& options);
 
 // A head that is the embedding (tied) can be one quantised blob with it.
 struct HeadSharing {

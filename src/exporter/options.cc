@@ -6,6 +6,8 @@ namespace diptych::exporter {
 
 namespace {
 
+constexpr std::string_view kUnquantized = "none";
+
 std::optional<int64_t> number(std::string_view text) {
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -15,51 +17,27 @@ std::optional<int64_t> number(std::string_view text) {
 
 }  // namespace
 
-Result<std::optional<passes::Quantization>> embedding_from_text(std::string_view text) {
-  if (text.empty() || text == "none") return std::optional<passes::Quantization>();
+Result<std::optional<quant::Format>> embedding_from_text(std::string_view text) {
+  if (text.empty() || text == kUnquantized) return std::optional<quant::Format>();
   const size_t comma = text.find(',');
   const auto bits = number(text.substr(0, comma));
   const auto group = comma == text.npos ? std::nullopt : number(text.substr(comma + 1));
   if (!bits || !group || *bits < 0 || *bits > 64) {
     return invalid_argument("expected bits,group such as 8,0 or 4,32, or none; found \"{}\"", text);
   }
-  const passes::Quantization how{static_cast<int>(*bits), *group};
-  TRY(passes::check(how));
-  return std::optional(how);
+  const quant::Format format{static_cast<int>(*bits), *group};
+  TRY(quant::check(format));
+  return std::optional(format);
 }
 
-namespace {
-
-struct LinearFormat {
-  std::string_view name;
-  std::optional<passes::Quantization> how;
-};
-constexpr LinearFormat kLinearFormats[] = {
-    {"c4w", passes::kC4w},
-    {"c8w", passes::kC8w},
-    {"b4w", passes::kB4w},
-    {"b4w:64", passes::Quantization{4, 64}},
-    {"b4w:128", passes::Quantization{4, 128}},
-    {"none", std::nullopt},
-};
-
-Result<std::optional<passes::Quantization>> linear_from_text(std::string_view text) {
+Result<std::optional<quant::Format>> linear_from_text(std::string_view text) {
+  if (text == kUnquantized) return std::optional<quant::Format>();
   std::string known;
-  for (const LinearFormat& format : kLinearFormats) {
-    if (format.name == text) return format.how;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", format.name);
+  for (const quant::NamedFormat& row : quant::named_formats()) {
+    if (row.name == text) return std::optional(row.format);
+    known += fmt::format("{}, ", row.name);
   }
-  return invalid_argument("expected one of {}, found \"{}\"", known, text);
-}
-
-std::string linear_text(const std::optional<passes::Quantization>& how) {
-  for (const LinearFormat& format : kLinearFormats) {
-    if (format.how.has_value() != how.has_value()) continue;
-    if (!how || (format.how->bits == how->bits && format.how->group == how->group)) {
-      return std::string(format.name);
-    }
-  }
-  return passes::to_string(*how);
+  return invalid_argument("expected one of {}{}, found \"{}\"", known, kUnquantized, text);
 }
 
 Result<LinearOverride> override_from_text(std::string_view text) {
@@ -101,7 +79,7 @@ Status check(const Options& options) {
     return about(Setting::MostSplits,
                  invalid_argument("expected 1 or more, found {}", options.split.max_splits));
   }
-  if (options.quantization.algorithm != passes::Algorithm::Gptq) return {};
+  if (!quant::needs_inputs(options.quantization.algorithm)) return {};
   size_t tokens = 0;
   for (const auto& text : options.quantization.calibration) tokens += text.size();
   if (tokens >= kLeastCalibration) return {};

@@ -12,23 +12,23 @@
 #include "base/error.h"
 #include "card/card_of_model.h"
 #include "passes/merge_functions.h"
-#include "passes/quantize.h"
-#include "passes/quantize_linears.h"
 #include "passes/split_linears.h"
+#include "quant/algorithm.h"
+#include "quant/format.h"
 #include "tensor/type.h"
 
 namespace diptych::exporter {
 
 // "layers.0.*=c8w": the linears whose tensors a pattern fits get a format of their own.
 struct LinearOverride {
-  std::string pattern;  // of Meta's names; * stands for any characters, ? for one
-  std::optional<passes::Quantization> how;
+  std::string pattern;                  // of Meta's names; * stands for any characters, ? for one
+  std::optional<quant::Format> format;  // none: unquantised
 };
 
 // How weights are quantised beyond their formats.
 struct QuantizationOptions {
   // Of linears; of the embedding too, which has no inputs to calibrate with: gptq makes it mse.
-  passes::Algorithm algorithm = passes::Algorithm::Rtn;
+  quant::Algorithm algorithm = quant::Algorithm::Rtn;
   std::vector<LinearOverride> overrides;  // the last that fits wins
   // For gptq: texts as tokens, each with its BOS, at least kLeastCalibration tokens in all.
   std::vector<std::vector<int64_t>> calibration;
@@ -38,9 +38,9 @@ inline constexpr size_t kLeastCalibration = 256;
 struct Options {
   int64_t max_context_len = 1024;
   int64_t input_len = 32;
-  DType dtype = DType::F16;                                                    // F16 or F32
-  std::optional<passes::Quantization> embedding = passes::Quantization{8, 0};  // none: unquantised
-  std::optional<passes::Quantization> linear = passes::kC4w;
+  DType dtype = DType::F16;                                      // F16 or F32
+  std::optional<quant::Format> embedding = quant::Format{8, 0};  // none: unquantised
+  std::optional<quant::Format> linear = quant::kC4w;             // none: unquantised
   QuantizationOptions quantization;
   passes::SplitOptions split;  // target_size 0: no split
   bool graph_breaks = true;
@@ -55,11 +55,9 @@ struct Options {
 
 // "8,0" and the like: bits, comma, group size (0: one scale per row); "" or "none": no
 // quantisation.
-Result<std::optional<passes::Quantization>> embedding_from_text(std::string_view text);
+Result<std::optional<quant::Format>> embedding_from_text(std::string_view text);
 // "c4w", "c8w", "b4w" (groups of 32), "b4w:64", "b4w:128" or "none".
-Result<std::optional<passes::Quantization>> linear_from_text(std::string_view text);
-// The other way round; the algorithm is not said.
-std::string linear_text(const std::optional<passes::Quantization>& how);
+Result<std::optional<quant::Format>> linear_from_text(std::string_view text);
 // "PATTERN=FORMAT".
 Result<LinearOverride> override_from_text(std::string_view text);
 

@@ -9,15 +9,15 @@
 namespace diptych::exporter {
 
 std::vector<TensorError> tensor_errors(const std::vector<NamedLinear>& tensors,
-                                       const passes::QuantizeCache& quantized,
-                                       const std::map<std::string, passes::OutputError>& outputs) {
+                                       const quant::Cache& quantized,
+                                       const std::map<std::string, quant::OutputError>& outputs) {
   const auto entries = quantized.entries();
   std::vector<TensorError> errors;
   for (const NamedLinear& tensor : tensors) {
     if (!tensor.how) continue;
     // Pieces of a split linear have errors of their own, unless they are cut from a whole.
-    std::set<const passes::ErrorMeter*> counted;
-    passes::QuantizationError sum;
+    std::set<const quant::ErrorMeter*> counted;
+    quant::QuantizationError sum;
     for (const auto& entry : entries) {
       const WeightRef whole = slice_origin(*entry.source).source;
       if ((entry.source != tensor.weight && whole != tensor.weight) || entry.how != *tensor.how ||

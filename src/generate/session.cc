@@ -348,12 +348,7 @@ void Session::observe(engine::RunObserver* observer) {
 
 engine::Overflows Session::overflows() const {
   engine::Overflows total;
-  for (const Loaded& loaded : loaded_) {
-    const engine::Overflows part = loaded.method->overflows();
-    const uint64_t sum = total.count + part.count;
-    if (total.count == 0) total = part;
-    total.count = sum;
-  }
+  for (const Loaded& loaded : loaded_) total += loaded.method->overflows();
   return total;
 }
 

@@ -175,7 +175,8 @@ Result<Description> describe_gguf(const Json& file_metadata,
   params.attention_qkv_bias = family.qkv_bias;
   params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
 
-  const WeightRef embedding = find(tensors, model_tensor(Dialect::Gguf, names::kEmbedding));
+  const WeightRef embedding =
+      find(tensors, tensor_row(&LlamaWeights::tok_embeddings).name(Dialect::Gguf));
   const int64_t rows = embedding ? embedding->rows() : 0;
   params.vocab_size = reader.integer(prefix + "vocab_size", rows, kMaxVocab);
   if (params.vocab_size < 1) reader.problem(prefix + "vocab_size: missing, and no token_embd");

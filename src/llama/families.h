@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/json_fwd.h"
-#include "llama/names.h"
+#include "llama/layout.h"
 #include "llama/params.h"
 #include "tensor/weight.h"
 

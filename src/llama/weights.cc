@@ -1,6 +1,6 @@
 #include "llama/weights.h"
 
-#include <algorithm>
+#include <array>
 #include <cstring>
 #include <set>
 #include <unordered_map>
@@ -11,102 +11,54 @@
 namespace diptych::llama {
 namespace {
 
-// Matrices that a fused layout has in place of several.
-struct FusedLayer {
-  WeightRef qkv;      // [(H+2K)*d, D]: q, k, v
-  WeightRef gate_up;  // [2F, D]: gate, up
-};
-
 // The tensors as a checkpoint has them.
 struct Collected {
   explicit Collected(const Params& params) : fused(static_cast<size_t>(params.n_layers)) {
     weights.layers.resize(fused.size());
   }
   LlamaWeights weights;
-  std::vector<FusedLayer> fused;
+  std::vector<std::array<WeightRef, kFusions>> fused;  // by layer: matrices that hold several
 };
 
-// Calls visit(expected, slot) for every tensor of the model: the one place that relates names,
-// shapes and members.
+// A matrix in place of those that it holds.
+ExpectedTensor fused_tensor(const Params& params, Dialect dialect, size_t layer, Fusion fusion) {
+  Shape shape = {0, params.dim};
+  for (const TensorRow* part : fused_parts(fusion)) shape[0] += part->shape(params)[0];
+  return {{fused_name(fusion, dialect, layer)}, std::move(shape)};
+}
+
+// Calls visit(expected, slot) for every tensor of the model as the layout has it.
 template <class Visit>
 void visit_tensors(const Params& params, const Layout& layout, Collected& model, Visit visit) {
-  const int64_t dim = params.dim, hidden = params.hidden_dim, vocab = params.vocab_size;
-  const Dialect dialect = layout.dialect;
-  LlamaWeights& weights = model.weights;
-  visit(ExpectedTensor{{model_tensor(dialect, names::kEmbedding)}, {vocab, dim}},
-        weights.tok_embeddings);
-  for (size_t i = 0; i < weights.layers.size(); ++i) {
-    LayerWeights& layer = weights.layers[i];
-    FusedLayer& fused = model.fused[i];
-    const auto tensor = [&](const RoleName& role, Shape shape, WeightRef& slot) {
-      visit(ExpectedTensor{{layer_tensor(dialect, i, role, "weight")}, std::move(shape)}, slot);
-    };
-    // Upstream's static attention holds q, k and v in lists of one: "wq" is loaded as "wqs.0".
-    const auto projection = [&](const RoleName& role, int64_t rows, WeightRef& weight,
-                                WeightRef& bias) {
-      const auto names = [&](std::string_view kind) {
-        std::vector<std::string> accepted = {layer_tensor(dialect, i, role, kind)};
-        if (dialect == Dialect::Meta) {
-          accepted.push_back(fmt::format("layers.{}.{}s.0.{}", i, role.meta, kind));
-        }
-        return accepted;
-      };
-      visit(ExpectedTensor{names("weight"), {rows, dim}}, weight);
-      if (params.attention_qkv_bias) visit(ExpectedTensor{names("bias"), {rows}}, bias);
-    };
-    const auto head_norm = [&](const RoleName& role, WeightRef& slot) {
-      std::vector<std::string> accepted = {layer_tensor(dialect, i, role, "weight")};
-      if (dialect == Dialect::Meta) {
-        accepted.push_back(fmt::format("layers.{}.{}_fn.weight", i, role.meta));
-      }
-      visit(ExpectedTensor{std::move(accepted), {params.head_dim}}, slot);
-    };
-    tensor(names::kAttentionNorm, {dim}, layer.attention_norm);
-    if (layout.fused) {
-      tensor(names::kQkv, {params.q_dim() + 2 * params.kv_dim(), dim}, fused.qkv);
-    } else {
-      projection(names::kQ, params.q_dim(), layer.wq, layer.bq);
-      projection(names::kK, params.kv_dim(), layer.wk, layer.bk);
-      projection(names::kV, params.kv_dim(), layer.wv, layer.bv);
+  for (const auto& [row, layer] : all_tensors(model.fused.size())) {
+    if (!row->is_in(params)) continue;
+    if (layout.fused && row->fusion != Fusion::None) {
+      if (row != fused_parts(row->fusion).front()) continue;
+      visit(fused_tensor(params, layout.dialect, layer, row->fusion),
+            model.fused[layer].at(static_cast<size_t>(row->fusion)));
+      continue;
     }
-    tensor(names::kO, {dim, params.q_dim()}, layer.wo);
-    if (params.use_qk_norm && params.qk_norm_affine) {
-      head_norm(names::kQNorm, layer.q_norm);
-      head_norm(names::kKNorm, layer.k_norm);
-    }
-    tensor(names::kFfnNorm, {dim}, layer.ffn_norm);
-    if (layout.fused) {
-      tensor(names::kGateUp, {2 * hidden, dim}, fused.gate_up);
-    } else {
-      tensor(names::kGate, {hidden, dim}, layer.w1);
-    }
-    tensor(names::kDown, {dim, hidden}, layer.w2);
-    if (!layout.fused) tensor(names::kUp, {hidden, dim}, layer.w3);
+    const bool optional = row->presence == Presence::Untied && layout.tied != Layout::Tied::No;
+    visit(ExpectedTensor{row->accepted_names(layout.dialect, layer), row->shape(params), optional},
+          row->in(model.weights, layer));
   }
-  visit(ExpectedTensor{{model_tensor(dialect, names::kNorm)}, {dim}}, weights.norm);
-  visit(
-      ExpectedTensor{
-          {model_tensor(dialect, names::kOutput)}, {vocab, dim}, layout.tied != Layout::Tied::No},
-      weights.output);
 }
 
 // Brings the tensors of a layout to Meta's: fused ones apart, RoPE's channels to pairs.
 void arrange(const Params& params, const Layout& layout, Collected& model) {
-  const int64_t q = params.q_dim(), kv = params.kv_dim(), hidden = params.hidden_dim;
-  for (size_t i = 0; i < model.fused.size(); ++i) {
-    LayerWeights& layer = model.weights.layers[i];
-    if (layout.fused) {
-      const FusedLayer& fused = model.fused[i];
-      layer.wq = row_view(fused.qkv, 0, q);
-      layer.wk = row_view(fused.qkv, q, kv);
-      layer.wv = row_view(fused.qkv, q + kv, kv);
-      layer.w1 = row_view(fused.gate_up, 0, hidden);
-      layer.w3 = row_view(fused.gate_up, hidden, hidden);
-    }
-    if (!layout.halves) continue;
-    for (WeightRef* weight :
-         {&layer.wq, &layer.wk, &layer.bq, &layer.bk, &layer.q_norm, &layer.k_norm}) {
-      if (*weight) *weight = halves_to_pairs(std::move(*weight), params.head_dim);
+  for (size_t layer = 0; layer < model.fused.size(); ++layer) {
+    std::array<int64_t, kFusions> taken{};  // rows of each fused matrix
+    for (const TensorRow& row : layer_rows()) {
+      WeightRef& weight = row.in(model.weights, layer);
+      if (layout.fused && row.fusion != Fusion::None) {
+        const auto fusion = static_cast<size_t>(row.fusion);
+        const int64_t rows = row.shape(params)[0];
+        weight = row_slice(model.fused[layer].at(fusion), taken.at(fusion), rows);
+        taken.at(fusion) += rows;
+      }
+      if (layout.halves && row.turned && weight) {
+        weight = halves_to_pairs(std::move(weight), params.head_dim);
+      }
     }
   }
 }
@@ -265,8 +217,8 @@ Result<LlamaWeights> collect(const Params& params,
   if (findings.empty() && !tied && layout.tied == Layout::Tied::Yes) {
     findings.misfit.push_back(
         fmt::format("{}: differs from {}, but the configuration says that they are tied",
-                    model_tensor(layout.dialect, names::kOutput),
-                    model_tensor(layout.dialect, names::kEmbedding)));
+                    tensor_row(&LlamaWeights::output).name(layout.dialect),
+                    tensor_row(&LlamaWeights::tok_embeddings).name(layout.dialect)));
   }
   if (!findings.empty()) return tl::unexpected(std::move(findings).error());
 

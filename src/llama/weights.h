@@ -1,4 +1,4 @@
-// The tensors of a Llama: their names, their shapes, and who is who.
+// The tensors of a checkpoint brought to their places in a model.
 // Source: executorch/examples/models/llama (llama_transformer.py, static_attention.py) and the
 // renaming in examples/apple/coreml/llama/export_static_llm_coreml.py.
 #pragma once
@@ -10,35 +10,11 @@
 #include <vector>
 
 #include "base/error.h"
-#include "llama/names.h"
+#include "llama/inventory.h"
 #include "llama/params.h"
 #include "tensor/weight.h"
 
 namespace diptych::llama {
-
-// Dimensions as in Params: D dim, H heads, K kv heads, d head_dim, F hidden_dim, V vocab_size.
-struct LayerWeights {
-  WeightRef attention_norm;  // [D]
-  WeightRef wq;              // [H*d, D]
-  WeightRef wk;              // [K*d, D]
-  WeightRef wv;              // [K*d, D]
-  WeightRef wo;              // [D, H*d]
-  WeightRef bq, bk, bv;      // [H*d], [K*d], [K*d]; null without attention_qkv_bias
-  WeightRef q_norm, k_norm;  // [d]; null without use_qk_norm or without qk_norm_affine
-  WeightRef ffn_norm;        // [D]
-  WeightRef w1;              // [F, D], gate
-  WeightRef w2;              // [D, F], down
-  WeightRef w3;              // [F, D], up
-};
-
-struct LlamaWeights {
-  WeightRef tok_embeddings;  // [V, D]
-  std::vector<LayerWeights> layers;
-  WeightRef norm;    // [D]
-  WeightRef output;  // [V, D]; the same object as tok_embeddings when the two are tied
-
-  bool tied() const { return output == tok_embeddings; }
-};
 
 // One tensor that a checkpoint of these parameters holds.
 struct ExpectedTensor {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 
+#include "base/clock.h"
 #include "measure/dot_loop.h"
 #include "measure/machine.h"
 #include "measure/peak_loop.h"
@@ -20,11 +20,6 @@ constexpr int64_t kLoopRounds = 1 << 12;  // of one piece of work: some microsec
 
 // What the loops compute goes here, so that compilers cannot leave them out.
 std::atomic<uint64_t> sink;
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Independent sums, so that no addition waits for the one before.
 uint64_t sum(const uint64_t* words, int64_t count) {

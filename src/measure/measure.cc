@@ -4,11 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "generate/session.h"
 #include "measure/cost.h"
 #include "measure/dot_loop.h"
@@ -18,11 +18,6 @@
 namespace diptych::measure {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // Decoding longer than this tells nothing more to a warm-up.
 constexpr int64_t kWarmUpTokens = 8;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace diptych::measure {
 
 namespace {
@@ -88,7 +90,7 @@ Profile Profiler::profile(int64_t tokens, double seconds) const {
                              std::string(info.op),
                              info.work.layer,
                              steps[i].calls,
-                             std::chrono::duration<double>(steps[i].time).count(),
+                             to_seconds(steps[i].time),
                              steps[i].calls * info.work.weight_bytes,
                              steps[i].calls * info.work.multiply_adds};
       add(step, line_for(profile.lines, step, [&](const ProfileLine& line) {

@@ -10,20 +10,20 @@
 
 #include "base/error.h"
 #include "mil/ir.h"
-#include "passes/quantize.h"
 #include "passes/quantize_linears.h"
 #include "passes/split_linears.h"
+#include "quant/cache.h"
 
 namespace diptych::passes {
 
 // Parameters of all passes; each takes what is its own.
 struct PassOptions {
   SplitOptions split;
-  std::optional<Quantization> linear = kC4w;
+  std::optional<quant::Quantization> linear = quant::Quantization{quant::kC4w};
   LinearChoices linear_choices;
-  Quantization embedding{8, 0};
+  quant::Quantization embedding{{8, 0}};
   // What was quantised so far, so that passes share it too.
-  std::shared_ptr<QuantizeCache> quantized = std::make_shared<QuantizeCache>();
+  std::shared_ptr<quant::Cache> quantized = std::make_shared<quant::Cache>();
 };
 
 // A transformation of a program in place.

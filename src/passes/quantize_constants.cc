@@ -22,7 +22,7 @@ mil::Value* quantizable(const mil::Op& op, QuantizableParam param_of) {
 
 // The nearest group that divides all the widths, for an error.
 std::string nearest_choice(int64_t group, int64_t divisor) {
-  const int64_t nearest = nearest_group(group, divisor);
+  const int64_t nearest = quant::nearest_group(group, divisor);
   return nearest == 0 ? "0 (one scale per row)" : fmt::format("{}", nearest);
 }
 
@@ -37,11 +37,12 @@ Status check_widths(const mil::Program& program, const QuantizationOf& how_of,
       if (!weight) continue;
       const auto how = how_of(*weight->weight);
       if (!how) continue;
-      TRY(check(*how));
-      if (how->group == 0) continue;
+      TRY(check(how->format));
+      const int64_t wanted = how->format.group;
+      if (wanted == 0) continue;
       divisor = std::gcd(divisor, weight->type.shape[1]);
-      if (weight->type.shape[1] % how->group == 0) continue;
-      if (group == 0) group = how->group;
+      if (weight->type.shape[1] % wanted == 0) continue;
+      if (group == 0) group = wanted;
       refused.insert(fmt::format("{} {}", weight->name, diptych::to_string(weight->type)));
     }
   }
@@ -61,7 +62,7 @@ Status check_widths(const mil::Program& program, const QuantizationOf& how_of,
 }
 
 Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
-                         QuantizableParam param_of, QuantizeCache& cache) {
+                         QuantizableParam param_of, quant::Cache& cache) {
   std::unordered_map<const mil::Value*, mil::Value*> replaced;
   for (size_t i = 0; i < function.ops.size(); ++i) {
     mil::Value* weight = quantizable(*function.ops[i], param_of);
@@ -70,7 +71,8 @@ Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
     if (!how) continue;
     mil::Value*& dequantized = replaced[weight];
     if (!dequantized) {
-      const QuantizedWeight quantized = TRY(cache.quantize(weight->weight, *how, weight->name));
+      const quant::QuantizedWeight quantized =
+          TRY(cache.quantize(weight->weight, *how, weight->name));
       mil::Value* data = function.add_constant(weight->name + "_codes", quantized.codes);
       mil::Value* scale = function.add_constant(weight->name + "_scale", quantized.scales);
       dequantized = function
@@ -92,7 +94,7 @@ Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
 }  // namespace
 
 Status quantize_constants(mil::Program& program, const QuantizationOf& how, std::string_view what,
-                          QuantizableParam param_of, QuantizeCache& cache) {
+                          QuantizableParam param_of, quant::Cache& cache) {
   TRY(check_widths(program, how, what, param_of));
   for (const auto& function : program.functions) {
     TRY(quantize_function(*function, how, param_of, cache));

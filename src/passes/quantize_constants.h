@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "mil/ir.h"
-#include "passes/quantize.h"
+#include "quant/cache.h"
 
 namespace diptych::passes {
 
@@ -15,7 +15,7 @@ namespace diptych::passes {
 using QuantizableParam = std::string_view (*)(const mil::Op& op);
 
 // How a weight is to be quantised; none leaves it as it is.
-using QuantizationOf = std::function<std::optional<Quantization>(const Weight& weight)>;
+using QuantizationOf = std::function<std::optional<quant::Quantization>(const Weight& weight)>;
 
 // Replaces every constant fp16 or fp32 matrix bound to such a parameter by
 //   constexpr_blockwise_shift_scale(data = codes, scale = scales),
@@ -24,6 +24,6 @@ using QuantizationOf = std::function<std::optional<Quantization>(const Weight& w
 // it has them. Widths that their group does not divide are all listed in one error, which says
 // `what` they are ("linear weight").
 Status quantize_constants(mil::Program& program, const QuantizationOf& how, std::string_view what,
-                          QuantizableParam param_of, QuantizeCache& cache);
+                          QuantizableParam param_of, quant::Cache& cache);
 
 }  // namespace diptych::passes

@@ -15,7 +15,8 @@ std::string_view table_param(const mil::Op& op) {
 
 }  // namespace
 
-Status quantize_embeddings(mil::Program& program, const Quantization& how, QuantizeCache& cache) {
+Status quantize_embeddings(mil::Program& program, const quant::Quantization& how,
+                           quant::Cache& cache) {
   const auto same = [&](const Weight&) { return std::optional(how); };
   return quantize_constants(program, same, "embedding table", table_param, cache);
 }

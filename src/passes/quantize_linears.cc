@@ -5,8 +5,8 @@
 
 namespace diptych::passes {
 
-Status quantize_linears(mil::Program& program, const std::optional<Quantization>& how,
-                        const LinearChoices& choices, QuantizeCache& cache) {
+Status quantize_linears(mil::Program& program, const std::optional<quant::Quantization>& how,
+                        const LinearChoices& choices, quant::Cache& cache) {
   const auto how_of = [&](const Weight& weight) {
     auto chosen = choices.find(&weight);
     if (chosen == choices.end()) chosen = choices.find(slice_origin(weight).source.get());

@@ -335,12 +335,7 @@ Status Method::execute() {
 
 engine::Overflows Method::overflows() const {
   engine::Overflows total;
-  for (const Impl::Call& call : impl_->calls) {
-    const engine::Overflows& part = call.delegate.overflows();
-    const uint64_t sum = total.count + part.count;
-    if (total.count == 0) total = part;
-    total.count = sum;
-  }
+  for (const Impl::Call& call : impl_->calls) total += call.delegate.overflows();
   return total;
 }
 

@@ -6,29 +6,6 @@ namespace diptych {
 
 namespace {
 
-Shape with_rows(const Shape& shape, int64_t rows) {
-  Shape changed = shape;
-  changed.at(0) = rows;
-  return changed;
-}
-
-class RowView : public Weight {
- public:
-  RowView(WeightRef source, int64_t first, int64_t count)
-      : Weight({source->dtype(), with_rows(source->shape(), count)}),
-        source_(std::move(source)),
-        first_(first) {}
-
- protected:
-  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
-    return source_->read_rows(first_ + first, count, out);
-  }
-
- private:
-  WeightRef source_;
-  int64_t first_;
-};
-
 class HeadShuffle : public Weight {
  public:
   HeadShuffle(WeightRef source, int64_t head_dim, bool to_pairs)
@@ -111,10 +88,6 @@ class ColumnConcat : public Weight {
 };
 
 }  // namespace
-
-WeightRef row_view(WeightRef source, int64_t first, int64_t count) {
-  return std::make_shared<RowView>(std::move(source), first, count);
-}
 
 WeightRef halves_to_pairs(WeightRef source, int64_t head_dim) {
   return std::make_shared<HeadShuffle>(std::move(source), head_dim, true);

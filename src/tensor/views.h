@@ -2,7 +2,8 @@
 // they arrange the same matrices; these bring one arrangement into another without a copy.
 //
 // A view reads its source when it is read, and its digest is that of the elements it shows: the
-// same matrix has the same digest however the checkpoint arranged it.
+// same matrix has the same digest however the checkpoint arranged it. So it is with row_slice()
+// (tensor/weight.h), which parts what a checkpoint holds in one.
 #pragma once
 
 #include <vector>
@@ -10,10 +11,6 @@
 #include "tensor/weight.h"
 
 namespace diptych {
-
-// Rows [first, first+count) of `source`, which has at least one axis and these rows. In contrast to
-// row_slice() its digest does not depend on what it was cut from.
-WeightRef row_view(WeightRef source, int64_t first, int64_t count);
 
 // The channels of each head, `head_dim` rows (even, and a divisor of the rows), from halves to
 // pairs: row 2j is the source's j, row 2j+1 its j + head_dim/2. RoPE turns pairs (x[j], x[j+d/2])

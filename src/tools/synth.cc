@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/half.h"
@@ -19,6 +20,8 @@
 namespace diptych::tools {
 
 namespace {
+
+using llama::TensorKind, llama::TensorRow;
 
 constexpr int64_t kLargest = 1 << 24;  // of any dimension: keeps all products within 64 bits
 constexpr int64_t kMostLayers = 4096;
@@ -229,30 +232,36 @@ class TensorMaker {
   TensorMaker(DType dtype, uint64_t seed, ThreadPool& pool)
       : dtype_(dtype), seed_(mix(seed + 1)), pool_(pool) {}
 
-  void linear(const std::string& name, int64_t out, int64_t in) {
-    add(name, {out, in}, 0, 1 / std::sqrt(static_cast<double>(in)));
+  void draw(std::string name, TensorKind kind, Shape shape) {
+    const bool norm = kind == TensorKind::Norm || kind == TensorKind::HeadNorm;
+    const double deviation = shape.size() == 2 ? 1 / std::sqrt(static_cast<double>(shape[1])) : 0.1;
+    const uint64_t seed = mix(seed_ + tensors.size());
+    tensors.emplace_back(std::move(name),
+                         std::make_shared<RandomWeight>(TensorType{dtype_, std::move(shape)}, seed,
+                                                        norm ? 1 : 0, deviation, pool_));
   }
-  void norm(const std::string& name, int64_t size) { add(name, {size}, 1, 0.1); }
-  void bias(const std::string& name, int64_t size) { add(name, {size}, 0, 0.1); }
-  void alias(const std::string& name, const std::string& of) {
-    for (const auto& tensor : tensors) {
-      if (tensor.first == of) return void(tensors.emplace_back(name, WeightRef(tensor.second)));
-    }
+  void alias(std::string name, WeightRef of) {
+    tensors.emplace_back(std::move(name), std::move(of));
   }
 
   std::vector<checkpoint::NamedWeight> tensors;
 
  private:
-  void add(const std::string& name, Shape shape, double mean, double deviation) {
-    const uint64_t seed = mix(seed_ + tensors.size());
-    tensors.emplace_back(name, std::make_shared<RandomWeight>(TensorType{dtype_, std::move(shape)},
-                                                              seed, mean, deviation, pool_));
-  }
-
   DType dtype_;
   uint64_t seed_;
   ThreadPool& pool_;
 };
+
+// A layer's tensors in the order in which they are drawn: a tensor's seed follows from its place,
+// so what is there stays where it is. Those of the attention, of the feed-forward layer, and then
+// the norms before them; each as linears, biases, norms of heads.
+std::vector<TensorRow> rows_as_drawn() {
+  std::vector<TensorRow> rows(llama::layer_rows().begin(), llama::layer_rows().end());
+  std::ranges::stable_sort(rows, {}, [](const TensorRow& row) {
+    return std::tuple(row.kind == TensorKind::Norm, row.block, row.kind);
+  });
+  return rows;
+}
 
 }  // namespace
 
@@ -276,35 +285,16 @@ Result<std::vector<checkpoint::NamedWeight>> synth_tensors(const SynthShape& sha
   if (dtype != DType::F32 && dtype != DType::F16 && dtype != DType::BF16) {
     return invalid_argument("expected an element type fp32, fp16 or bf16, found {}", name(dtype));
   }
-  const int64_t q = shape.heads * shape.head_dim, kv = shape.kv_heads * shape.head_dim;
+  const llama::Params params = params_of(shape);
+  const std::vector<TensorRow> of_layer = rows_as_drawn();
   TensorMaker make(dtype, seed, pool);
-  make.linear("tok_embeddings.weight", shape.vocab, shape.dim);
-  for (int64_t i = 0; i < shape.layers; ++i) {
-    const std::string layer = fmt::format("layers.{}.", i);
-    make.linear(layer + "attention.wq.weight", q, shape.dim);
-    make.linear(layer + "attention.wk.weight", kv, shape.dim);
-    make.linear(layer + "attention.wv.weight", kv, shape.dim);
-    make.linear(layer + "attention.wo.weight", shape.dim, q);
-    if (shape.qkv_bias) {
-      make.bias(layer + "attention.wqs.0.bias", q);
-      make.bias(layer + "attention.wks.0.bias", kv);
-      make.bias(layer + "attention.wvs.0.bias", kv);
+  for (const auto& [row, layer] : llama::all_tensors(static_cast<size_t>(shape.layers), of_layer)) {
+    if (!row->is_in(params)) continue;
+    if (row->presence == llama::Presence::Untied && shape.tied) {
+      make.alias(meta_name(*row, layer), make.tensors.front().second);  // the embedding
+    } else {
+      make.draw(meta_name(*row, layer), row->kind, row->shape(params));
     }
-    if (shape.qk_norm) {
-      make.norm(layer + "attention.q_norm.weight", shape.head_dim);
-      make.norm(layer + "attention.k_norm.weight", shape.head_dim);
-    }
-    make.linear(layer + "feed_forward.w1.weight", shape.hidden, shape.dim);
-    make.linear(layer + "feed_forward.w2.weight", shape.dim, shape.hidden);
-    make.linear(layer + "feed_forward.w3.weight", shape.hidden, shape.dim);
-    make.norm(layer + "attention_norm.weight", shape.dim);
-    make.norm(layer + "ffn_norm.weight", shape.dim);
-  }
-  make.norm("norm.weight", shape.dim);
-  if (shape.tied) {
-    make.alias("output.weight", "tok_embeddings.weight");
-  } else {
-    make.linear("output.weight", shape.vocab, shape.dim);
   }
   return std::move(make.tensors);
 }

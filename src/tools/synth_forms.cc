@@ -1,6 +1,8 @@
 #include "tools/synth_forms.h"
 
+#include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "base/json.h"
 #include "llama/weights.h"
@@ -10,9 +12,8 @@ namespace diptych::tools {
 
 namespace {
 
-namespace names = llama::names;
 using checkpoint::NamedWeight;
-using llama::Dialect;
+using llama::Dialect, llama::TensorKind, llama::TensorRow;
 
 constexpr int64_t kContext = 131072;  // positions that the configurations claim
 
@@ -28,22 +29,52 @@ class Rearranger {
         meta_(meta.begin(), meta.end()) {}
 
   std::vector<NamedWeight> run() {
-    add_model(names::kEmbedding);
-    for (int64_t i = 0; i < shape_.layers; ++i) add_layer(static_cast<size_t>(i));
-    add_model(names::kNorm);
-    if (!shape_.tied) add_model(names::kOutput);
+    const llama::Params params = params_of(shape_);
+    const std::vector<TensorRow> of_layer = rows_in_file_order();
+    for (const auto& [row, layer] :
+         llama::all_tensors(static_cast<size_t>(shape_.layers), of_layer)) {
+      const bool absent = row->presence == llama::Presence::Untied && shape_.tied;
+      if (row->is_in(params) && !absent) add(*row, layer);
+    }
     return std::move(tensors_);
   }
 
  private:
-  WeightRef model_weight(const llama::RoleName& role) {
-    return meta_.at(llama::model_tensor(Dialect::Meta, role));
+  // Block by block: its norm, the linears that take its input, what belongs to these, and the
+  // linear that gives its output.
+  static std::vector<TensorRow> rows_in_file_order() {
+    const auto place = [](const TensorRow& row) {
+      switch (row.kind) {
+        case TensorKind::Bias:
+          return 2;
+        case TensorKind::HeadNorm:
+          return 3;
+        case TensorKind::Linear:
+          return row.rows == llama::Extent::Dim ? 4 : 1;
+        default:
+          return 0;
+      }
+    };
+    std::vector<TensorRow> rows(llama::layer_rows().begin(), llama::layer_rows().end());
+    std::ranges::stable_sort(
+        rows, {}, [&](const TensorRow& row) { return std::pair(row.block, place(row)); });
+    return rows;
   }
-  WeightRef layer_weight(size_t layer, const llama::RoleName& role) {
-    return meta_.at(llama::layer_tensor(Dialect::Meta, layer, role, "weight"));
+
+  WeightRef in_order(const TensorRow& row, size_t layer) {
+    const WeightRef& weight = meta_.at(meta_name(row, layer));
+    return halves_ && row.turned ? pairs_to_halves(weight, shape_.head_dim) : weight;
   }
-  WeightRef in_order(WeightRef weight) {
-    return halves_ ? pairs_to_halves(std::move(weight), shape_.head_dim) : weight;
+
+  void add(const TensorRow& row, size_t layer) {
+    if (!family_.fused || row.fusion == llama::Fusion::None) {
+      return add(row.name(dialect_, layer), in_order(row, layer));
+    }
+    const auto rows = llama::fused_parts(row.fusion);
+    if (row.of_layer != rows.front()->of_layer) return;  // added with the first
+    std::vector<WeightRef> parts;
+    for (const TensorRow* part : rows) parts.push_back(in_order(*part, layer));
+    add(llama::fused_name(row.fusion, dialect_, layer), concat_rows(std::move(parts)));
   }
 
   void add(std::string name, WeightRef weight) {
@@ -51,52 +82,6 @@ class Rearranger {
       weight = cast(std::move(weight), DType::F32);
     }
     tensors_.emplace_back(std::move(name), std::move(weight));
-  }
-  void add_model(const llama::RoleName& role) {
-    add(llama::model_tensor(dialect_, role), model_weight(role));
-  }
-  void add(size_t layer, const llama::RoleName& role, WeightRef weight,
-           std::string_view kind = "weight") {
-    add(llama::layer_tensor(dialect_, layer, role, kind), std::move(weight));
-  }
-  void add_same(size_t layer, const llama::RoleName& role) {
-    add(layer, role, layer_weight(layer, role));
-  }
-
-  void add_layer(size_t layer) {
-    add_same(layer, names::kAttentionNorm);
-    const WeightRef q = in_order(layer_weight(layer, names::kQ));
-    const WeightRef k = in_order(layer_weight(layer, names::kK));
-    const WeightRef v = layer_weight(layer, names::kV);
-    if (family_.fused) {
-      add(layer, names::kQkv, concat_rows({q, k, v}));
-    } else {
-      add(layer, names::kQ, q);
-      add(layer, names::kK, k);
-      add(layer, names::kV, v);
-    }
-    if (shape_.qkv_bias) {
-      const auto bias = [&](const llama::RoleName& role) {
-        return meta_.at(fmt::format("layers.{}.{}s.0.bias", layer, role.meta));
-      };
-      add(layer, names::kQ, in_order(bias(names::kQ)), "bias");
-      add(layer, names::kK, in_order(bias(names::kK)), "bias");
-      add(layer, names::kV, bias(names::kV), "bias");
-    }
-    if (shape_.qk_norm) {
-      add(layer, names::kQNorm, in_order(layer_weight(layer, names::kQNorm)));
-      add(layer, names::kKNorm, in_order(layer_weight(layer, names::kKNorm)));
-    }
-    add_same(layer, names::kO);
-    add_same(layer, names::kFfnNorm);
-    if (family_.fused) {
-      add(layer, names::kGateUp,
-          concat_rows({layer_weight(layer, names::kGate), layer_weight(layer, names::kUp)}));
-    } else {
-      add_same(layer, names::kGate);
-      add_same(layer, names::kUp);
-    }
-    add_same(layer, names::kDown);
   }
 
   Dialect dialect_;
@@ -107,16 +92,28 @@ class Rearranger {
   std::vector<NamedWeight> tensors_;
 };
 
-// What the factors of Llama 3's RoPE depend on.
-llama::Params rope_params(const SynthShape& shape) {
+}  // namespace
+
+llama::Params params_of(const SynthShape& shape) {
   llama::Params params;
+  params.dim = shape.dim;
+  params.n_layers = shape.layers;
+  params.n_heads = shape.heads;
+  params.n_kv_heads = shape.kv_heads;
   params.head_dim = shape.head_dim;
+  params.hidden_dim = shape.hidden;
+  params.vocab_size = shape.vocab;
   params.rope_theta = shape.rope_theta;
   params.rope_scale_factor = static_cast<double>(shape.rope_scale_factor);
+  params.attention_qkv_bias = shape.qkv_bias;
+  params.use_qk_norm = shape.qk_norm;
   return params;
 }
 
-}  // namespace
+std::string meta_name(const TensorRow& row, size_t layer) {
+  const auto names = row.accepted_names(Dialect::Meta, layer);
+  return row.kind == TensorKind::Bias ? names.back() : names.front();
+}
 
 Status fit_family(const llama::Family& family, SynthForm form, SynthShape* shape) {
   shape->qkv_bias = shape->qkv_bias || family.qkv_bias;
@@ -144,7 +141,7 @@ std::vector<NamedWeight> tensors_as(SynthForm form, const llama::Family& family,
   std::vector<NamedWeight> tensors =
       Rearranger(gguf ? Dialect::Gguf : Dialect::HuggingFace, family, shape, meta).run();
   if (gguf && shape.rope_scale_factor > 0) {
-    const std::vector<float> factors = llama::llama3_rope_factors(rope_params(shape));
+    const std::vector<float> factors = llama::llama3_rope_factors(params_of(shape));
     tensors.emplace_back(std::string(llama::kRopeFactorsTensor),
                          constant_floats(DType::F32, {static_cast<int64_t>(factors.size())},
                                          {factors.begin(), factors.end()}));

@@ -7,6 +7,7 @@
 #include "base/json_fwd.h"
 #include "checkpoint/gguf_writer.h"
 #include "llama/families.h"
+#include "llama/inventory.h"
 #include "tools/synth.h"
 
 namespace diptych::tools {
@@ -14,6 +15,12 @@ namespace diptych::tools {
 // Sets what a family has beyond a Llama's, and refuses a shape that its configuration in this form
 // cannot say. Meta's form can say all of a shape.
 Status fit_family(const llama::Family& family, SynthForm form, SynthShape* shape);
+
+// The shape as far as it tells of tensors and of RoPE.
+llama::Params params_of(const SynthShape& shape);
+
+// What synth_tensors() calls a tensor: biases as upstream's exporter loads them.
+std::string meta_name(const llama::TensorRow& row, size_t layer);
 
 // The tensors of synth_tensors() as Hugging Face's or GGUF's, as views: other names, fused where
 // the family's are, RoPE's channels in halves where they are. GGUF files hold vectors in fp32 and

@@ -14,7 +14,7 @@
 namespace diptych::evaluate {
 namespace {
 
-using passes::Algorithm;
+using quant::Algorithm;
 
 // Another text than the one that is predicted.
 Result<std::vector<std::vector<int64_t>>> calibration() {
@@ -77,7 +77,7 @@ TEST(QuantizationQuality, GapToFp16) {
   options.linear = std::nullopt;
   const auto whole = losses(options, parts);
   ASSERT_OK(whole);
-  options.linear = passes::kC4w;
+  options.linear = quant::kC4w;
   std::map<Algorithm, std::vector<double>> gaps;
   for (const Algorithm algorithm :
        {Algorithm::Rtn, Algorithm::Mse, Algorithm::Hqq, Algorithm::Gptq}) {
@@ -90,7 +90,7 @@ TEST(QuantizationQuality, GapToFp16) {
     for (size_t i = 0; i < kParts; ++i) gap.push_back((*quantised)[i] - (*whole)[i]);
     const std::vector<double>& of_rtn = gaps[Algorithm::Rtn];
     fmt::print("c4w by {}: perplexity {:.4f}, fp16 {:.4f}, {:.1f} +- {:.1f} % of rtn's gap\n",
-               passes::name(algorithm), std::exp(mean(*quantised)), std::exp(mean(*whole)),
+               quant::name(algorithm), std::exp(mean(*quantised)), std::exp(mean(*whole)),
                100 * mean(gap) / mean(of_rtn), 100 * standard_error(gap, of_rtn));
   }
   const double rounded = mean(gaps[Algorithm::Rtn]);

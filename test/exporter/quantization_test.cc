@@ -13,7 +13,7 @@
 namespace diptych::exporter {
 namespace {
 
-using passes::Algorithm;
+using quant::Algorithm;
 using ::testing::HasSubstr;
 
 const std::string kModel = testing::source_path("demo/model.pth");
@@ -72,7 +72,7 @@ TEST(Quantization, EveryFormatAndAlgorithmRuns) {
   for (const char* format : {"c4w", "c8w", "b4w", "b4w:64", "b4w:128"}) {
     for (const Algorithm algorithm :
          {Algorithm::Rtn, Algorithm::Mse, Algorithm::Hqq, Algorithm::Gptq}) {
-      SCOPED_TRACE(fmt::format("{} {}", format, passes::name(algorithm)));
+      SCOPED_TRACE(fmt::format("{} {}", format, quant::name(algorithm)));
       const auto quantised = export_and_run(options_of(format, algorithm));
       ASSERT_OK(quantised);
       EXPECT_LT(distance(quantised->logits, whole->logits), format[1] == '8' ? 0.2 : 2.0);
@@ -83,7 +83,7 @@ TEST(Quantization, EveryFormatAndAlgorithmRuns) {
       }));
       for (const TensorError& error : errors) {
         EXPECT_GT(error.relative, 0) << error.tensor;
-        EXPECT_LT(error.relative, error.how.bits == 4 ? 0.3 : 0.02) << error.tensor;
+        EXPECT_LT(error.relative, error.how.format.bits == 4 ? 0.3 : 0.02) << error.tensor;
         EXPECT_EQ(error.against_rounding.has_value(), error.how.algorithm == Algorithm::Gptq);
         EXPECT_LE(error.against_rounding.value_or(0), 1) << error.tensor;
       }
@@ -110,14 +110,14 @@ TEST(Quantization, OverridesChangeSingleLinears) {
   }
   const auto exported = export_and_run(options);
   ASSERT_OK(exported);
-  std::map<std::string, std::string> formats;
+  std::map<std::string, quant::Format> formats;
   for (const TensorError& error : exported->report.errors) {
-    formats[error.tensor] = linear_text(error.how);
+    formats[error.tensor] = error.how.format;
   }
-  EXPECT_EQ(formats.at("layers.0.attention.wq.weight"), "c8w");
-  EXPECT_EQ(formats.at("layers.0.feed_forward.w1.weight"), "c8w");
-  EXPECT_EQ(formats.at("layers.1.feed_forward.w1.weight"), "b4w:64");
-  EXPECT_EQ(formats.at("layers.1.attention.wo.weight"), "c4w");
+  EXPECT_EQ(formats.at("layers.0.attention.wq.weight"), quant::kC8w);
+  EXPECT_EQ(formats.at("layers.0.feed_forward.w1.weight"), quant::kC8w);
+  EXPECT_EQ(formats.at("layers.1.feed_forward.w1.weight"), (quant::Format{4, 64}));
+  EXPECT_EQ(formats.at("layers.1.attention.wo.weight"), quant::kC4w);
   EXPECT_FALSE(formats.contains("output.weight"));
 }
 

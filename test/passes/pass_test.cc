@@ -38,7 +38,7 @@ TEST(Passes, RunInOrderUnderTheObserversEyes) {
   auto program = parsed(kModel);
   PassOptions options;
   options.split = {32, 8};
-  options.linear = {4, 32};
+  options.linear = quant::Quantization{{4, 32}};
   const std::string_view names[] = {"split-linears", "quantize-embeddings", "quantize-linears",
                                     "share-constants", "cut-at-breaks"};
   std::vector<std::string> seen;

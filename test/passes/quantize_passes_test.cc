@@ -7,13 +7,13 @@
 namespace diptych::passes {
 namespace {
 
-Status quantize_linears(mil::Program& program, const Quantization& how) {
-  QuantizeCache cache;
+Status quantize_linears(mil::Program& program, const quant::Quantization& how) {
+  quant::Cache cache;
   return passes::quantize_linears(program, how, {}, cache);
 }
 
-Status quantize_embeddings(mil::Program& program, const Quantization& how) {
-  QuantizeCache cache;
+Status quantize_embeddings(mil::Program& program, const quant::Quantization& how) {
+  quant::Cache cache;
   return passes::quantize_embeddings(program, how, cache);
 }
 
@@ -27,7 +27,7 @@ constexpr std::string_view kLinear = R"(func @forward(%x: fp16[1,4,64]) opset "C
 
 TEST(QuantizeLinears, RowwiseWeightBecomesCodesAndScales) {
   auto program = parsed(kLinear);
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, kC4w); }),
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); }),
             R"(func @forward(%x: fp16[1,4,64]) opset "CoreML8" {
   %b: fp16[32] = zeros
   %w_codes: int4[32,64] = blob
@@ -41,15 +41,15 @@ TEST(QuantizeLinears, RowwiseWeightBecomesCodesAndScales) {
 
 TEST(QuantizeLinears, BlockwiseWeightHasAScalePerGroup) {
   auto program = parsed(kLinear);
-  EXPECT_THAT(after(program, [](auto& p) { return quantize_linears(p, kB4w); }),
+  EXPECT_THAT(after(program, [](auto& p) { return quantize_linears(p, {quant::kB4w}); }),
               ::testing::HasSubstr("%w_scale: fp16[32,2] = blob"));
 }
 
 TEST(QuantizeLinears, ReadsTheValuesOfTheSource) {
   auto program = parsed(kLinear);
   const WeightRef source = program.functions[0]->find("w")->weight;
-  ASSERT_OK(quantize_linears(program, {8, 64}));
-  const auto expected = quantize(source, {8, 64}, "w").value();
+  ASSERT_OK(quantize_linears(program, {{8, 64}}));
+  const auto expected = quant::quantize(source, {{8, 64}}, "w").value();
   const mil::Function& function = *program.functions[0];
   EXPECT_EQ(read_ints(*function.find("w_codes")->weight).value(),
             read_ints(*expected.codes).value());
@@ -67,7 +67,7 @@ TEST(QuantizeLinears, WeightUsedTwiceIsDequantisedOnceAndOtherUsesKeepIt) {
   return %z, %e
 }
 )");
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, kC4w); }),
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); }),
             R"(func @f(%x: fp16[4,64], %i: int32[3]) opset "CoreML8" {
   %w: fp16[64,64] = random(1)
   %b: fp16[64] = zeros
@@ -84,7 +84,7 @@ TEST(QuantizeLinears, WeightUsedTwiceIsDequantisedOnceAndOtherUsesKeepIt) {
 
 TEST(QuantizeLinears, FunctionsGoOnSharing) {
   auto program = twice(parsed(kLinear));
-  ASSERT_OK(quantize_linears(program, kC4w));
+  ASSERT_OK(quantize_linears(program, {quant::kC4w}));
   for (const char* name : {"w_codes", "w_scale"}) {
     EXPECT_EQ(program.functions[0]->find(name)->weight, program.functions[1]->find(name)->weight);
   }
@@ -92,8 +92,9 @@ TEST(QuantizeLinears, FunctionsGoOnSharing) {
 
 TEST(QuantizeLinears, AgainChangesNothing) {
   auto program = parsed(kLinear);
-  const std::string once = after(program, [](auto& p) { return quantize_linears(p, kC4w); });
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, kC4w); }), once);
+  const std::string once =
+      after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); });
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); }), once);
 }
 
 TEST(QuantizeLinears, GroupThatDoesNotDivideNamesTheWeightAndTheNearest) {
@@ -109,14 +110,14 @@ TEST(QuantizeLinears, GroupThatDoesNotDivideNamesTheWeightAndTheNearest) {
   };
   auto one = twice(with_width(64, 172));
   EXPECT_EQ(
-      error_of(quantize_linears(one, kB4w)),
+      error_of(quantize_linears(one, {quant::kB4w})),
       "linear weight w2 fp16[8,172]: its width is not a multiple of the group 32; the nearest "
       "valid group is 0 (one scale per row)");
   auto both = with_width(64, 96);
-  EXPECT_EQ(error_of(quantize_linears(both, {4, 128})),
+  EXPECT_EQ(error_of(quantize_linears(both, {{4, 128}})),
             "2 linear weights have a width that is not a multiple of the group 128; the nearest "
             "valid group is 32\n  w1 fp16[8,64]\n  w2 fp16[8,96]");
-  EXPECT_EQ(error_of(quantize_linears(both, {5, 0})), "quantisation to 5 bits: expected 4 or 8");
+  EXPECT_EQ(error_of(quantize_linears(both, {{5, 0}})), "quantisation to 5 bits: expected 4 or 8");
 }
 
 constexpr std::string_view kEmbedding = R"(func @forward(%t: int32[1,4]) opset "CoreML8" {
@@ -131,7 +132,7 @@ TEST(QuantizeEmbeddings, TableBecomesCodesAndScales) {
   auto program = parsed(kEmbedding);
   EXPECT_EQ(after(program,
                   [](auto& p) {
-                    return quantize_embeddings(p, {8, 0});
+                    return quantize_embeddings(p, {{8, 0}});
                   }),
             R"(func @forward(%t: int32[1,4]) opset "CoreML8" {
   %table_codes: int8[100,64] = blob
@@ -157,14 +158,14 @@ TEST(QuantizeEmbeddings, EveryChoiceOfBitsAndGroup) {
     }
   }
   auto program = parsed(kEmbedding);
-  EXPECT_EQ(error_of(quantize_embeddings(program, {4, 128})),
+  EXPECT_EQ(error_of(quantize_embeddings(program, {{4, 128}})),
             "embedding table table fp32[100,64]: its width is not a multiple of the group 128; the "
             "nearest valid group is 64");
 }
 
 TEST(QuantizeEmbeddings, LinearsAndOtherGathersStay) {
   auto program = parsed(kLinear);
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_embeddings(p, {8, 0}); }), kLinear);
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_embeddings(p, {{8, 0}}); }), kLinear);
   auto columns = parsed(R"(func @f(%i: int32[2]) opset "CoreML8" {
   %w: fp16[8,64] = random(1)
   %e: fp16[8,2] = gather(x=%w, indices=%i, axis=int32(1))
@@ -172,7 +173,7 @@ TEST(QuantizeEmbeddings, LinearsAndOtherGathersStay) {
 }
 )");
   const std::string before = printed(columns);
-  EXPECT_EQ(after(columns, [](auto& p) { return quantize_embeddings(p, {8, 0}); }), before);
+  EXPECT_EQ(after(columns, [](auto& p) { return quantize_embeddings(p, {{8, 0}}); }), before);
 }
 
 }  // namespace

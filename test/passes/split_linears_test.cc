@@ -100,8 +100,8 @@ TEST(SplitLinears, FunctionsGoOnSharingAndZeroBiasesAreOne) {
   EXPECT_NE(forward.find("w_0")->weight, forward.find("w_1")->weight);
   EXPECT_EQ(forward.find("b_0")->weight, forward.find("b_1")->weight);
   EXPECT_EQ(forward.find("b_0")->weight, prefill.find("b_1")->weight);
-  QuantizeCache cache;
-  ASSERT_OK(quantize_linears(program, kC4w, {}, cache));
+  quant::Cache cache;
+  ASSERT_OK(quantize_linears(program, quant::Quantization{quant::kC4w}, {}, cache));
   EXPECT_EQ(forward.find("w_1_codes")->weight, prefill.find("w_1_codes")->weight);
 }
 
@@ -120,8 +120,8 @@ TEST(SplitLinears, UnevenPiecesAreFewer) {
 
 TEST(SplitLinears, RefusesQuantisedWeights) {
   auto program = parsed(kLinear);
-  QuantizeCache cache;
-  ASSERT_OK(quantize_linears(program, kC4w, {}, cache));
+  quant::Cache cache;
+  ASSERT_OK(quantize_linears(program, quant::Quantization{quant::kC4w}, {}, cache));
   EXPECT_EQ(error_of(split_linears(program, {32, 8})),
             "@forward: linear %y: only constant weights can be split; split before quantising");
 }

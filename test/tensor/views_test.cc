@@ -28,7 +28,7 @@ WeightRef counted(int64_t rows, int64_t columns) {
 }
 
 TEST(Views, RowsOfAMatrix) {
-  const WeightRef view = row_view(counted(4, 2), 1, 2);
+  const WeightRef view = row_slice(counted(4, 2), 1, 2);
   EXPECT_EQ(view->shape(), (Shape{2, 2}));
   EXPECT_THAT(floats(view), ElementsAre(2, 3, 4, 5));
 }
@@ -57,7 +57,7 @@ TEST(Views, Concatenations) {
 
 TEST(Views, HaveTheDigestOfWhatTheyShow) {
   const WeightRef source = random_weight({DType::BF16, {64, 3}}, 1);
-  for (const WeightRef& view : {row_view(source, 3, 20), halves_to_pairs(source, 16),
+  for (const WeightRef& view : {row_slice(source, 3, 20), halves_to_pairs(source, 16),
                                 concat_rows({source, source}), concat_columns({source, source})}) {
     EXPECT_EQ(digest(view), digest(copied(view)));
     EXPECT_NE(digest(view), digest(source));

@@ -8,13 +8,12 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "coreml/delegate.h"
-#include "passes/quantize.h"
-#include "passes/quantize_linears.h"
 #include "passes/split_linears.h"
 #include "pte/reader.h"
+#include "quant/quantize.h"
 #include "testing/shared_data.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 namespace {
 
 // How a golden file was made (exports.list).
@@ -22,9 +21,8 @@ struct GoldenFile {
   const char* name;
   const char* model;
   DType dtype;
-  Quantization linear;
-  Quantization embedding;
-  SplitOptions split;
+  Format linear, embedding;
+  passes::SplitOptions split;
 };
 
 const GoldenFile kFiles[] = {
@@ -68,13 +66,14 @@ Result<std::set<std::string>> our_weights(const GoldenFile& file) {
     if (stored->type().rank() != 2) continue;
     const WeightRef weight = cast(stored, file.dtype);
     if (name == "tok_embeddings.weight") {
-      const auto quantized = TRY(quantize(weight, file.embedding, name));
+      const auto quantized = TRY(quantize(weight, {file.embedding}, name));
       all.insert(contents(*quantized.codes, *quantized.scales));
     } else if (is_linear(name)) {
-      const int64_t pieces = split_count(weight->rows(), file.split);
+      const int64_t pieces = passes::split_count(weight->rows(), file.split);
       const int64_t rows = weight->rows() / pieces;
       for (int64_t k = 0; k < pieces; ++k) {
-        const auto quantized = TRY(quantize(row_slice(weight, k * rows, rows), file.linear, name));
+        const auto quantized =
+            TRY(quantize(row_slice(weight, k * rows, rows), {file.linear}, name));
         all.insert(contents(*quantized.codes, *quantized.scales));
       }
     }
@@ -133,4 +132,4 @@ INSTANTIATE_TEST_SUITE_P(Files, GoldenQuantize, ::testing::ValuesIn(kFiles),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -1,6 +1,6 @@
 // The values that a group of weights can have once quantised (scale * code), in fp32: what the
 // algorithms that choose scales share, and the error that is left. Round-to-nearest chooses
-// without it (quantize_kernel.h).
+// without it (quant/rtn.h).
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 #include "tensor/type.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 // What is left of `weights` at some scale, every one being given its nearest code.
 struct Fit {
@@ -47,4 +47,4 @@ bool all_finite(std::span<const float> weights);
 // The scale that round-to-nearest takes: that of the largest magnitude.
 float largest_scale(std::span<const float> weights, int bits, DType dtype);
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -1,8 +1,8 @@
-#include "passes/quantize_mse.h"
+#include "quant/mse.h"
 
-#include "passes/grid.h"
+#include "quant/grid.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 namespace {
 
@@ -34,4 +34,4 @@ float mse_scale(std::span<const float> weights, std::span<const float> importanc
   return best;
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -5,7 +5,7 @@
 
 #include "tensor/type.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 // A scale at which the nearest codes of `weights` (finite) leave less squared error, each square
 // times its weight's importance (none given: all alike), than at any scale that was tried: that of
@@ -16,4 +16,4 @@ namespace diptych::passes {
 float mse_scale(std::span<const float> weights, std::span<const float> importance, int bits,
                 DType stored);
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

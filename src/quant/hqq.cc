@@ -1,11 +1,11 @@
-#include "passes/quantize_hqq.h"
+#include "quant/hqq.h"
 
 #include <limits>
 
-#include "passes/grid-inl.h"
-#include "passes/grid.h"
+#include "quant/grid-inl.h"
+#include "quant/grid.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 namespace {
 
@@ -58,4 +58,4 @@ float hqq_scale(std::span<const float> weights, int bits, DType stored) {
   return best;
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -1,12 +1,12 @@
-#include "passes/gptq_factor.h"
+#include "quant/gptq_factor.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "passes/sum_of_rows.h"
+#include "quant/sum_of_rows.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 namespace {
 
@@ -160,4 +160,4 @@ Result<GptqFactor> factorize(const Hessian& hessian, ThreadPool& pool) {
   return factor;
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

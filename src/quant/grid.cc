@@ -1,12 +1,12 @@
-#include "passes/grid.h"
+#include "quant/grid.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/half.h"
-#include "passes/grid-inl.h"
+#include "quant/grid-inl.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 using lanes::Floats, lanes::kLanes;
 
@@ -71,7 +71,7 @@ bool all_finite(std::span<const float> weights) {
 float largest_scale(std::span<const float> weights, int bits, DType dtype) {
   float largest = 0;
   for (const float w : weights) largest = std::max(largest, std::fabs(w));
-  return stored_scale(largest / (bits == 4 ? 7.5f : 127.5f), dtype);
+  return stored_scale(largest / half_range(bits), dtype);
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

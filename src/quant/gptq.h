@@ -10,10 +10,10 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "passes/gptq_factor.h"
-#include "passes/quantize.h"
+#include "quant/gptq_factor.h"
+#include "quant/quantize.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 // sum over rows of (w - q) (H + damping) (w - q)ᵀ, w being the weights that make up for the drift:
 // the squared error of a linear's outputs over the text, and the same as round-to-nearest would
@@ -31,10 +31,9 @@ struct GptqWeight {
 // The quantised form of `source`, an fp16 or fp32 matrix [out, factor.width()]. Scales are those of
 // mse_scale() with the inputs' importance, fixed beforehand, for a row or for each group, so that
 // the order of inputs is free. A row for which plain round-to-nearest leaves less error in the
-// outputs is rounded so: no row is worse. how.algorithm is ignored. `tensor` names the weight in
-// errors.
-Result<GptqWeight> quantize_gptq(const Weight& source, const Quantization& how,
+// outputs is rounded so: no row is worse. `tensor` names the weight in errors.
+Result<GptqWeight> quantize_gptq(const Weight& source, const Format& format,
                                  const GptqFactor& factor, const Drift& drift,
                                  std::string_view tensor, ThreadPool& pool);
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 inline constexpr const char kInfiniteInputs[] =
     "the calibration gives inputs that are infinite or NaN";
@@ -64,4 +64,4 @@ struct GptqFactor {
 // inputs are an error. Holds two matrices for the time being.
 Result<GptqFactor> factorize(const Hessian& hessian, ThreadPool& pool);
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -1,15 +1,15 @@
-#include "passes/sum_of_rows.h"
+#include "quant/sum_of_rows.h"
 
 #include <algorithm>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "passes/sum_of_rows.cc"
+#define HWY_TARGET_INCLUDE "quant/sum_of_rows.cc"
 #include <hwy/foreach_target.h>
 // foreach_target must come first.
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace diptych::passes {
+namespace diptych::quant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -70,11 +70,11 @@ float dot_all(const float* a, const float* b, size_t count) {
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace diptych::passes
+}  // namespace diptych::quant
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diptych::passes {
+namespace diptych::quant {
 
 HWY_EXPORT(add_all);
 HWY_EXPORT(dot_all);
@@ -87,5 +87,5 @@ float dot(const float* a, const float* b, size_t count) {
   return HWY_DYNAMIC_DISPATCH(dot_all)(a, b, count);
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant
 #endif  // HWY_ONCE

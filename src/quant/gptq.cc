@@ -1,16 +1,16 @@
-#include "passes/quantize_gptq.h"
+#include "quant/gptq.h"
 
 #include <algorithm>
 #include <cmath>
 #include <mutex>
 #include <optional>
 
-#include "passes/grid.h"
-#include "passes/quantize_mse.h"
-#include "passes/sum_of_rows.h"
+#include "quant/grid.h"
+#include "quant/mse.h"
+#include "quant/sum_of_rows.h"
 #include "tensor/convert.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 namespace {
 
@@ -32,13 +32,14 @@ struct Row {
 void round_block(const GptqFactor& factor, int bits, bool choose, size_t first, size_t end,
                  Row& row) {
   const size_t width = factor.width();
-  const float limit = bits == 4 ? 8 : 128;
+  const auto lowest = static_cast<float>(lowest_code(bits));
+  const auto highest = static_cast<float>(highest_code(bits));
   for (size_t j = first; j < end; ++j) {
     const float* upper = factor.upper.data() + j * width;
     const float scale = row.scales[j], weight = row.weights[j];
     if (choose) {
       row.codes[j] =
-          static_cast<int8_t>(std::clamp(std::nearbyint(weight / scale), -limit, limit - 1));
+          static_cast<int8_t>(std::clamp(std::nearbyint(weight / scale), lowest, highest));
     }
     const float error = (weight - scale * row.codes[j]) / upper[j];
     row.errors[j - first] = error;
@@ -51,13 +52,13 @@ void round_block(const GptqFactor& factor, int bits, bool choose, size_t first, 
 
 class Gptq {
  public:
-  Gptq(const Weight& source, const Quantization& how, const GptqFactor& factor, const Drift& drift)
+  Gptq(const Weight& source, const Format& format, const GptqFactor& factor, const Drift& drift)
       : source_(source),
-        how_(how),
+        format_(format),
         factor_(factor),
         drift_(drift),
         width_(factor.width()),
-        group_(how.group == 0 ? width_ : static_cast<size_t>(how.group)),
+        group_(format.group == 0 ? width_ : static_cast<size_t>(format.group)),
         codes_(static_cast<size_t>(source.rows()) * width_),
         scales_(static_cast<size_t>(source.rows()) * (width_ / group_)) {}
 
@@ -81,8 +82,8 @@ class Gptq {
     for (size_t at = 0; at < width_; at += kBlock) {
       const size_t end = std::min(at + kBlock, width_);
       for (size_t r = 0; r < rows; ++r) {
-        round_block(factor_, how_.bits, true, at, end, chosen[r]);
-        round_block(factor_, how_.bits, false, at, end, rounded[r]);
+        round_block(factor_, format_.bits, true, at, end, chosen[r]);
+        round_block(factor_, format_.bits, false, at, end, rounded[r]);
       }
     }
     OutputError output_error;
@@ -107,15 +108,14 @@ class Gptq {
 
   Result<GptqWeight> result() const {
     const Shape& shape = source_.shape();
-    const bool narrow = how_.bits == 4;
+    const bool narrow = format_.bits == 4;
     std::vector<std::byte> packed((codes_.size() + (narrow ? 1 : 0)) / (narrow ? 2 : 1));
     for (size_t i = 0; i < codes_.size(); ++i) {
       const auto code = static_cast<uint8_t>(codes_[i]);
       packed[narrow ? i / 2 : i] |= std::byte(narrow ? (code & 15) << (i % 2 * 4) : code);
     }
     std::vector<double> scales(scales_.begin(), scales_.end());
-    WeightRef codes =
-        TRY(memory_weight({narrow ? DType::Int4 : DType::Int8, shape}, std::move(packed)));
+    WeightRef codes = TRY(memory_weight({code_type(format_.bits), shape}, std::move(packed)));
     const Shape scale_shape{shape[0], static_cast<int64_t>(width_ / group_)};
     return GptqWeight{
         {std::move(codes), constant_floats(source_.dtype(), scale_shape, scales), meter_},
@@ -152,10 +152,10 @@ class Gptq {
     const std::span<const float> importance(factor_.importance);
     for (size_t g = 0; g < scales.size(); ++g) {
       const auto part = weights.subspan(g * group_, group_);
-      scales[g] = search ? mse_scale(part, importance.subspan(g * group_, group_), how_.bits,
+      scales[g] = search ? mse_scale(part, importance.subspan(g * group_, group_), format_.bits,
                                      source_.dtype())
-                         : largest_scale(part, how_.bits, source_.dtype());
-      nearest_codes(part, scales[g], how_.bits, codes.data() + g * group_);
+                         : largest_scale(part, format_.bits, source_.dtype());
+      nearest_codes(part, scales[g], format_.bits, codes.data() + g * group_);
     }
     for (size_t i = 0; i < width_; ++i) {
       const size_t input = factor_.order[i];
@@ -174,7 +174,7 @@ class Gptq {
   }
 
   const Weight& source_;
-  const Quantization how_;
+  const Format format_;
   const GptqFactor& factor_;
   const Drift& drift_;
   const size_t width_, group_;
@@ -187,19 +187,20 @@ class Gptq {
 
 }  // namespace
 
-Result<GptqWeight> quantize_gptq(const Weight& source, const Quantization& how,
+Result<GptqWeight> quantize_gptq(const Weight& source, const Format& format,
                                  const GptqFactor& factor, const Drift& drift,
                                  std::string_view tensor, ThreadPool& pool) {
-  TRY(check(how));
+  TRY(check(format));
   const TensorType& type = source.type();
   const auto width = static_cast<int64_t>(factor.width());
-  if (type.rank() != 2 || type.shape[1] != width || (how.group != 0 && width % how.group != 0) ||
+  if (type.rank() != 2 || type.shape[1] != width ||
+      (format.group != 0 && width % format.group != 0) ||
       (type.dtype != DType::F16 && type.dtype != DType::F32)) {
     return invalid_argument(
         "{} {}: expected an fp16 or fp32 matrix of {} columns, which groups of {} divide", tensor,
-        diptych::to_string(type), width, how.group);
+        diptych::to_string(type), width, format.group);
   }
-  Gptq gptq(source, how, factor, drift);
+  Gptq gptq(source, format, factor, drift);
   std::mutex mutex;
   std::optional<Error> failure;
   pool.parallel_for(source.rows(), kRows, [&](int64_t begin, int64_t end) {
@@ -215,4 +216,4 @@ Result<GptqWeight> quantize_gptq(const Weight& source, const Quantization& how,
   return gptq.result();
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -13,22 +13,22 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 // fp16 is passed as its bits.
 //
 // Quantises `groups` consecutive groups of `group` elements each. codes: [groups * group], or null
-// when only the scales are wanted; scales: [groups]. bits is 4 or 8. Returns false when an element
-// is infinite or NaN; the output is then unspecified.
+// when only the scales are wanted; scales: [groups], values of T. bits is 4 or 8. Returns false
+// when an element is infinite or NaN; the output is then unspecified.
 bool quantize_groups(const uint16_t* in, size_t groups, size_t group, int bits, int8_t* codes,
-                     uint16_t* scales);
+                     float* scales);
 bool quantize_groups(const float* in, size_t groups, size_t group, int bits, int8_t* codes,
                      float* scales);
 
 // The same without vector instructions: the specification of the above.
 bool quantize_groups_reference(const uint16_t* in, size_t groups, size_t group, int bits,
-                               int8_t* codes, uint16_t* scales);
+                               int8_t* codes, float* scales);
 bool quantize_groups_reference(const float* in, size_t groups, size_t group, int bits,
                                int8_t* codes, float* scales);
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 // Rows of a matrix, each times a factor of its own.
 struct WeightedRows {
@@ -21,4 +21,4 @@ void add_rows(const WeightedRows& rows, float sign, float* out, size_t columns);
 // sum of a[i] * b[i]
 float dot(const float* a, const float* b, size_t count);
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

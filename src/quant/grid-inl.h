@@ -1,4 +1,4 @@
-// Loops over a group of weights, four at a time. Private to src/passes.
+// Loops over a group of weights, four at a time. Private to src/quant.
 //
 // These choose between scales whose errors may be almost equal, and what they choose is written to
 // files. So that every machine writes the same file, they use the instructions that all machines
@@ -13,7 +13,9 @@
 #include <cstring>
 #include <span>
 
-namespace diptych::passes::lanes {
+#include "quant/format.h"
+
+namespace diptych::quant::lanes {
 
 inline constexpr size_t kLanes = 4;
 using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
@@ -48,8 +50,8 @@ class Rounder {
  public:
   Rounder(float scale, int bits)
       : inverse_(all(1.0f / scale)),
-        lowest_(all(bits == 4 ? -8.0f : -128.0f)),
-        highest_(all(bits == 4 ? 7.0f : 127.0f)) {}
+        lowest_(all(static_cast<float>(lowest_code(bits)))),
+        highest_(all(static_cast<float>(highest_code(bits)))) {}
 
   Floats operator()(Floats weights) const {
     const Floats scaled = smallest(largest(weights * inverse_, lowest_), highest_);
@@ -62,4 +64,4 @@ class Rounder {
   Floats inverse_, lowest_, highest_;
 };
 
-}  // namespace diptych::passes::lanes
+}  // namespace diptych::quant::lanes

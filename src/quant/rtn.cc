@@ -1,4 +1,4 @@
-#include "passes/quantize_kernel.h"
+#include "quant/rtn.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,17 +6,20 @@
 #include <type_traits>
 
 #include "base/half.h"
+#include "quant/format.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "passes/quantize_kernel.cc"
+#define HWY_TARGET_INCLUDE "quant/rtn.cc"
 #include <hwy/foreach_target.h>
 // foreach_target must come first.
 #include <hwy/highway.h>
+// After the two above, which it relies on.
+#include "tensor/halves-inl.h"
 
-#ifndef DIPTYCH_QUANTIZE_ONCE
-#define DIPTYCH_QUANTIZE_ONCE
+#ifndef DIPTYCH_RTN_ONCE
+#define DIPTYCH_RTN_ONCE
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 // What the two element types differ in. Bits is the unsigned integer of T's size.
 template <class T>
@@ -29,7 +32,6 @@ struct Arithmetic<uint16_t> {
   static constexpr float kSmallestNormal = 0x1p-14f;
   static float load(uint16_t stored) { return half_to_float(stored); }
   static float magnitude(Bits bits) { return half_to_float(bits); }
-  static uint16_t store(float value) { return float_to_half(value); }
   static float round(float value) { return round_to_half(value); }
 };
 
@@ -40,22 +42,21 @@ struct Arithmetic<float> {
   static constexpr float kSmallestNormal = 0x1p-126f;
   static float load(float stored) { return stored; }
   static float magnitude(Bits bits) { return std::bit_cast<float>(bits); }
-  static float store(float value) { return value; }
   static float round(float value) { return value; }
 };
 
 // The scale of a group whose largest magnitude is m.
 template <class T>
 float scale_of(float m, int bits) {
-  const float half_range = bits == 4 ? 7.5f : 127.5f;
-  return std::max(Arithmetic<T>::round(m / half_range), Arithmetic<T>::kSmallestNormal);
+  return std::max(Arithmetic<T>::round(m / half_range(bits)), Arithmetic<T>::kSmallestNormal);
 }
 
 template <class T>
 int8_t code_of(T weight, float inverse, int bits) {
   const float scaled = Arithmetic<T>::round(Arithmetic<T>::load(weight) * inverse);
-  const float limit = bits == 4 ? 8.0f : 128.0f;
-  return static_cast<int8_t>(std::clamp(std::nearbyint(scaled), -limit, limit - 1));
+  return static_cast<int8_t>(std::clamp(std::nearbyint(scaled),
+                                        static_cast<float>(lowest_code(bits)),
+                                        static_cast<float>(highest_code(bits))));
 }
 
 // Magnitudes of finite floats are ordered as their bits are, infinity and NaN above them all.
@@ -65,14 +66,14 @@ typename Arithmetic<T>::Bits magnitude_bits(T weight) {
 }
 
 template <class T>
-bool reference(const T* in, size_t groups, size_t group, int bits, int8_t* codes, T* scales) {
+bool reference(const T* in, size_t groups, size_t group, int bits, int8_t* codes, float* scales) {
   using A = Arithmetic<T>;
   for (size_t g = 0; g < groups; ++g, in += group) {
     typename A::Bits largest = 0;
     for (size_t i = 0; i < group; ++i) largest = std::max(largest, magnitude_bits(in[i]));
     if (largest >= A::kInfinity) return false;
     const float scale = scale_of<T>(A::magnitude(largest), bits);
-    scales[g] = A::store(scale);
+    scales[g] = scale;
     if (!codes) continue;
     const float inverse = A::round(1.0f / scale);
     for (size_t i = 0; i < group; ++i) *codes++ = code_of(in[i], inverse, bits);
@@ -80,13 +81,15 @@ bool reference(const T* in, size_t groups, size_t group, int bits, int8_t* codes
   return true;
 }
 
-}  // namespace diptych::passes
-#endif  // DIPTYCH_QUANTIZE_ONCE
+}  // namespace diptych::quant
+#endif  // DIPTYCH_RTN_ONCE
 
 HWY_BEFORE_NAMESPACE();
-namespace diptych::passes {
+namespace diptych::quant {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+using diptych::HWY_NAMESPACE::nearest_halves;
+using diptych::HWY_NAMESPACE::widen_halves;
 
 // The largest magnitude, as bits.
 template <class T>
@@ -113,9 +116,7 @@ hn::Vec<D> load_floats(D d, const float* in) {
 }
 template <class D>
 hn::Vec<D> load_floats(D d, const uint16_t* in) {
-  const hn::Rebind<uint16_t, D> d_bits;
-  const hn::Rebind<hwy::float16_t, D> d_half;
-  return hn::PromoteTo(d, hn::BitCast(d_half, hn::LoadU(d_bits, in)));
+  return widen_halves(d, hn::LoadU(hn::Rebind<uint16_t, D>(), in));
 }
 
 template <class T, class D>
@@ -123,13 +124,7 @@ hn::Vec<D> round_product(D d, hn::Vec<D> product) {
   if constexpr (std::is_same_v<T, float>) {
     return product;
   } else {
-    // Keeps fp16's eleven significant bits, ties to even. Products are below 2^8 and those below
-    // fp16's normal range become code 0 however they are rounded, so exponents need no care.
-    const hn::RebindToUnsigned<D> du;
-    const auto bits = hn::BitCast(du, product);
-    const auto odd = hn::And(hn::ShiftRight<13>(bits), hn::Set(du, 1u));
-    const auto rounded = hn::Add(hn::Add(bits, hn::Set(du, 0xFFFu)), odd);
-    return hn::BitCast(d, hn::And(rounded, hn::Set(du, ~0x1FFFu)));
+    return nearest_halves(d, product);
   }
 }
 
@@ -139,8 +134,8 @@ void write_codes(const T* in, size_t count, float inverse, int bits, int8_t* cod
   const hn::Rebind<int32_t, decltype(d)> di;
   const hn::Rebind<int8_t, decltype(d)> d8;
   const auto scale = hn::Set(d, inverse);
-  const auto lowest = hn::Set(di, bits == 4 ? -8 : -128);
-  const auto highest = hn::Set(di, bits == 4 ? 7 : 127);
+  const auto lowest = hn::Set(di, lowest_code(bits));
+  const auto highest = hn::Set(di, highest_code(bits));
   size_t i = 0;
   for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
     const auto scaled = round_product<T>(d, hn::Mul(load_floats(d, in + i), scale));
@@ -151,13 +146,13 @@ void write_codes(const T* in, size_t count, float inverse, int bits, int8_t* cod
 }
 
 template <class T>
-bool vectorised(const T* in, size_t groups, size_t group, int bits, int8_t* codes, T* scales) {
+bool vectorised(const T* in, size_t groups, size_t group, int bits, int8_t* codes, float* scales) {
   using A = Arithmetic<T>;
   for (size_t g = 0; g < groups; ++g) {
     const auto largest = largest_magnitude(in + g * group, group);
     if (largest >= A::kInfinity) return false;
     const float scale = scale_of<T>(A::magnitude(largest), bits);
-    scales[g] = A::store(scale);
+    scales[g] = scale;
     if (codes) {
       write_codes(in + g * group, group, A::round(1.0f / scale), bits, codes + g * group);
     }
@@ -166,7 +161,7 @@ bool vectorised(const T* in, size_t groups, size_t group, int bits, int8_t* code
 }
 
 bool quantize_f16(const uint16_t* in, size_t groups, size_t group, int bits, int8_t* codes,
-                  uint16_t* scales) {
+                  float* scales) {
   return vectorised(in, groups, group, bits, codes, scales);
 }
 bool quantize_f32(const float* in, size_t groups, size_t group, int bits, int8_t* codes,
@@ -175,17 +170,17 @@ bool quantize_f32(const float* in, size_t groups, size_t group, int bits, int8_t
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace diptych::passes
+}  // namespace diptych::quant
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace diptych::passes {
+namespace diptych::quant {
 
 HWY_EXPORT(quantize_f16);
 HWY_EXPORT(quantize_f32);
 
 bool quantize_groups(const uint16_t* in, size_t groups, size_t group, int bits, int8_t* codes,
-                     uint16_t* scales) {
+                     float* scales) {
   return HWY_DYNAMIC_DISPATCH(quantize_f16)(in, groups, group, bits, codes, scales);
 }
 bool quantize_groups(const float* in, size_t groups, size_t group, int bits, int8_t* codes,
@@ -194,7 +189,7 @@ bool quantize_groups(const float* in, size_t groups, size_t group, int bits, int
 }
 
 bool quantize_groups_reference(const uint16_t* in, size_t groups, size_t group, int bits,
-                               int8_t* codes, uint16_t* scales) {
+                               int8_t* codes, float* scales) {
   return reference(in, groups, group, bits, codes, scales);
 }
 bool quantize_groups_reference(const float* in, size_t groups, size_t group, int bits,
@@ -202,5 +197,5 @@ bool quantize_groups_reference(const float* in, size_t groups, size_t group, int
   return reference(in, groups, group, bits, codes, scales);
 }
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant
 #endif  // HWY_ONCE

@@ -14,10 +14,10 @@
 
 #include "tensor/type.h"
 
-namespace diptych::passes {
+namespace diptych::quant {
 
 // A scale for `weights` (finite) whose nearest codes leave a sum of |error| that is at most that of
 // round-to-nearest. `stored` is the type that scales are rounded to.
 float hqq_scale(std::span<const float> weights, int bits, DType stored);
 
-}  // namespace diptych::passes
+}  // namespace diptych::quant

@@ -1,0 +1,21 @@
+// How a checkpoint names and arranges a model's tensors.
+#pragma once
+
+#include <cstdint>
+
+namespace diptych::llama {
+
+// Whose names (and whose configuration) a checkpoint uses.
+enum class Dialect : uint8_t { Meta, HuggingFace, Gguf };
+
+// How a checkpoint arranges the tensors.
+struct Layout {
+  Dialect dialect = Dialect::Meta;
+  bool fused = false;   // q, k and v are one matrix, gate and up another
+  bool halves = false;  // RoPE turns channels (j, j + d/2): q and k are to be brought to pairs
+  // Whether the output is the embedding: as the checkpoint holds it or not, by its configuration.
+  enum class Tied : uint8_t { ByTensors, Yes, No };
+  Tied tied = Tied::ByTensors;
+};
+
+}  // namespace diptych::llama

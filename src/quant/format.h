@@ -1,0 +1,50 @@
+// How the quantised form of a matrix [out, in] is stored: codes of a few bits, and a scale for each
+// group of inputs, w[i, j] ~ scales[i, j / group] * codes[i, j]. A new format is a row in
+// format.cc.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "tensor/type.h"
+
+namespace diptych::quant {
+
+struct Format {
+  int bits = 4;       // of a code: 4 or 8
+  int64_t group = 0;  // inputs that share a scale: 32, 64, 128, or 0 for a whole row
+
+  bool operator==(const Format&) const = default;
+};
+
+inline constexpr Format kC4w{4, 0};  // upstream's, as kB4w
+inline constexpr Format kB4w{4, 32};
+inline constexpr Format kC8w{8, 0};
+
+// The formats that have names, under which options know them.
+struct NamedFormat {
+  std::string_view name;  // "c4w"
+  Format format;
+};
+std::span<const NamedFormat> named_formats();
+
+// "4-bit per row", "8-bit in groups of 32".
+std::string to_string(const Format& format);
+
+// Says what is wrong with `format` itself: bits or group outside the choices above.
+Status check(const Format& format);
+
+// The group of {32, 64, 128} nearest to `group` that divides the width; 0 when none does.
+int64_t nearest_group(int64_t group, int64_t width);
+
+// Codes are the integers of two's complement. The range from lowest_code() to highest_code() has
+// 2 half_range() steps.
+constexpr int lowest_code(int bits) { return -(1 << (bits - 1)); }
+constexpr int highest_code(int bits) { return (1 << (bits - 1)) - 1; }
+constexpr float half_range(int bits) { return static_cast<float>((1 << bits) - 1) / 2; }
+constexpr DType code_type(int bits) { return bits == 4 ? DType::Int4 : DType::Int8; }
+
+}  // namespace diptych::quant
