@@ -3,8 +3,14 @@
 #include "answer/sampling.h"
 #include "base/file.h"
 #include "card/card_of_model.h"
+#include "jinja/chat_template.h"
 
 namespace diptych::answer {
+
+OpenedModel::OpenedModel() = default;
+OpenedModel::OpenedModel(OpenedModel&&) noexcept = default;
+OpenedModel& OpenedModel::operator=(OpenedModel&&) noexcept = default;
+OpenedModel::~OpenedModel() = default;
 
 Result<OpenedModel> OpenedModel::open(const std::string& path, const OpenOptions& options) {
   OpenedModel model;
@@ -28,10 +34,15 @@ Result<OpenedModel> OpenedModel::open(const std::string& path, const OpenOptions
 Status OpenedModel::open_chat_template(const OpenOptions& options) {
   if (options.chat_template == Part::Unused) return {};
   const std::string& named = options.chat_template_path;
+  const auto parse = [this](const std::string& file, const std::string& text) -> Status {
+    auto parsed = TRY(within(file, jinja::ChatTemplate::parse(text)));
+    chat_template_ = std::make_unique<const jinja::ChatTemplate>(std::move(parsed));
+    return {};
+  };
   if (!named.empty()) {
-    chat_template_ = TRY(within(named, jinja::ChatTemplate::parse(TRY(read_text_file(named)))));
+    TRY(parse(named, TRY(read_text_file(named))));
   } else if (!card_.chat_template.empty()) {
-    chat_template_ = TRY(within(path_, jinja::ChatTemplate::parse(card_.chat_template)));
+    TRY(parse(path_, card_.chat_template));
   } else if (options.chat_template == Part::Needed) {
     return within<void>(
         path_, hinted(not_found("the file carries no chat template"), Advice::NameChatTemplate));

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,9 +13,12 @@
 #include "engine/numerics.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
-#include "jinja/chat_template.h"
 #include "runtime/program.h"
 #include "text/tokenizer.h"
+
+namespace diptych::jinja {
+class ChatTemplate;
+}
 
 namespace diptych::answer {
 
@@ -40,6 +42,9 @@ class OpenedModel {
  public:
   // Opens the .pte at `path`. Errors name the file that is at fault.
   static Result<OpenedModel> open(const std::string& path, const OpenOptions& options);
+  OpenedModel(OpenedModel&&) noexcept;
+  OpenedModel& operator=(OpenedModel&&) noexcept;
+  ~OpenedModel();
 
   const std::string& path() const { return path_; }
   const card::ModelCard& card() const { return card_; }
@@ -48,9 +53,7 @@ class OpenedModel {
 
   // Null where there is none. The tokenizer refuses texts with tokens that the model does not know.
   const text::Tokenizer* tokenizer() const { return tokenizer_.get(); }
-  const jinja::ChatTemplate* chat_template() const {
-    return chat_template_ ? &*chat_template_ : nullptr;
-  }
+  const jinja::ChatTemplate* chat_template() const { return chat_template_.get(); }
 
   // The tokens that end an answer: those that the file names and those of the tokenizer.
   const std::set<int64_t>& stop_ids() const { return stop_ids_; }
@@ -69,7 +72,7 @@ class OpenedModel {
                                       text::Specials specials) const;
 
  private:
-  OpenedModel() = default;
+  OpenedModel();
   Status open_tokenizer(const OpenOptions& options);
   Status open_chat_template(const OpenOptions& options);
 
@@ -78,7 +81,7 @@ class OpenedModel {
   card::ModelCard card_;
   int64_t vocab_size_ = 0, max_context_ = 0;
   std::unique_ptr<text::Tokenizer> tokenizer_;
-  std::optional<jinja::ChatTemplate> chat_template_;
+  std::unique_ptr<const jinja::ChatTemplate> chat_template_;
   std::set<int64_t> stop_ids_;
   generate::SamplerOptions sampling_;
   std::vector<std::string> notes_;

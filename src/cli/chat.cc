@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 
+#include "answer/opened_model.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "chat/conversation.h"

@@ -6,10 +6,14 @@
 #include <memory>
 #include <string>
 
-#include "answer/opened_model.h"
 #include "base/error.h"
 #include "cli/parser.h"
 #include "engine/numerics.h"
+
+namespace diptych::answer {
+class OpenedModel;
+struct OpenOptions;
+}  // namespace diptych::answer
 
 namespace diptych::cli {
 

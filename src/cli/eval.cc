@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "answer/opened_model.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "answer/opened_model.h"
 #include "base/in_quotes.h"
 #include "base/mapped_ranges.h"
 #include "base/run_files.h"

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "answer/opened_model.h"
 #include "answer/text_stream.h"
 #include "base/file.h"
 #include "base/json.h"

@@ -9,6 +9,7 @@
 #include "answer/text_stream.h"
 #include "base/file.h"
 #include "exporter/export.h"
+#include "jinja/chat_template.h"
 #include "testing/shared_data.h"
 
 namespace diptych::answer {

@@ -2,6 +2,7 @@
 // command line or a command of chat. Errors carry hints (base/hint.h) for the front end to word.
 #include <gtest/gtest.h>
 
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -15,26 +16,32 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The string literals of a C++ source, without their quotes: neither comments nor characters.
+// The string literals of a C++ source that compiles, without their quotes.
 std::vector<std::string> literals_of(const std::string& source) {
-  static const std::regex kToken(
-      R"re(//[^\n]*|/\*[\s\S]*?\*/|'(?:\\.|[^'\\\n])'|"((?:\\.|[^"\\\n])*)")re");
   std::vector<std::string> literals;
-  // A raw literal ends where its own delimiter says, which no regular expression knows.
-  std::string text;
+  const auto behind = [&source](std::string_view end, size_t from) {
+    const size_t at = source.find(end, from);
+    return at == source.npos ? source.size() : at + end.size();
+  };
   for (size_t at = 0; at < source.size();) {
-    const size_t raw = source.find("R\"", at);
-    text += source.substr(at, raw - at);
-    if (raw == source.npos) break;
-    const size_t open = source.find('(', raw);
-    if (open == source.npos) break;
-    const std::string end = ")" + source.substr(raw + 2, open - raw - 2) + "\"";
-    const size_t close = std::min(source.find(end, open), source.size());
-    literals.push_back(source.substr(open + 1, close - open - 1));
-    at = std::min(close + end.size(), source.size());
-  }
-  for (std::sregex_iterator at(text.begin(), text.end(), kToken), none; at != none; ++at) {
-    if ((*at)[1].matched) literals.push_back((*at)[1]);
+    const std::string_view rest = std::string_view(source).substr(at);
+    if (rest.starts_with("//")) {
+      at = behind("\n", at);
+    } else if (rest.starts_with("/*")) {
+      at = behind("*/", at + 2);
+    } else if (rest.starts_with("R\"")) {
+      const size_t open = behind("(", at);
+      const std::string end = ")" + source.substr(at + 2, open - at - 3) + "\"";
+      at = behind(end, open);
+      literals.push_back(source.substr(open, at - open - end.size()));
+    } else if (rest[0] == '"' || (rest[0] == '\'' && !std::isalnum(source[at - 1]))) {
+      size_t end = 1;  // a quote between digits is none
+      while (end < rest.size() && rest[end] != rest[0]) end += rest[end] == '\\' ? 2 : 1;
+      if (rest[0] == '"') literals.emplace_back(rest.substr(1, end - 1));
+      at += end + 1;
+    } else {
+      ++at;
+    }
   }
   return literals;
 }
@@ -47,9 +54,9 @@ bool names_an_option(const std::string& literal) {
 }
 
 TEST(Words, OptionsAreSeen) {
-  EXPECT_EQ(literals_of(R"x(f("a", '"', "b\"c"); // "d"
+  EXPECT_EQ(literals_of(R"x(f("a", '"', 1'000, "b\"c"); // "d"
 /* "e" */ g(R"(h"i)", "j"))x"),
-            (std::vector<std::string>{R"(h"i)", "a", R"(b\"c)", "j"}));
+            (std::vector<std::string>{"a", R"(b\"c)", R"(h"i)", "j"}));
   for (const char* text : {"--x", "use --max_context_len", "(--json)", "name one (-t)", "-t",
                            "/undo", "or /reset, or"})
     EXPECT_TRUE(names_an_option(text)) << text;
