@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 constexpr const char* kTemplate =
     "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}"
     "{% for c in m.tool_calls %}[{{ c.function.name }} {{ c.function.arguments.town }}]{% endfor %}"
-    "\n{% endfor %}{% if tools %}{{ tools | length }} tools\n{% endif %}";
+    ";{% endfor %}{% if tools %} {{ tools | length }} tools{% endif %}";
 
 std::string file_of(const std::string& name, std::string_view content) {
   const std::string path = testing::temporary_directory() + "/" + name;
@@ -166,9 +166,9 @@ TEST(ChatPrompt, HasToolsAndTheirResults) {
                                {Role::Assistant, "", {{"1", "weather", R"({"town": "Rome"})"}}},
                                {Role::Tool, "31", {}, "1"}}};
   EXPECT_EQ(chat_prompt(chat_template, *tokenizer, transcript, {.tools = "[{},{}]"}).value(),
-            "<s>user: How warm?\nassistant: [weather Rome]\ntool: 31\n2 tools\n");
+            "<s>user: How warm?;assistant: [weather Rome];tool: 31; 2 tools");
   EXPECT_THAT(chat_prompt(chat_template, *tokenizer, transcript).value(),
-              ::testing::EndsWith("tool: 31\n"));
+              ::testing::EndsWith("tool: 31;"));
   EXPECT_FALSE(chat_prompt(chat_template, *tokenizer, transcript, {.tools = "{}"}));
   EXPECT_FALSE(chat_prompt(chat_template, *tokenizer, transcript, {.tools = "[1"}));
 }

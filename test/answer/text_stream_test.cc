@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "generate/tiny_model.h"
@@ -151,14 +152,14 @@ class Streams : public ::testing::Test {
     session_ = std::move(*session);
   }
 
-  // The answer to the tokens 1, 2, 3, of which `on_piece` says whether it goes on.
+  // The answer to the prompt, of which `on_piece` says whether it goes on.
   Answer answer(
       const generate::GenerateOptions& options, std::vector<std::string> stops = {},
       const TextStream::OnPiece& on_piece = [](const Piece&) { return true; }) {
     session_->rewind(0);
     TextStream stream(&bytes(), text::StopTexts::create(std::move(stops)).value(), on_piece);
     generate::Sampler sampler(options.sampler);
-    const Status status = stream.generate(*session_, kPrompt, options, sampler);
+    const Status status = stream.generate(*session_, prompt_, options, sampler);
     EXPECT_TRUE(status) << status.error().to_string();
     return stream.finish();
   }
@@ -169,7 +170,7 @@ class Streams : public ::testing::Test {
     return options;
   }
 
-  const std::vector<int64_t> kPrompt = {1, 2, 3};
+  std::vector<int64_t> prompt_ = {1, 2, 3};
   std::unique_ptr<generate::Session> session_;
 };
 
@@ -194,15 +195,16 @@ TEST_F(Streams, SayWhyTheyEnd) {
   const Answer full = answer(at_most(1000));
   EXPECT_EQ(full.generation.reason, StopReason::ContextFull);
   EXPECT_EQ(full.generation.tokens.size(),
-            static_cast<size_t>(generate::kTinyContext) - kPrompt.size() + 1);
+            static_cast<size_t>(generate::kTinyContext) - prompt_.size() + 1);
 
   size_t pieces = 0;
   const Answer cancelled = answer(at_most(5), {}, [&](const Piece&) { return ++pieces < 3; });
   EXPECT_EQ(cancelled.generation.reason, StopReason::Cancelled);
   EXPECT_EQ(cancelled.generation.tokens.size(), 3u);
 
-  options = at_most(5);
+  options = at_most(5);  // asked between the calls for a prompt that needs two
   options.cancelled = [] { return true; };
+  prompt_.resize(10, 1);
   const Answer before = answer(options);
   EXPECT_EQ(before.generation.reason, StopReason::Cancelled);
   EXPECT_TRUE(before.generation.tokens.empty());
@@ -218,13 +220,14 @@ TEST_F(Streams, TellLogprobsWithEachPiece) {
   });
   ASSERT_EQ(told.size(), 4u);
   ASSERT_EQ(found.generation.logprobs.size(), 4u);
-  std::vector<int64_t> history = kPrompt;
+  std::vector<int64_t> history = prompt_;
   for (size_t i = 0; i < told.size(); ++i) {
     const std::vector<float> logits = generate::tiny_logits(history);
+    const double largest = *std::max_element(logits.begin(), logits.end());
     double sum = 0;
-    for (const float logit : logits) sum += std::exp(double{logit} - double{logits[0]});
+    for (const float logit : logits) sum += std::exp(double{logit} - largest);
     const auto logprob = [&](int64_t token) {
-      return double{logits[static_cast<size_t>(token)]} - double{logits[0]} - std::log(sum);
+      return double{logits[static_cast<size_t>(token)]} - largest - std::log(sum);
     };
     const int64_t token = found.generation.tokens[i];
     EXPECT_NEAR(told[i].chosen, logprob(token), 1e-9);
@@ -249,8 +252,8 @@ TEST_F(Streams, GoOnAfterTheSessionWasRewound) {
   TextStream stream(&bytes(), {}, [](const Piece&) { return true; });
   generate::Sampler sampler({});
   session_->rewind(0);
-  ASSERT_OK(stream.generate(*session_, kPrompt, at_most(4), sampler));
-  std::vector<int64_t> prompt = kPrompt;
+  ASSERT_OK(stream.generate(*session_, prompt_, at_most(4), sampler));
+  std::vector<int64_t> prompt = prompt_;
   const std::vector<int64_t>& tokens = stream.generation().tokens;
   prompt.insert(prompt.end(), tokens.begin(), tokens.end());
   session_->rewind(0);

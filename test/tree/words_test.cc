@@ -31,7 +31,8 @@ std::vector<std::string> literals_of(const std::string& source) {
       at = behind("*/", at + 2);
     } else if (rest.starts_with("R\"")) {
       const size_t open = behind("(", at);
-      const std::string end = ")" + source.substr(at + 2, open - at - 3) + "\"";
+      std::string end(1, ')');
+      end.append(source, at + 2, open - at - 3).push_back('"');
       at = behind(end, open);
       literals.push_back(source.substr(open, at - open - end.size()));
     } else if (rest[0] == '"' || (rest[0] == '\'' && !std::isalnum(source[at - 1]))) {
