@@ -14,6 +14,8 @@ constexpr JsonMember kMembers[] = {
     {"messages", "[]"},
     {"messages", R"([{"role":"user","content":"a"},{"role":"user","content":"b"}])"},
     {"messages", R"([{"role":"user","content":[{"type":"text","text":"a"}]}])"},
+    {"tool_calls", R"([{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}])"},
+    {"role", R"("tool")"},
 };
 
 class TranscriptKind : public Kind {

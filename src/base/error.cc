@@ -42,4 +42,14 @@ Error Error::within(std::string_view where) && {
   return std::move(*this);
 }
 
+tl::unexpected<Error> hinted(tl::unexpected<Error> error, Hint hint) {
+  error.value().hint = hint;
+  return error;
+}
+
+tl::unexpected<Error> about(Setting setting, tl::unexpected<Error> error) {
+  error.value().setting = setting;
+  return error;
+}
+
 }  // namespace diptych

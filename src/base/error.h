@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/hint.h"
+
 namespace diptych {
 
 enum class ErrorCode : uint8_t {
@@ -33,7 +35,9 @@ struct Error {
   ErrorCode code = ErrorCode::Internal;
   std::string context;
   std::string message;
-  std::vector<std::string> items;  // a list that belongs to the message; any length
+  std::vector<std::string> items;   // a list that belongs to the message; any length
+  Setting setting = Setting::None;  // what the message is about; to_string() leaves it out,
+  Hint hint = {};                   // and this, for front ends to word
 
   // "context: message", then one indented line per item, at most 20 and "and N more". Each is one
   // line that a terminal can show, whatever a file put into it, and of bounded length.
@@ -72,6 +76,14 @@ template <class... Args>
 tl::unexpected<Error> not_found(fmt::format_string<Args...> format, Args&&... args) {
   return fail_with(ErrorCode::NotFound, format, fmt::make_format_args(args...));
 }
+
+// The same error with a hint for the front end.
+tl::unexpected<Error> hinted(tl::unexpected<Error> error, Hint hint);
+inline tl::unexpected<Error> hinted(tl::unexpected<Error> error, Advice advice) {
+  return hinted(std::move(error), Hint{advice});
+}
+// The same error, which is about a setting.
+tl::unexpected<Error> about(Setting setting, tl::unexpected<Error> error);
 
 // The same result, its error (if any) placed within `where`.
 template <class T>

@@ -153,7 +153,7 @@ Result<ModelCard> card_of_model(const std::string& path, const checkpoint::Check
   if (!options.no_tokenizer) {
     auto opened = open_fitting(directory, checkpoint, vocab_size, options, &card);
     if (!opened && options.tokenizer.empty()) {
-      opened.error().message += "; --no-tokenizer exports the model without it";
+      opened.error().hint = {Advice::LeaveTokenizer};
     }
     tokenizer = TRY(std::move(opened));
   }

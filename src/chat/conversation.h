@@ -12,8 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "answer/text_stream.h"
+#include "answer/transcript.h"
 #include "base/error.h"
-#include "chat/transcript.h"
 #include "generate/generator.h"
 #include "generate/session.h"
 #include "jinja/chat_template.h"
@@ -35,13 +36,11 @@ struct Options {
   OnFull on_full = OnFull::Stop;
 };
 
-struct Answer {
-  std::string text;                 // without stop text
-  generate::Generation generation;  // of the whole answer
-  size_t prompt_tokens = 0;         // of the conversation when the answer began
-  size_t reused_tokens = 0;         // of those, the ones that were in the KV cache
-  size_t evaluated_tokens = 0;      // not in the cache: new ones, and again those after forgetting
-  size_t forgotten_turns = 0;       // since the context was full
+struct Answer : answer::Answer {
+  size_t prompt_tokens = 0;     // of the conversation when the answer began
+  size_t reused_tokens = 0;     // of those, the ones that were in the KV cache
+  size_t evaluated_tokens = 0;  // not in the cache: new ones, and again those after forgetting
+  size_t forgotten_turns = 0;   // since the context was full
 };
 
 class Conversation {
@@ -52,42 +51,41 @@ class Conversation {
                                      const jinja::ChatTemplate& chat_template, std::string system,
                                      Options options);
 
-  // Called with each piece of the answer, valid UTF-8; false ends the answer.
-  using OnText = std::function<bool(std::string_view text)>;
+  // The answer to the user's message, or to the results of the tools that the assistant called;
+  // contents must be UTF-8. It becomes part of the conversation as far as it was given, unless it
+  // was cancelled before it began. On an error the conversation is what it was before; messages
+  // that do not fit are one, before any computation.
+  using OnPiece = answer::TextStream::OnPiece;
+  Result<Answer> ask(const std::vector<answer::Message>& messages, const OnPiece& on_piece);
 
-  // The answer to `message`, which must be UTF-8. It becomes part of the conversation as far as it
-  // was given, unless it was cancelled before it began. On an error the conversation is what it was
-  // before; a message that does not fit is one, before any computation.
-  Result<Answer> ask(const std::string& message, const OnText& on_text);
-
-  // Takes the last message and its answer back; false when there is none.
+  // Takes the user's last message and all that followed it back; false when there is none.
   bool undo();
 
   // Forgets all but the system prompt; sampling begins anew with its seed.
   void reset();
 
-  const Transcript& transcript() const { return transcript_; }
+  const answer::Transcript& transcript() const { return transcript_; }
 
   // Goes on from another conversation, system prompt included. Fails when the template does not
   // take it; the conversation is what it was before then.
-  Status restore(Transcript transcript);
+  Status restore(answer::Transcript transcript);
 
  private:
   Conversation(generate::Session& session, const text::Tokenizer& tokenizer,
                const jinja::ChatTemplate& chat_template, Options options);
 
   using Tokens = std::vector<int64_t>;
-  // What comes before the answer to the last turn, as text and as tokens.
-  Result<std::string> render(const Transcript& transcript) const;
+  // What comes before the answer to the last message, as text and as tokens.
+  Result<std::string> render(const answer::Transcript& transcript) const;
   Result<Tokens> encode(const std::string& text) const;
   // The same, followed by the tokens of the answer so far, with room for more, for which turns of
   // `transcript` are forgotten if need be.
-  Result<Tokens> fit(Transcript& transcript, const Tokens& so_far) const;
+  Result<Tokens> fit(answer::Transcript& transcript, const Tokens& so_far) const;
   // Takes so many of the oldest turns away, or all but the last one.
-  void forget(Transcript& transcript, size_t turns) const;
+  void forget(answer::Transcript& transcript, size_t turns) const;
   // The same of a conversation that was written in too many `bytes` to be tried: as many turns as
   // it takes until the rest may fit.
-  void forget_bytes(Transcript& transcript, size_t bytes, int64_t context) const;
+  void forget_bytes(answer::Transcript& transcript, size_t bytes, int64_t context) const;
   // What is to be evaluated of `prompt` after the session has gone back to where it differs.
   std::span<const int64_t> reuse(const Tokens& prompt);
 
@@ -96,7 +94,7 @@ class Conversation {
   const jinja::ChatTemplate& template_;
   Options options_;
   generate::Sampler sampler_;
-  Transcript transcript_;
+  answer::Transcript transcript_;
   std::tm now_ = {};  // a template that writes the time must not change what was said before
 };
 

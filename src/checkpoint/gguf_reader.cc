@@ -143,10 +143,8 @@ class GgufReader {
     const auto count_of_files = metadata_.find("split.count");
     if (count_of_files != metadata_.end() && count_of_files->is_number_integer() &&
         count_of_files->get<int64_t>() > 1) {
-      return unsupported(
-          "one of {} parts of a split model; merge them with llama-gguf-split "
-          "--merge",
-          count_of_files->get<int64_t>());
+      return hinted(unsupported("one of {} parts of a split model", count_of_files->get<int64_t>()),
+                    Advice::MergeParts);
     }
     return {};
   }

@@ -6,16 +6,16 @@
 #include <array>
 #include <map>
 
+#include "answer/opened_model.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "card/model_card.h"
 #include "chat/conversation.h"
 #include "cli/chat_input.h"
 #include "cli/command.h"
+#include "cli/hints.h"
 #include "cli/sampling_options.h"
 #include "cli/terminal.h"
 #include "generate/session.h"
-#include "jinja/chat_template.h"
 #include "text/utf8.h"
 
 namespace diptych::cli {
@@ -111,7 +111,7 @@ Status Chat::run() {
     Status status = input ? take(*input) : Status(tl::unexpected(std::move(input.error())));
     if (status) continue;
     if (!input_.interactive() || broken_) return status;
-    fmt::print(stderr, "diptych chat: {}\n", status.error().to_string());
+    fmt::print(stderr, "diptych chat: {}\n", worded(status.error(), "chat").to_string());
   }
   return {};
 }
@@ -147,10 +147,11 @@ Status Chat::handle_interrupt() {
 Status Chat::answer(const std::string& message) {
   const bool json = arguments_.sampling.json;
   Status printed;
-  Result<chat::Answer> answer = conversation_.ask(message, [&](std::string_view text) {
-    if (!json && printed) printed = write(text);
-    return printed && !interrupted();
-  });
+  Result<chat::Answer> answer =
+      conversation_.ask({{answer::Role::User, message}}, [&](const answer::Piece& piece) {
+        if (!json && printed) printed = write(piece.text);
+        return printed && !interrupted();
+      });
   TRY(std::move(printed));
   last_ = TRY(std::move(answer));
   TRY(print(last_));
@@ -261,24 +262,24 @@ Status Chat::undo(const std::string&) {
 }
 
 Status Chat::save(const std::string& path) {
-  const chat::Transcript& transcript = conversation_.transcript();
+  const answer::Transcript& transcript = conversation_.transcript();
   // What was said is for its owner's eyes; it may be saved again, and over what was loaded.
-  TRY(write_file(path, as_bytes(chat::format_transcript(transcript)),
+  TRY(write_file(path, as_bytes(answer::format_transcript(transcript)),
                  {.mode = 0600, .use = Use::Edit}));
-  notice("{} turns saved to {}", transcript.turns.size(), path);
+  notice("{} turns saved to {}", transcript.turns(), path);
   return {};
 }
 
 Status Chat::load(const std::string& path) {
   const std::string file = TRY(read_text_file(path, kLargestTranscript, Use::Edit));
-  chat::Transcript transcript = TRY(within(path, chat::parse_transcript(file)));
+  answer::Transcript transcript = TRY(within(path, answer::parse_transcript(file)));
   TRY(within(path, conversation_.restore(std::move(transcript))));
-  notice("{} turns loaded from {}", conversation_.transcript().turns.size(), path);
+  notice("{} turns loaded from {}", conversation_.transcript().turns(), path);
   return {};
 }
 
 Status Chat::stats(const std::string&) {
-  fmt::print(stderr, "turns    {}\n", conversation_.transcript().turns.size());
+  fmt::print(stderr, "turns    {}\n", conversation_.transcript().turns());
   print_statistics(last_);
   return {};
 }
@@ -300,25 +301,14 @@ Status Chat::quit(const std::string&) {
   return {};
 }
 
-Result<jinja::ChatTemplate> open_template(const ChatArguments& a, const card::ModelCard& card) {
-  if (!a.chat_template.empty()) {
-    return within(a.chat_template,
-                  jinja::ChatTemplate::parse(TRY(read_text_file(a.chat_template))));
-  }
-  if (!card.chat_template.empty()) {
-    return within(a.model, jinja::ChatTemplate::parse(card.chat_template));
-  }
-  return within<jinja::ChatTemplate>(
-      a.model, not_found("the file carries no chat template; name one (--chat-template)"));
-}
-
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_of(const ChatArguments& a,
-                                                           const runtime::Program& program,
-                                                           int64_t vocab_size) {
-  auto tokenizer = TRY(open_tokenizer_for(program, vocab_size, a.tokenizer));
-  if (tokenizer) return tokenizer;
-  return within<std::unique_ptr<text::Tokenizer>>(
-      a.model, not_found("the file carries no tokenizer; name one (-t)"));
+Result<answer::OpenedModel> open_model_of(const ChatArguments& a) {
+  answer::OpenOptions options;
+  options.numerics = TRY(numerics_from(a.numerics));
+  options.threads = a.threads;
+  options.tokenizer = options.chat_template = answer::Part::Needed;
+  options.tokenizer_path = a.tokenizer;
+  options.chat_template_path = a.chat_template;
+  return open_model(a.model, options);
 }
 
 Status run_chat(const ChatArguments& a) {
@@ -328,24 +318,18 @@ Status run_chat(const ChatArguments& a) {
   options.generate.max_tokens = a.max_tokens;
   options.generate.logprobs = a.sampling.logprobs;
   options.generate.cancelled = interrupted;
-  TRY(sampler_options(a.sampling, {}));  // wrong usage is found before files are opened
+  const answer::SamplingChoices choices = TRY(sampling_choices(a.sampling));
 
-  auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a.numerics)), a.threads}));
-  const card::ModelCard card = TRY(within(a.model, card::read_card(program->container())));
-  const jinja::ChatTemplate chat_template = TRY(open_template(a, card));
-  options.generate.sampler = TRY(sampler_options(a.sampling, sampler_defaults(card.generation)));
-  auto session = TRY(within(a.model, generate::Session::create(program)));
-  const auto tokenizer = TRY(open_tokenizer_of(a, *program, session->model().vocab_size));
-  if (!a.sampling.ignore_eos) {
-    options.generate.stop_tokens.insert(card.eos.begin(), card.eos.end());
-    options.generate.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
-  }
+  const answer::OpenedModel model = TRY(open_model_of(a));
+  options.generate.sampler = answer::sampler_options(choices, model.sampling());
+  if (!a.sampling.ignore_eos) options.generate.stop_tokens = model.stop_ids();
+  const auto session = TRY(model.new_session());
   chat::Conversation conversation =
-      TRY(within(a.model, chat::Conversation::create(*session, *tokenizer, chat_template,
-                                                     text::replace_invalid_utf8(a.system),
-                                                     std::move(options))));
+      TRY(within(a.model, chat::Conversation::create(
+                              *session, *model.tokenizer(), *model.chat_template(),
+                              text::replace_invalid_utf8(a.system), std::move(options))));
   const auto input = TRY(ChatInput::create(a.commands));
-  return Chat(a, *session, *tokenizer, conversation, *input).run();
+  return Chat(a, *session, *model.tokenizer(), conversation, *input).run();
 }
 
 }  // namespace

@@ -9,8 +9,11 @@
 #include "base/error.h"
 #include "cli/parser.h"
 #include "engine/numerics.h"
-#include "runtime/program.h"
-#include "text/tokenizer.h"
+
+namespace diptych::answer {
+class OpenedModel;
+struct OpenOptions;
+}  // namespace diptych::answer
 
 namespace diptych::cli {
 
@@ -48,6 +51,8 @@ Result<T> as_usage(Result<T> result) {
   error.message = (error.context.empty() ? "" : error.context + ": ") + error.message;
   auto usage = usage_error(std::move(error.message));
   usage.value().items = std::move(error.items);
+  usage.value().setting = error.setting;
+  usage.value().hint = error.hint;
   return usage;
 }
 
@@ -59,18 +64,12 @@ Result<engine::Numerics> numerics_from(const std::string& option);
 // The options --threads and --numerics; the values must outlive the parser.
 void add_engine_options(Parser& parser, int& threads, std::string& numerics);
 
-// The tokenizer that a path names: a tokenizer's file, a model's directory, a GGUF file, or a .pte
-// that carries one. Every subcommand opens its tokenizer here.
+// What card::open_tokenizer() takes, for the help of options.
 inline constexpr const char* kTokenizerHelp =
     "A tokenizer's file (SentencePiece, tiktoken-style, tokenizer.json), a model's directory, a\n"
     "GGUF, or a .pte that carries one";
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path);
 
-// The same for a program with a vocabulary of `vocab_size`; when the path is empty, the tokenizer
-// that the program's file carries, null when there is none. It refuses texts with tokens that the
-// model does not know; of one that was named a warning tells first.
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(const runtime::Program& program,
-                                                            int64_t vocab_size,
-                                                            const std::string& path);
+// Opens a model and tells its notes as warnings.
+Result<answer::OpenedModel> open_model(const std::string& path, const answer::OpenOptions& options);
 
 }  // namespace diptych::cli

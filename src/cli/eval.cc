@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "answer/opened_model.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"
@@ -27,19 +28,28 @@ struct EvalArguments {
 
 // A model opened with the numerics that were asked for.
 struct Side {
-  std::string path;
   engine::Numerics numerics = engine::Numerics::Precise;
-  std::shared_ptr<const runtime::Program> program;
+  answer::OpenedModel model;
   std::unique_ptr<generate::Session> session;
+
+  const std::string& path() const { return model.path(); }
 };
 
-Result<Side> open_side(const std::string& path, engine::Numerics numerics, int threads) {
-  runtime::Options options;
-  options.numerics = numerics;
-  options.threads = threads;
-  auto program = TRY(runtime::Program::open(path, options));
-  auto session = TRY(within(path, generate::Session::create(program)));
-  return Side{path, numerics, std::move(program), std::move(session)};
+Result<Side> open_side(const std::string& path, const answer::OpenOptions& options) {
+  auto model = TRY(open_model(path, options));
+  auto session = TRY(model.new_session());
+  return Side{options.numerics, std::move(model), std::move(session)};
+}
+
+Result<Side> open_evaluated(const EvalArguments& a) {
+  answer::OpenOptions options;
+  options.numerics = TRY(numerics_from(a.numerics));
+  options.threads = a.threads;
+  const bool has_text = a.ids.empty() || !a.tokenizer.empty();
+  options.tokenizer = has_text ? answer::Part::Needed : answer::Part::Unused;
+  options.tokenizer_path = a.tokenizer;
+  options.chat_template = answer::Part::Unused;
+  return open_side(a.model, options);
 }
 
 // Without numerics of its own the reference has the model's: then only the files differ.
@@ -49,7 +59,11 @@ Result<std::optional<Side>> open_reference(const EvalArguments& a, engine::Numer
     numerics =
         TRY(as_usage(within("--against_numerics", engine::numerics_from_name(a.against_numerics))));
   }
-  return TRY(open_side(a.against.empty() ? a.model : a.against, numerics, a.threads));
+  answer::OpenOptions options;
+  options.numerics = numerics;
+  options.threads = a.threads;
+  options.tokenizer = options.chat_template = answer::Part::Unused;
+  return TRY(open_side(a.against.empty() ? a.model : a.against, options));
 }
 
 // Ids separated by blanks, commas or line ends.
@@ -93,9 +107,8 @@ Result<std::vector<int64_t>> read_tokens(const EvalArguments& a, const text::Tok
 
 Result<std::vector<evaluate::Window>> read_windows(const EvalArguments& a, const Side& model,
                                                    const std::optional<Side>& reference) {
-  const contract::Description& description = model.session->model();
-  int64_t length = description.max_context;
-  if (reference) length = std::min(length, reference->session->model().max_context);
+  int64_t length = model.model.max_context();
+  if (reference) length = std::min(length, reference->model.max_context());
   if (a.context > length) {
     return usage_error(
         fmt::format("--context: expected at most {}, which is the context of the "
@@ -103,22 +116,15 @@ Result<std::vector<evaluate::Window>> read_windows(const EvalArguments& a, const
                     length, reference ? "s" : "", a.context));
   }
   if (a.context > 0) length = a.context;
-  std::unique_ptr<text::Tokenizer> tokenizer;
-  if (a.ids.empty() || !a.tokenizer.empty()) {
-    tokenizer = TRY(open_tokenizer_for(*model.program, description.vocab_size, a.tokenizer));
-    if (!tokenizer) {
-      return within<std::vector<evaluate::Window>>(
-          a.model, not_found("the file carries no tokenizer; name one for the text (-t)"));
-    }
-  }
-  const std::vector<int64_t> tokens = TRY(read_tokens(a, tokenizer.get()));
+  const text::Tokenizer* tokenizer = model.model.tokenizer();
+  const std::vector<int64_t> tokens = TRY(read_tokens(a, tokenizer));
   std::vector<int64_t> prefix;
   if (tokenizer) prefix.assign(tokenizer->prefix().begin(), tokenizer->prefix().end());
   return evaluate::make_windows(tokens, prefix, length, a.max_positions);
 }
 
 Json to_json(const Side& side, const evaluate::Quality& quality) {
-  return {{"model", side.path},
+  return {{"model", side.path()},
           {"numerics", engine::name(side.numerics)},
           {"nll", quality.mean_nll},
           {"perplexity", quality.perplexity()},
@@ -156,7 +162,7 @@ std::string tables(const Outcome& o) {
                                 o.evaluation.positions, o.windows, o.context);
   Table qualities({"", "file", "numerics", "perplexity", "mean nll", "seconds"});
   const auto add = [&](const char* role, const Side& side, const evaluate::Quality& quality) {
-    qualities.add({role, side.path, std::string(engine::name(side.numerics)),
+    qualities.add({role, side.path(), std::string(engine::name(side.numerics)),
                    fmt::format("{:.4f}", quality.perplexity()),
                    fmt::format("{:.6f}", quality.mean_nll),
                    fmt::format("{:.2f}", quality.seconds)});
@@ -181,14 +187,14 @@ void warn_of_overflows(const Side& side) {
   tell(
       "diptych eval: warning: {}: {} fp16 results overflowed to infinity, the first in {}; "
       "--numerics precise computes them in fp32",
-      side.path, overflows.count, overflows.first_op);
+      side.path(), overflows.count, overflows.first_op);
 }
 
 Status evaluate_model(const EvalArguments& a) {
   if (a.text.empty() == a.ids.empty()) {
     return usage_error("give the text to predict, either as such (--text) or as ids (--ids)");
   }
-  const Side model = TRY(open_side(a.model, TRY(numerics_from(a.numerics)), a.threads));
+  const Side model = TRY(open_evaluated(a));
   const std::optional<Side> reference = TRY(open_reference(a, model.numerics));
   const auto windows = TRY(read_windows(a, model, reference));
   stop_on_interrupt();

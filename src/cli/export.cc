@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/command.h"
+#include "cli/hints.h"
 #include "cli/quantization.h"
 #include "cli/side_file.h"
 #include "cli/terminal.h"
@@ -28,8 +29,10 @@ struct ExportArguments {
 Result<exporter::Options> options_from(const ExportArguments& arguments) {
   exporter::Options options = arguments.options;
   options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
-  options.embedding = TRY(as_usage(exporter::embedding_from_text(arguments.embedding)));
-  options.linear = TRY(as_usage(exporter::linear_from_text(arguments.linear)));
+  options.embedding = TRY(
+      as_usage(within("--embedding_quantize", exporter::embedding_from_text(arguments.embedding))));
+  options.linear =
+      TRY(as_usage(within("--linear_quantize", exporter::linear_from_text(arguments.linear))));
   if (arguments.source().empty()) {
     return usage_error("name the model to export: a directory, a GGUF or a .pth file");
   }
@@ -86,8 +89,13 @@ void print_notes(const exporter::Report& report) {
 // Whether a tied head is stored once with the embedding.
 void print_head(const exporter::HeadSharing& head) {
   if (!head.tied) return;
-  tell("tied head: {}", head.shared ? "one quantised blob with the embedding, not split"
-                                    : "stored apart from the embedding: " + head.reason);
+  if (head.shared) {
+    tell("tied head: one quantised blob with the embedding, not split");
+    return;
+  }
+  const std::string hint = hint_text(head.hint, "export");
+  tell("tied head: stored apart from the embedding: {}{}", head.reason,
+       hint.empty() ? "" : " (" + hint + ")");
 }
 
 void print_report(const exporter::Report& report, double seconds) {

@@ -14,11 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "answer/opened_model.h"
 #include "base/in_quotes.h"
 #include "base/mapped_ranges.h"
 #include "base/run_files.h"
-#include "card/card_of_model.h"
 #include "cli/command.h"
+#include "cli/hints.h"
 #include "cli/process.h"
 #include "cli/terminal.h"
 #include "kernels/isa.h"
@@ -164,14 +165,15 @@ int main(int argc, char** argv) {
     if (status) status = check_mapped_files();
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
-    if (status.error().code == ErrorCode::Usage) {
-      Error error = std::move(status.error());
+    const bool wrong_usage = status.error().code == ErrorCode::Usage;
+    Error error = worded(std::move(status.error()), kCommands[i].name);
+    if (wrong_usage) {
       error.context.clear();
       error.message = fmt::format("{}; see diptych {} --help", error.message, kCommands[i].name);
       fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, error.to_string());
       return kWrongUsage;
     }
-    fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, status.error().to_string());
+    fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, error.to_string());
     return kFailure;
   }
   return kWrongUsage;
@@ -197,27 +199,11 @@ void add_engine_options(Parser& parser, int& threads, std::string& numerics) {
   parser.add_option("--numerics", numerics, kNumericsHelp);
 }
 
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::string& path) {
-  return card::open_tokenizer(path);
-}
-
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_for(const runtime::Program& program,
-                                                            int64_t vocab_size,
-                                                            const std::string& path) {
-  std::unique_ptr<text::Tokenizer> tokenizer;
-  if (path.empty()) {
-    const card::ModelCard card = TRY(within(program.name(), card::read_card(program.container())));
-    if (!card.has_tokenizer()) return nullptr;
-    tokenizer = TRY(within(program.name(), card::open_tokenizer(card)));
-  } else {
-    tokenizer = TRY(open_tokenizer(path));
-  }
-  if (const std::string note = card::surplus_of(*tokenizer, vocab_size);
-      !note.empty() && !path.empty()) {
-    fmt::print(stderr, "diptych: warning: {}: {}\n", path, note);
-  }
-  tokenizer->limit_ids(vocab_size);
-  return tokenizer;
+Result<answer::OpenedModel> open_model(const std::string& path,
+                                       const answer::OpenOptions& options) {
+  auto model = TRY(answer::OpenedModel::open(path, options));
+  for (const std::string& note : model.notes()) tell("diptych: warning: {}", note);
+  return model;
 }
 
 }  // namespace diptych::cli

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "card/card_of_model.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 
@@ -68,7 +69,8 @@ Result<exporter::QuantizationOptions> quantization_from(const QuantizationArgume
   options.algorithm =
       TRY(as_usage(within("--quant_algorithm", quant::algorithm_from_name(a.algorithm))));
   for (const std::string& text : a.overrides) {
-    options.overrides.push_back(TRY(as_usage(exporter::override_from_text(text))));
+    options.overrides.push_back(
+        TRY(as_usage(within("--quantize_override", exporter::override_from_text(text)))));
   }
   const bool wanted = quant::needs_inputs(options.algorithm);
   if (!wanted && !a.calibration.empty()) {
@@ -77,7 +79,7 @@ Result<exporter::QuantizationOptions> quantization_from(const QuantizationArgume
   }
   if (!wanted || a.calibration.empty()) return options;
   const std::string text = TRY(read_text_file(a.calibration, text::kMaxTextBytes));
-  const auto tokenizer = TRY(open_tokenizer(tokenizer_path));
+  const auto tokenizer = TRY(card::open_tokenizer(tokenizer_path));
   options.calibration =
       TRY(within(a.calibration,
                  calibration_pieces(text, *tokenizer, std::min(kLongestPiece, max_context_len))));

@@ -19,7 +19,7 @@ struct QuantizationArguments {
 
 void add_quantization_options(Parser& parser, QuantizationArguments& arguments);
 
-// Reads the calibration text, if any, with the tokenizer of a path (open_tokenizer()); its pieces
+// Reads the calibration text, if any, with the tokenizer of a path (card::open_tokenizer()); its pieces
 // are at most as long as the model's context.
 Result<exporter::QuantizationOptions> quantization_from(const QuantizationArguments& arguments,
                                                         const std::string& tokenizer_path,

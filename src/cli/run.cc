@@ -6,16 +6,15 @@
 #include <chrono>
 #include <utility>
 
+#include "answer/opened_model.h"
+#include "answer/text_stream.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "card/model_card.h"
 #include "cli/command.h"
 #include "cli/sampling_options.h"
 #include "cli/terminal.h"
 #include "generate/generator.h"
 #include "generate/session.h"
-#include "text/stream_decoder.h"
-#include "text/tokenizer.h"
 
 namespace diptych::cli {
 
@@ -70,86 +69,68 @@ Result<std::string> prompt_text(const RunArguments& a) {
   return read_text_file(a.prompt_file, kMostPromptBytes);
 }
 
-Result<std::vector<int64_t>> encode_prompt(const RunArguments& a, const text::Tokenizer& tokenizer,
-                                           const std::string& text, int64_t context) {
-  if (!tokenizer.check_may_fit(text.size(), context)) {
-    return invalid_argument("the prompt is {} bytes long, more than {} tokens of context can hold",
-                            text.size(), context);
-  }
+// The prompt's ids; `text` is that of -p or --prompt-file.
+Result<std::vector<int64_t>> prompt_ids(const RunArguments& a, const answer::OpenedModel& model,
+                                        const std::optional<std::string>& text) {
+  if (!text) return parse_ids(a.ids);
   const auto specials = a.specials ? text::Specials::AsTokens : text::Specials::AsText;
-  const auto ids = TRY(tokenizer.encode(text, !a.no_bos, specials));
-  if (!a.no_bos && ids.size() > 1 && ids[0] == tokenizer.bos() && ids[1] == ids[0]) {
+  std::vector<int64_t> ids = TRY(model.encode(*text, !a.no_bos, specials));
+  if (!a.no_bos && ids.size() > 1 && ids[0] == model.tokenizer()->bos() && ids[1] == ids[0]) {
     tell(
         "diptych run: warning: the prompt has a beginning-of-text token of its own and gets "
         "another; --no-bos leaves that out");
   }
-  return std::vector<int64_t>(ids.begin(), ids.end());
+  return ids;
 }
 
-// Where text comes in or goes out, or one is named.
-bool needs_tokenizer(const RunArguments& a) {
-  return a.has_text() || !(a.print_ids || a.sampling.json) || !a.sampling.stop.empty() ||
-         !a.tokenizer.empty();
+// A tokenizer is needed where text comes in or goes out, or one is named.
+answer::Part tokenizer_part(const RunArguments& a) {
+  if (a.has_text() || !(a.print_ids || a.sampling.json) || !a.sampling.stop.empty() ||
+      !a.tokenizer.empty()) {
+    return answer::Part::Needed;
+  }
+  return a.sampling.json ? answer::Part::IfThere : answer::Part::Unused;
 }
 
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer_of(const RunArguments& a,
-                                                           const runtime::Program& program,
-                                                           int64_t vocab_size) {
-  if (!needs_tokenizer(a) && !a.sampling.json) return nullptr;
-  auto tokenizer = TRY(open_tokenizer_for(program, vocab_size, a.tokenizer));
-  if (tokenizer || !needs_tokenizer(a)) return tokenizer;
-  return within<std::unique_ptr<text::Tokenizer>>(
-      a.model, not_found("the file carries no tokenizer; {}",
-                         a.has_text() ? "name one for the prompt (-t)"
-                                      : "name one (-t), or print ids (--print-ids)"));
+Result<answer::OpenedModel> open_model_of(const RunArguments& a) {
+  answer::OpenOptions options;
+  options.numerics = TRY(numerics_from(a.numerics));
+  options.threads = a.threads;
+  options.tokenizer = tokenizer_part(a);
+  options.tokenizer_path = a.tokenizer;
+  options.chat_template = answer::Part::Unused;
+  return open_model(a.model, options);
 }
 
 // How the answer is printed: text as it becomes complete, ids, or all at the end.
 enum class Form : uint8_t { Text, Ids, Json };
 
-// Turns tokens into text, watches for stop texts, and prints.
+// Prints the prompt's text before the first piece of the answer, then the pieces.
 class Printer {
  public:
-  Printer(const text::Tokenizer* tokenizer, text::StopTexts stops, Form form)
-      : tokenizer_(tokenizer), stops_(std::move(stops)), form_(form) {
-    if (tokenizer != nullptr) decoder_.emplace(*tokenizer);
-  }
+  Printer(Form form, std::string prompt) : form_(form), prompt_(std::move(prompt)) {}
 
-  // The prompt as text where it was one, else that of its tokens.
-  Status begin(const std::optional<std::string>& given, const std::vector<int64_t>& prompt) {
-    std::string text;
-    for (const int64_t id : prompt) text += decode(id);
-    return form_ == Form::Text ? write_results(given.value_or(text)) : Status();
+  Status add(const answer::Piece& piece) {
+    const bool first = !std::exchange(begun_, true);
+    switch (form_) {
+      case Form::Text:
+        if (first) TRY(write_results(prompt_));
+        return write_results(piece.text);
+      case Form::Ids:
+        if (!piece.token) return {};
+        return write_results(fmt::format("{}{}", first ? "" : ",", *piece.token));
+      case Form::Json:
+        return {};
+    }
+    return {};
   }
-  Status add(int64_t id) {
-    TRY(add_text(stops_.add(decode(id))));
-    if (form_ != Form::Ids) return {};
-    const bool first = std::exchange(first_, false);
-    return write_results(fmt::format("{}{}", first ? "" : ",", id));
-  }
-  Status finish(const generate::Generation& generation) {
-    if (decoder_) TRY(add_text(stops_.add(decoder_->finish())));
-    TRY(add_text(stops_.finish()));
-    if (form_ != Form::Json) return write_results("\n");
-    return write_results(dump_json(answer_json(generation, text_, tokenizer_)) + "\n");
-  }
-  bool stopped() const { return stops_.stopped(); }
+  // The end of what was begun.
+  Status finish() { return begun_ && form_ != Form::Json ? write_results("\n") : Status(); }
 
  private:
-  std::string decode(int64_t id) {
-    return decoder_ ? decoder_->add(static_cast<text::TokenId>(id)) : std::string();
-  }
-  Status add_text(const std::string& text) {
-    text_ += text;
-    return form_ == Form::Text ? write_results(text) : Status();
-  }
-
-  const text::Tokenizer* tokenizer_;
-  std::optional<text::StreamDecoder> decoder_;
-  text::StopTexts stops_;
   Form form_;
-  std::string text_;
-  bool first_ = true;
+  std::string prompt_;
+  bool begun_ = false;
 };
 
 struct RunStatistics {
@@ -221,62 +202,64 @@ void warn(const RunStatistics& s, const generate::Session& session) {
   }
 }
 
+// Generates and prints. What was printed of an answer that failed stays, on a line of its own.
+Result<generate::Generation> print_answer(const RunArguments& a, const answer::OpenedModel& model,
+                                          generate::Session& session,
+                                          const std::vector<int64_t>& prompt,
+                                          const std::optional<std::string>& text,
+                                          const generate::GenerateOptions& options,
+                                          text::StopTexts stops) {
+  const Form form = a.sampling.json ? Form::Json : a.print_ids ? Form::Ids : Form::Text;
+  std::optional<Printer> printer;
+  Status printed;
+  answer::TextStream stream(model.tokenizer(), std::move(stops), [&](const answer::Piece& piece) {
+    if (printed) printed = printer->add(piece);
+    return printed && !interrupted();
+  });
+  const std::string prompt_text = stream.begin_after(prompt);
+  printer.emplace(form, text.value_or(prompt_text));
+  generate::Sampler sampler(options.sampler);
+  Status generated = stream.generate(session, prompt, options, sampler);
+  std::optional<answer::Answer> answer;
+  if (generated && printed) answer = stream.finish();
+  if (printed) printed = printer->finish();
+  TRY(std::move(printed));
+  TRY(within(a.model, std::move(generated)));
+  if (form == Form::Json) {
+    const Json json = answer_json(answer->generation, answer->text, model.tokenizer());
+    TRY(write_results(dump_json(json) + "\n"));
+  }
+  return std::move(answer->generation);
+}
+
 Status run_model(const RunArguments& a) {
   TRY(check_arguments(a));
-  generate::GenerateOptions options = a.options;
-  TRY(sampler_options(a.sampling, {}));  // wrong usage is found before files are opened
-  options.logprobs = a.sampling.logprobs;
-  options.cancelled = interrupted;
+  // Wrong usage is found before files are opened.
+  const answer::SamplingChoices choices = TRY(sampling_choices(a.sampling));
   text::StopTexts stops = TRY(stop_texts(a.sampling));
   std::optional<std::string> text;
   if (a.has_text()) text = TRY(prompt_text(a));
   const auto start = std::chrono::steady_clock::now();
-  auto program = TRY(runtime::Program::open(a.model, {TRY(numerics_from(a.numerics)), a.threads}));
-  auto session = TRY(within(a.model, generate::Session::create(program)));
-  const card::ModelCard card = TRY(within(a.model, card::read_card(program->container())));
-  const auto tokenizer = TRY(open_tokenizer_of(a, *program, session->model().vocab_size));
-  std::vector<int64_t> prompt;
-  if (a.has_ids) {
-    prompt = TRY(parse_ids(a.ids));
-  } else {
-    prompt = TRY(encode_prompt(a, *tokenizer, *text, session->model().max_context));
-  }
-  generate::SamplerOptions defaults = sampler_defaults(card.generation);
-  if (a.use_lookahead) {  // greedy, whatever the model's makers want
-    options.lookahead = a.lookahead;
-    defaults = {};
-  }
-  options.sampler = TRY(sampler_options(a.sampling, std::move(defaults)));
-  if (!a.sampling.ignore_eos) {
-    options.stop_tokens.insert(card.eos.begin(), card.eos.end());
-    if (tokenizer) {
-      options.stop_tokens.insert(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
-    }
-  }
+  const answer::OpenedModel model = TRY(open_model_of(a));
+  const auto session = TRY(model.new_session());
+  const std::vector<int64_t> prompt = TRY(prompt_ids(a, model, text));
+  generate::GenerateOptions options = a.options;
+  options.logprobs = a.sampling.logprobs;
+  options.cancelled = interrupted;
+  if (a.use_lookahead) options.lookahead = a.lookahead;
+  // Lookahead is greedy, whatever the model's makers want.
+  options.sampler = answer::sampler_options(
+      choices, a.use_lookahead ? generate::SamplerOptions() : model.sampling());
+  if (!a.sampling.ignore_eos) options.stop_tokens = model.stop_ids();
+  TRY(within(a.model, generate::check(options.sampler, model.vocab_size())));
 
   RunStatistics statistics;
   statistics.prompt_tokens = prompt.size();
   statistics.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   stop_on_interrupt();
-  const Form form = a.sampling.json ? Form::Json : a.print_ids ? Form::Ids : Form::Text;
-  Printer printer(tokenizer.get(), std::move(stops), form);
-  bool begun = false;
-  Status printed;
-  auto generation = generate::generate(*session, prompt, options, [&](int64_t token) {
-    if (!begun) printed = printer.begin(text, prompt);
-    begun = true;
-    if (printed) printed = printer.add(token);
-    return printed && !interrupted() && !printer.stopped();
-  });
-  if (generation && printer.stopped()) generation->reason = generate::StopReason::StopText;
-  if (generation && printed && (begun || form == Form::Json)) {
-    printed = printer.finish(*generation);
-  } else if (begun && printed) {
-    printed = write_results("\n");
-  }
-  TRY(std::move(printed));
-  statistics.generation = TRY(within(a.model, std::move(generation)));
+  statistics.generation =
+      TRY(print_answer(a, model, *session, prompt, text, options, std::move(stops)));
   if (a.stats == "text") print_text_statistics(statistics, *session);
   if (a.stats == "json") print_json_statistics(statistics, *session);
   warn(statistics, *session);

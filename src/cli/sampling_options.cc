@@ -42,37 +42,40 @@ Json token_json(int64_t id, const text::Tokenizer* tokenizer) {
 
 void add_sampling_options(Parser& parser, SamplingArguments& a) {
   constexpr const char* kGroup = "Sampling (defaults: the model's, else as shown)";
-  parser.add_option("--temperature", a.temperature, "0 is greedy; higher is more varied [0]")
+  parser
+      .add_option("--temperature", a.choices.temperature, "0 is greedy; higher is more varied [0]")
       ->check(number_between(0, kLargest))
       ->group(kGroup);
-  parser.add_option("--top_k", a.top_k, "Keep the k likeliest tokens; 0 keeps all [0]")
+  parser.add_option("--top_k", a.choices.top_k, "Keep the k likeliest tokens; 0 keeps all [0]")
       ->check(number_between(0, kMostTokens))
       ->group(kGroup);
-  parser.add_option("--top_p", a.top_p, "Keep the likeliest tokens up to this probability [1]")
+  parser
+      .add_option("--top_p", a.choices.top_p,
+                  "Keep the likeliest tokens up to this probability [1]")
       ->check(number_between(0, 1))
       ->group(kGroup);
   parser
-      .add_option("--min_p", a.min_p,
+      .add_option("--min_p", a.choices.min_p,
                   "Keep tokens this probable, relative to the likeliest one [0]")
       ->check(number_between(0, 1))
       ->group(kGroup);
   parser
-      .add_option("--repetition_penalty", a.repetition_penalty,
+      .add_option("--repetition_penalty", a.choices.repetition_penalty,
                   "Divide (or multiply) logits of tokens that occurred [1]")
       ->check(number_between(1 / kLargest, kLargest))
       ->group(kGroup);
   parser
-      .add_option("--presence_penalty", a.presence_penalty,
+      .add_option("--presence_penalty", a.choices.presence_penalty,
                   "Subtract from logits of tokens that occurred [0]")
       ->check(number_between(-kLargest, kLargest))
       ->group(kGroup);
   parser
-      .add_option("--frequency_penalty", a.frequency_penalty,
+      .add_option("--frequency_penalty", a.choices.frequency_penalty,
                   "Subtract from logits for each time the token occurred [0]")
       ->check(number_between(-kLargest, kLargest))
       ->group(kGroup);
   parser
-      .add_option("--repeat_last_n", a.repeat_last_n,
+      .add_option("--repeat_last_n", a.choices.repeat_last_n,
                   "Penalties look at so many last tokens; -1: all [-1]")
       ->check(number_between(-1, kMostTokens))
       ->group(kGroup);
@@ -81,7 +84,9 @@ void add_sampling_options(Parser& parser, SamplingArguments& a) {
                   "ID=VALUE: add to a token's logit; -inf bans it; may be repeated")
       ->one_value_each()
       ->group(kGroup);
-  parser.add_option("--seed", a.seed, "Same seed, same text")->show_default()->group(kGroup);
+  parser.add_option("--seed", a.choices.seed, "Same seed, same text")
+      ->show_default()
+      ->group(kGroup);
   parser.add_option("--stop", a.stop, "End before this text; may be repeated")->one_value_each();
   parser.add_flag("--ignore_eos", a.ignore_eos, "Go on after an end-of-text token");
   auto* json = parser.add_flag("--json", a.json, "Print answers as JSON, one a line, with tokens");
@@ -92,35 +97,13 @@ void add_sampling_options(Parser& parser, SamplingArguments& a) {
       ->needs(json);
 }
 
-generate::SamplerOptions sampler_defaults(const card::GenerationDefaults& defaults) {
-  constexpr int64_t kTopK = 50;  // generate()'s, when the configuration is silent
-  const bool samples = defaults.do_sample.value_or(false);
-  generate::SamplerOptions options;
-  if (samples) options.temperature = defaults.temperature.value_or(1);
-  options.top_k = defaults.top_k.value_or(samples ? kTopK : options.top_k);
-  options.top_p = defaults.top_p.value_or(options.top_p);
-  options.min_p = defaults.min_p.value_or(options.min_p);
-  options.repetition_penalty = defaults.repetition_penalty.value_or(options.repetition_penalty);
-  return options;
-}
-
-Result<generate::SamplerOptions> sampler_options(const SamplingArguments& a,
-                                                 generate::SamplerOptions defaults) {
-  generate::SamplerOptions options = std::move(defaults);
-  options.temperature = a.temperature.value_or(options.temperature);
-  options.top_k = a.top_k.value_or(options.top_k);
-  options.top_p = a.top_p.value_or(options.top_p);
-  options.min_p = a.min_p.value_or(options.min_p);
-  options.repetition_penalty = a.repetition_penalty.value_or(options.repetition_penalty);
-  options.presence_penalty = a.presence_penalty.value_or(options.presence_penalty);
-  options.frequency_penalty = a.frequency_penalty.value_or(options.frequency_penalty);
-  options.repeat_last_n = a.repeat_last_n.value_or(options.repeat_last_n);
-  options.seed = a.seed;
+Result<answer::SamplingChoices> sampling_choices(const SamplingArguments& a) {
+  answer::SamplingChoices choices = a.choices;
   for (const std::string& text : a.logit_bias) {
     const auto [token, bias] = TRY(parse_bias(text));
-    options.logit_bias[token] = bias;
+    choices.logit_bias[token] = bias;
   }
-  return options;
+  return choices;
 }
 
 Result<text::StopTexts> stop_texts(const SamplingArguments& a) {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "answer/sampling.h"
 #include "base/error.h"
 #include "base/json_fwd.h"
-#include "card/generation_defaults.h"
 #include "cli/parser.h"
 #include "generate/generator.h"
 #include "text/stop_texts.h"
@@ -17,10 +17,8 @@ namespace diptych::cli {
 
 // As given on the command line; what is not given is the model's default, else the sampler's.
 struct SamplingArguments {
-  std::optional<double> temperature, top_p, min_p;
-  std::optional<double> repetition_penalty, presence_penalty, frequency_penalty;
-  std::optional<int64_t> top_k, repeat_last_n, logprobs;
-  uint64_t seed = 0;
+  answer::SamplingChoices choices;  // but for the biases, which are in logit_bias
+  std::optional<int64_t> logprobs;
   std::vector<std::string> logit_bias, stop;
   bool ignore_eos = false, json = false;
 };
@@ -28,13 +26,8 @@ struct SamplingArguments {
 // `arguments` must outlive the parser.
 void add_sampling_options(Parser& parser, SamplingArguments& arguments);
 
-// What a model's makers want, as Hugging Face's generate() understands it: without do_sample it is
-// greedy.
-generate::SamplerOptions sampler_defaults(const card::GenerationDefaults& defaults);
-
-// The options that were given in place of the `defaults`. Wrong syntax is an error of usage.
-Result<generate::SamplerOptions> sampler_options(const SamplingArguments& arguments,
-                                                 generate::SamplerOptions defaults);
+// The choices, biases among them. Wrong syntax is an error of usage.
+Result<answer::SamplingChoices> sampling_choices(const SamplingArguments& arguments);
 Result<text::StopTexts> stop_texts(const SamplingArguments& arguments);
 
 inline constexpr double kMostTokens = 1e9;

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "card/card_of_model.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "text/stream_decoder.h"
@@ -55,7 +56,7 @@ Status print_ids(const TokenizeArguments& a, const text::Tokenizer& tokenizer,
 
 Status run_tokenize(const TokenizeArguments& a) {
   if (a.has_text == a.from_stdin) return usage_error("give either a text or --stdin");
-  const auto tokenizer = TRY(open_tokenizer(a.tokenizer));
+  const auto tokenizer = TRY(card::open_tokenizer(a.tokenizer));
   const std::string input = a.from_stdin ? TRY(read_standard_input(text::kMaxTextBytes)) : a.text;
   if (!a.decode) {
     const auto specials = a.specials ? text::Specials::AsTokens : text::Specials::AsText;

@@ -70,10 +70,11 @@ class Evaluator {
     const auto likelihood = [&](size_t index, std::span<const float> logits) -> Result<double> {
       const double nll = negative_log_likelihood(logits, targets[index]);
       if (std::isfinite(nll)) return nll;
-      return invalid_data(
-          "position {}: the logits hold infinities or NaN, expected a probability for token {}; "
-          "numerics that do not round to fp16 may help (--numerics precise)",
-          first + static_cast<int64_t>(index), targets[index]);
+      return hinted(
+          invalid_data(
+              "position {}: the logits hold infinities or NaN, expected a probability for token {}",
+              first + static_cast<int64_t>(index), targets[index]),
+          Advice::WiderNumerics);
     };
     if (reference_ != nullptr) {
       reference_logits_.resize(inputs.size() * vocab);

@@ -82,10 +82,12 @@ class ProgressSink : public Sink {
 
 Status check_window(const llama::Params& params, const Options& options) {
   if (!params.attention_window || options.max_context_len <= *params.attention_window) return {};
-  return unsupported(
-      "--max_context_len {}: the model's attention is a sliding window of {} positions, and only "
-      "full attention is implemented, which is the same up to there; use at most {}",
-      options.max_context_len, *params.attention_window, *params.attention_window);
+  return about(
+      Setting::ContextLength,
+      unsupported("the model's attention is a sliding window of {} positions, and only full "
+                  "attention is implemented, which is the same up to there; expected at most {}, "
+                  "found {}",
+                  *params.attention_window, *params.attention_window, options.max_context_len));
 }
 
 // Keys and values of all layers, for one method: methods share the caches.

@@ -64,9 +64,9 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
     }
     if (used) continue;
     Error error{ErrorCode::InvalidArgument, {}, {}, {}};
+    error.setting = Setting::FormatOverride;
     error.message =
-        fmt::format("--quantize_override: no linear's tensor fits the pattern \"{}\"; there are",
-                    change.pattern);
+        fmt::format("no linear's tensor fits the pattern \"{}\"; there are", change.pattern);
     for (const NamedLinear& linear : linears) error.items.push_back(linear.tensor);
     return tl::unexpected(std::move(error));
   }
@@ -87,7 +87,7 @@ std::vector<std::string> split_notes(std::span<const NamedLinear> linears,
   for (const auto& [outputs, tensors] : uneven) {
     const int64_t pieces = passes::split_count(outputs, options);
     notes.push_back(fmt::format(
-        "{}{}: {} outputs do not divide into {} equal pieces, as --target_split_size {} asks; {}",
+        "{}{}: {} outputs do not divide into {} equal pieces, as the split size {} asks; {}",
         tensors.front(), tensors.size() > 1 ? fmt::format(" and {} more", tensors.size() - 1) : "",
         outputs, passes::wanted_split_count(outputs, options), options.target_size,
         pieces == 1 ? "left whole" : fmt::format("split into {}", pieces)));
@@ -110,7 +110,8 @@ HeadSharing head_sharing(const llama::LlamaWeights& weights, const NamedLinear& 
     sharing.reason = fmt::format("the formats differ, embedding {} and head {}",
                                  format_text(embedding), format_text(head.how));
   } else if (options.graph_breaks) {
-    sharing.reason = "they are in two packages (--no_graph_breaks makes it one)";
+    sharing.reason = "they are in two packages";
+    sharing.hint = {Advice::OnePackage};
   } else {
     sharing.shared = true;
   }

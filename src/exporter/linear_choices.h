@@ -41,6 +41,7 @@ struct HeadSharing {
   bool tied = false;
   bool shared = false;
   std::string reason;  // why it is not, when tied: "the formats differ: 8,0 and c4w"
+  Hint hint;           // what would change that
 };
 HeadSharing head_sharing(const llama::LlamaWeights& weights, const NamedLinear& head,
                          const Options& options);

@@ -23,60 +23,47 @@ Result<std::optional<quant::Format>> embedding_from_text(std::string_view text) 
   const auto bits = number(text.substr(0, comma));
   const auto group = comma == text.npos ? std::nullopt : number(text.substr(comma + 1));
   if (!bits || !group || *bits < 0 || *bits > 64) {
-    return invalid_argument(
-        "--embedding_quantize: expected bits,group such as 8,0 or 4,32, or none; "
-        "found \"{}\"",
-        text);
+    return invalid_argument("expected bits,group such as 8,0 or 4,32, or none; found \"{}\"", text);
   }
   const quant::Format format{static_cast<int>(*bits), *group};
-  TRY(within("--embedding_quantize", quant::check(format)));
+  TRY(quant::check(format));
   return std::optional(format);
 }
 
-namespace {
-
-// The format, or an error that says where it was to stand.
-Result<std::optional<quant::Format>> linear_format(std::string_view option, std::string_view text) {
+Result<std::optional<quant::Format>> linear_from_text(std::string_view text) {
   if (text == kUnquantized) return std::optional<quant::Format>();
   std::string known;
   for (const quant::NamedFormat& row : quant::named_formats()) {
     if (row.name == text) return std::optional(row.format);
     known += fmt::format("{}, ", row.name);
   }
-  return invalid_argument("{}: expected one of {}{}, found \"{}\"", option, known, kUnquantized,
-                          text);
-}
-
-}  // namespace
-
-Result<std::optional<quant::Format>> linear_from_text(std::string_view text) {
-  return linear_format("--linear_quantize", text);
+  return invalid_argument("expected one of {}{}, found \"{}\"", known, kUnquantized, text);
 }
 
 Result<LinearOverride> override_from_text(std::string_view text) {
   const size_t equals = text.rfind('=');
   if (equals == text.npos || equals == 0) {
-    return invalid_argument(
-        "--quantize_override: expected PATTERN=FORMAT such as layers.0.*=c8w, found \"{}\"", text);
+    return invalid_argument("expected PATTERN=FORMAT such as layers.0.*=c8w, found \"{}\"", text);
   }
   return LinearOverride{std::string(text.substr(0, equals)),
-                        TRY(linear_format("--quantize_override", text.substr(equals + 1)))};
+                        TRY(linear_from_text(text.substr(equals + 1)))};
 }
 
 Status check(const Options& options) {
   constexpr int64_t kMaxContext = int64_t{1} << 24;
   if (options.max_context_len < 2 || options.max_context_len > kMaxContext) {
-    return invalid_argument("--max_context_len: expected 2 to {}, found {}", kMaxContext,
-                            options.max_context_len);
+    return about(Setting::ContextLength, invalid_argument("expected 2 to {}, found {}", kMaxContext,
+                                                          options.max_context_len));
   }
   const int64_t largest =
       options.multifunction ? options.max_context_len : options.max_context_len - 1;
   if (options.input_len < 1 || options.input_len > largest) {
-    return invalid_argument(
-        "--input_len: expected 1 to {} for --max_context_len {}{}, found {}", largest,
-        options.max_context_len,
-        options.multifunction ? "" : " (at least one position must stay for the cache)",
-        options.input_len);
+    return about(
+        Setting::InputLength,
+        invalid_argument(
+            "expected 1 to {} for a context of {}{}, found {}", largest, options.max_context_len,
+            options.multifunction ? "" : " (at least one position must stay for the cache)",
+            options.input_len));
   }
   if (options.verify_len != 0 && (!options.multifunction || options.verify_len < 2 ||
                                   options.verify_len > options.max_context_len)) {
@@ -84,24 +71,27 @@ Status check(const Options& options) {
                             options.max_context_len, options.verify_len);
   }
   if (options.split.target_size < 0) {
-    return invalid_argument("--target_split_size: expected a size, or 0 for no split, found {}",
-                            options.split.target_size);
+    return about(Setting::SplitSize,
+                 invalid_argument("expected a size, or 0 for no split, found {}",
+                                  options.split.target_size));
   }
   if (options.split.max_splits < 1) {
-    return invalid_argument("--max_splits: expected 1 or more, found {}", options.split.max_splits);
+    return about(Setting::MostSplits,
+                 invalid_argument("expected 1 or more, found {}", options.split.max_splits));
   }
   if (!quant::needs_inputs(options.quantization.algorithm)) return {};
   size_t tokens = 0;
   for (const auto& text : options.quantization.calibration) tokens += text.size();
   if (tokens >= kLeastCalibration) return {};
   if (tokens == 0) {
-    return invalid_argument(
-        "--quant_algorithm gptq: needs a text like those that the model is "
-        "for; name it with --calibration");
+    return about(Setting::Algorithm,
+                 hinted(invalid_argument("gptq needs a text like those that the model is for"),
+                        Advice::NameCalibration));
   }
-  return invalid_argument(
-      "--calibration: expected a text of at least {} tokens, better some thousands, found {}",
-      kLeastCalibration, tokens);
+  return about(
+      Setting::Calibration,
+      invalid_argument("expected a text of at least {} tokens, better some thousands, found {}",
+                       kLeastCalibration, tokens));
 }
 
 }  // namespace diptych::exporter

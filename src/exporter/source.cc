@@ -62,16 +62,16 @@ Result<Model> open_model(const std::string& path, const std::string& params,
   const bool torch = checkpoint.format == checkpoint::Format::Torch;
   if (!params.empty()) {
     if (!torch) {
-      return within<Model>(path, invalid_argument("has a configuration of its own, --params is for "
-                                                  "Meta's .pth files"));
+      return within<Model>(path, invalid_argument("has a configuration of its own, a params.json "
+                                                  "is for Meta's .pth files"));
     }
     checkpoint.config = shared_json(std::move(given));
     checkpoint.config_source = params;
   }
   if (checkpoint.config == nullptr) {
     return within<Model>(
-        path, not_found("there is no {} beside it{}", torch ? "params.json" : "config.json",
-                        torch ? "; name it with --params" : ""));
+        path, hinted(not_found("there is no {} beside it", torch ? "params.json" : "config.json"),
+                     torch ? Advice::NameParams : Advice::None));
   }
   Model model = TRY(model_from(checkpoint));
   model.card = TRY(card::card_of_model(path, checkpoint, model.params.vocab_size, card));

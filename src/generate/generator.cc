@@ -42,9 +42,7 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
                             const GenerateOptions& options, Sampler& sampler,
                             const OnToken& on_token) {
   if (options.lookahead && (!sampler.plain() || options.logprobs)) {
-    return invalid_argument(
-        "lookahead decodes greedily; leave --temperature at 0 and give no penalties, --logit-bias "
-        "or --logprobs");
+    return hinted(invalid_argument("lookahead decodes greedily"), Advice::GreedyDecoding);
   }
   std::optional<Lookahead> lookahead;
   if (options.lookahead) {
@@ -59,7 +57,7 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
   // Takes one token; false when it is the last one, with the reason set.
   const auto take = [&](int64_t token) {
     generation.tokens.push_back(token);
-    if (!on_token(token)) {
+    if (!on_token({token, options.logprobs ? &generation.logprobs.back() : nullptr})) {
       generation.reason = StopReason::Cancelled;
     } else if (options.stop_tokens.contains(token)) {
       generation.reason = StopReason::StopToken;

@@ -36,10 +36,16 @@ struct Generation {
   uint64_t decode_steps = 0;   // model calls after the prompt
 };
 
+// A token as it is told to who waits for it.
+struct Token {
+  int64_t id = 0;
+  const TokenLogprobs* logprobs = nullptr;  // where they were asked for; valid during the call
+};
+
 // Evaluates `prompt` after what the session holds, and generates. `on_token` is called with each
 // token as soon as it is known; returning false stops generation, for which the caller may know a
 // better reason than Cancelled.
-using OnToken = std::function<bool(int64_t token)>;
+using OnToken = std::function<bool(const Token& token)>;
 Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
                             const GenerateOptions& options, const OnToken& on_token);
 

@@ -11,10 +11,10 @@ Result<Lookahead> Lookahead::create(const LookaheadOptions& options,
   const auto [n, w, g] = options;
   const contract::Function* verify = model.verify();
   if (verify == nullptr) {
-    return unsupported(
-        "lookahead needs logits of all positions, method {} gives the last one only; "
-        "export without --multifunction",
-        model.decode().method.name);
+    return hinted(
+        unsupported("lookahead needs logits of all positions, method {} gives the last one only",
+                    model.decode().method.name),
+        Advice::AllLogits);
   }
   const contract::Method& function = verify->method;
   if (n < 2 || w < 1 || g < 1 || n > 64 || w > 1024 || g > 1024) {
@@ -25,10 +25,11 @@ Result<Lookahead> Lookahead::create(const LookaheadOptions& options,
   }
   const int64_t needed = (n - 1) * (w + g);
   if (needed > function.tokens) {
-    return invalid_argument(
-        "lookahead with n-gram size {}, window {} and {} verifications needs {} "
-        "rows, method {} has {}; give smaller sizes or export with --input_len {}",
-        n, w, g, needed, function.name, function.tokens, needed);
+    return hinted(
+        invalid_argument("lookahead with n-gram size {}, window {} and {} verifications needs {} "
+                         "rows, method {} has {}",
+                         n, w, g, needed, function.name, function.tokens),
+        {Advice::LongerInput, needed});
   }
   return Lookahead(options, function.tokens, first);
 }

@@ -78,8 +78,8 @@ Result<int64_t> likeliest(std::span<const float> logits) {
   const int64_t best = argmax(logits);
   if (logits[static_cast<size_t>(best)] > -INFINITY) return best;
   return invalid_argument(
-      "no token is left to choose from: every one is banned (--logit-bias) or has a logit of -inf "
-      "or NaN");
+      "no token is left to choose from: every one is banned by a bias or has a logit of -inf or "
+      "NaN");
 }
 
 Result<int64_t> Sampler::sample(std::span<const float> logits, std::span<const int64_t> context) {

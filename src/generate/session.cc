@@ -217,10 +217,9 @@ std::span<const float> Session::logits_of(const Loaded& loaded, int64_t first_ro
 Status Session::check_tokens(std::span<const int64_t> tokens) const {
   if (tokens.empty()) return invalid_argument("no tokens to evaluate");
   if (static_cast<int64_t>(tokens.size()) > remaining()) {
-    return invalid_argument(
-        "{} tokens do not fit: {} of {} positions are left; give fewer tokens or export with a "
-        "larger --max_context_len",
-        tokens.size(), remaining(), model_.max_context);
+    return hinted(invalid_argument("{} tokens do not fit: {} of {} positions are left",
+                                   tokens.size(), remaining(), model_.max_context),
+                  Advice::LongerContext);
   }
   for (const int64_t token : tokens) {
     if (token < 0 || token >= model_.vocab_size) {

@@ -82,10 +82,11 @@ class FiniteCast : public Weight {
     add(infinite, "infinite");
     add(beyond, "beyond fp16, whose largest is 65504");
     if (beyond > 0) text += fmt::format(" (up to {:.4g})", largest);
-    return invalid_data(
-        "{} {}: {} of {} values cannot be stored in {}: {}; {}", tensor_,
-        to_string(source_->type()), nans + infinite + beyond, elements(), name(dtype()), text,
-        nans + infinite == 0 ? "export with --dtype fp32" : "correct the checkpoint");
+    const bool wider_helps = nans + infinite == 0;
+    return hinted(invalid_data("{} {}: {} of {} values cannot be stored in {}: {}{}", tensor_,
+                               to_string(source_->type()), nans + infinite + beyond, elements(),
+                               name(dtype()), text, wider_helps ? "" : "; correct the checkpoint"),
+                  wider_helps ? Advice::WiderType : Advice::None);
   }
 
   WeightRef source_, cast_;

@@ -339,9 +339,8 @@ Status check_no_model(const std::string& directory) {
   }
   if (!found.empty()) {
     return within<void>(directory,
-                        invalid_argument("holds {} of another model; name another directory, or "
-                                         "replace it with --force",
-                                         in_quotes(found)));
+                        hinted(invalid_argument("holds {} of another model", in_quotes(found)),
+                               Advice::ReplaceModel));
   }
   return {};  // what cannot be listed cannot be written either, which says why
 }

@@ -120,8 +120,8 @@ Status fit_family(const llama::Family& family, SynthForm form, SynthShape* shape
   if (family.qk_norm) shape->qk_norm = shape->qk_norm_before_rope = true;
   if (form == SynthForm::Meta) return {};
   const auto refuse = [&](std::string_view what) {
-    return invalid_argument("{} cannot say {}; choose another family or --format meta",
-                            family.architecture, what);
+    return hinted(invalid_argument("{} cannot say {}", family.architecture, what),
+                  Advice::OtherFamily);
   };
   if (shape->qkv_bias != family.qkv_bias) return refuse("qkv_bias");
   if (shape->qk_norm != family.qk_norm) return refuse("qk_norm");

@@ -121,6 +121,21 @@ Status refill(Holder& holder) {
   holder.values = TRY(make(2000));
   return {};
 }
+TEST(Error, CarriesHintsThatItsTextDoesNotSay) {
+  const auto fails = []() -> Status {
+    return within<void>(
+        "a", about(Setting::InputLength, hinted(invalid_argument("b"), {Advice::LongerInput, 7})));
+  };
+  const auto rises = [&]() -> Result<int> {
+    TRY(fails());
+    return 1;
+  };
+  const Error error = within("c", rises()).error();
+  EXPECT_EQ(error.to_string(), "c: a: b");
+  EXPECT_EQ(error.setting, Setting::InputLength);
+  EXPECT_EQ(error.hint, (Hint{Advice::LongerInput, 7}));
+}
+
 TEST(Error, TryGivesAValueThatLives) {
   Holder holder;
   ASSERT_OK(refill(holder));

@@ -12,6 +12,7 @@
 namespace diptych::chat {
 namespace {
 
+using answer::Message, answer::Piece, answer::Role, answer::Transcript;
 using generate::StopReason;
 using ::testing::HasSubstr;
 
@@ -61,8 +62,8 @@ class Talk {
 
   Result<Answer> ask(const std::string& message) {
     shown_.clear();
-    return conversation_.ask(message, [&](std::string_view text) {
-      shown_ += text;
+    return conversation_.ask({{Role::User, message}}, [&](const Piece& piece) {
+      shown_ += piece.text;
       return true;
     });
   }
@@ -142,7 +143,7 @@ TEST(Conversation, ResetKeepsTheSystemPromptAndTheSeed) {
   const Answer first = talk.answer("Tim had a dog.");
   talk.answer("Tim had a dog.");
   talk->reset();
-  EXPECT_EQ(talk->transcript(), (Transcript{"Be nice.", {}}));
+  EXPECT_EQ(talk->transcript(), (Transcript{{{Role::System, "Be nice."}}}));
   EXPECT_EQ(talk.answer("Tim had a dog.").text, first.text);
   EXPECT_EQ(Talk(options, "Be nice.").answer("Tim had a dog.").text, first.text);
   options.generate.sampler.seed = 4;
@@ -152,7 +153,7 @@ TEST(Conversation, ResetKeepsTheSystemPromptAndTheSeed) {
 TEST(Conversation, GoesOnFromWhatWasSaved) {
   Talk talk;
   talk.answer("Tim had a dog.");
-  const auto saved = parse_transcript(format_transcript(talk->transcript()));
+  const auto saved = answer::parse_transcript(answer::format_transcript(talk->transcript()));
   ASSERT_OK(saved);
   Talk other;
   ASSERT_OK(other->restore(*saved));
@@ -170,7 +171,7 @@ TEST(Conversation, StopsBeforeATextAcrossTokens) {
   EXPECT_EQ(answer.text, plain.substr(0, plain.find(stop)));
   EXPECT_EQ(answer.generation.reason, StopReason::StopText);
   EXPECT_LT(answer.generation.tokens.size(), 12u);
-  EXPECT_EQ(talk->transcript().turns.back().assistant, answer.text);
+  EXPECT_EQ(talk->transcript().messages.back().content, answer.text);
 }
 
 TEST(Conversation, EndsAtAStopToken) {
@@ -185,11 +186,12 @@ TEST(Conversation, EndsAtAStopToken) {
 TEST(Conversation, KeepsACancelledAnswerAsFarAsItCame) {
   Talk talk;
   int pieces = 0;
-  const auto answer = talk->ask("Tim had a dog.", [&](std::string_view) { return ++pieces < 3; });
+  const auto answer =
+      talk->ask({{Role::User, "Tim had a dog."}}, [&](const Piece&) { return ++pieces < 3; });
   ASSERT_OK(answer);
   EXPECT_EQ(answer->generation.reason, StopReason::Cancelled);
   EXPECT_EQ(answer->generation.tokens.size(), 3u);
-  EXPECT_EQ(talk->transcript().turns.back().assistant, answer->text);
+  EXPECT_EQ(talk->transcript().messages.back().content, answer->text);
 }
 
 TEST(Conversation, ForgetsAMessageCancelledBeforeItsAnswer) {
@@ -202,7 +204,7 @@ TEST(Conversation, ForgetsAMessageCancelledBeforeItsAnswer) {
   ASSERT_OK(answer);
   EXPECT_EQ(answer->generation.reason, StopReason::Cancelled);
   EXPECT_TRUE(answer->text.empty());
-  EXPECT_TRUE(talk->transcript().turns.empty());
+  EXPECT_TRUE(talk->transcript().messages.empty());
   EXPECT_EQ(talk.answer(message).text, Talk().answer(message).text);
 }
 
@@ -218,6 +220,30 @@ TEST(Conversation, TellsLogprobsOfEachToken) {
     EXPECT_EQ(found.best[0].logprob, found.chosen);
     EXPECT_LE(found.best[1].logprob, found.chosen);
   }
+}
+
+TEST(Conversation, GoesOnFromTheResultsOfTools) {
+  Transcript asked{{{Role::User, "Tim?"}, {Role::Assistant, "", {{"1", "find", "{}"}}}}};
+  Talk talk;
+  ASSERT_OK(talk->restore(asked));
+  const auto silent = [](const Piece&) { return true; };
+  const std::vector<Message> results = {{Role::Tool, "Tim had a dog.", {}, "1", "find"},
+                                        {Role::Tool, "Tim had a cat."}};
+  const auto answer = talk->ask(results, silent);
+  ASSERT_OK(answer);
+  EXPECT_EQ(answer->forgotten_turns, 0u);
+  Transcript expected = asked;
+  expected.messages.insert(expected.messages.end(), results.begin(), results.end());
+  expected.messages.push_back({Role::Assistant, answer->text});
+  EXPECT_EQ(talk->transcript(), expected);
+  EXPECT_FALSE(talk->ask(results, silent));  // none was called
+  EXPECT_FALSE(talk->ask({}, silent));
+  EXPECT_EQ(talk->transcript(), expected);
+  talk.answer("Amy had a cat.");
+  EXPECT_TRUE(talk->undo());
+  EXPECT_EQ(talk->transcript(), expected);
+  EXPECT_TRUE(talk->undo());
+  EXPECT_EQ(talk->transcript(), Transcript());
 }
 
 // --- When the context is full ---
@@ -243,7 +269,7 @@ TEST(OnFull, StopRefusesTheMessageWithBothNumbers) {
   ASSERT_FALSE(answer);
   EXPECT_THAT(answer.error().message, HasSubstr("the conversation with this message is "));
   EXPECT_THAT(answer.error().message, HasSubstr("tokens long, the context 96"));
-  EXPECT_THAT(answer.error().message, HasSubstr("--on-full slide"));
+  EXPECT_EQ(answer.error().hint, Hint{Advice::ForgetTurns});
   const int64_t position = talk.session().position();
   const Transcript before = talk->transcript();
   EXPECT_FALSE(talk.ask(kMessage));
@@ -262,24 +288,24 @@ TEST(OnFull, StopEndsAnAnswerThatFillsTheContext) {
 
 TEST(OnFull, SlideForgetsTheOldestTurnsAndKeepsTheSystemPrompt) {
   Talk talk(on_full(OnFull::Slide), "Be nice.");
-  std::vector<Turn> all;
+  Transcript all{{{Role::System, "Be nice."}}};
   size_t forgotten = 0, compared = 0;
   for (int i = 0; i < 8; ++i) {
     const Transcript before = talk->transcript();
     const std::string message = fmt::format("{} {}", i, kMessage);
     const Answer answer = talk.answer(message);
-    all.push_back({message, answer.text});
+    all.messages.push_back({Role::User, message});
+    all.messages.push_back({Role::Assistant, answer.text});
     forgotten += answer.forgotten_turns;
-    EXPECT_LT(forgotten, all.size());
+    EXPECT_LT(forgotten, all.turns());
     EXPECT_EQ(answer.generation.tokens.size(), 12u);
-    EXPECT_EQ(talk->transcript().system, "Be nice.");
-    EXPECT_EQ(talk->transcript().turns,
-              std::vector<Turn>(all.begin() + static_cast<std::ptrdiff_t>(forgotten), all.end()));
+    Transcript left = all;
+    left.drop_oldest(forgotten);
+    EXPECT_EQ(talk->transcript(), left);
     // As a conversation that never had the forgotten turns, where they went before the answer.
     if (answer.forgotten_turns == 0 || forgot_within(answer)) continue;
     Transcript rest = before;
-    rest.turns.erase(rest.turns.begin(),
-                     rest.turns.begin() + static_cast<std::ptrdiff_t>(answer.forgotten_turns));
+    rest.drop_oldest(answer.forgotten_turns);
     Talk fresh(on_full(OnFull::Slide), "Be nice.");
     ASSERT_OK(fresh->restore(rest));
     EXPECT_EQ(fresh.answer(message).text, answer.text);
@@ -296,7 +322,7 @@ TEST(OnFull, SlideGoesOnWithinAnAnswer) {
     const Answer answer = talk.answer("Tim had a dog.");
     EXPECT_EQ(answer.generation.tokens.size(), 40u);
     EXPECT_EQ(answer.generation.reason, StopReason::MaxTokens);
-    EXPECT_EQ(talk->transcript().turns.back().assistant, answer.text);
+    EXPECT_EQ(talk->transcript().messages.back().content, answer.text);
     within += forgot_within(answer);
     EXPECT_TRUE(!forgot_within(answer) || answer.forgotten_turns > 0);
   }
@@ -308,12 +334,12 @@ TEST(OnFull, ResetForgetsAllTurnsBefore) {
   Answer answer = talk.answer(kMessage);
   size_t before = 0;
   while (answer.forgotten_turns == 0 && before < 10) {
-    before = talk->transcript().turns.size();
+    before = talk->transcript().turns();
     answer = talk.answer(kMessage);
   }
   EXPECT_EQ(answer.forgotten_turns, before);
-  EXPECT_EQ(talk->transcript().turns.size(), 1u);
-  EXPECT_EQ(talk->transcript().system, "Be nice.");
+  EXPECT_EQ(talk->transcript().turns(), 1u);
+  EXPECT_EQ(talk->transcript().messages[0], (Message{Role::System, "Be nice."}));
 }
 
 TEST(OnFull, AMessageLongerThanTheContextIsRefusedWhateverTheChoice) {
@@ -327,12 +353,12 @@ TEST(OnFull, AMessageLongerThanTheContextIsRefusedWhateverTheChoice) {
     ASSERT_FALSE(answer);
     EXPECT_THAT(answer.error().message, HasSubstr("tokens long, the context 96"));
     EXPECT_EQ(talk.session().position(), position);
-    EXPECT_EQ(talk->transcript().turns.size(), 1u);
+    EXPECT_EQ(talk->transcript().turns(), 1u);
   }
   const auto alone = Talk().ask(message);
   ASSERT_FALSE(alone);
   EXPECT_THAT(alone.error().message, HasSubstr("the message is "));
-  EXPECT_THAT(alone.error().message, HasSubstr("export with a larger --max_context_len"));
+  EXPECT_EQ(alone.error().hint, Hint{Advice::LongerContext});
 }
 
 TEST(OnFull, AnAnswerThatFillsTheContextAloneEndsThere) {
@@ -384,7 +410,7 @@ TEST(Conversation, RefusesARestoredConversationThatTheTemplateDoesNotTake) {
             "{% endif %}{{ m.content }}{% endfor %}");
   talk.answer("good");
   const Transcript before = talk->transcript();
-  EXPECT_FALSE(talk->restore({"", {{"bad", "x"}}}));
+  EXPECT_FALSE(talk->restore({{{Role::User, "bad"}, {Role::Assistant, "x"}}}));
   EXPECT_FALSE(talk.ask("bad"));
   EXPECT_EQ(talk->transcript(), before);
 }

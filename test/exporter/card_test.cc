@@ -136,8 +136,9 @@ TEST(Card, ATokenizerWithMoreTokensThanTheModelComesWithANote) {
 TEST(Card, OneThatCannotBeReadIsRefusedWithTheWayOut) {
   const std::string model = directory_of(tools::SynthForm::HuggingFace);
   put(model, "tokenizer.model", "nothing of the kind");
-  EXPECT_THAT(exported(model, small()).error().to_string(),
-              AllOf(HasSubstr("not a tokenizer"), HasSubstr("--no-tokenizer")));
+  const Error error = exported(model, small()).error();
+  EXPECT_THAT(error.to_string(), HasSubstr("not a tokenizer"));
+  EXPECT_EQ(error.hint, Hint{Advice::LeaveTokenizer});
 }
 
 // The notes of an export of the model, and what it carries.

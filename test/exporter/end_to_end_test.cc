@@ -95,7 +95,8 @@ Result<generate::Generation> run(const std::string& path, int64_t tokens, bool l
   generate::GenerateOptions options;
   options.max_tokens = tokens;
   if (lookahead) options.lookahead = generate::LookaheadOptions{};
-  return generate::generate(*session, kPrompt, options, [](int64_t) { return true; });
+  return generate::generate(*session, kPrompt, options,
+                            [](const generate::Token&) { return true; });
 }
 
 // In every numerics: a row's result does not depend on its company, nor on the number of threads.
@@ -221,7 +222,8 @@ TEST(Demo, AMethodThatVerifiesSharesWeightsAndServesLookahead) {
   generate::GenerateOptions ahead;
   ahead.max_tokens = 150;
   ahead.lookahead = generate::LookaheadOptions{5, 2, 2};
-  const auto found = generate::generate(*session, kPrompt, ahead, [](int64_t) { return true; });
+  const auto found =
+      generate::generate(*session, kPrompt, ahead, [](const generate::Token&) { return true; });
   ASSERT_OK(found);
   EXPECT_EQ(found->tokens, plain->tokens);
   EXPECT_LT(found->decode_steps, plain->decode_steps);

@@ -174,10 +174,10 @@ TEST(Quantization, OptionsThatCannotBe) {
     return result ? std::string("success") : result.error().to_string();
   };
   EXPECT_EQ(error(linear_from_text("b4w:16")),
-            "--linear_quantize: expected one of c4w, c8w, b4w, b4w:64, b4w:128, none, found "
+            "expected one of c4w, c8w, b4w, b4w:64, b4w:128, none, found "
             "\"b4w:16\"");
   EXPECT_EQ(error(override_from_text("layers.0")),
-            "--quantize_override: expected PATTERN=FORMAT such as layers.0.*=c8w, found "
+            "expected PATTERN=FORMAT such as layers.0.*=c8w, found "
             "\"layers.0\"");
   EXPECT_THAT(error(override_from_text("layers.0.*=q8")), HasSubstr("expected one of c4w, c8w"));
   EXPECT_THAT(error(override_from_text("=c8w")), HasSubstr("expected PATTERN=FORMAT"));
@@ -185,10 +185,10 @@ TEST(Quantization, OptionsThatCannotBe) {
   EXPECT_EQ(error(check(options)), "success");
   options.quantization.calibration.resize(2);
   EXPECT_EQ(error(check(options)),
-            "--calibration: expected a text of at least 256 tokens, better some thousands, found "
-            "200");
+            "expected a text of at least 256 tokens, better some thousands, found 200");
+  EXPECT_EQ(check(options).error().setting, Setting::Calibration);
   options.quantization.calibration.clear();
-  EXPECT_THAT(error(check(options)), HasSubstr("name it with --calibration"));
+  EXPECT_EQ(check(options).error().hint, Hint{Advice::NameCalibration});
   options = options_of("c4w", Algorithm::Gptq);
   options.quantization.calibration[1][50] = kVocabulary;
   Progress silent;

@@ -138,8 +138,8 @@ Result<Agreement> compare_with_eager(const std::string& pte_path, const GoldenMo
     generate::GenerateOptions options;
     options.max_tokens = static_cast<int64_t>(wanted.size());
     const auto start = TRY(token_list(tokens, prompt + "_prompt"));
-    const auto generation =
-        TRY(generate::generate(*fresh, start, options, [](int64_t) { return true; }));
+    const auto generation = TRY(
+        generate::generate(*fresh, start, options, [](const generate::Token&) { return true; }));
     const auto equal = std::mismatch(wanted.begin(), wanted.begin() + agreed,
                                      generation.tokens.begin(), generation.tokens.end())
                            .first -

@@ -138,7 +138,7 @@ TEST_P(Sessions, LookaheadFindsTheGreedyTokens) {
     const std::vector<int64_t> prompt = some_tokens(1 + random_() % 6);
     GenerateOptions options;
     options.max_tokens = 40;
-    const auto all = [](int64_t) { return true; };
+    const auto all = [](const generate::Token&) { return true; };
     session_->rewind(0);
     const auto plain = generate(*session_, prompt, options, all);
     ASSERT_OK(plain);

@@ -189,7 +189,7 @@ TEST(Weights, PreparedOnesAreFinite) {
   };
   EXPECT_EQ(status_of(DType::F16),
             "norm.weight fp32[8]: 2 of 8 values cannot be stored in fp16: 2 beyond fp16, whose "
-            "largest is 65504 (up to 1e+05); export with --dtype fp32");
+            "largest is 65504 (up to 1e+05)");
   EXPECT_EQ(status_of(DType::F32), "");
 }
 

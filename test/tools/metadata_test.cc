@@ -193,7 +193,9 @@ class DemoTest : public ::testing::Test {
     generate::GenerateOptions options;
     options.max_tokens = 12;
     const std::vector<int64_t> prompt = {1, 420, 421, 261, 370};
-    return generate::generate(**session, prompt, options, [](int64_t) { return true; })->tokens;
+    return generate::generate(**session, prompt, options,
+                              [](const generate::Token&) { return true; })
+        ->tokens;
   }
 };
 
