@@ -24,6 +24,7 @@ enum class ErrorCode : uint8_t {
   NotFound,         // a file, method, tensor or key does not exist
   InvalidArgument,  // the caller asked for something impossible
   Io,               // the operating system refused
+  Usage,            // the command line was used wrongly: its help is the answer
   Cancelled,        // the user interrupted
   Internal,         // a bug of ours
 };

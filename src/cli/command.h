@@ -41,7 +41,7 @@ Action setup_run(Parser& parser);
 Action setup_synth(Parser& parser);
 Action setup_tokenize(Parser& parser);
 
-// An error of wrong usage found after parsing (options that exclude each other).
+// An error of wrong usage (ErrorCode::Usage) found after parsing: options that exclude each other.
 tl::unexpected<Error> usage_error(std::string message);
 // The same result; its error, if any, is one of wrong usage.
 template <class T>
@@ -55,7 +55,6 @@ Result<T> as_usage(Result<T> result) {
   usage.value().hint = error.hint;
   return usage;
 }
-bool is_usage_error(const Error& error);
 
 // The numerics that an option names; when it is empty those of DIPTYCH_NUMERICS, else fast.
 inline constexpr const char* kNumericsHelp =

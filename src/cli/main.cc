@@ -103,7 +103,6 @@ constexpr std::array kCommands = {
 constexpr int kFailure = 1;
 constexpr int kWrongUsage = 2;
 constexpr int kInterrupted = 130;  // as shells report SIGINT
-constexpr std::string_view kUsageMark = "usage: ";
 
 // Variables that every command might depend on: a bad value is reported, not passed over.
 Status check_environment() {
@@ -166,12 +165,11 @@ int main(int argc, char** argv) {
     if (status) status = check_mapped_files();
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
-    const bool wrong_usage = is_usage_error(status.error());
+    const bool wrong_usage = status.error().code == ErrorCode::Usage;
     Error error = worded(std::move(status.error()), kCommands[i].name);
     if (wrong_usage) {
       error.context.clear();
-      error.message = fmt::format("{}; see diptych {} --help",
-                                  error.message.substr(kUsageMark.size()), kCommands[i].name);
+      error.message = fmt::format("{}; see diptych {} --help", error.message, kCommands[i].name);
       fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, error.to_string());
       return kWrongUsage;
     }
@@ -184,8 +182,7 @@ int main(int argc, char** argv) {
 }  // namespace
 
 tl::unexpected<Error> usage_error(std::string message) {
-  return tl::unexpected(
-      Error{ErrorCode::InvalidArgument, {}, std::string(kUsageMark) + std::move(message), {}});
+  return tl::unexpected(Error{ErrorCode::Usage, {}, std::move(message), {}});
 }
 
 Result<engine::Numerics> numerics_from(const std::string& option) {
@@ -208,8 +205,6 @@ Result<answer::OpenedModel> open_model(const std::string& path,
   for (const std::string& note : model.notes()) tell("diptych: warning: {}", note);
   return model;
 }
-
-bool is_usage_error(const Error& error) { return error.message.rfind(kUsageMark, 0) == 0; }
 
 }  // namespace diptych::cli
 
