@@ -19,14 +19,27 @@ if(DIPTYCH_FUZZ)
   target_compile_options(diptych_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# diptych_library(<folder> SOURCES a.cc b.cc [DEPENDS base mil ...] [LINK some::target ...])
+# For code that runs once, or that waits for files and people: half of the compiler's time would go
+# into making it fast.
+set(DIPTYCH_RARELY_RUN $<$<CONFIG:Release>:-O1>)
+
+# diptych_library(<folder> [RARELY_RUN] SOURCES a.cc b.cc [DEPENDS base mil ...] [LINK some::target ...])
 # The library of src/<folder>; it may include the headers of the folders it depends on.
 function(diptych_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "RARELY_RUN" "" "SOURCES;DEPENDS;LINK" ${ARGN})
   add_library(diptych_${name} STATIC ${ARG_SOURCES})
+  if(ARG_RARELY_RUN)
+    target_compile_options(diptych_${name} PRIVATE ${DIPTYCH_RARELY_RUN})
+  endif()
   list(TRANSFORM ARG_DEPENDS PREPEND diptych_)
   target_link_libraries(diptych_${name} PUBLIC diptych_flags ${ARG_DEPENDS} ${ARG_LINK})
 endfunction()
+
+# Seconds; instrumented code takes several times as long.
+set(DIPTYCH_TEST_TIMEOUT 600)
+if(DIPTYCH_SANITIZE)
+  set(DIPTYCH_TEST_TIMEOUT 3600)
+endif()
 
 # diptych_test(<folder> SOURCES a_test.cc ... [DEPENDS pte ...])
 # One GoogleTest executable for test/<folder>.
@@ -37,5 +50,5 @@ function(diptych_test name)
   target_link_libraries(test_${name} PRIVATE ${ARG_DEPENDS} diptych_testing GTest::gmock
                                              GTest::gtest_main ${ARG_LINK})
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
-                       PROPERTIES TIMEOUT 600)
+                       PROPERTIES TIMEOUT ${DIPTYCH_TEST_TIMEOUT})
 endfunction()

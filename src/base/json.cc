@@ -155,6 +155,15 @@ std::shared_ptr<const Json> shared_json(Json value) {
   return value.is_null() ? nullptr : std::make_shared<const Json>(std::move(value));
 }
 
+Result<std::shared_ptr<const Json>> parse_shared_json(std::string_view text) {
+  return shared_json(TRY(parse_json(text)));
+}
+
+std::string json_quoted(std::string_view text, bool ascii) {
+  const Json value = std::string(text);
+  return ascii ? value.dump(-1, ' ', true, Json::error_handler_t::replace) : dump_json(value);
+}
+
 std::string dump_json(const Json& value, int indent) {
   const std::string text = value.dump(indent, ' ', false, Json::error_handler_t::replace);
   // The library escapes C0 alone; DEL and C1 (U+0080 to U+009F) act on terminals too. They occur in

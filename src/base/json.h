@@ -26,7 +26,4 @@ Result<bool> json_bool(const Json& object, std::string_view key);
 // The value, shared by who holds it; a null pointer for JSON's null.
 std::shared_ptr<const Json> shared_json(Json value);
 
-// The text of a value, invalid UTF-8 replaced; indent < 0 gives one line.
-std::string dump_json(const Json& value, int indent = -1);
-
 }  // namespace diptych

@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/in_quotes.h"
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "base/stand_in.h"
 #include "checkpoint/model_parallel.h"
 #include "checkpoint/safetensors_reader.h"
@@ -174,7 +174,7 @@ Status read_config_beside(Checkpoint* checkpoint, const std::string& directory) 
   if (!is_there(path)) return {};
   checkpoint->config_source = path;
   checkpoint->config =
-      shared_json(TRY(within(path, parse_json(TRY(read_text_file(path, kMaxConfigBytes))))));
+      TRY(within(path, parse_shared_json(TRY(read_text_file(path, kMaxConfigBytes)))));
   return {};
 }
 

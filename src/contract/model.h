@@ -89,6 +89,7 @@ Model uniform_model(size_t layers, int64_t cache_len);
 // Where a method has its inputs and outputs.
 struct Places {
   size_t tokens = 0;
+  static constexpr size_t kTokenAxis = 1;  // of that input
   std::vector<size_t> masks;     // by layer class
   std::vector<size_t> cos, sin;  // by RoPE table
   std::optional<size_t> last_position;

@@ -56,15 +56,12 @@ const std::string& Executable::name() const { return plan_->function; }
 const std::vector<Port>& Executable::inputs() const { return plan_->inputs; }
 const std::vector<Port>& Executable::outputs() const { return plan_->outputs; }
 size_t Executable::step_count() const { return plan_->steps.size(); }
+int64_t Executable::tokens() const { return plan_->tokens; }
 uint64_t Executable::arena_size() const { return plan_->arena_size; }
 
 StepInfo Executable::step(size_t index) const {
-  // A step's label is "op 'name'".
   const Step& step = plan_->steps[index];
-  const std::string_view label = step.label;
-  const size_t quote = label.find(" '");
-  if (quote == label.npos) return {label, {}, step.work};
-  return {label.substr(0, quote), label.substr(quote + 2, label.size() - quote - 3), step.work};
+  return {step.label.op, step.label.value, step.work};
 }
 
 namespace {
@@ -185,14 +182,16 @@ Status Execution::run(ThreadPool& pool, RunObserver* observer) {
 
   std::atomic<uint64_t> overflows{0};
   const Frame frame{memory_->addresses,       pool,      memory_->scratch.get(),
-                    plan.thread_scratch_size, overflows, limit_};
+                    plan.thread_scratch_size, overflows, live_tokens_};
   Observed observed(observer, *executable_);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
     if (auto status = step.run(frame); !status) {
-      return tl::unexpected(std::move(status.error()).within(plan.function + ": " + step.label));
+      return tl::unexpected(
+          std::move(status.error()).within(plan.function + ": " + to_string(step.label)));
     }
-    note_overflows(overflows.exchange(0), step.label, step.near_weight);
+    const uint64_t overflown = overflows.exchange(0);
+    if (overflown > 0) note_overflows(overflown, to_string(step.label), step.near_weight);
     observed.step(i);
   }
   for (size_t i = 0; i < plan.outputs.size(); ++i) {

@@ -12,6 +12,7 @@
 #include "engine/numerics.h"
 #include "engine/run_observer.h"
 #include "engine/step_work.h"
+#include "engine/token_axes.h"
 #include "mil/ir.h"
 #include "tensor/type.h"
 
@@ -23,6 +24,7 @@ struct Plan;
 struct Port {
   std::string name;
   TensorType type;
+  TokenAxis token_axis{};
 };
 
 // One step of a run, for profiles: what it does and on what.
@@ -46,6 +48,9 @@ struct ExecutableOptions {
   // Compute linear and gather from the stored bytes of quantised weights. Off, those weights are
   // dequantised as a whole by their own operation, as a test of the former.
   bool weights_by_rows = true;
+  // By input: the axis with one slice for each token (Execution::limit_tokens); inputs beyond these
+  // have none.
+  std::vector<TokenAxis> token_axes;
   // The function has passed mil::verify(), as those that are read from files have.
   bool verified = false;
 };
@@ -55,7 +60,8 @@ struct ExecutableOptions {
 class Executable {
  public:
   // Errors: what the verifier says; Unsupported with one item for each operation or type that the
-  // engine cannot run (operation, result, reason); Unsupported when the memory limit is exceeded.
+  // engine cannot run (operation, result, reason); Unsupported when the memory limit is exceeded;
+  // InvalidArgument when an input does not have its token axis.
   static Result<std::shared_ptr<const Executable>> compile(const mil::Function& function,
                                                            const ExecutableOptions& options = {});
   explicit Executable(std::unique_ptr<const Plan> plan);
@@ -65,6 +71,8 @@ class Executable {
   // In the function's order.
   const std::vector<Port>& inputs() const;
   const std::vector<Port>& outputs() const;
+  // How many tokens a run evaluates; 0 when it was not told which axes are of tokens.
+  int64_t tokens() const;
   size_t step_count() const;
   StepInfo step(size_t index) const;
   // Memory of an Execution's intermediate values, in bytes.
@@ -75,11 +83,6 @@ class Executable {
   static Result<std::shared_ptr<const Executable>> compile_as_it_is(
       const mil::Function& function, const ExecutableOptions& options);
   std::unique_ptr<const Plan> plan_;
-};
-
-// Of operations that have `all` rows the first `live` are computed (Execution::limit_rows).
-struct RowLimit {
-  int64_t live = 1, all = 1;
 };
 
 // One caller's use of an Executable: its bound buffers and intermediate values.
@@ -95,12 +98,12 @@ class Execution {
   Status bind_input(size_t index, const void* data, const TensorType& type);
   Status bind_output(size_t index, void* data, const TensorType& type);
 
-  // From now on only the first `live` of `all` positions are asked for, which nothing after them
-  // has a bearing on, as is so when what follows them is padding: linears, gates and attentions of
-  // `all` rows compute those of the first, and the others repeat row 0. The results of the first
-  // positions are the same, those of the others mean nothing. `live` is in [1, all]; as many as
-  // all: no limit.
-  void limit_rows(int64_t live, int64_t all) { limit_ = {live, all}; }
+  // From now on only the results of the first `live` tokens are wanted, on which what follows them,
+  // padding, has no bearing. Linears, gates and attentions with a row for each token compute those
+  // of the first, and the others repeat row 0. The results of the first tokens are the same, those
+  // of the others mean nothing. `live` is at least 1; as many as there are tokens, or more: no
+  // limit.
+  void limit_tokens(int64_t live) { live_tokens_ = live; }
 
   // Runs the function once. Errors: an output or an input that is used is not bound, or the data
   // ask for what does not exist (a gather index out of range); outputs are then unspecified. The
@@ -120,7 +123,7 @@ class Execution {
   struct Memory;
   std::unique_ptr<Memory> memory_;
   Overflows overflows_;
-  RowLimit limit_;
+  int64_t live_tokens_ = kAllRows;
 };
 
 }  // namespace diptych::engine

@@ -6,52 +6,55 @@
 namespace diptych::engine {
 namespace {
 
-constexpr Kernel computes(std::string_view op, Status (*lower)(const mil::Op&, Lowering&)) {
-  return {op, lower, true, false};
+using Lower = Status (*)(const mil::Op&, Lowering&);
+
+constexpr Kernel computes(std::string_view op, Lower lower, TokenAxisRule token_axis) {
+  return {op, lower, token_axis, true, false};
 }
-constexpr Kernel moves(std::string_view op, Status (*lower)(const mil::Op&, Lowering&)) {
-  return {op, lower, false, false};
+constexpr Kernel moves(std::string_view op, Lower lower, TokenAxisRule token_axis) {
+  return {op, lower, token_axis, false, false};
 }
-constexpr Kernel on_demand(std::string_view op, Status (*lower)(const mil::Op&, Lowering&)) {
-  return {op, lower, true, true};
+constexpr Kernel on_demand(std::string_view op, Lower lower, TokenAxisRule token_axis) {
+  return {op, lower, token_axis, true, true};
 }
 
 constexpr Kernel kKernels[] = {
-    computes("abs", lower_abs),
-    computes("add", lower_add),
-    computes("cast", lower_cast),
-    moves("concat", lower_concat),
-    on_demand("constexpr_blockwise_shift_scale", lower_constexpr_blockwise_shift_scale),
-    computes("cpu.attention", lower_cpu_attention),
-    computes("cpu.linear", lower_cpu_linear),
-    computes("cpu.rms_norm", lower_cpu_rms_norm),
-    computes("cpu.rope", lower_cpu_rope),
-    computes("cpu.swiglu", lower_cpu_swiglu),
-    moves("diptych.graph_break", lower_graph_break),
-    moves("expand_dims", lower_reshape),
-    moves("gather", lower_gather),
-    computes("greater_equal", lower_greater_equal),
-    computes("linear", lower_linear),
-    computes("matmul", lower_matmul),
-    computes("mul", lower_mul),
-    computes("real_div", lower_real_div),
-    computes("reduce_max", lower_reduce_max),
-    computes("reduce_mean", lower_reduce_mean),
-    computes("reduce_sum", lower_reduce_sum),
-    moves("reshape", lower_reshape),
-    computes("rsqrt", lower_rsqrt),
-    moves("select", lower_select),
-    computes("sigmoid", lower_sigmoid),
-    computes("silu", lower_silu),
-    moves("slice_by_index", lower_slice_by_index),
-    computes("softmax", lower_softmax),
-    moves("split", lower_split),
-    computes("sqrt", lower_sqrt),
-    computes("square", lower_square),
-    moves("squeeze", lower_reshape),
-    moves("stack", lower_stack),
-    computes("sub", lower_sub),
-    moves("transpose", lower_transpose),
+    computes("abs", lower_abs, elementwise_token_axis),
+    computes("add", lower_add, elementwise_token_axis),
+    computes("cast", lower_cast, elementwise_token_axis),
+    moves("concat", lower_concat, concat_token_axis),
+    on_demand("constexpr_blockwise_shift_scale", lower_constexpr_blockwise_shift_scale,
+              no_token_axis),
+    computes("cpu.attention", lower_cpu_attention, attention_token_axis),
+    computes("cpu.linear", lower_cpu_linear, row_token_axis),
+    computes("cpu.rms_norm", lower_cpu_rms_norm, row_token_axis),
+    computes("cpu.rope", lower_cpu_rope, row_token_axis),
+    computes("cpu.swiglu", lower_cpu_swiglu, elementwise_token_axis),
+    moves("diptych.graph_break", lower_graph_break, passed_token_axis),
+    moves("expand_dims", lower_reshape, reshape_token_axis),
+    moves("gather", lower_gather, gather_token_axis),
+    computes("greater_equal", lower_greater_equal, elementwise_token_axis),
+    computes("linear", lower_linear, row_token_axis),
+    computes("matmul", lower_matmul, matmul_token_axis),
+    computes("mul", lower_mul, elementwise_token_axis),
+    computes("real_div", lower_real_div, elementwise_token_axis),
+    computes("reduce_max", lower_reduce_max, reduce_token_axis),
+    computes("reduce_mean", lower_reduce_mean, reduce_token_axis),
+    computes("reduce_sum", lower_reduce_sum, reduce_token_axis),
+    moves("reshape", lower_reshape, reshape_token_axis),
+    computes("rsqrt", lower_rsqrt, elementwise_token_axis),
+    moves("select", lower_select, elementwise_token_axis),
+    computes("sigmoid", lower_sigmoid, elementwise_token_axis),
+    computes("silu", lower_silu, elementwise_token_axis),
+    moves("slice_by_index", lower_slice_by_index, slice_token_axis),
+    computes("softmax", lower_softmax, row_token_axis),
+    moves("split", lower_split, row_token_axis),
+    computes("sqrt", lower_sqrt, elementwise_token_axis),
+    computes("square", lower_square, elementwise_token_axis),
+    moves("squeeze", lower_reshape, reshape_token_axis),
+    moves("stack", lower_stack, stack_token_axis),
+    computes("sub", lower_sub, elementwise_token_axis),
+    moves("transpose", lower_transpose, transpose_token_axis),
 };
 
 constexpr bool by_op(const Kernel& a, const Kernel& b) { return a.op < b.op; }

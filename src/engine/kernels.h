@@ -1,8 +1,8 @@
 // The table of kernels: which operations the engine runs and how. The semantics are those of
 // docs/engine.md and of the op table (mil/op_table.h); kernels stand in reference/ by family.
 //
-// To add an operation: a line in kernels.cc, a lowering function in the file of its family, a test
-// in test/engine.
+// To add an operation: a line in kernels.cc with its rule for token axes, a lowering function in
+// the file of its family, a test in test/engine.
 #pragma once
 
 #include <span>
@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/lowering.h"
+#include "engine/token_axes.h"
 #include "mil/ir.h"
 
 namespace diptych::engine {
@@ -18,6 +19,7 @@ struct Kernel {
   std::string_view op;
   // Emits the step of one operation that has passed the verifier, or says why it cannot.
   Status (*lower)(const mil::Op& op, Lowering& lowering);
+  TokenAxisRule token_axis;
   // Computes new values, which typed numerics rounds; the others only move elements.
   bool computes = false;
   // Lowered only when another operation asks for the cells of its result.

@@ -14,6 +14,7 @@
 namespace diptych::engine {
 namespace {
 
+using kernels::Arithmetic;
 using kernels::FloatWeight;
 using kernels::LinearWeight;
 
@@ -58,7 +59,8 @@ std::optional<FloatWeight> float_weight(const mil::Value& value) {
 
 // x [rows, columns] in the forms that the weights of an operation need.
 struct Activations {
-  int64_t rows = 1, columns = 0;
+  StepRows all;
+  int64_t rows = 1, columns = 0;  // rows: those that are computed
   Place floats{}, in_bf16{}, for_int4{}, for_int8{};
 };
 
@@ -87,8 +89,8 @@ Result<Place> prepared(const mil::Value& x, const char* what, uint64_t size,
   const auto make = [&](Place out) -> Result<Run> {
     const Place from = TRY(lowering.cells(x));
     const int64_t grain = std::max<int64_t>(kGrain / (8 * shape.columns), 1);
-    return Run([=, rows = shape.rows](const Frame& frame) -> Status {
-      const int64_t live = frame.live_rows(rows);
+    return Run([=, rows = shape.all](const Frame& frame) -> Status {
+      const int64_t live = frame.live(rows);
       frame.pool.parallel_for(live, grain, [&](int64_t begin, int64_t end) {
         prepare(frame.floats(from), live, begin, end, frame.bytes(out));
       });
@@ -160,9 +162,10 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
   return {};
 }
 
-// Chooses how a weight is multiplied, and brings x into the form that takes.
-Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_kernels,
-                   Lowering& lowering, Segment& segment, Activations& x) {
+// Chooses how a weight is multiplied, and brings x into the form that takes. On success returns
+// what it is multiplied in.
+Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_kernels,
+                               Lowering& lowering, Segment& segment, Activations& x) {
   const Numerics numerics = lowering.numerics();
   const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
   const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
@@ -178,14 +181,14 @@ Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_
     place = TRY(quantized(x_value, integers->dtype, x, lowering));
     segment.weight = *integers;
     keep_integers();
-    return {};
+    return integers->dtype == DType::Int4 ? Arithmetic::Int4 : Arithmetic::Int8;
   }
   if (numerics == Numerics::Fast && floats && floats->dtype == DType::F16 &&
       kernels::has_bf16(kernels::selected_isa())) {
     x.in_bf16 = TRY(in_bf16(x_value, x, lowering));
     segment.weight = InBf16{*floats};
     lowering.keep(weight);
-    return {};
+    return Arithmetic::Bf16;
   }
   x.floats = TRY(lowering.cells(x_value));
   if (floats) {
@@ -197,7 +200,7 @@ Status open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_
   } else {  // (typed numerics rounds what integers stand for)
     segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
   }
-  return {};
+  return Arithmetic::Fp32;
 }
 
 // `counts[i]` weights make up result i.
@@ -209,7 +212,9 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
   if (const mil::Value* value = op.operand("residual")) residual = TRY(lowering.cells(*value));
   Activations x;
   x.columns = x_value.type.shape.back();
-  for (size_t i = 0; i + 1 < x_value.type.shape.size(); ++i) x.rows *= x_value.type.shape[i];
+  x.all = lowering.rows_of(x_value);
+  x.rows = x.all.count;
+  kernels::ByArithmetic<uint64_t> row_multiply_adds;
   std::vector<Segment> segments;
   std::vector<std::pair<Place, int64_t>> results;  // and the columns of each
   int64_t first = 0;
@@ -221,7 +226,9 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
     for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
       Segment segment{first, weights[i]->type.shape[0], out, first - result_first, width};
       segment.residual = residual;
-      TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
+      const Arithmetic arithmetic =
+          TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
+      row_multiply_adds[arithmetic] += static_cast<uint64_t>(segment.count * x.columns);
       if (!biases.empty()) segment.bias = TRY(lowering.cells(*biases[i]));
       first += segment.count;
       segments.push_back(std::move(segment));
@@ -229,9 +236,9 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
   }
   int64_t grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
   if (x.rows > 1 && first >= kManyRows) grain = std::max(grain, kernels::kFloatRowsAtOnce);
-  lowering.emit(op, [=, rows = first](const Frame& frame) -> Status {
+  Run run = [=, rows = first](const Frame& frame) -> Status {
     Activations live = x;
-    live.rows = frame.live_rows(x.rows);
+    live.rows = frame.live(x.all);
     const auto multiply_rows = [&](int64_t begin, int64_t end, int thread) -> Status {
       for (const Segment& segment : segments) {
         const int64_t from = std::max(begin, segment.first) - segment.first;
@@ -241,9 +248,10 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
       return {};
     };
     TRY(parallel_status(frame.pool, rows, grain, multiply_rows));
-    for (const auto& [out, width] : results) frame.repeat_first(out, x.rows, width);
+    for (const auto& [out, width] : results) frame.repeat_first(out, x.all, width);
     return {};
-  });
+  };
+  lowering.emit(op, std::move(run), x.all, row_multiply_adds);
   return {};
 }
 

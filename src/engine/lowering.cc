@@ -1,6 +1,7 @@
 #include "engine/lowering.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/kernels.h"
 #include "engine/vector_ops.h"
@@ -8,8 +9,8 @@
 namespace diptych::engine {
 namespace {
 
-std::string label(const mil::Op& op) {
-  return fmt::format("{} '{}'", op.type, op.results.empty() ? "" : op.result()->name);
+StepLabel label(const mil::Op& op) {
+  return {op.type, op.results.empty() ? "" : op.result()->name};
 }
 
 // Rounding is cheap: only large results are worth several threads.
@@ -45,6 +46,10 @@ std::map<const mil::Op*, std::string> find_near_weights(const mil::Function& fun
 
 }  // namespace
 
+std::string to_string(const StepLabel& label) {
+  return fmt::format("{} '{}'", label.op, label.value);
+}
+
 void Source::read(const Frame& frame, uint64_t first, uint64_t count, std::byte* cells) const {
   const std::byte* from = frame.bytes(place);
   if (packed) {
@@ -64,9 +69,11 @@ Result<Plan> Lowering::lower(const mil::Function& function, const ExecutableOpti
 
 Status Lowering::lower_all() {
   std::vector<std::string> problems;
+  token_axes_ = TRY(TokenAxes::find(function_, options_.token_axes));
+  plan_.tokens = token_axes_.tokens();
   for (const mil::Value* input : function_.inputs) {
     input_index_.emplace(input, plan_.inputs.size());
-    plan_.inputs.push_back({input->name, port_type(*input)});
+    plan_.inputs.push_back({input->name, port_type(*input), token_axes_.of(*input)});
     plan_.input_places.emplace_back();
     if (!has_cells(input->type.dtype)) {
       problems.push_back(fmt::format("input '{}': type {}", input->name, to_string(input->type)));
@@ -81,13 +88,13 @@ Status Lowering::lower_all() {
     if (status.error().code != ErrorCode::Unsupported) return status;
     problems.push_back(status.error().to_string());
     // Give the results a place all the same, so that their users are not reported too.
-    touched_.clear();
+    draft_ = {};
     for (const mil::Value* value : op->results) {
       cells_.emplace(value, add_place({}));
     }
   }
   for (const mil::Value* output : function_.outputs) {
-    plan_.outputs.push_back({output->name, port_type(*output)});
+    plan_.outputs.push_back({output->name, port_type(*output), token_axes_.of(*output)});
     const auto place = output_cells(*output);
     if (place) {
       plan_.output_places.push_back(*place);
@@ -105,13 +112,13 @@ Status Lowering::lower_all() {
 
 Status Lowering::lower_op(const mil::Op& op) {
   const Kernel* kernel = find_kernel(op.type);
-  if (kernel == nullptr) return within(label(op), Status(unsupported("unknown operation")));
+  if (kernel == nullptr)
+    return within(to_string(label(op)), Status(unsupported("unknown operation")));
   // An operation lowered on demand must not take over what its user has touched so far.
-  std::vector<Place> outer = std::move(touched_);
-  touched_.clear();
+  Draft outer = std::exchange(draft_, {});
   Status status = kernel->lower(op, *this);
-  touched_ = std::move(outer);
-  return within(label(op), std::move(status));
+  draft_ = std::move(outer);
+  return within([&] { return to_string(label(op)); }, std::move(status));
 }
 
 const mil::Value& Lowering::resolve(const mil::Value& value) const {
@@ -150,7 +157,10 @@ Result<Place> Lowering::cells(const mil::Value& unresolved) {
     touch(known->second);
     return known->second;
   }
-  if (value.is_constant()) return constant_cells(value);
+  if (value.is_constant()) {
+    reads(value);
+    return constant_cells(value);
+  }
   if (value.kind == mil::Value::Kind::Input) return input_cells(value);
   TRY(lower_op(*value.producer));
   const Place place = cells_.at(&value);
@@ -158,7 +168,7 @@ Result<Place> Lowering::cells(const mil::Value& unresolved) {
   return place;
 }
 
-Result<Source> Lowering::source(const mil::Value& unresolved) {
+Result<Source> Lowering::source(const mil::Value& unresolved, int64_t rows) {
   const mil::Value& value = resolve(unresolved);
   const DType dtype = value.type.dtype;
   if (has_cells(dtype) && cells_.count(&value) == 0) {
@@ -174,16 +184,19 @@ Result<Source> Lowering::source(const mil::Value& unresolved) {
         plan_.owners.push_back(value.weight);
         known = packed_.emplace(&value, add_place(info)).first;
       }
+      reads(value, rows);
       return Source{known->second, dtype, true};
     }
   }
   return Source{TRY(cells(value)), dtype, false};
 }
 
-std::optional<WeightRows> Lowering::weight_rows(const mil::Value& unresolved) const {
+std::optional<WeightRows> Lowering::weight_rows(const mil::Value& unresolved, int64_t rows) {
   const mil::Value& value = resolve(unresolved);
   if (!options_.weights_by_rows && !value.is_constant()) return std::nullopt;
-  return WeightRows::open(value, options_.numerics);
+  auto opened = WeightRows::open(value, options_.numerics);
+  if (opened) reads(value, rows);
+  return opened;
 }
 
 Result<Place> Lowering::constant_cells(const mil::Value& value) {
@@ -236,22 +249,22 @@ Result<Place> Lowering::input_cells(const mil::Value& value) {
 
   const DType dtype = port_type(value).dtype;
   const uint64_t count = info.size / kCellSize;
-  std::vector<Place> outer = std::move(touched_);
-  touched_ = {cells};
-  append({fmt::format("input '{}'", value.name), {}, [=](const Frame& frame) -> Status {
+  Draft outer = std::exchange(draft_, {});
+  touch(cells);
+  append({{"input", value.name}, {}, [=](const Frame& frame) -> Status {
             // Both are the caller's memory when it holds aligned cells.
             if (frame.bytes(cells) != frame.bytes(packed)) {
               widen(dtype, frame.bytes(packed), count, frame.bytes(cells));
             }
             return {};
           }});
-  touched_ = std::move(outer);
+  draft_ = std::move(outer);
   touch(cells);
   return cells;
 }
 
 Result<Place> Lowering::output_cells(const mil::Value& value) {
-  touched_.clear();
+  draft_ = {};
   const Source source = TRY(this->source(value));
   Place place = source.place;
   if (source.packed ||
@@ -259,7 +272,7 @@ Result<Place> Lowering::output_cells(const mil::Value& value) {
     // Outputs may lie over inputs, so an input that is passed through needs a copy.
     const uint64_t count = TRY(cell_bytes(value.type)) / kCellSize;
     place = TRY(scratch(count));
-    append({fmt::format("output '{}'", value.name), {}, [=](const Frame& frame) -> Status {
+    append({{"output", value.name}, {}, [=](const Frame& frame) -> Status {
               source.read(frame, 0, count, frame.bytes(place));
               return {};
             }});
@@ -302,24 +315,52 @@ Result<Place> Lowering::derived(const mil::Value& unresolved, std::string_view w
   const auto key = std::pair(&value, std::string(what));
   auto known = derived_.find(key);
   if (known == derived_.end()) {
-    std::vector<Place> outer = std::move(touched_);
-    touched_.clear();
+    Draft outer = std::exchange(draft_, {});
     PlaceInfo info;
     info.size = size;
     const Place place = add_place(info);
     Run run = TRY(make(place));
     touch(place);
-    append({fmt::format("{} '{}'", what, value.name), {}, std::move(run)});
-    touched_ = std::move(outer);
+    append({{std::string(what), value.name}, {}, std::move(run)});
+    draft_ = std::move(outer);
     known = derived_.emplace(key, place).first;
   }
   touch(known->second);
   return known->second;
 }
 
-void Lowering::keep(const mil::Value& constant) { plan_.owners.push_back(constant.weight); }
+void Lowering::keep(const mil::Value& constant) {
+  plan_.owners.push_back(constant.weight);
+  reads(constant);
+}
 
-void Lowering::emit(const mil::Op& op, Run run) {
+void Lowering::reads(const mil::Value& value, int64_t rows) {
+  if (!value.is_constant()) {
+    if (value.producer == nullptr) return;
+    for (const mil::Operand& operand : value.producer->operands) {
+      for (const mil::Value* source : operand.values) reads(*source, rows);
+    }
+    return;
+  }
+  if (value.weight == nullptr || value.type.shape.empty()) return;
+  const uint64_t size = packed_size(value.type).value_or(0);
+  const auto all = static_cast<uint64_t>(value.weight->rows()), wanted = static_cast<uint64_t>(rows);
+  const auto bytes = value.weight->bytes();
+  const void* place = bytes ? static_cast<const void*>(bytes->data()) : value.weight.get();
+  draft_.weights.push_back({place, wanted < all ? (size * wanted + all - 1) / all : size});
+}
+
+StepRows Lowering::rows_of(const mil::Value& x) const {
+  const Shape& shape = x.type.shape;
+  StepRows rows;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) rows.count *= shape[i];
+  const TokenAxis axis = token_axes_.of(x);
+  rows.are_tokens = axis && *axis + 1 < shape.size() && shape[*axis] == rows.count;
+  return rows;
+}
+
+void Lowering::emit(const mil::Op& op, Run run, StepRows rows,
+                    const kernels::ByArithmetic<uint64_t>& row_multiply_adds) {
   if (find_kernel(op.type)->computes && options_.numerics == Numerics::Typed) {
     for (const mil::Value* result : op.results) {
       if (result->type.dtype != DType::F16) continue;
@@ -332,22 +373,19 @@ void Lowering::emit(const mil::Op& op, Run run) {
       };
     }
   }
-  const OpWork work = work_of(op);
-  layer_ = work.layer.value_or(layer_);
-  append({label(op),
-          near_weights_[&op],
-          std::move(run),
-          {layer_, work.weight_bytes, work.multiply_adds}});
+  layer_ = layer_of(op).value_or(layer_);
+  append({label(op), near_weights_[&op], std::move(run), {layer_, rows, row_multiply_adds, {}}});
 }
 
 void Lowering::append(Step step) {
   const size_t index = plan_.steps.size();
   step.work.layer = layer_;
+  step.work.weights = std::move(draft_.weights);
   plan_.steps.push_back(std::move(step));
-  for (const Place place : touched_) {
+  for (const Place place : draft_.places) {
     lifetimes_.try_emplace(place, Lifetime{index, index}).first->second.last = index;
   }
-  touched_.clear();
+  draft_ = {};
 }
 
 // Walks the steps, giving places memory when they are first used and taking it back after the last
@@ -364,7 +402,8 @@ Status Lowering::place_arena() {
   for (size_t step = 0; step < plan_.steps.size(); ++step) {
     for (const Place place : starting[step]) {
       PlaceInfo& info = plan_.places[static_cast<size_t>(place)];
-      info.offset = TRY(within(plan_.steps[step].label, arena.allocate(info.size)));
+      info.offset = TRY(
+          within([&] { return to_string(plan_.steps[step].label); }, arena.allocate(info.size)));
     }
     for (const Place place : ending[step]) {
       const PlaceInfo& info = plan_.places[static_cast<size_t>(place)];

@@ -12,6 +12,7 @@
 #include "engine/arena.h"
 #include "engine/executable.h"
 #include "engine/plan.h"
+#include "engine/token_axes.h"
 #include "engine/weight_rows.h"
 #include "mil/ir.h"
 
@@ -38,10 +39,11 @@ class Lowering {
   // Where a value's cells will be when the step runs that is emitted next. Constants, inputs and
   // weights are brought into cells on the first such request.
   Result<Place> cells(const mil::Value& value);
-  // As cells(), but packed bytes are left as they are.
-  Result<Source> source(const mil::Value& value);
-  // The rows of a weight, if they can be computed from the stored bytes.
-  std::optional<WeightRows> weight_rows(const mil::Value& value) const;
+  // As cells(), but packed bytes are left as they are. Of a constant the step reads `rows` rows.
+  Result<Source> source(const mil::Value& value, int64_t rows = kAllRows);
+  // The rows of a weight, if they can be computed from the stored bytes; the step reads `rows` of
+  // them.
+  std::optional<WeightRows> weight_rows(const mil::Value& value, int64_t rows = kAllRows);
   // New cells for a result of the operation that is being lowered.
   Result<Place> result(const mil::Value& value);
   // What a step of its own makes of a value, `size` bytes aligned to 64, once for all operations
@@ -50,6 +52,12 @@ class Lowering {
                         const std::function<Result<Run>(Place)>& make);
   // Keeps a constant's weight alive, which the step reads by itself.
   void keep(const mil::Value& constant);
+  // Says that the step reads `rows` rows of a constant, or of those that a value is dequantised
+  // from, where nothing else here says it.
+  void reads(const mil::Value& value, int64_t rows = kAllRows);
+  // The rows of x [..., columns], and whether there is one for each token.
+  StepRows rows_of(const mil::Value& x) const;
+  const TokenAxes& token_axes() const { return token_axes_; }
   // Cells that only the next emitted step uses.
   Result<Place> scratch(uint64_t count);
   // Memory for each thread that computes the next step (Frame::scratch).
@@ -57,8 +65,9 @@ class Lowering {
   // The result has the elements of `of`, in the same order, without a copy.
   void alias(const mil::Value& result, const mil::Value& of);
   // Appends the step of `op`. In typed numerics fp16 results are rounded when the kernel table
-  // says that the operation computes.
-  void emit(const mil::Op& op, Run run);
+  // says that the operation computes. `rows` and `row_multiply_adds` as in StepWork.
+  void emit(const mil::Op& op, Run run, StepRows rows = {},
+            const kernels::ByArithmetic<uint64_t>& row_multiply_adds = {});
 
   Numerics numerics() const { return options_.numerics; }
 
@@ -71,7 +80,7 @@ class Lowering {
   Status place_arena();
   const mil::Value& resolve(const mil::Value& value) const;
   Place add_place(PlaceInfo info);
-  void touch(Place place) { touched_.push_back(place); }
+  void touch(Place place) { draft_.places.push_back(place); }
   void append(Step step);
   // The type under which an input or output is bound (ExecutableOptions::wide_ports).
   TensorType port_type(const mil::Value& value) const;
@@ -95,7 +104,13 @@ class Lowering {
   std::map<const mil::Value*, const mil::Value*> aliases_;
   std::map<const mil::Value*, size_t> input_index_;
   std::map<const mil::Op*, std::string> near_weights_;
-  std::vector<Place> touched_;  // since the last emitted step
+  // What the step that is emitted next uses.
+  struct Draft {
+    std::vector<Place> places;
+    std::vector<WeightRead> weights;
+  };
+  Draft draft_;
+  TokenAxes token_axes_;
   std::map<Place, Lifetime> lifetimes_;
   uint64_t constant_bytes_ = 0;
   int layer_ = -1;  // of the last operation whose weights tell, StepWork::layer

@@ -30,19 +30,19 @@ struct Frame {
   std::byte* thread_scratch;  // of all the pool's threads, one after another
   uint64_t thread_scratch_size;
   std::atomic<uint64_t>& overflows;  // finite values that were rounded to infinity so far
-  RowLimit limit;
+  int64_t live_tokens;               // Execution::limit_tokens
 
   std::byte* bytes(Place place) const { return addresses[static_cast<size_t>(place)]; }
   float* floats(Place place) const { return reinterpret_cast<float*>(bytes(place)); }
   int32_t* ints(Place place) const { return reinterpret_cast<int32_t*>(bytes(place)); }
-  // How many of an operation's rows are to be computed.
-  int64_t live_rows(int64_t rows) const { return rows == limit.all ? limit.live : rows; }
-  // Makes those that were not, of `rows` rows of `width` cells each, copies of row 0.
-  void repeat_first(Place place, int64_t rows, int64_t width) const {
+  // How many of a step's rows are to be computed.
+  int64_t live(const StepRows& rows) const { return rows.live(live_tokens); }
+  // Makes those that were not, of `width` cells each, copies of row 0.
+  void repeat_first(Place place, const StepRows& rows, int64_t width) const {
     constexpr int64_t kGrain = 1 << 14;  // cells worth a thread of their own
     float* const first = floats(place);
-    const int64_t live = live_rows(rows);
-    pool.parallel_for(rows - live, kGrain / std::max<int64_t>(width, 1) + 1,
+    const int64_t live = this->live(rows);
+    pool.parallel_for(rows.count - live, kGrain / std::max<int64_t>(width, 1) + 1,
                       [&](int64_t begin, int64_t end) {
                         for (int64_t row = live + begin; row < live + end; ++row) {
                           std::copy_n(first, width, first + row * width);
@@ -58,8 +58,15 @@ struct Frame {
 // One step's work. Called from one thread at a time per Frame, from many at once with others.
 using Run = std::function<Status(const Frame&)>;
 
+// What a step does and on what: an operation and its result, "input" and the input that it brings
+// into cells.
+struct StepLabel {
+  std::string op, value;
+};
+std::string to_string(const StepLabel& label);  // "mul 'aten_mul_tensor'"
+
 struct Step {
-  std::string label;        // "mul 'aten_mul_tensor'", for errors and overflows
+  StepLabel label;          // for errors, overflows and profiles
   std::string near_weight;  // Overflows::near_weight
   Run run;
   StepWork work{};
@@ -89,6 +96,7 @@ struct Plan {
   std::vector<PlaceInfo> places;
   std::vector<Step> steps;
   uint64_t arena_size = 0;
+  int64_t tokens = 0;  // along the token axes of inputs and outputs; 0: there are none
   uint64_t thread_scratch_size = 0;  // bytes that each thread needs, a multiple of 64
   std::vector<std::shared_ptr<const void>> owners;  // of what constant places point into
 };

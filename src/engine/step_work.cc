@@ -31,30 +31,18 @@ std::optional<int> layer_in(std::string_view name) {
   return layer;
 }
 
-uint64_t elements_of(const mil::Value& value) {
-  return element_count(value.type.shape).value_or(0);
-}
-
 }  // namespace
 
-OpWork work_of(const mil::Op& op) {
-  OpWork work;
+std::optional<int> layer_of(const mil::Op& op) {
+  std::optional<int> layer;
   for (const mil::Operand& operand : op.operands) {
     for (const mil::Value* value : operand.values) {
       each_constant(*value, [&](const mil::Value& constant) {
-        if (!work.layer) work.layer = layer_in(constant.name);
+        if (!layer) layer = layer_in(constant.name);
       });
     }
   }
-  if (op.type != "linear" && op.type != "cpu.linear") return work;
-  const mil::Value& x = *op.operand("x");
-  for (const mil::Value* weight : op.operand_list(op.type == "linear" ? "weight" : "weights")) {
-    each_constant(*weight, [&](const mil::Value& constant) {
-      work.weight_bytes += packed_size(constant.type).value_or(0);
-    });
-    work.multiply_adds += elements_of(x) * static_cast<uint64_t>(weight->type.shape[0]);
-  }
-  return work;
+  return layer;
 }
 
 }  // namespace diptych::engine

@@ -1,26 +1,56 @@
-// What a step works on, for profiles.
+// What a step of a plan works on. The step says it itself when it is made, so that profiles and
+// benchmarks need not know how the engine chooses.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <vector>
 
+#include "kernels/arithmetic.h"
 #include "mil/ir.h"
 
 namespace diptych::engine {
 
-struct StepWork {
-  int layer = -1;              // of the model; -1 before, after and outside of all
-  uint64_t weight_bytes = 0;   // packed, of a linear's weights
-  uint64_t multiply_adds = 0;  // of a linear
+inline constexpr int64_t kAllRows = std::numeric_limits<int64_t>::max();
+
+// The rows that a step computes one by one.
+struct StepRows {
+  int64_t count = 1;
+  bool are_tokens = false;  // one for each token (token_axes.h): then only those of live tokens are
+
+  int64_t live(int64_t live_tokens) const {
+    return are_tokens ? std::min(count, live_tokens) : count;
+  }
 };
 
-// Weight bytes and multiply-adds of an operation, and the layer in the names of the weights that it
-// reads ("layers_3_attention_norm_weight"): nothing when they do not tell, -1 for a norm that
-// stands outside of all layers.
-struct OpWork {
-  std::optional<int> layer;
-  uint64_t weight_bytes = 0, multiply_adds = 0;
+// Bytes that are read of a constant. Steps that name the same place read the same constant.
+struct WeightRead {
+  const void* place = nullptr;
+  uint64_t bytes = 0;
 };
-OpWork work_of(const mil::Op& op);
+
+struct StepWork {
+  int layer = -1;  // of the model; -1 before, after and outside of all
+  StepRows rows;
+  // Multiply-adds of a linear for each row, by what they are computed in.
+  kernels::ByArithmetic<uint64_t> row_multiply_adds;
+  std::vector<WeightRead> weights;  // constants with an axis, as they are stored
+
+  uint64_t multiply_adds(int64_t live_tokens = kAllRows) const {
+    return static_cast<uint64_t>(rows.live(live_tokens)) * kernels::sum(row_multiply_adds);
+  }
+  uint64_t weight_bytes() const {
+    uint64_t bytes = 0;
+    for (const WeightRead& weight : weights) bytes += weight.bytes;
+    return bytes;
+  }
+};
+
+// The layer that an operation belongs to, by the names of the weights that it reads, which are all
+// that a file says of layers ("layers_3_attention_norm_weight"): nothing when they do not tell, -1
+// for a norm that stands outside of all layers.
+std::optional<int> layer_of(const mil::Op& op);
 
 }  // namespace diptych::engine

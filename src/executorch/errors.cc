@@ -31,6 +31,7 @@ executorch::runtime::Error code_of(ErrorCode code) {
     case ErrorCode::NotFound:
       return Code::NotFound;
     case ErrorCode::InvalidArgument:
+    case ErrorCode::Usage:
       return Code::InvalidArgument;
     case ErrorCode::Io:
       return Code::MemoryAllocationFailed;

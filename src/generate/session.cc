@@ -34,8 +34,11 @@ std::vector<MethodLoading> load_methods(runtime::Program& program,
   std::vector<MethodLoading> methods;
   methods.reserve(functions.size());
   for (const contract::Function& function : functions) {
-    const std::string& name = function.method.name;
-    methods.push_back(std::async(when, [&program, &name] { return program.load_method(name); }));
+    methods.push_back(std::async(when, [&program, &function] {
+      return program.load_method(
+          function.method.name,
+          runtime::TokenInput{function.places.tokens, contract::Places::kTokenAxis});
+    }));
   }
   return methods;
 }
@@ -175,7 +178,7 @@ void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uin
 Status Session::run(Loaded& loaded, int64_t rows, bool with_logits) {
   const contract::Function& function = *loaded.function;
   TRY(loaded.method->want_output(function.places.logits, with_logits));
-  TRY(loaded.method->limit_rows(rows, function.method.tokens));
+  TRY(loaded.method->limit_tokens(rows));
   const auto start = std::chrono::steady_clock::now();
   TRY(loaded.method->execute());
   MethodStatistics& statistics = statistics_[function.method.name];

@@ -7,16 +7,12 @@
 
 namespace diptych::jinja {
 
-namespace {
-
-// The result, its error placed at `at` unless a place further inside is known already.
 template <class T>
-Result<T> placed(Position at, Result<T> result) {
-  if (result || result.error().context.find("line ") != std::string::npos) return result;
+Result<T> Interpreter::placed(Position at, Result<T> result) {
+  if (result || error_at_) return result;
+  error_at_ = at;
   return within(to_string(at), std::move(result));
 }
-
-}  // namespace
 
 const Value* Frame::find(std::string_view name, uint64_t& looked) const {
   for (const Frame* frame = this; frame != nullptr; frame = frame->parent) {

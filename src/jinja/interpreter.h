@@ -4,6 +4,7 @@
 #include <ctime>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "jinja/ast.h"
@@ -97,6 +98,9 @@ class Interpreter {
   Result<Items> evaluate_all(const std::vector<ExpressionPtr>& list, Frame& frame);
   Result<CallArguments> evaluate_arguments(const Arguments& arguments, Frame& frame);
   Status charge_items(size_t count);
+  // The result, its error placed at `at` unless a place further inside is known already.
+  template <class T>
+  Result<T> placed(Position at, Result<T> result);
   // An undefined value with what is to be said when it is used.
   template <class... Args>
   Result<Value> missing(fmt::format_string<Args...> format, Args&&... args) {
@@ -117,7 +121,8 @@ class Interpreter {
   const Limits limits_;
   const std::tm now_;
   Meter meter_;
-  int depth_ = 0;  // of recursion in this class
+  int depth_ = 0;                     // of recursion in this class
+  std::optional<Position> error_at_;  // of the error that ends the run
   std::string* output_ = nullptr;
   size_t open_bytes_ = 0;  // of the output and all texts that are being captured
   std::deque<Frame> frames_;

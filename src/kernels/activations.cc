@@ -1,6 +1,6 @@
 #include "kernels/activations.h"
 
-#include "kernels/variant.h"
+#include "kernels/isa_kernels.h"
 
 namespace diptych::kernels {
 

@@ -1,6 +1,6 @@
 #include "kernels/bf16.h"
 
-#include "kernels/variant.h"
+#include "kernels/isa_kernels.h"
 
 namespace diptych::kernels {
 
@@ -8,16 +8,7 @@ namespace {
 
 // Null where there are none.
 const Bf16Kernels* kernels_of(Isa isa) {
-  switch (isa) {
-#if defined(__x86_64__)
-    case Isa::Avx512Bf16:
-      return &kAvx512Bf16Kernels;
-    case Isa::Amx:
-      return &kAmxBf16Kernels;
-#endif
-    default:
-      return nullptr;
-  }
+  return nearest(isa, [](const IsaKernels& kernels) { return kernels.bf16; });
 }
 
 }  // namespace

@@ -193,7 +193,7 @@ void linear_bf16(const FloatWeight& weight, const Bf16Activations& x, int64_t fi
 
 }  // namespace
 
-const Bf16Kernels kAmxBf16Kernels = {round_rows, linear_bf16};
+const Bf16Kernels kAmxInBf16 = {round_rows, linear_bf16};
 
 }  // namespace diptych::kernels
 

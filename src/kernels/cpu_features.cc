@@ -8,6 +8,8 @@
 
 namespace diptych::kernels {
 
+bool has_plain_instructions() { return true; }
+
 #if defined(__x86_64__) && defined(__linux__)
 
 namespace {
@@ -27,7 +29,17 @@ bool tiles_permitted() {
 
 }  // namespace
 
-bool has_f16c() { return (CpuId(1, 0).ecx >> 29 & 1) != 0; }
+bool has_avx2() {
+  const bool has_f16c = (CpuId(1, 0).ecx >> 29 & 1) != 0;  // which not every built-in knows
+  // The built-in also asks whether the operating system saves the wide registers.
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c;
+}
+
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vnni");
+}
 
 bool has_avx_vnni() { return (CpuId(7, 1).eax >> 4 & 1) != 0; }
 
@@ -42,7 +54,8 @@ bool has_tiles() {
 
 #else
 
-bool has_f16c() { return false; }
+bool has_avx2() { return false; }
+bool has_avx512() { return false; }
 bool has_avx_vnni() { return false; }
 bool has_avx512_bf16() { return false; }
 bool has_tiles() { return false; }

@@ -1,13 +1,20 @@
-// Features of this CPU that not every compiler's __builtin_cpu_supports() knows.
+// What this CPU and its operating system have: for each row of the table of instruction sets
+// (isas.inc) what it adds to the one that it builds on.
 #pragma once
 
 namespace diptych::kernels {
 
-// The wide registers of AVX2 must be usable too.
-bool has_f16c();
+// True.
+bool has_plain_instructions();
+
+// AVX2, FMA and F16C.
+bool has_avx2();
 
 // Dot products of bytes in registers of AVX2.
 bool has_avx_vnni();
+
+// AVX-512 F, BW, VL, DQ and VNNI.
+bool has_avx512();
 
 // Arithmetic in bf16, in registers of AVX-512.
 bool has_avx512_bf16();

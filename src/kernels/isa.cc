@@ -3,53 +3,50 @@
 #include <hwy/highway.h>
 
 #include <cstdlib>
+#include <iterator>
 
 #include "kernels/cpu_features.h"
+#include "kernels/isa_kernels.h"
 
 namespace diptych::kernels {
 
 namespace {
 
-constexpr Isa kAll[] = {Isa::Scalar, Isa::Avx2,       Isa::AvxVnni,
-                        Isa::Avx512, Isa::Avx512Bf16, Isa::Amx};
+constexpr Isa kAll[] = {
+#define DIPTYCH_ISA(id, ...) Isa::id,
+#include "kernels/isas.inc"
+};
+
+constexpr IsaRow kRows[] = {
+#define DIPTYCH_ISA(id, name, base, detected, kernels, highway, flags) \
+  {Isa::id, name, Isa::base, detected, kernels, HighwayTargets::highway},
+#include "kernels/isas.inc"
+};
+static_assert([] {
+  for (const IsaRow& row : kRows) {
+    if (&row != &kRows[static_cast<size_t>(row.isa)] || row.base > row.isa) return false;
+  }
+  return true;
+}());
 
 bool is_available(Isa isa) {
-  switch (isa) {
-    case Isa::Scalar:
-      return true;
-#if defined(__x86_64__)
-    // The built-in also asks whether the operating system saves the wide registers.
-    case Isa::Avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-    case Isa::AvxVnni:
-      return is_available(Isa::Avx2) && has_avx_vnni();
-    case Isa::Avx512:
-      return is_available(Isa::Avx2) && __builtin_cpu_supports("avx512f") &&
-             __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
-    case Isa::Avx512Bf16:
-      return is_available(Isa::Avx512) && has_avx512_bf16();
-    case Isa::Amx:
-      return is_available(Isa::Avx512Bf16) && has_tiles();
-#endif
-    default:
-      return false;
-  }
+  const IsaRow& row = row_of(isa);
+  return row.kernels != nullptr && (row.base == isa || is_available(row.base)) && row.detected();
 }
 
 // The instruction sets of Highway that have more than this one.
 int64_t targets_beyond(Isa isa) {
-  switch (isa) {
-    case Isa::Scalar:
+  switch (row_of(isa).highway) {
+    case HighwayTargets::Baseline:
       return ~int64_t{0};  // but for what the compiler was told to take for granted
+    case HighwayTargets::UpToAvx2:
 #if HWY_ARCH_X86
-    case Isa::Avx2:
-    case Isa::AvxVnni:
       return HWY_AVX2 - 1;  // the better, the lower its bit
 #endif
-    default:
-      return 0;
+    case HighwayTargets::All:
+      break;
   }
+  return 0;
 }
 
 std::string list_of(const std::vector<Isa>& isas) {
@@ -60,23 +57,11 @@ std::string list_of(const std::vector<Isa>& isas) {
 
 }  // namespace
 
-std::string_view name(Isa isa) {
-  switch (isa) {
-    case Isa::Scalar:
-      return "scalar";
-    case Isa::Avx2:
-      return "avx2";
-    case Isa::AvxVnni:
-      return "avx_vnni";
-    case Isa::Avx512:
-      return "avx512";
-    case Isa::Avx512Bf16:
-      return "avx512_bf16";
-    case Isa::Amx:
-      return "amx";
-  }
-  return "?";
-}
+const IsaRow& row_of(Isa isa) { return kRows[static_cast<size_t>(isa)]; }
+
+std::span<const Isa> all_isas() { return kAll; }
+
+std::string_view name(Isa isa) { return row_of(isa).name; }
 
 std::vector<Isa> available_isas() {
   std::vector<Isa> available;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -9,15 +10,14 @@
 
 namespace diptych::kernels {
 
-// In order of preference, the best last.
+// In order of preference, the best last: Scalar, Avx2, ... The table says what each is.
 enum class Isa : uint8_t {
-  Scalar,      // plain C++: the specification, and what runs where nothing else does
-  Avx2,        // with FMA and F16C
-  AvxVnni,     // dot products of bytes, as well as AVX2
-  Avx512,      // F, BW, VL, DQ and VNNI, as well as AVX2
-  Avx512Bf16,  // arithmetic in bf16, as well as AVX-512
-  Amx,         // matrices of int8 and bf16, as well as AVX-512 BF16
+#define DIPTYCH_ISA(id, ...) id,
+#include "kernels/isas.inc"
 };
+
+// All of the table, whether the machine has them or not.
+std::span<const Isa> all_isas();
 
 std::string_view name(Isa isa);  // "scalar", "avx2", "avx_vnni", "avx512", "avx512_bf16", "amx"
 

@@ -1,25 +1,11 @@
 #include "kernels/linear.h"
 
-#include "kernels/variant.h"
+#include "kernels/isa_kernels.h"
 
 namespace diptych::kernels {
 
 const Variant& variant_of(Isa isa) {
-  switch (isa) {
-#if defined(__x86_64__)
-    case Isa::Avx2:
-      return kAvx2Variant;
-    case Isa::AvxVnni:
-      return kAvxVnniVariant;
-    case Isa::Avx512:
-    case Isa::Avx512Bf16:
-      return kAvx512Variant;
-    case Isa::Amx:
-      return kAmxVariant;
-#endif
-    default:
-      return kScalarVariant;
-  }
+  return *nearest(isa, [](const IsaKernels& kernels) { return kernels.variant; });
 }
 
 void linear(Isa isa, const LinearWeight& weight, const QuantizedActivations& x, int64_t first,

@@ -7,6 +7,7 @@
 
 #include "kernels/activations.h"
 #include "kernels/bf16.h"
+#include "kernels/dot_loop.h"
 #include "kernels/linear.h"
 
 namespace diptych::kernels {
@@ -63,15 +64,21 @@ struct Bf16Kernels {
                       int64_t last, const Output& y);
 };
 
-extern const Variant kScalarVariant;
-#if defined(__x86_64__)
-extern const Variant kAvx2Variant;
-extern const Variant kAvxVnniVariant;
-extern const Variant kAvx512Variant;
-extern const Variant kAmxVariant;
-extern const Bf16Kernels kAvx512Bf16Kernels, kAmxBf16Kernels;
-#endif
+// All that is written for one instruction set. Null: nothing of its own, so that what is written
+// for the one that it builds on is used (isas.inc).
+struct IsaKernels {
+  const Variant* variant = nullptr;
+  const Bf16Kernels* bf16 = nullptr;
+  const DotLoops* dot_loops = nullptr;
+};
 
-const Variant& variant_of(Isa isa);
+// The kernels of a row, in variant_<name>.cc, and what they point to: its own file may define that
+// or another (bf16_<name>.cc, dot_loop_<name>.cc). What a row has nothing for is only declared.
+#define DIPTYCH_ISA(id, ...)              \
+  extern const IsaKernels k##id##Kernels; \
+  extern const Variant k##id##Variant;    \
+  extern const Bf16Kernels k##id##InBf16; \
+  extern const DotLoops k##id##DotLoops;
+#include "kernels/isas.inc"
 
 }  // namespace diptych::kernels

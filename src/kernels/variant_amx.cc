@@ -281,6 +281,7 @@ void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t
 
 const Variant kAmxVariant = {sizeof(Chunk512), Chunk512::kColumns, kRows, quantize, linear,
                              linear_float,     linear_dequantized};
+const IsaKernels kAmxKernels = {&kAmxVariant, &kAmxInBf16, &kAmxDotLoops};
 
 }  // namespace diptych::kernels
 

@@ -6,6 +6,7 @@
 namespace diptych::kernels {
 
 const Variant kAvx2Variant = vector_variant<Avx2>();
+const IsaKernels kAvx2Kernels = {&kAvx2Variant, nullptr, &kAvx2DotLoops};
 
 }  // namespace diptych::kernels
 

@@ -6,6 +6,7 @@
 namespace diptych::kernels {
 
 const Variant kAvx512Variant = vector_variant<Avx512>();
+const IsaKernels kAvx512Kernels = {&kAvx512Variant, nullptr, &kAvx512DotLoops};
 
 }  // namespace diptych::kernels
 

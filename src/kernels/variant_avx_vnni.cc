@@ -93,6 +93,7 @@ struct AvxVnni : Avx2 {
 }  // namespace
 
 const Variant kAvxVnniVariant = vector_variant<AvxVnni>();
+const IsaKernels kAvxVnniKernels = {&kAvxVnniVariant, nullptr, &kAvxVnniDotLoops};
 
 }  // namespace diptych::kernels
 

@@ -114,5 +114,6 @@ void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t
 const Variant kScalarVariant = {
     sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<PlainQuantizer, Chunk256>, linear,
     linear_float,     linear_dequantized};
+const IsaKernels kScalarKernels = {&kScalarVariant, nullptr, nullptr};
 
 }  // namespace diptych::kernels

@@ -4,7 +4,7 @@
 #include <atomic>
 
 #include "base/clock.h"
-#include "measure/dot_loop.h"
+#include "kernels/dot_loop.h"
 #include "measure/machine.h"
 #include "measure/peak_loop.h"
 
@@ -83,25 +83,30 @@ double measure_fma(ThreadPool& pool) {
   return measure_loop(pool, static_cast<double>(multiply_adds_per_round()), multiply_add_loop);
 }
 
-double measure_dot(ThreadPool& pool, kernels::Isa isa, DType weights) {
-  const DotLoop loop = dot_loop(isa, weights);
+double measure_dot(ThreadPool& pool, kernels::Isa isa, kernels::Arithmetic arithmetic) {
+  const kernels::DotLoop loop = kernels::dot_loop(isa, arithmetic);
   if (loop.run == nullptr) return 0;
   return measure_loop(pool, static_cast<double>(loop.multiply_adds_per_round), loop.run);
 }
 
 Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa) {
-  return {measure_dot(pool, isa, DType::Int4), measure_dot(pool, isa, DType::Int8),
-          measure_dot(pool, isa, DType::F16), measure_fma(pool)};
+  Peaks peaks;
+  for (const kernels::Arithmetic arithmetic : kernels::kArithmetics) {
+    peaks[arithmetic] = measure_dot(pool, isa, arithmetic);
+  }
+  peaks.fp32 = measure_fma(pool);
+  return peaks;
 }
 
 double peak_of(const MultiplyAdds& work, const Peaks& peaks) {
-  if (work.total() == 0) return peaks.fp32;
-  const auto time = [&](uint64_t multiply_adds, double peak) {
-    return static_cast<double>(multiply_adds) / (peak > 0 ? peak : peaks.fp32);
-  };
-  return static_cast<double>(work.total()) /
-         (time(work.int4, peaks.int4) + time(work.int8, peaks.int8) + time(work.fp16, peaks.fp16) +
-          time(work.fp32, peaks.fp32));
+  const uint64_t total = kernels::sum(work);
+  if (total == 0) return peaks.fp32;
+  double time = 0;
+  for (const kernels::Arithmetic arithmetic : kernels::kArithmetics) {
+    const double peak = peaks[arithmetic];
+    time += static_cast<double>(work[arithmetic]) / (peak > 0 ? peak : peaks.fp32);
+  }
+  return static_cast<double>(total) / time;
 }
 
 }  // namespace diptych::measure

@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "base/zeroed_memory.h"
+#include "kernels/arithmetic.h"
 #include "kernels/isa.h"
 #include "measure/cost.h"
-#include "tensor/type.h"
 
 namespace diptych::measure {
 
@@ -44,14 +44,11 @@ class MemoryReader {
 // Multiply-adds in registers, for some milliseconds, in the widest vectors that the machine has. In
 // operations per second, two for each.
 double measure_fma(ThreadPool& pool);
-// The same of dot products with weights of a type (dot_loop()); 0 where the instruction set has
-// none.
-double measure_dot(ThreadPool& pool, kernels::Isa isa, DType weights);
+// The same of dot products (kernels/dot_loop.h); 0 where the instruction set has none.
+double measure_dot(ThreadPool& pool, kernels::Isa isa, kernels::Arithmetic arithmetic);
 
 // Operations per second of each kind; 0 where there are no dot products for it.
-struct Peaks {
-  double int4 = 0, int8 = 0, fp16 = 0, fp32 = 0;
-};
+using Peaks = kernels::ByArithmetic<double>;
 Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa);
 
 // How fast a mix of multiply-adds can be done at most: each kind at its own peak, one after the

@@ -10,14 +10,16 @@
 
 #include "base/clock.h"
 #include "generate/session.h"
+#include "kernels/dot_loop.h"
 #include "measure/cost.h"
-#include "measure/dot_loop.h"
 #include "measure/limits.h"
 #include "measure/machine.h"
 
 namespace diptych::measure {
 
 namespace {
+
+using kernels::Arithmetic;
 
 // Decoding longer than this tells nothing more to a warm-up.
 constexpr int64_t kWarmUpTokens = 8;
@@ -103,10 +105,9 @@ class ModelBenchmark {
     TRY(session_->evaluate(
         std::span(tokens_).first(static_cast<size_t>(has_prompt ? shortest : 1))));
     start_.first_token_seconds = seconds_since(begin);
-    decode_cost_ = TRY(method_cost(program_, model.decode().method.name));
-    prefill_cost_ = TRY(method_cost(program_, model.prefill().method.name));
-    first_prefills_cost_ =
-        TRY(method_cost(program_, model.prefill().method.name, model.prefill().places.logits));
+    decode_cost_ = TRY(method_cost(*program_, model.decode()));
+    prefill_cost_ = TRY(method_cost(*program_, model.prefill()));
+    first_prefills_cost_ = TRY(method_cost(*program_, model.prefill(), /*with_logits=*/false));
     return {};
   }
 
@@ -188,28 +189,29 @@ class ModelBenchmark {
     return {};
   }
 
-  // The multiply-adds of a full prefill call with logits, as the numerics compute them.
+  // The multiply-adds of a full prefill call with logits.
   MultiplyAdds prefill_arithmetic() const {
-    const MethodCost& cost = prefill_cost_;
-    const auto positions = static_cast<uint64_t>(session_->model().prefill().method.tokens);
-    MultiplyAdds sum{positions * cost.per_position.int4 + cost.per_call.int4,
-                     positions * cost.per_position.int8 + cost.per_call.int8,
-                     positions * cost.per_position.fp16 + cost.per_call.fp16,
-                     positions * cost.per_position.fp32 + cost.per_call.fp32};
-    return options_.numerics == engine::Numerics::Fast ? sum : MultiplyAdds{.fp32 = sum.total()};
+    const auto tokens = static_cast<uint64_t>(session_->model().prefill().method.tokens);
+    MultiplyAdds sum = prefill_cost_.per_call;
+    for (const Arithmetic arithmetic : kernels::kArithmetics) {
+      sum[arithmetic] += tokens * prefill_cost_.per_token[arithmetic];
+    }
+    return sum;
   }
 
   std::string limit_name(const TestCase& test) const {
     if (test.is_decode()) return std::string(kMemoryReadLimit);
     const MultiplyAdds work = prefill_arithmetic();
     const kernels::Isa isa = kernels::selected_isa();
-    const auto has = [isa](DType weights) { return dot_loop(isa, weights).run != nullptr; };
-    const uint64_t integers = has(DType::Int4) ? work.int4 + work.int8 : 0;
-    const uint64_t bf16 = has(DType::F16) ? work.fp16 : 0;
+    const auto has = [isa](Arithmetic arithmetic) {
+      return kernels::dot_loop(isa, arithmetic).run != nullptr;
+    };
+    const uint64_t integers = has(Arithmetic::Int4) ? work.int4 + work.int8 : 0;
+    const uint64_t bf16 = has(Arithmetic::Bf16) ? work.bf16 : 0;
     std::vector<std::string> kinds;
     if (integers > 0) kinds.push_back(fmt::format("{} of {}", kIntegerLimit, kernels::name(isa)));
     if (bf16 > 0) kinds.push_back(fmt::format("{} of {}", kBf16Limit, kernels::name(isa)));
-    if (work.total() > integers + bf16 || kinds.empty()) kinds.emplace_back(kFmaLimit);
+    if (kernels::sum(work) > integers + bf16 || kinds.empty()) kinds.emplace_back(kFmaLimit);
     return fmt::format("{}", fmt::join(kinds, " and "));
   }
 
@@ -235,10 +237,10 @@ class ModelBenchmark {
     const double of_last = tokens - others * static_cast<double>(step);
     row.operations_per_token =
         2 *
-        (of_last * static_cast<double>(cost.per_position.total()) +
-         static_cast<double>(cost.per_call.total()) +
-         others * (static_cast<double>(step) * static_cast<double>(other.per_position.total()) +
-                   static_cast<double>(other.per_call.total()))) /
+        (of_last * static_cast<double>(kernels::sum(cost.per_token)) +
+         static_cast<double>(kernels::sum(cost.per_call)) +
+         others * (static_cast<double>(step) * static_cast<double>(kernels::sum(other.per_token)) +
+                   static_cast<double>(kernels::sum(other.per_call)))) /
         tokens;
   }
 

@@ -91,8 +91,8 @@ Profile Profiler::profile(int64_t tokens, double seconds) const {
                              info.work.layer,
                              steps[i].calls,
                              to_seconds(steps[i].time),
-                             steps[i].calls * info.work.weight_bytes,
-                             steps[i].calls * info.work.multiply_adds};
+                             steps[i].calls * info.work.weight_bytes(),
+                             steps[i].calls * info.work.multiply_adds()};
       add(step, line_for(profile.lines, step, [&](const ProfileLine& line) {
             return line.function == step.function && line.op == step.op && line.layer == step.layer;
           }));

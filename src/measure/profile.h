@@ -17,7 +17,8 @@ struct ProfileLine {
   int layer = -1;        // -1: outside of all layers
   uint64_t calls = 0;
   double seconds = 0;
-  uint64_t weight_bytes = 0, multiply_adds = 0;  // of linears, in all calls
+  // Of constants, and multiply-adds of linears for all rows, in all calls.
+  uint64_t weight_bytes = 0, multiply_adds = 0;
 };
 
 struct Profile {

@@ -1,6 +1,6 @@
 #include "pte/constant_method.h"
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "pte/tree_spec.h"
 
 namespace diptych::pte {
@@ -150,7 +150,7 @@ std::string to_string(const ConstantValue& value) {
   if (const auto* integer = std::get_if<int64_t>(&value)) return fmt::format("{}", *integer);
   if (const auto* boolean = std::get_if<bool>(&value)) return fmt::format("{}", *boolean);
   if (const auto* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
-  if (const auto* text = std::get_if<std::string>(&value)) return dump_json(*text);
+  if (const auto* text = std::get_if<std::string>(&value)) return json_quoted(*text);
   return to_string(std::get<ConstantTensor>(value).type);
 }
 

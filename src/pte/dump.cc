@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 #include "base/utf8.h"
 #include "pte/constant_method.h"
 
@@ -35,8 +35,8 @@ std::string shorten(std::string_view text) {
                            return static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t';
                          });
   if (!printable) return fmt::format("({} bytes)", text.size());
-  if (text.size() <= kLongestText) return dump_json(std::string(text));
-  return fmt::format("{}… ({} bytes)", dump_json(std::string(text.substr(0, kLongestText))),
+  if (text.size() <= kLongestText) return json_quoted(text);
+  return fmt::format("{}… ({} bytes)", json_quoted(text.substr(0, kLongestText)),
                      text.size());
 }
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "base/json.h"
+#include "base/json_fwd.h"
 
 namespace diptych::pte {
 
@@ -11,9 +11,7 @@ namespace {
 constexpr int kProtocol = 1;  // of torch.utils._pytree's serialisation
 
 // As json.dumps: quoted, and ASCII only.
-std::string quote(const std::string& text) {
-  return Json(text).dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
-}
+std::string quote(const std::string& text) { return json_quoted(text, /*ascii=*/true); }
 
 // JSON of the keys; it is itself stored as a JSON string.
 std::string keys_json(const std::vector<TreeSpec::Key>& keys) {

@@ -30,20 +30,30 @@ Result<std::shared_ptr<CompiledModel>> CompiledModel::read(Bytes blob,
 }
 
 Result<CompiledFunction> CompiledModel::function(std::string_view method,
-                                                 const coreml::Reference* reference) {
+                                                 const coreml::Reference* reference,
+                                                 const std::vector<engine::TokenAxis>& token_axes) {
   const coreml::DelegateFunction function =
       TRY(coreml::resolve_function(model_, method, reference));
   CompiledFunction compiled;
   compiled.inputs = positions(function.inputs, function.function->inputs);
   compiled.outputs = positions(function.outputs, function.function->outputs);
+  engine::ExecutableOptions options = options_;
+  options.token_axes.resize(function.function->inputs.size());
+  for (size_t i = 0; i < std::min(compiled.inputs.size(), token_axes.size()); ++i) {
+    // A list of one may be passed as a scalar, which has no axis.
+    const Shape& shape = function.inputs[i]->type.shape;
+    if (token_axes[i] && *token_axes[i] < shape.size()) {
+      options.token_axes[compiled.inputs[i]] = token_axes[i];
+    }
+  }
   Compilation& compilation = [&]() -> Compilation& {
     std::lock_guard lock(mutex_);
-    return compilations_[function.function];
+    return compilations_[{function.function, options.token_axes}];
   }();
   std::lock_guard lock(compilation.mutex);
   if (!compilation.executable) {
     compilation.executable = TRY(within("function " + function.function->name,
-                                        engine::Executable::compile(*function.function, options_)));
+                                        engine::Executable::compile(*function.function, options)));
   }
   compiled.executable = compilation.executable;
   return compiled;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "coreml/delegate.h"
@@ -29,14 +30,17 @@ class CompiledModel {
                                                      ThreadPool* pool = nullptr);
 
   // The function that `method` calls, compiled unless that was done before. `reference` is that of
-  // the delegate's payload, null when the payload is the blob itself. Callable from any thread.
-  Result<CompiledFunction> function(std::string_view method, const coreml::Reference* reference);
+  // the delegate's payload, null when the payload is the blob itself. `token_axes`: of the call's
+  // arguments, inputs first (ExecutableOptions::token_axes). Callable from any thread.
+  Result<CompiledFunction> function(std::string_view method, const coreml::Reference* reference,
+                                    const std::vector<engine::TokenAxis>& token_axes = {});
 
  private:
   CompiledModel(coreml::DelegateModel model, const engine::ExecutableOptions& options)
       : model_(std::move(model)), options_(options) {}
 
-  // Functions are compiled side by side when different threads ask for them.
+  // Functions are compiled side by side when different threads ask for them, once for all calls
+  // that count tokens along the same axes.
   struct Compilation {
     std::mutex mutex;
     std::shared_ptr<const engine::Executable> executable;  // null: not done yet
@@ -45,7 +49,8 @@ class CompiledModel {
   const coreml::DelegateModel model_;
   const engine::ExecutableOptions options_;
   std::mutex mutex_;  // of the map, whose elements stay where they are
-  std::map<const mil::Function*, Compilation> compilations_;
+  std::map<std::pair<const mil::Function*, std::vector<engine::TokenAxis>>, Compilation>
+      compilations_;
 };
 
 }  // namespace diptych::runtime

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "pte/program.h"
 #include "runtime/compiled_model.h"
@@ -19,8 +20,10 @@ class DelegateCache {
                 const engine::ExecutableOptions& options, ThreadPool& pool)
       : container_(container), owner_(std::move(owner)), options_(options), pool_(pool) {}
 
-  // What a delegate of `method` runs. Callable from any thread.
-  Result<CompiledFunction> compile(const pte::Delegate& delegate, std::string_view method);
+  // What a delegate of `method` runs; `token_axes` as for CompiledModel::function(). Callable from
+  // any thread.
+  Result<CompiledFunction> compile(const pte::Delegate& delegate, std::string_view method,
+                                   const std::vector<engine::TokenAxis>& token_axes);
 
  private:
   Result<std::shared_ptr<CompiledModel>> model_at(Bytes blob);

@@ -31,13 +31,14 @@ class DelegateCall {
   Status bind_input(size_t index, const TensorType& type, Bytes data);
   Status bind_output(size_t index, const TensorType& type, MutableBytes data);
 
-  // As Execution::limit_rows().
-  void limit_rows(int64_t live, int64_t all) { execution_->limit_rows(live, all); }
+  // As Execution::limit_tokens().
+  void limit_tokens(int64_t live) { execution_->limit_tokens(live); }
 
   // Runs the function. All arguments must be bound; values that do not fit the type they are
   // converted to are an error.
   Status run(ThreadPool& pool, engine::RunObserver* observer = nullptr);
 
+  const engine::Executable& executable() const { return execution_->executable(); }
   const engine::Overflows& overflows() const { return execution_->overflows(); }
 
  private:

@@ -45,6 +45,7 @@ Result<ArenaMemory> ArenaMemory::allocate(uint64_t size) {
 Result<std::unique_ptr<Method::Impl>> Method::Impl::load(std::shared_ptr<Program> program,
                                                          const pte::Method& method,
                                                          const Program::Signature& types,
+                                                         std::optional<TokenInput> tokens,
                                                          DelegateCache& delegates, bool wide) {
   auto impl = std::make_unique<Impl>();
   impl->program = std::move(program);
@@ -53,6 +54,16 @@ Result<std::unique_ptr<Method::Impl>> Method::Impl::load(std::shared_ptr<Program
   impl->input_values = method.inputs;
   impl->output_values = method.outputs;
   TRY(impl->place_values(impl->program->container(), method, wide));
+  impl->token_axes.resize(method.values.size());
+  if (tokens) {
+    if (tokens->input >= types.inputs.size() ||
+        tokens->axis >= types.inputs[tokens->input].shape.size()) {
+      return invalid_argument("there is no axis {} of an input {} to count tokens", tokens->axis,
+                              tokens->input);
+    }
+    impl->counts_tokens = true;
+    impl->token_axes[static_cast<size_t>(method.inputs[tokens->input])] = tokens->axis;
+  }
 
   std::vector<bool> ready(method.values.size());
   for (size_t i = 0; i < ready.size(); ++i)
@@ -185,7 +196,9 @@ Status Method::Impl::match(int32_t value, const TensorType& type, bool is_input)
 Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall& call,
                               DelegateCache& delegates, std::vector<bool>& ready) {
   const pte::Delegate& delegate = method.delegates[static_cast<size_t>(call.delegate)];
-  const CompiledFunction function = TRY(delegates.compile(delegate, name));
+  std::vector<engine::TokenAxis> axes;  // of the arguments
+  for (const int32_t value : call.args) axes.push_back(token_axes[static_cast<size_t>(value)]);
+  const CompiledFunction function = TRY(delegates.compile(delegate, name, axes));
   DelegateCall created = TRY(DelegateCall::create(function));
   Call added{std::move(created), false};
   CallValues values;
@@ -215,6 +228,7 @@ Status Method::Impl::add_call(const pte::Method& method, const pte::DelegateCall
     }
     TRY(within("output " + port.name, match(value, port.type, false)));
     values.outputs.push_back(static_cast<size_t>(value));
+    token_axes[static_cast<size_t>(value)] = port.token_axis;
     ready[static_cast<size_t>(value)] = true;
   }
   calls.push_back(std::move(added));
@@ -309,10 +323,19 @@ Status Method::want_output(size_t index, bool wanted) {
   return {};
 }
 
-Status Method::limit_rows(int64_t live, int64_t all) {
-  if (live < 1 || live > all) return invalid_argument("expected 1 to {} rows, found {}", all, live);
-  for (Impl::Call& call : impl_->calls) call.delegate.limit_rows(live, all);
+Status Method::limit_tokens(int64_t live) {
+  if (!impl_->counts_tokens) return invalid_argument("no input that counts tokens is known");
+  if (live < 1) return invalid_argument("expected 1 token or more, found {}", live);
+  for (Impl::Call& call : impl_->calls) call.delegate.limit_tokens(live);
   return {};
+}
+
+std::vector<const engine::Executable*> Method::functions() const {
+  std::vector<const engine::Executable*> functions;
+  for (size_t i = 0; i < impl_->calls.size(); ++i) {
+    if (impl_->needed_calls[i]) functions.push_back(&impl_->calls[i].delegate.executable());
+  }
+  return functions;
 }
 
 Status Method::execute() {

@@ -11,6 +11,10 @@
 #include "engine/run_observer.h"
 #include "tensor/type.h"
 
+namespace diptych::engine {
+class Executable;
+}
+
 namespace diptych::runtime {
 
 class Program;
@@ -35,10 +39,15 @@ class Method {
   // defined. Allocates nothing.
   Status want_output(size_t index, bool wanted);
 
-  // Of the executions that follow only the first `live` of `all` positions are asked for, on which
+  // Of the executions that follow only the results of the first `live` tokens are wanted, on which
   // what follows them, padding, has no bearing: no mask shows it to them. Results of the others are
-  // not defined. `live` is in [1, all]; as many as all: no limit, as at first. Allocates nothing.
-  Status limit_rows(int64_t live, int64_t all);
+  // not defined. `live` is at least 1; as many as there are, or more: no limit, as at first.
+  // InvalidArgument when the method was loaded without its token input. Allocates nothing.
+  Status limit_tokens(int64_t live);
+
+  // What the executions that follow run, in their order: the functions that wanted outputs need.
+  // Valid as long as the method is.
+  std::vector<const engine::Executable*> functions() const;
 
   // Runs the delegate calls in order. All inputs and outputs must be bound. int64 inputs that do
   // not fit Core ML's int32 are an error.

@@ -47,6 +47,7 @@ struct Method::Impl {
   static Result<std::unique_ptr<Impl>> load(std::shared_ptr<Program> program,
                                             const pte::Method& method,
                                             const Program::Signature& types,
+                                            std::optional<TokenInput> tokens,
                                             DelegateCache& delegates, bool wide);
   Status allocate_arenas(const pte::Method& method);
   Status place_values(const pte::Program& container, const pte::Method& method, bool wide);
@@ -69,6 +70,8 @@ struct Method::Impl {
   std::vector<ArenaMemory> wide_buffers;  // of tensors that are wider than planned
   std::vector<Call> calls;
   std::vector<CallValues> call_values;  // the arguments of each
+  bool counts_tokens = false;
+  std::vector<engine::TokenAxis> token_axes;  // of the values
   std::vector<bool> wanted_outputs, needed_calls;
   std::vector<bool> needed_values;  // while needed_calls is found
   // Outputs that no call writes: an input or a constant handed straight through, copied at the end

@@ -93,12 +93,13 @@ Result<Program::Signature> Program::signature(std::string_view name) const {
                 method_signature(*method, impl_->wide_floats));
 }
 
-Result<std::unique_ptr<Method>> Program::load_method(std::string_view name) {
+Result<std::unique_ptr<Method>> Program::load_method(std::string_view name,
+                                                     std::optional<TokenInput> tokens) {
   const Signature types = TRY(signature(name));
   const pte::Method& method = *pte::find_method(impl_->container, name);
-  auto impl = within(
-      fmt::format("{}: method {}", impl_->name, name),
-      Method::Impl::load(shared_from_this(), method, types, impl_->delegates, impl_->wide_floats));
+  auto impl = within(fmt::format("{}: method {}", impl_->name, name),
+                     Method::Impl::load(shared_from_this(), method, types, tokens, impl_->delegates,
+                                        impl_->wide_floats));
   if (!impl) return tl::unexpected(std::move(impl.error()));
   return std::unique_ptr<Method>(new Method(std::move(*impl)));
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,11 @@ struct Options {
   // With Precise, methods take and give fp32 where the file says fp16, and hand fp32 from partition
   // to partition: nothing is rounded on the way. Without, types are the file's.
   bool wide_floats = true;
+};
+
+// The input of a method that counts tokens: axis `axis` of input `input` has one element for each.
+struct TokenInput {
+  size_t input = 0, axis = 0;
 };
 
 class Program : public std::enable_shared_from_this<Program> {
@@ -60,8 +66,10 @@ class Program : public std::enable_shared_from_this<Program> {
   Result<pte::ConstantTensor> constant_tensor(std::string_view name) const;
 
   // Loads a method: compiles the functions it calls, once per Program. Callable from any thread.
-  // Everything that is not supported is listed.
-  Result<std::unique_ptr<Method>> load_method(std::string_view name);
+  // Everything that is not supported is listed. `tokens`, if given, says what
+  // Method::limit_tokens() counts.
+  Result<std::unique_ptr<Method>> load_method(std::string_view name,
+                                              std::optional<TokenInput> tokens = {});
 
  private:
   friend class Method;

@@ -83,15 +83,15 @@ TEST(Observer, StepsTellOperationLayerAndWork) {
       if (step.op == "input") continue;
       ops.emplace_back(step.op);
       layers.push_back(step.work.layer);
-      multiply_adds += step.work.multiply_adds;
-      weight_bytes += step.work.weight_bytes;
+      multiply_adds += step.work.multiply_adds();
+      weight_bytes += step.work.weight_bytes();
       EXPECT_FALSE(step.name.empty());
     }
     const std::string linear = fuse ? "cpu.linear" : "linear";
     EXPECT_THAT(ops, ElementsAre("add", "mul", linear, "mul", linear, "add", "mul"));
     EXPECT_THAT(layers, ElementsAre(-1, 0, 0, 12, 12, 12, -1));
     EXPECT_EQ(multiply_adds, 2U * kRows * kWidth * kWidth);
-    EXPECT_EQ(weight_bytes, 2U * kWidth * kWidth * 4);
+    EXPECT_EQ(weight_bytes, (2U * kWidth * kWidth + 3U * kWidth) * 4);
   }
 }
 

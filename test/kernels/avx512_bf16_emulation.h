@@ -1,4 +1,4 @@
-// Plain C++ stand-ins for the intrinsics of AVX-512 BF16 that src/kernels/bf16_avx512.cc uses,
+// Plain C++ stand-ins for the intrinsics of AVX-512 BF16 that src/kernels/variant_avx512_bf16.cc uses,
 // beside those for AVX-512, for machines that lack them: each does what Intel's Intrinsics Guide
 // says of its namesake.
 #pragma once

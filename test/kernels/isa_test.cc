@@ -26,7 +26,7 @@ TEST(Isa, AnUnknownNameIsAnErrorThatListsTheNames) {
 }
 
 TEST(Isa, OneThatTheMachineLacksIsAnErrorThatSaysSo) {
-  for (const Isa isa : kAllIsas) {
+  for (const Isa isa : all_isas()) {
     const auto found = isa_from_name(name(isa));
     if (found) continue;
     EXPECT_EQ(found.error().code, ErrorCode::Unsupported);

@@ -20,9 +20,6 @@
 
 namespace diptych::kernels {
 
-constexpr Isa kAllIsas[] = {Isa::Scalar, Isa::Avx2,       Isa::AvxVnni,
-                            Isa::Avx512, Isa::Avx512Bf16, Isa::Amx};
-
 // Tests run once for each instruction set and skip those that the machine lacks.
 class ForEachIsa : public testing::TestWithParam<Isa> {
  protected:
@@ -30,8 +27,8 @@ class ForEachIsa : public testing::TestWithParam<Isa> {
     if (auto isa = isa_from_name(name(GetParam())); !isa) GTEST_SKIP() << isa.error().to_string();
   }
 };
-#define DIPTYCH_FOR_EACH_ISA(suite)                              \
-  INSTANTIATE_TEST_SUITE_P(, suite, testing::ValuesIn(kAllIsas), \
+#define DIPTYCH_FOR_EACH_ISA(suite)                                \
+  INSTANTIATE_TEST_SUITE_P(, suite, testing::ValuesIn(all_isas()), \
                            [](const auto& isa) { return std::string(name(isa.param)); })
 
 // Bytes that end where an inaccessible page begins, as those of a mapped file may.

@@ -40,8 +40,8 @@ struct Arithmetic {
 
 std::vector<Arithmetic> all_arithmetic() {
   std::vector<Arithmetic> all;
-  for (const Isa isa : kAllIsas) all.push_back({isa, false});
-  for (const Isa isa : kAllIsas) {
+  for (const Isa isa : all_isas()) all.push_back({isa, false});
+  for (const Isa isa : all_isas()) {
     if (has_bf16(isa)) all.push_back({isa, true});
   }
   return all;

@@ -54,66 +54,57 @@ std::unique_ptr<mil::Function> head(const Table& table, int64_t rows) {
   return b.finish({b.linear(x, table.dequantised(b), nullptr)}).value();
 }
 
+// Of functions whose first inputs have tokens along axis 1, in fast numerics.
+MethodCost cost_of_all(const std::vector<const mil::Function*>& functions) {
+  std::vector<std::shared_ptr<const engine::Executable>> compiled;
+  std::vector<const engine::Executable*> executables;
+  for (const mil::Function* function : functions) {
+    engine::ExecutableOptions options;
+    options.numerics = engine::Numerics::Fast;
+    options.token_axes = {1};
+    compiled.push_back(engine::Executable::compile(*function, options).value());
+    executables.push_back(compiled.back().get());
+  }
+  return cost_of(executables);
+}
+
 TEST(Cost, OfAGatherIsTheRows) {
   WeightFile file;
   const Table table(file);
   const auto function = lookup(table, 3);
-  const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
+  const MethodCost cost = cost_of_all({function.get()});
   EXPECT_EQ(cost.weight_bytes, 3 * kRowBytes);
-  EXPECT_EQ(cost.per_position.total() + cost.per_call.total(), 0U);
+  EXPECT_EQ(kernels::sum(cost.per_token) + kernels::sum(cost.per_call), 0U);
   // Never more than all of them.
   const auto long_function = lookup(table, 2 * kVocab);
-  EXPECT_EQ(functions_cost({{long_function.get(), file.bytes()}}).weight_bytes, kVocab * kRowBytes);
+  EXPECT_EQ(cost_of_all({long_function.get()}).weight_bytes, kVocab * kRowBytes);
 }
 
 TEST(Cost, OfALinearIsTheWholeWeight) {
   WeightFile file;
   const Table table(file);
   const auto function = head(table, 5);
-  const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
+  const MethodCost cost = cost_of_all({function.get()});
   EXPECT_EQ(cost.weight_bytes, kVocab * kRowBytes);
-  EXPECT_EQ(cost.per_position.int8, kVocab * kWidth);
-  EXPECT_EQ(cost.per_position.total(), kVocab * kWidth);
-  EXPECT_EQ(cost.per_call.total(), 0U);
+  EXPECT_EQ(cost.per_token.int8, kVocab * kWidth);
+  EXPECT_EQ(kernels::sum(cost.per_token), kVocab * kWidth);
+  EXPECT_EQ(kernels::sum(cost.per_call), 0U);
 }
 
 // A linear of 5 rows and then, of the last row only, a head.
 TEST(Cost, OfAHeadIsOncePerCall) {
   WeightFile file;
-  const WeightRef square = file.take({DType::F16, {kWidth, kWidth}});
+  const WeightRef square = file.take({DType::F32, {kWidth, kWidth}});
   const Table table(file);
   mil::Builder b(std::make_unique<mil::Function>("model"));
-  mil::Value* x = b.input("x", {DType::F16, {1, 5, kWidth}});
+  mil::Value* x = b.input("x", {DType::F32, {1, 5, kWidth}});
   mil::Value* last = b.input("last", {DType::Int32, {1}});
-  mil::Value* y = b.linear(x, b.constant("square", square), nullptr);
+  mil::Value* y = b.cast(b.linear(x, b.constant("square", square), nullptr), DType::F16);
   const auto function =
       b.finish({b.linear(b.gather(y, last, 1), table.dequantised(b), nullptr)}).value();
-  const MethodCost cost = functions_cost({{function.get(), file.bytes()}});
-  EXPECT_EQ(cost.per_position.fp16, kWidth * kWidth);
+  const MethodCost cost = cost_of_all({function.get()});
+  EXPECT_EQ(cost.per_token.fp32, kWidth * kWidth);
   EXPECT_EQ(cost.per_call.int8, kVocab * kWidth);
-}
-
-// What the integer kernels take counts by the weight's type; what they do not, as fp32.
-TEST(Cost, TellsArithmeticApart) {
-  constexpr int64_t kColumns = 96;
-  const auto count = [](DType dtype, int64_t columns, int64_t scales) {
-    WeightFile file;
-    const WeightRef data = file.take({dtype, {kVocab, columns}});
-    const WeightRef scale = file.take({DType::F16, {kVocab, scales}});
-    mil::Builder b(std::make_unique<mil::Function>("f"));
-    mil::Value* x = b.input("x", {DType::F16, {1, 1, columns}});
-    mil::Value* weight =
-        b.op("constexpr_blockwise_shift_scale",
-             {{"data", {b.constant("data", data)}}, {"scale", {b.constant("scale", scale)}}});
-    const auto function = b.finish({b.linear(x, weight, nullptr)}).value();
-    return functions_cost({{function.get(), file.bytes()}}).per_position;
-  };
-  EXPECT_EQ(count(DType::Int4, kColumns, 1).int4, kVocab * kColumns);
-  EXPECT_EQ(count(DType::Int4, kColumns, 3).int4, kVocab * kColumns);
-  EXPECT_EQ(count(DType::Int8, kColumns, 1).int8, kVocab * kColumns);
-  EXPECT_EQ(count(DType::Int8, kColumns, 6).fp32, kVocab * kColumns);  // blocks of 16
-  EXPECT_EQ(count(DType::Int4, 40, 1).int4, kVocab * 40);
-  EXPECT_EQ(count(DType::Int4, 41, 1).fp32, kVocab * 41);  // rows that begin within a byte
 }
 
 TEST(Cost, CountsASharedWeightOnce) {
@@ -121,20 +112,11 @@ TEST(Cost, CountsASharedWeightOnce) {
   const Table table(file), other(file);
   const auto first = lookup(table, 1), second = head(table, 1), third = head(table, 1),
              fourth = head(other, 1);
-  const Bytes blob = file.bytes();
-  const MethodCost tied =
-      functions_cost({{first.get(), blob}, {second.get(), blob}, {third.get(), blob}});
+  const MethodCost tied = cost_of_all({first.get(), second.get(), third.get()});
   EXPECT_EQ(tied.weight_bytes, kVocab * kRowBytes);
-  EXPECT_EQ(tied.per_position.int8, uint64_t{2} * kVocab * kWidth);
-  const MethodCost untied = functions_cost({{first.get(), blob}, {fourth.get(), blob}});
+  EXPECT_EQ(tied.per_token.int8, uint64_t{2} * kVocab * kWidth);
+  const MethodCost untied = cost_of_all({first.get(), fourth.get()});
   EXPECT_EQ(untied.weight_bytes, (1 + kVocab) * kRowBytes);
-}
-
-TEST(Cost, LeavesOutConstantsOutsideTheWeightFile) {
-  WeightFile file;
-  const Table table(file);
-  const auto function = head(table, 1);
-  EXPECT_EQ(functions_cost({{function.get(), {}}}).weight_bytes, 0U);
 }
 
 TEST(Cost, OfAPositionInTheCache) {

@@ -12,6 +12,8 @@
 namespace diptych::measure {
 namespace {
 
+using kernels::Arithmetic;
+
 TEST(Machine, HasANameAndMemory) {
   EXPECT_FALSE(cpu_model().empty());
   EXPECT_GT(available_memory_bytes(), uint64_t{1} << 20);
@@ -58,9 +60,10 @@ TEST(Limits, ArePlausible) {
 TEST(Limits, OfDotProducts) {
   ThreadPool pool(1);
   for (const kernels::Isa isa : kernels::available_isas()) {
-    for (const DType weights : {DType::Int4, DType::Int8, DType::F16}) {
-      const double peak = measure_dot(pool, isa, weights);
-      if (isa == kernels::Isa::Scalar || (weights == DType::F16 && !kernels::has_bf16(isa))) {
+    for (const Arithmetic arithmetic : kernels::kArithmetics) {
+      const double peak = measure_dot(pool, isa, arithmetic);
+      if (isa == kernels::Isa::Scalar || arithmetic == Arithmetic::Fp32 ||
+          (arithmetic == Arithmetic::Bf16 && !kernels::has_bf16(isa))) {
         EXPECT_EQ(peak, 0);
       } else {
         EXPECT_GT(peak, 1e7) << kernels::name(isa);

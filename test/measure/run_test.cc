@@ -77,17 +77,18 @@ TEST(Run, MeasuresOrSkipsEveryTest) {
 }
 
 // What decoding reads is what inspect finds in the weight files, less the embeddings of all tokens
-// but one.
+// but one and what the engine drops.
 TEST(Run, CountsTheWorkOfATest) {
   const auto path = export_demo(true);
   ASSERT_OK(path);
   const auto program = runtime::Program::open(*path, {});
   ASSERT_OK(program);
-  const auto decode = method_cost(*program, "forward"), prefill = method_cost(*program, "prefill");
-  ASSERT_OK(decode);
-  ASSERT_OK(prefill);
   const auto description = generate::describe(**program);
   ASSERT_OK(description);
+  const auto decode = method_cost(**program, description->decode()),
+             prefill = method_cost(**program, description->prefill());
+  ASSERT_OK(decode);
+  ASSERT_OK(prefill);
   const auto inspection = tools::inspect(*path);
   ASSERT_OK(inspection);
   uint64_t stored = 0;
@@ -97,18 +98,21 @@ TEST(Run, CountsTheWorkOfATest) {
     }
   }
   constexpr uint64_t kEmbeddingRow = 128 + 2;  // int8 and a scale in fp16
-  EXPECT_EQ(decode->weight_bytes, stored - 1023 * kEmbeddingRow);
-  EXPECT_EQ(decode->per_position.int4, 6 * kLayerMultiplyAdds + kHeadMultiplyAdds);
-  EXPECT_EQ(decode->per_position.total(), decode->per_position.int4);
-  EXPECT_EQ(decode->per_call.total(), 0U);
+  // Biases of zeros, one of each width, are stored but not read.
+  constexpr uint64_t kZeroBiases = 2 * (64 + 128 + 384 + 1024);
+  EXPECT_EQ(decode->weight_bytes, stored - 1023 * kEmbeddingRow - kZeroBiases);
+  // Precise numerics compute in fp32, the head once for a call.
+  EXPECT_EQ(decode->per_token.fp32 + decode->per_call.fp32,
+            6 * kLayerMultiplyAdds + kHeadMultiplyAdds);
+  EXPECT_EQ(kernels::sum(decode->per_token) + kernels::sum(decode->per_call),
+            6 * kLayerMultiplyAdds + kHeadMultiplyAdds);
   // Logits of the last token only.
-  EXPECT_EQ(prefill->per_position.int4, 6 * kLayerMultiplyAdds);
-  EXPECT_EQ(prefill->per_call.int4, kHeadMultiplyAdds);
-  const auto without_logits =
-      method_cost(*program, "prefill", description->prefill().logits_output);
+  EXPECT_EQ(prefill->per_token.fp32, 6 * kLayerMultiplyAdds);
+  EXPECT_EQ(prefill->per_call.fp32, kHeadMultiplyAdds);
+  const auto without_logits = method_cost(**program, description->prefill(), false);
   ASSERT_OK(without_logits);
-  EXPECT_EQ(without_logits->per_position.int4, prefill->per_position.int4);
-  EXPECT_EQ(without_logits->per_call.total(), 0U);
+  EXPECT_EQ(without_logits->per_token.fp32, prefill->per_token.fp32);
+  EXPECT_EQ(kernels::sum(without_logits->per_call), 0U);
   EXPECT_LT(without_logits->weight_bytes, prefill->weight_bytes);
 
   Options options = short_options(*path);
@@ -134,6 +138,24 @@ TEST(Run, CountsTheWorkOfATest) {
   EXPECT_DOUBLE_EQ(report->rows[1].operations_per_token,
                    2.0 * (6 * kLayerMultiplyAdds + kHeadMultiplyAdds));
   EXPECT_EQ(report->rows[1].limit_is, kMemoryReadLimit);
+}
+
+// In fast numerics the demo's weights of 4 bits meet activations of 8, in each of its partitions.
+TEST(Run, TellsTheArithmeticOfFastNumerics) {
+  const auto path = export_demo(true);
+  ASSERT_OK(path);
+  runtime::Options options;
+  options.numerics = engine::Numerics::Fast;
+  const auto program = runtime::Program::open(*path, options);
+  ASSERT_OK(program);
+  const auto description = generate::describe(**program);
+  ASSERT_OK(description);
+  const auto prefill = method_cost(**program, description->prefill());
+  ASSERT_OK(prefill);
+  EXPECT_EQ(prefill->per_token.int4, 6 * kLayerMultiplyAdds);
+  EXPECT_EQ(kernels::sum(prefill->per_token), prefill->per_token.int4);
+  EXPECT_EQ(prefill->per_call.int4, kHeadMultiplyAdds);
+  EXPECT_EQ(kernels::sum(prefill->per_call), prefill->per_call.int4);
 }
 
 // The limit of integer weights is that of what computes with them.

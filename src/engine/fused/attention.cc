@@ -84,6 +84,8 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
   shape.columns = {{cache[2], op.operand("k")->type.shape[2]}};
   shape.scale = static_cast<float>(TRY(mil::float_param(op, "scale", 1)));
 
+  const StepRows rows{shape.rows,
+                      lowering.token_axes().of(q_value) == q_value.type.shape.size() - 2};
   const Place visible = TRY(visible_columns(mask_value, shape, lowering));
   const Source mask = TRY(lowering.source(mask_value));
   const Place q = TRY(lowering.cells(q_value));
@@ -95,12 +97,12 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
   const auto new_values = TRY(round_like(v_cache, v, *op.operand("v"), lowering));
   const Place result = TRY(lowering.result(*op.result()));
   lowering.thread_scratch(attention_scratch(shape) * sizeof(float));
-  lowering.emit(op, [=](const Frame& frame) -> Status {
+  Run run = [=](const Frame& frame) -> Status {
     if (new_keys) new_keys->make(frame);
     if (new_values) new_values->make(frame);
     AttentionArguments arguments;
     arguments.shape = shape;
-    arguments.shape.rows = frame.live_rows(shape.rows);
+    arguments.shape.rows = frame.live(rows);
     arguments.q = frame.floats(q);
     arguments.q_stride = shape.rows * shape.head_dim;
     arguments.k[0] = at(k_cache, frame);
@@ -120,9 +122,10 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
       attention(arguments, item_queries, begin, end,
                 reinterpret_cast<float*>(frame.scratch(thread)));
     });
-    frame.repeat_first(result, shape.rows, shape.heads * shape.head_dim);
+    frame.repeat_first(result, rows, shape.heads * shape.head_dim);
     return {};
-  });
+  };
+  lowering.emit(op, std::move(run), rows);
   return {};
 }
 

@@ -72,20 +72,22 @@ Status lower_cpu_rope(const mil::Op& op, Lowering& lowering) {
 
 Status lower_cpu_swiglu(const mil::Op& op, Lowering& lowering) {
   const Shape& shape = op.result()->type.shape;
-  const int64_t rows = row_count(shape), width = shape.empty() ? 1 : shape.back();
+  const StepRows rows = lowering.rows_of(*op.result());
+  const int64_t width = shape.empty() ? 1 : shape.back();
   const Place gate = TRY(lowering.cells(*op.operand("gate")));
   const Place up = TRY(lowering.cells(*op.operand("up")));
   const Place result = TRY(lowering.result(*op.result()));
-  lowering.emit(op, [=](const Frame& frame) -> Status {
+  Run run = [=](const Frame& frame) -> Status {
     const float *gates = frame.floats(gate), *ups = frame.floats(up);
     float* to = frame.floats(result);
-    const int64_t count = frame.live_rows(rows) * width;
+    const int64_t count = frame.live(rows) * width;
     frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
       swiglu(gates + begin, ups + begin, static_cast<size_t>(end - begin), to + begin);
     });
     frame.repeat_first(result, rows, width);
     return {};
-  });
+  };
+  lowering.emit(op, std::move(run), rows);
   return {};
 }
 

@@ -26,6 +26,7 @@ Status lower_constexpr_blockwise_shift_scale(const mil::Op& op, Lowering& loweri
   const Shape scale_shape = op.operand("scale")->type.shape;
   const Place result = TRY(lowering.result(*op.result()));
   const WeightRef data = data_value.weight;
+  lowering.reads(*op.result());
   const auto scale = TRY(floats(*op.operand("scale")));
   const auto offset = offset_value == nullptr ? nullptr : TRY(floats(*offset_value));
   lowering.emit(op, [=](const Frame& frame) -> Status {
@@ -66,8 +67,8 @@ Status lower_gather(const mil::Op& op, Lowering& lowering) {
 
   const Place indices = TRY(lowering.cells(indices_value));
   const std::optional<WeightRows> rows =
-      axis == 0 ? lowering.weight_rows(x_value) : std::optional<WeightRows>();
-  const Source x = rows ? Source{} : TRY(lowering.source(x_value));
+      axis == 0 ? lowering.weight_rows(x_value, count) : std::optional<WeightRows>();
+  const Source x = rows ? Source{} : TRY(lowering.source(x_value, axis == 0 ? count : kAllRows));
   const Place result = TRY(lowering.result(*op.result()));
   if (rows) lowering.thread_scratch(rows->scratch_size());
   lowering.emit(op, [=](const Frame& frame) -> Status {

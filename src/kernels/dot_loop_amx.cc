@@ -3,9 +3,9 @@
 
 #include <immintrin.h>
 
-#include "measure/dot_loop.h"
+#include "kernels/variant.h"
 
-namespace diptych::measure {
+namespace diptych::kernels {
 
 namespace {
 
@@ -25,7 +25,7 @@ struct alignas(64) Configuration {
 
 template <int row_bytes>
 int32_t run(int64_t rounds) {
-  static constexpr Configuration<row_bytes> configuration;  // as in src/kernels/variant_amx.cc
+  static constexpr Configuration<row_bytes> configuration;  // as in variant_amx.cc
   _tile_loadconfig(&configuration);
   _tile_zero(0);
   _tile_zero(1);
@@ -57,9 +57,11 @@ int32_t run(int64_t rounds) {
 }  // namespace
 
 // As with AVX-512, weights of 4 bits are made bytes first.
-const DotLoop kAmxLoop = {int64_t{kChains} * kRows * kRows * kIntegerBytes, run<kIntegerBytes>};
-const DotLoop kAmxBf16Loop = {int64_t{kChains} * kRows * kRows * kBf16Bytes / 2, run<kBf16Bytes>};
+const DotLoops kAmxDotLoops = {
+    .int4 = {int64_t{kChains} * kRows * kRows * kIntegerBytes, run<kIntegerBytes>},
+    .int8 = {int64_t{kChains} * kRows * kRows * kIntegerBytes, run<kIntegerBytes>},
+    .bf16 = {int64_t{kChains} * kRows * kRows * kBf16Bytes / 2, run<kBf16Bytes>}};
 
-}  // namespace diptych::measure
+}  // namespace diptych::kernels
 
 #endif

@@ -3,9 +3,9 @@
 
 #include <immintrin.h>
 
-#include "measure/dot_loop.h"
+#include "kernels/variant.h"
 
-namespace diptych::measure {
+namespace diptych::kernels {
 
 namespace {
 
@@ -31,8 +31,8 @@ int32_t run(int64_t rounds) {
 
 }  // namespace
 
-const DotLoop kAvx512Bf16Loop = {int64_t{kChains} * 32, run};
+const DotLoops kAvx512Bf16DotLoops = {.int4 = {}, .int8 = {}, .bf16 = {int64_t{kChains} * 32, run}};
 
-}  // namespace diptych::measure
+}  // namespace diptych::kernels
 
 #endif

@@ -3,9 +3,9 @@
 
 #include <immintrin.h>
 
-#include "measure/dot_loop.h"
+#include "kernels/variant.h"
 
-namespace diptych::measure {
+namespace diptych::kernels {
 
 namespace {
 
@@ -55,9 +55,9 @@ constexpr int64_t kMultiplyAdds = int64_t{kChains} * kPlanes * 32;
 
 }  // namespace
 
-const DotLoop kAvx2Int4Loop = {kMultiplyAdds, run<dot_int4>};
-const DotLoop kAvx2Int8Loop = {kMultiplyAdds, run<dot_int8>};
+const DotLoops kAvx2DotLoops = {
+    .int4 = {kMultiplyAdds, run<dot_int4>}, .int8 = {kMultiplyAdds, run<dot_int8>}, .bf16 = {}};
 
-}  // namespace diptych::measure
+}  // namespace diptych::kernels
 
 #endif

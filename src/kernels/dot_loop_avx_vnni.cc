@@ -3,9 +3,9 @@
 
 #include <immintrin.h>
 
-#include "measure/dot_loop.h"
+#include "kernels/variant.h"
 
-namespace diptych::measure {
+namespace diptych::kernels {
 
 namespace {
 
@@ -30,8 +30,9 @@ int32_t run(int64_t rounds) {
 }  // namespace
 
 // As with AVX-512, weights of 4 bits are made bytes first.
-const DotLoop kAvxVnniLoop = {int64_t{kChains} * 32, run};
+const DotLoops kAvxVnniDotLoops = {
+    .int4 = {int64_t{kChains} * 32, run}, .int8 = {int64_t{kChains} * 32, run}, .bf16 = {}};
 
-}  // namespace diptych::measure
+}  // namespace diptych::kernels
 
 #endif

@@ -4,9 +4,9 @@
 
 #include <immintrin.h>
 
-#include "measure/dot_loop.h"
+#include "kernels/variant.h"
 
-namespace diptych::measure {
+namespace diptych::kernels {
 
 namespace {
 
@@ -31,8 +31,9 @@ int32_t run(int64_t rounds) {
 }  // namespace
 
 // Weights of 4 bits are made bytes first: then they are multiplied like those of 8.
-const DotLoop kAvx512Loop = {int64_t{kChains} * 64, run};
+const DotLoops kAvx512DotLoops = {
+    .int4 = {int64_t{kChains} * 64, run}, .int8 = {int64_t{kChains} * 64, run}, .bf16 = {}};
 
-}  // namespace diptych::measure
+}  // namespace diptych::kernels
 
 #endif
