@@ -165,9 +165,8 @@ int main(int argc, char** argv) {
     if (status) status = check_mapped_files();
     if (status) return 0;
     if (status.error().code == ErrorCode::Cancelled) return kInterrupted;
-    const bool wrong_usage = status.error().code == ErrorCode::Usage;
     Error error = worded(std::move(status.error()), kCommands[i].name);
-    if (wrong_usage) {
+    if (error.code == ErrorCode::Usage) {
       error.context.clear();
       error.message = fmt::format("{}; see diptych {} --help", error.message, kCommands[i].name);
       fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, error.to_string());

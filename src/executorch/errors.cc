@@ -35,6 +35,7 @@ executorch::runtime::Error code_of(ErrorCode code) {
       return Code::InvalidArgument;
     case ErrorCode::Io:
       return Code::MemoryAllocationFailed;
+    case ErrorCode::Usage:
     case ErrorCode::Cancelled:
     case ErrorCode::Internal:
       break;
