@@ -90,8 +90,8 @@ Model uniform_model(size_t layers, int64_t cache_len);
 struct Places {
   size_t tokens = 0;
   static constexpr size_t kTokenAxis = 1;  // of that input
-  std::vector<size_t> masks;     // by layer class
-  std::vector<size_t> cos, sin;  // by RoPE table
+  std::vector<size_t> masks;               // by layer class
+  std::vector<size_t> cos, sin;            // by RoPE table
   std::optional<size_t> last_position;
   std::vector<size_t> key_inputs, value_inputs;    // by layer
   std::vector<size_t> key_outputs, value_outputs;  // by layer

@@ -344,7 +344,8 @@ void Lowering::reads(const mil::Value& value, int64_t rows) {
   }
   if (value.weight == nullptr || value.type.shape.empty()) return;
   const uint64_t size = packed_size(value.type).value_or(0);
-  const auto all = static_cast<uint64_t>(value.weight->rows()), wanted = static_cast<uint64_t>(rows);
+  const auto all = static_cast<uint64_t>(value.weight->rows()),
+             wanted = static_cast<uint64_t>(rows);
   const auto bytes = value.weight->bytes();
   const void* place = bytes ? static_cast<const void*>(bytes->data()) : value.weight.get();
   draft_.weights.push_back({place, wanted < all ? (size * wanted + all - 1) / all : size});

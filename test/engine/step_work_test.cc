@@ -79,7 +79,8 @@ TEST(StepWork, OfALinearIsItsArithmeticAndItsBytes) {
       {"int4, blocks of 32",
        [](Builder& b) { return stored_integers(b, DType::Int4, kRows, kColumns, 32); },
        Arithmetic::Int4, kRows * (kColumns / 2 + 2 * 2)},
-      {"int8", [](Builder& b) { return stored_integers(b, DType::Int8, kRows, kColumns, kColumns); },
+      {"int8",
+       [](Builder& b) { return stored_integers(b, DType::Int8, kRows, kColumns, kColumns); },
        Arithmetic::Int8, kRows * (kColumns + 2)},
       {"int8, blocks too small for dot products",
        [](Builder& b) { return stored_integers(b, DType::Int8, kRows, kColumns, 16); },
@@ -87,9 +88,15 @@ TEST(StepWork, OfALinearIsItsArithmeticAndItsBytes) {
       {"int4 that lie nowhere",
        [](Builder& b) { return integers(b, DType::Int4, kRows, kColumns, kColumns); },
        Arithmetic::Fp32, kRows * (kColumns / 2 + 2)},
-      {"fp16", [](Builder& b) { return b.constant("w", in_memory({DType::F16, {kRows, kColumns}})); },
+      {"fp16",
+       [](Builder& b) {
+         return b.constant("w", in_memory({DType::F16, {kRows, kColumns}}));
+       },
        has_bf16 ? Arithmetic::Bf16 : Arithmetic::Fp32, kRows * kColumns * 2},
-      {"fp32", [](Builder& b) { return b.constant("w", in_memory({DType::F32, {kRows, kColumns}})); },
+      {"fp32",
+       [](Builder& b) {
+         return b.constant("w", in_memory({DType::F32, {kRows, kColumns}}));
+       },
        Arithmetic::Fp32, kRows * kColumns * 4},
   };
   for (const Case& each : cases) {
@@ -97,7 +104,9 @@ TEST(StepWork, OfALinearIsItsArithmeticAndItsBytes) {
     for (const Numerics numerics : {Numerics::Precise, Numerics::Fast}) {
       const auto executable = compile(
           {x},
-          [&](Builder& b, const Values& in) { return Values{b.linear(in[0], each.weight(b), nullptr)}; },
+          [&](Builder& b, const Values& in) {
+            return Values{b.linear(in[0], each.weight(b), nullptr)};
+          },
           numerics);
       const StepWork work = linear_work(*executable);
       kernels::ByArithmetic<uint64_t> expected;
@@ -115,8 +124,9 @@ TEST(StepWork, OfALinearIsItsArithmeticAndItsBytes) {
 // Linears of one x are one step, each with the arithmetic of its weight.
 TEST(StepWork, AddsUpTheLinearsOfOneX) {
   const auto executable = compile({kX}, [](Builder& b, const Values& in) {
-    return Values{b.linear(in[0], stored_integers(b, DType::Int4, kRows, kColumns, kColumns), nullptr),
-                  b.linear(in[0], stored_integers(b, DType::Int8, 7, kColumns, kColumns), nullptr)};
+    return Values{
+        b.linear(in[0], stored_integers(b, DType::Int4, kRows, kColumns, kColumns), nullptr),
+        b.linear(in[0], stored_integers(b, DType::Int8, 7, kColumns, kColumns), nullptr)};
   });
   const StepWork work = linear_work(*executable);
   EXPECT_EQ(work.row_multiply_adds.int4, uint64_t{kRows} * kColumns);

@@ -32,9 +32,7 @@ std::vector<TokenAxis> axes_of(const Body& body) {
 }
 
 TokenAxis axis_of(const std::function<Value*(Builder&, Value* x, Value* ids, Value* heads)>& body) {
-  return axes_of([&](Builder& b, const Values& in) {
-           return Values{body(b, in[0], in[1], in[2])};
-         })
+  return axes_of([&](Builder& b, const Values& in) { return Values{body(b, in[0], in[1], in[2])}; })
       .front();
 }
 
@@ -66,7 +64,9 @@ TEST(TokenAxes, FollowShapes) {
   EXPECT_EQ(reshaped({1, 1, kTokens, 2, 4}), 2);
   EXPECT_EQ(reshaped({2, 4, 4}), kNone);  // 4 elements, which are no tokens
   EXPECT_EQ(reshaped({1, kTokens * kWidth}), kNone);
-  EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) { return b.expand_dims(x, {0, 4}); }),
+  EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) {
+              return b.expand_dims(x, {0, 4});
+            }),
             2);
   EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) {
               return b.transpose(b.reshape(x, {1, kTokens, 2, 4}), {0, 2, 1, 3});
@@ -95,11 +95,11 @@ TEST(TokenAxes, FollowPieces) {
   EXPECT_EQ(stacked(0), 2);
   EXPECT_EQ(stacked(-1), 1);
   // Gathered by ids: a row for each. Of the tokens themselves: an order of its own.
-  EXPECT_EQ(axis_of([](Builder& b, Value*, Value* ids, Value*) {
-              return b.gather(b.constant("table", random_weight({DType::F32, {9, kWidth}}, 1)), ids,
-                              0);
-            }),
-            1);
+  EXPECT_EQ(
+      axis_of([](Builder& b, Value*, Value* ids, Value*) {
+        return b.gather(b.constant("table", random_weight({DType::F32, {9, kWidth}}, 1)), ids, 0);
+      }),
+      1);
   EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) {
               return b.gather(x, b.ints({3, 2, 1, 0}), 1);
             }),
@@ -112,9 +112,8 @@ TEST(TokenAxes, FollowPieces) {
 
 TEST(TokenAxes, FollowSumsAndProducts) {
   const auto reduced = [](std::vector<int64_t> axes, bool keep) {
-    return axis_of([&](Builder& b, Value* x, Value*, Value*) {
-      return b.reduce_mean(x, axes, keep);
-    });
+    return axis_of(
+        [&](Builder& b, Value* x, Value*, Value*) { return b.reduce_mean(x, axes, keep); });
   };
   EXPECT_EQ(reduced({-1}, true), 1);
   EXPECT_EQ(reduced({0, 2}, false), 0);
@@ -124,11 +123,11 @@ TEST(TokenAxes, FollowSumsAndProducts) {
   };
   EXPECT_EQ(softmax(-1), 1);
   EXPECT_EQ(softmax(1), kNone);
-  EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) {
-              return b.linear(x, b.constant("w", random_weight({DType::F32, {3, kWidth}}, 1)),
-                              nullptr);
-            }),
-            1);
+  EXPECT_EQ(
+      axis_of([](Builder& b, Value* x, Value*, Value*) {
+        return b.linear(x, b.constant("w", random_weight({DType::F32, {3, kWidth}}, 1)), nullptr);
+      }),
+      1);
   EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value* heads) {
               return b.matmul(x, heads, false, true);
             }),
@@ -137,8 +136,9 @@ TEST(TokenAxes, FollowSumsAndProducts) {
               return b.matmul(heads, x, false, true);
             }),
             2);
-  EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) { return b.matmul(x, x, false, true); }),
-            kNone);
+  EXPECT_EQ(
+      axis_of([](Builder& b, Value* x, Value*, Value*) { return b.matmul(x, x, false, true); }),
+      kNone);
   // Summed over the tokens.
   EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value* heads) {
               return b.matmul(x, heads, true, false);
