@@ -9,7 +9,7 @@
 
 namespace diptych::engine {
 
-// Of all memory that a plan's steps compute in, in bytes: a cache line.
+// The alignment of all memory that a plan's steps compute in: a cache line, in bytes.
 constexpr uint64_t kArenaAlignment = 64;
 
 // Gives out [offset, offset+size) ranges of a block that grows as needed; a released range is used
@@ -19,10 +19,10 @@ class ArenaPlanner {
   // The block never grows beyond `limit` bytes.
   explicit ArenaPlanner(uint64_t limit) : limit_(limit) {}
 
-  // The smallest free range that is large enough, or an error when the block would become too
-  // large.
+  // Returns the offset of the smallest free range that is large enough. Errors: the block would
+  // grow beyond its limit.
   Result<uint64_t> allocate(uint64_t size);
-  // Returns what allocate(size) gave.
+  // Gives back the range that allocate(size) returned.
   void release(uint64_t offset, uint64_t size);
 
   uint64_t block_size() const { return end_; }

@@ -1,13 +1,13 @@
 // Attention over a cache and the new positions, both where they lie: no concat, no repeated heads,
 // and no work for columns that come after the last one seen.
 //
-// The columns are passed over twice, in blocks of kAttentionBlock of the cache or of the new part:
-// once for the scores and their maximum, then for the exponentials and the weighted values. Neither
-// the maximum nor the sum of the exponentials, which is exact, depends on an order, and values are
-// added in the order of the columns. So a row's bits depend on its own query and on the keys,
-// values and penalties that it sees, in their order: not on where a column lies (the cache, the new
-// part), on what is hidden between, before or after, nor on the rows beside it. Generation relies
-// on it: the same tokens lie in the cache for one call and among the new positions for another.
+// Two passes go over the columns, in blocks of kAttentionBlock: one for the scores and their
+// maximum, one for the exponentials and the weighted values. The maximum does not depend on an
+// order, nor does the sum of the exponentials, which is exact. Values are added in the order of the
+// columns. So a row's bits depend only on its query and on the keys, values and penalties that it
+// sees, in their order. They do not depend on whether a column lies in the cache or in the new
+// part, on hidden columns, or on other rows. Generation relies on this: a token lies in the cache
+// for one call and among the new positions for another.
 #pragma once
 
 #include <cstddef>
@@ -44,16 +44,16 @@ struct AttentionArguments {
   float* out = nullptr;              // [rows, heads, head_dim]
 };
 
-// The work is divided into items: a head of keys with some of its queries. How many an item has
-// changes no bit of the results; it is made of what is best for so many threads and for scores of
-// so many blocks, those of columns.blocks() that at least one row sees.
+// The work is divided into items: a head of keys with some of its queries. Returns how many queries
+// an item should have for this number of threads and of seen blocks (those that at least one row
+// sees). The number changes no bit of the results.
 int64_t attention_item_queries(const AttentionShape& shape, int64_t seen_blocks, int threads);
 int64_t attention_items(const AttentionShape& shape, int64_t item_queries);
 // Floats of scratch memory that one thread needs.
 size_t attention_scratch(const AttentionShape& shape);
 
-// Computes items [begin, end). A row that is masked throughout gives NaN; NaN anywhere in a row's
-// query or in the columns it sees gives NaN.
+// Computes items [begin, end). A row gives NaN when it sees no column, or when there is a NaN in
+// its query or in the columns that it sees.
 void attention(const AttentionArguments& arguments, int64_t item_queries, int64_t begin,
                int64_t end, float* scratch);
 

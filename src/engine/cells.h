@@ -1,8 +1,7 @@
 // Cells: how values are held while a function runs. Every element of an intermediate value takes
 // one aligned 4-byte cell: a float for the float types, an int32 for bool and the integers. So
-// arithmetic is written for two types and operations that only move elements for one. Only what
-// lies in other people's memory (weights, the caller's inputs and outputs) has its declared,
-// packed form at any address.
+// arithmetic is written for two types, and operations that only move elements for one. Only weights
+// and the caller's inputs and outputs keep their declared, packed form, at any address.
 #pragma once
 
 #include <cstddef>
@@ -26,11 +25,11 @@ uint64_t element_size(DType dtype);
 // Packed elements to cells, exactly. bool gives 0 or 1.
 void widen(DType dtype, const std::byte* packed, uint64_t count, std::byte* cells);
 
-// Cells to packed elements. Floats are rounded to the type, integers wrap, bool is 1 for what is
-// not 0. Returns how many finite floats became infinite.
+// Cells to packed elements. Floats are rounded to the type, integers wrap, and bool is 1 for any
+// other number than 0. Returns how many finite floats became infinite.
 uint64_t narrow(DType dtype, const std::byte* cells, uint64_t count, std::byte* packed);
 
-// An integer as a value of the type: wrapped to its width (bool: whether it is not 0).
+// An integer as a value of the type: wrapped to its width; for bool, 1 unless it is 0.
 int32_t wrap(DType dtype, int64_t value);
 
 }  // namespace diptych::engine

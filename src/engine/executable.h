@@ -1,5 +1,5 @@
-// The reference engine: compiles one mil::Function to a list of steps, one operation each, and runs
-// it. docs/engine.md explains the parts.
+// The engine: compiles one mil::Function to a list of steps and runs it. docs/engine.md explains
+// the parts.
 #pragma once
 
 #include <memory>
@@ -42,14 +42,14 @@ struct ExecutableOptions {
   // Rewrite groups of operations into the engine's own (engine/fuse/fuse.h) first. Never with
   // Numerics::Typed, which rounds every operation's result.
   bool fuse = true;
-  // Bound on the memory of intermediate values and of constants made at compile time, in bytes;
-  // a function that needs more is refused.
+  // The most bytes that intermediate values and constants made at compile time may take. A function
+  // that needs more is refused.
   uint64_t memory_limit = uint64_t{16} << 30;
-  // Compute linear and gather from the stored bytes of quantised weights. Off, those weights are
-  // dequantised as a whole by their own operation, as a test of the former.
+  // Compute linear and gather from the stored bytes of quantised weights. False dequantises those
+  // weights as a whole by an operation of their own, which tests compare with.
   bool weights_by_rows = true;
-  // By input: the axis with one slice for each token (Execution::limit_tokens); inputs beyond these
-  // have none.
+  // For each input, the axis that has one slice for each token (Execution::limit_tokens). Inputs
+  // beyond the end of the list have none.
   std::vector<TokenAxis> token_axes;
   // The function has passed mil::verify(), as those that are read from files have.
   bool verified = false;
@@ -59,9 +59,9 @@ struct ExecutableOptions {
 // the function.
 class Executable {
  public:
-  // Errors: what the verifier says; Unsupported with one item for each operation or type that the
-  // engine cannot run (operation, result, reason); Unsupported when the memory limit is exceeded;
-  // InvalidArgument when an input does not have its token axis.
+  // Errors: those of the verifier; Unsupported with one item for each operation or type that the
+  // engine cannot run (operation, result, reason), or when the memory limit is exceeded;
+  // InvalidArgument when an input lacks its token axis.
   static Result<std::shared_ptr<const Executable>> compile(const mil::Function& function,
                                                            const ExecutableOptions& options = {});
   explicit Executable(std::unique_ptr<const Plan> plan);
@@ -71,7 +71,7 @@ class Executable {
   // In the function's order.
   const std::vector<Port>& inputs() const;
   const std::vector<Port>& outputs() const;
-  // How many tokens a run evaluates; 0 when it was not told which axes are of tokens.
+  // The number of tokens that a run evaluates; 0 when no input has a token axis.
   int64_t tokens() const;
   size_t step_count() const;
   StepInfo step(size_t index) const;
@@ -88,29 +88,30 @@ class Executable {
 // One caller's use of an Executable: its bound buffers and intermediate values.
 class Execution {
  public:
-  // Allocates the intermediate values' memory; no memory left is an error.
+  // Allocates the memory of the intermediate values. Errors: out of memory.
   static Result<std::unique_ptr<Execution>> create(std::shared_ptr<const Executable> executable);
   ~Execution();
 
-  // Binds packed elements of exactly the declared type at any address, which must stay valid until
-  // the last run. Inputs are used in place where possible. Outputs are written at the end of a run,
-  // after the last read of any input: an output may lie over an input.
+  // Binds packed elements of exactly the declared type, which may lie at any address and must stay
+  // valid until the last run. Inputs are used in place where possible. Outputs are written at the
+  // end of a run, after all inputs were read, so an output may lie over an input. Errors:
+  // InvalidArgument for an index, type or null pointer that does not fit.
   Status bind_input(size_t index, const void* data, const TensorType& type);
   Status bind_output(size_t index, void* data, const TensorType& type);
 
-  // From now on only the results of the first `live` tokens are wanted, on which what follows them,
-  // padding, has no bearing. Linears, gates and attentions with a row for each token compute those
-  // of the first, and the others repeat row 0. The results of the first tokens are the same, those
-  // of the others mean nothing. `live` is at least 1; as many as there are tokens, or more: no
-  // limit.
+  // Says that later runs need the results of the first `live` tokens only; the tokens after them
+  // are padding, which the masks must hide. Linears, gates and attentions with a row for each token
+  // then compute the first `live` rows and fill the others with copies of row 0. Results of the
+  // first tokens are the same bits as without the limit; those of padding mean nothing. `live` is
+  // at least 1; the number of tokens or more lifts the limit.
   void limit_tokens(int64_t live) { live_tokens_ = live; }
 
-  // Runs the function once. Errors: an output or an input that is used is not bound, or the data
-  // ask for what does not exist (a gather index out of range); outputs are then unspecified. The
-  // observer may be null.
+  // Runs the function once. On success all outputs are written. Errors: an output, or an input that
+  // the function uses, is not bound; the data ask for what does not exist (a gather index out of
+  // range). Outputs are then unspecified. `observer` may be null.
   Status run(ThreadPool& pool, RunObserver* observer = nullptr);
 
-  // Since creation.
+  // All overflows since creation.
   const Overflows& overflows() const { return overflows_; }
 
   const Executable& executable() const { return *executable_; }

@@ -1,6 +1,6 @@
-// y = x * W^T in fp32, for weights of every kind that the engine can read: each element of the
-// result is one dot product, computed the same way however many rows there are. Rows of the weight
-// are unpacked a panel at a time.
+// y = x * W^T in fp32, for every kind of weight that the engine can read. Each element of the
+// result is one dot product, computed the same way for any number of rows. Rows of the weight are
+// unpacked a panel at a time.
 #pragma once
 
 #include <optional>
@@ -12,11 +12,12 @@ namespace diptych::engine {
 
 class Fp32Linear {
  public:
-  // The weight [rows, columns] of an operation that is being lowered, for up to `m_rows` rows of x.
+  // Opens the weight [rows, columns] of an operation while it is lowered, for up to `m_rows` rows
+  // of x.
   static Result<Fp32Linear> open(const mil::Value& weight, int64_t m_rows, Lowering& lowering);
 
-  // y[m * y_stride + r] for rows m in [0, m_rows) of x, which follow one another without gaps, and
-  // the weight's rows r in [begin, end), computed on a thread of the frame's pool.
+  // Computes y[m * y_stride + r] for rows m in [0, m_rows) of x, which lie without gaps, and rows r
+  // in [begin, end) of the weight. `thread` is the calling thread of the frame's pool.
   Status multiply(const Frame& frame, int thread, const float* x, int64_t m_rows, int64_t begin,
                   int64_t end, float* y, int64_t y_stride) const;
 

@@ -20,7 +20,8 @@ struct Kernel {
   // Emits the step of one operation that has passed the verifier, or says why it cannot.
   Status (*lower)(const mil::Op& op, Lowering& lowering);
   TokenAxisRule token_axis;
-  // Computes new values, which typed numerics rounds; the others only move elements.
+  // True for operations that compute new values, which typed numerics rounds. The others only move
+  // elements.
   bool computes = false;
   // Lowered only when another operation asks for the cells of its result.
   bool on_demand = false;

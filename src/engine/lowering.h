@@ -1,5 +1,5 @@
-// From a mil function to a plan. Kernels (kernels.h) lower one operation each and use this class to
-// say what they read, what they write and what to run.
+// From a mil function to a plan. Each kernel (kernels.h) lowers one operation, and uses this class
+// to say what the operation reads, what it writes and what to run.
 #pragma once
 
 #include <functional>
@@ -36,36 +36,37 @@ class Lowering {
 
   // --- For kernels, while they lower one operation ---
 
-  // Where a value's cells will be when the step runs that is emitted next. Constants, inputs and
-  // weights are brought into cells on the first such request.
+  // Returns the place of a value's cells when the next emitted step runs. The first request for a
+  // constant, input or weight brings it into cells.
   Result<Place> cells(const mil::Value& value);
-  // As cells(), but packed bytes are left as they are. Of a constant the step reads `rows` rows.
+  // The same, but packed bytes stay as they are. Of a constant the step reads `rows` rows.
   Result<Source> source(const mil::Value& value, int64_t rows = kAllRows);
-  // The rows of a weight, if they can be computed from the stored bytes; the step reads `rows` of
-  // them.
+  // Returns the rows of a weight if they can be computed from the stored bytes, else nothing. The
+  // step reads `rows` of them.
   std::optional<WeightRows> weight_rows(const mil::Value& value, int64_t rows = kAllRows);
   // New cells for a result of the operation that is being lowered.
   Result<Place> result(const mil::Value& value);
-  // What a step of its own makes of a value, `size` bytes aligned to 64, once for all operations
-  // that ask for the same `what`. `make(place)` asks for the step's sources and gives its work.
+  // Returns the place of something that a step of its own makes of a value: `size` bytes aligned to
+  // 64, made once for all operations that ask for the same `what`. `make(place)` requests the
+  // step's sources and returns its work.
   Result<Place> derived(const mil::Value& value, std::string_view what, uint64_t size,
                         const std::function<Result<Run>(Place)>& make);
-  // Keeps a constant's weight alive, which the step reads by itself.
+  // Keeps the weight of a constant alive for a step that reads it directly.
   void keep(const mil::Value& constant);
-  // Says that the step reads `rows` rows of a constant, or of those that a value is dequantised
-  // from, where nothing else here says it.
+  // Records that the step reads `rows` rows of a constant, or of the constants that a value is
+  // dequantised from. Only for reads that no other request here has recorded.
   void reads(const mil::Value& value, int64_t rows = kAllRows);
-  // The rows of x [..., columns], and whether there is one for each token.
+  // The rows of x [..., columns], and whether they are those of tokens.
   StepRows rows_of(const mil::Value& x) const;
   const TokenAxes& token_axes() const { return token_axes_; }
   // Cells that only the next emitted step uses.
   Result<Place> scratch(uint64_t count);
-  // Memory for each thread that computes the next step (Frame::scratch).
+  // Requests memory for each thread that computes the next step (Frame::scratch).
   void thread_scratch(uint64_t bytes);
-  // The result has the elements of `of`, in the same order, without a copy.
+  // Makes `result` another name of the cells of `of`: the same elements in the same order, no copy.
   void alias(const mil::Value& result, const mil::Value& of);
-  // Appends the step of `op`. In typed numerics fp16 results are rounded when the kernel table
-  // says that the operation computes. `rows` and `row_multiply_adds` as in StepWork.
+  // Appends the step of `op`. In typed numerics, fp16 results are rounded if the kernel table says
+  // that the operation computes. `rows` and `row_multiply_adds` are those of StepWork.
   void emit(const mil::Op& op, Run run, StepRows rows = {},
             const kernels::ByArithmetic<uint64_t>& row_multiply_adds = {});
 

@@ -10,10 +10,11 @@
 namespace diptych::engine {
 
 enum class Numerics : uint8_t {
-  Typed,    // every operation's result is rounded to its declared type, literally
-  Precise,  // floats stay fp32 between operations; fp16 only at inputs, outputs and constants
-  // As precise, but linears see their activations rounded to int8 in blocks of 32, or with weights
-  // of fp16 both rounded to bf16 where the instruction set has it.
+  Typed,    // every operation's result is rounded to its declared type
+  Precise,  // floats stay fp32 between operations; only inputs, outputs and constants are fp16
+  // Precise, but linears with quantised weights see activations rounded to int8 in blocks of 32.
+  // With fp16 weights, weights and activations are rounded to bf16 where the instruction set has
+  // it.
   Fast,
 };
 
@@ -24,12 +25,12 @@ Result<Numerics> numerics_from_name(std::string_view name);
 // Finite values that became infinite when they were rounded to fp16.
 struct Overflows {
   uint64_t count = 0;
-  std::string first_op;  // "mul 'aten_mul_tensor'": operation and result of the first; "" if none
-  // The next weight that an elementwise operation at or after that one reads, which tells the
-  // layer ("layers_0_attention_norm_weight"); "" when there is none.
+  std::string first_op;  // "mul 'aten_mul_tensor'": where the first one arose; "" if there is none
+  // The first weight that an elementwise operation reads at or after that place. Its name tells the
+  // layer ("layers_0_attention_norm_weight"). "" when there is none.
   std::string near_weight;
 
-  // Adds those of what ran later: the first of all stays the first.
+  // Adds the overflows of what ran later, so the first one of *this stays the first.
   Overflows& operator+=(const Overflows& later);
 };
 

@@ -35,9 +35,9 @@ struct Frame {
   std::byte* bytes(Place place) const { return addresses[static_cast<size_t>(place)]; }
   float* floats(Place place) const { return reinterpret_cast<float*>(bytes(place)); }
   int32_t* ints(Place place) const { return reinterpret_cast<int32_t*>(bytes(place)); }
-  // How many of a step's rows are to be computed.
+  // The number of a step's rows that must be computed.
   int64_t live(const StepRows& rows) const { return rows.live(live_tokens); }
-  // Makes those that were not, of `width` cells each, copies of row 0.
+  // Fills the rows that were not computed, of `width` cells each, with copies of row 0.
   void repeat_first(Place place, const StepRows& rows, int64_t width) const {
     constexpr int64_t kGrain = 1 << 14;  // cells worth a thread of their own
     float* const first = floats(place);
@@ -49,17 +49,17 @@ struct Frame {
                         }
                       });
   }
-  // What the steps of the plan asked for (Lowering::thread_scratch), aligned to 64.
+  // The memory of a thread that steps requested (Lowering::thread_scratch), aligned to 64.
   std::byte* scratch(int thread) const {
     return thread_scratch + static_cast<uint64_t>(thread) * thread_scratch_size;
   }
 };
 
-// One step's work. Called from one thread at a time per Frame, from many at once with others.
+// One step's work. One thread at a time calls it with a Frame; several may with different ones.
 using Run = std::function<Status(const Frame&)>;
 
-// What a step does and on what: an operation and its result, "input" and the input that it brings
-// into cells.
+// What a step does and on what: an operation and its result, or "input" and the input that the step
+// brings into cells.
 struct StepLabel {
   std::string op, value;
 };
@@ -96,13 +96,13 @@ struct Plan {
   std::vector<PlaceInfo> places;
   std::vector<Step> steps;
   uint64_t arena_size = 0;
-  int64_t tokens = 0;  // along the token axes of inputs and outputs; 0: there are none
+  int64_t tokens = 0;                // along the token axes; 0: there are none
   uint64_t thread_scratch_size = 0;  // bytes that each thread needs, a multiple of 64
   std::vector<std::shared_ptr<const void>> owners;  // of what constant places point into
 };
 
-// Calls body(begin, end, thread) -> Status over [0, count) in parallel; the first error by index
-// wins.
+// Calls body(begin, end, thread) -> Status over [0, count) in parallel. Of several errors, returns
+// the one of the lowest index.
 template <class Body>
 Status parallel_status(ThreadPool& pool, int64_t count, int64_t grain, const Body& body) {
   std::mutex mutex;

@@ -9,14 +9,15 @@ namespace diptych::engine {
 
 class Executable;
 
-// Told of every step of the runs that it is given to (Execution::run).
+// Hears of every step of the runs that it is passed to (Execution::run).
 class RunObserver {
  public:
   using Time = Clock::time_point;
 
   virtual ~RunObserver() = default;
-  // Step `index` of Executable::steps(), or, after all of those, the writing of the outputs. Called
-  // by the thread that runs, between steps: what it does delays the run.
+  // Called after step `index` (Executable::step), and at the end with step_count() for the writing
+  // of the outputs. It is called between steps by the thread that runs, so its own time delays the
+  // run but counts for no step.
   virtual void on_step(const Executable& executable, size_t index, Time begin, Time end) = 0;
 };
 

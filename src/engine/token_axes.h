@@ -1,9 +1,9 @@
-// Which axis of each value has one slice for each token, found by following the data of a function.
+// Token axes: which axis of each value of a function has one slice for each token.
 //
-// A function is told which axes of its inputs are of tokens (ExecutableOptions::token_axes); what
-// its operations make of them is a rule of the kernel table (kernels.h). Where an operation mixes
-// slices or picks some, nothing after it is of tokens. Sizes prove nothing: a head or a layer may
-// have as many rows as there are tokens.
+// The caller names the token axes of the inputs (ExecutableOptions::token_axes). The kernel table
+// (kernels.h) has a rule for each operation that says where its result has that axis. An operation
+// that mixes slices or picks some of them gives a result without one. Sizes prove nothing: another
+// axis may happen to be as long as there are tokens.
 #pragma once
 
 #include <cstddef>
@@ -17,18 +17,19 @@
 
 namespace diptych::engine {
 
-using TokenAxis = std::optional<size_t>;  // nothing: none of them
+using TokenAxis = std::optional<size_t>;  // nothing: no axis is of tokens
 
 class TokenAxes {
  public:
   TokenAxes() = default;
-  // Follows the axes `of_inputs`, by input; inputs beyond them have none. Errors: an input lacks
-  // its axis, or its size is not that of the others.
+  // Finds the token axis of every value. `of_inputs` has that of each input; inputs beyond its end
+  // have none. Errors: InvalidArgument when an input lacks its axis, or when two inputs have
+  // different numbers of tokens.
   static Result<TokenAxes> find(const mil::Function& function,
                                 const std::vector<TokenAxis>& of_inputs);
 
   TokenAxis of(const mil::Value& value) const;
-  // How many tokens there are; 0 when no input has an axis for them.
+  // The number of tokens; 0 when no input has a token axis.
   int64_t tokens() const { return tokens_; }
 
  private:
@@ -38,18 +39,21 @@ class TokenAxes {
   std::unordered_map<const mil::Value*, size_t> axes_;
 };
 
-// A rule: the token axis of an operation's result, from those of its operands. The operation has
-// passed the verifier. An axis that is not of the tokens' size is not kept, whatever a rule says.
+// A rule: returns the token axis of result `result` of an operation, given those of its operands.
+// The operation has passed the verifier. An axis whose size is not the number of tokens is dropped
+// afterwards, so rules need not check it.
 using TokenAxisRule = TokenAxis (*)(const mil::Op& op, size_t result, const TokenAxes& axes);
 
 TokenAxis no_token_axis(const mil::Op& op, size_t result, const TokenAxes& axes);
-// Each element comes from those in the same place of all operands, broadcast.
+// For operations whose elements are computed from those in the same place of all operands,
+// broadcast.
 TokenAxis elementwise_token_axis(const mil::Op& op, size_t result, const TokenAxes& axes);
-// Result i has the elements of value i.
+// For operations whose result i has the elements of `values` i.
 TokenAxis passed_token_axis(const mil::Op& op, size_t result, const TokenAxes& axes);
-// The rows along axis `axis`, or without one the last, of x are computed together.
+// For operations that compute rows of x along the parameter `axis` (default: the last axis): any
+// other axis is kept.
 TokenAxis row_token_axis(const mil::Op& op, size_t result, const TokenAxes& axes);
-// By operation.
+// For the operations that they are named after.
 TokenAxis attention_token_axis(const mil::Op& op, size_t result, const TokenAxes& axes);
 TokenAxis concat_token_axis(const mil::Op& op, size_t result, const TokenAxes& axes);
 TokenAxis gather_token_axis(const mil::Op& op, size_t result, const TokenAxes& axes);

@@ -1,8 +1,8 @@
 // The few vectorised loops that the engine's time is spent in, dispatched at run time to the best
 // instruction set of the machine (Highway).
 //
-// Every result depends only on the elements that it is made of and their number: never on how many
-// rows are computed together, nor on addresses. Pointers to std::byte need no alignment.
+// Every result depends only on the elements that it is made of and on their number, never on how
+// many rows are computed together or on addresses. Pointers to std::byte need no alignment.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ void dot_rows(const float* w, const float* x, size_t x_stride, size_t rows, size
 void weighted_sum(const float* p, const float* v, size_t v_stride, size_t rows, size_t n,
                   float* out);
 
-// The sum of n floats (in an order of its own, the same for the same n).
+// The sum of n floats, in an order that depends on n alone.
 float sum(const float* x, size_t n);
 
 // Packed fp16 to floats, exactly.

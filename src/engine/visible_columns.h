@@ -1,5 +1,5 @@
-// What each row of an attention mask shows, block by block, so that attention passes over what is
-// hidden and adds no zeros.
+// Which columns each row of an attention mask shows, block by block, so that attention skips hidden
+// columns and need not add masks of zeros.
 #pragma once
 
 #include <cstddef>
@@ -19,8 +19,8 @@ struct AttentionColumns {
   int64_t blocks() const { return blocks(0) + blocks(1); }
 };
 
-// What a row sees of a block: the lower bits are the number of columns up to the last one that is
-// not -inf. kVisiblePlain: all of these are 0.
+// What a row sees of a block. The bits of kVisibleCount are the number of columns up to the last
+// one that is not -inf. The bit kVisiblePlain says that the mask is 0 for all of these.
 inline constexpr uint8_t kVisiblePlain = 0x80, kVisibleCount = 0x7F;
 
 // Fills visible [rows, columns.blocks()] for rows [begin, end) of a packed mask, fp16 or fp32 at
@@ -28,9 +28,9 @@ inline constexpr uint8_t kVisiblePlain = 0x80, kVisibleCount = 0x7F;
 void find_visible(const AttentionColumns& columns, const std::byte* mask, bool half, int64_t begin,
                   int64_t end, uint8_t* visible);
 
-// What rows see altogether.
+// What all rows see together.
 struct SeenColumns {
-  int64_t pairs = 0;   // of a row and a column, up to the last one that it sees of each block
+  int64_t pairs = 0;   // row and column, counted up to the last one that the row sees of each block
   int64_t blocks = 0;  // that at least one row sees
 };
 SeenColumns seen_columns(const AttentionColumns& columns, int64_t rows, const uint8_t* visible);

@@ -1,5 +1,5 @@
-// The rows of a linear's or gather's weight, computed as floats from the stored bytes whenever
-// somebody asks for them, so that no weight is ever unpacked as a whole.
+// The rows of the weight of a linear or gather, computed as floats from the stored bytes when they
+// are needed, so that no weight is ever unpacked as a whole.
 #pragma once
 
 #include <optional>
@@ -13,20 +13,21 @@ namespace diptych::engine {
 
 class WeightRows {
  public:
-  // The rows of a value that is a constant of fp16 or fp32, or the result of a
-  // constexpr_blockwise_shift_scale of rank 2 over 4- or 8-bit integers; nothing for any other
-  // value. The value's operation must have passed the verifier.
+  // Opens a value that is a constant of fp16 or fp32, or the result of a
+  // constexpr_blockwise_shift_scale of rank 2 over 4- or 8-bit integers. Returns nothing for any
+  // other value. The value's operation must have passed the verifier.
   static std::optional<WeightRows> open(const mil::Value& value, Numerics numerics);
 
   // A row is a slice along the first axis.
   int64_t rows() const { return data_.weight->rows(); }
   size_t row_size() const { return data_.weight->row_elements(); }
 
-  // Bytes of memory, aligned to 64, that a call of read() needs for itself; a multiple of 64.
+  // Bytes of scratch memory that a call of read() needs, a multiple of 64.
   uint64_t scratch_size() const { return layout(nullptr).size; }
 
-  // Writes row `row` to out[0, row_size()). In typed numerics quantised elements are rounded to
-  // the declared type; the number of overflows that gave is added to *overflows.
+  // Writes row `row` to out[0, row_size()). In typed numerics, quantised elements are rounded to
+  // the declared type, and the number of overflows is added to *overflows. `scratch` is aligned
+  // to 64.
   Status read(int64_t row, float* out, std::byte* scratch, uint64_t* overflows) const;
 
  private:

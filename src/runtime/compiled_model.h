@@ -1,5 +1,5 @@
-// A Core ML model read from a delegate's blob, and its functions, each compiled once: the methods
-// that share a package share both.
+// A Core ML model read from a delegate's blob, and its functions, each compiled once. Methods that
+// share a package share the model and the compiled functions.
 #pragma once
 
 #include <map>
@@ -14,24 +14,24 @@
 
 namespace diptych::runtime {
 
-// A function ready to be called: compiled, and where a delegate call's arguments go in it.
+// A compiled function, and where the arguments of a delegate call go.
 struct CompiledFunction {
   std::shared_ptr<const engine::Executable> executable;
-  // For each argument of the call, the index among the executable's inputs (outputs).
+  // For each argument of the call, its index among the executable's inputs or outputs.
   std::vector<size_t> inputs, outputs;
 };
 
 class CompiledModel {
  public:
-  // Reads `blob`, which `owner` keeps alive. The model and all that is compiled from it hold
-  // `owner`; weights are used where they lie. `pool` as for coreml::read_model().
+  // Reads `blob`, which `owner` keeps alive. Weights are used where they lie, so the model and
+  // everything compiled from it hold on to `owner`. `pool` is that of coreml::read_model().
   static Result<std::shared_ptr<CompiledModel>> read(Bytes blob, std::shared_ptr<const void> owner,
                                                      const engine::ExecutableOptions& options,
                                                      ThreadPool* pool = nullptr);
 
-  // The function that `method` calls, compiled unless that was done before. `reference` is that of
-  // the delegate's payload, null when the payload is the blob itself. `token_axes`: of the call's
-  // arguments, inputs first (ExecutableOptions::token_axes). Callable from any thread.
+  // Returns the function that `method` calls, compiled at the first request. `reference` is that of
+  // the delegate's payload, or null when the payload is the blob itself. `token_axes` are those of
+  // the call's arguments, inputs first (ExecutableOptions::token_axes). Callable from any thread.
   Result<CompiledFunction> function(std::string_view method, const coreml::Reference* reference,
                                     const std::vector<engine::TokenAxis>& token_axes = {});
 

@@ -9,12 +9,13 @@
 
 namespace diptych::runtime {
 
-// Whether a method's tensor can be passed where the function declares `to`: equal types, or equal
-// shapes (a scalar counts as one element of rank 1) with a conversion in that direction.
+// Whether a tensor of type `from` can be passed where type `to` is declared: the types are equal,
+// or the shapes are equal (a scalar counts as a list of one element) and convert() can convert the
+// elements in that direction.
 bool can_pass(const TensorType& from, const TensorType& to);
 
-// Converts `count` packed elements. An integer that does not fit is an error naming value and
-// index.
+// Converts packed elements; both ranges hold equally many. Errors: an integer that does not fit the
+// new type, with its value and index.
 Status convert(Bytes from, DType from_type, MutableBytes to, DType to_type);
 
 }  // namespace diptych::runtime

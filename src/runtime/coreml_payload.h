@@ -9,20 +9,20 @@
 
 namespace diptych::runtime {
 
-// A Core ML delegate's payload, a reference in it already followed.
+// A Core ML delegate's payload after its reference, if it is one, was followed.
 struct CoremlPayload {
   std::optional<coreml::Reference> reference;  // none: the payload is the blob itself
   Bytes blob;                                  // a file system with a package (memory_fs.h)
 };
 
-// `delegate` belongs to `program`, which was read from a file, and is for Core ML. NotFound when it
-// refers to named data that the program lacks.
+// Returns the payload of a Core ML delegate of `program`, which must have been read from a file.
+// Errors: NotFound when the delegate refers to named data that the program lacks.
 Result<CoremlPayload> coreml_payload(const pte::Program& program, const pte::Delegate& delegate);
 
-// Refuses a program without a Core ML delegate, naming the backends it is for.
+// Fails for a program without a Core ML delegate. The error names the backends that it is for.
 Status check_has_coreml(const pte::Program& program);
 
-// "method forward, partition 2": the context of errors.
+// "method forward, partition 2", the context of errors.
 std::string partition_place(const pte::Method& method, size_t index);
 
 }  // namespace diptych::runtime

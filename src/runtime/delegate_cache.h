@@ -15,13 +15,14 @@ namespace diptych::runtime {
 
 class DelegateCache {
  public:
-  // `container`, `owner` (of the bytes its blobs view) and `pool` must outlive the cache.
+  // `container` and `pool` must outlive the cache. `owner` keeps alive the bytes that the blobs of
+  // `container` view.
   DelegateCache(const pte::Program& container, std::shared_ptr<const void> owner,
                 const engine::ExecutableOptions& options, ThreadPool& pool)
       : container_(container), owner_(std::move(owner)), options_(options), pool_(pool) {}
 
-  // What a delegate of `method` runs; `token_axes` as for CompiledModel::function(). Callable from
-  // any thread.
+  // Returns what a delegate of `method` runs, read and compiled at the first request. `token_axes`
+  // are those of CompiledModel::function(). Callable from any thread.
   Result<CompiledFunction> compile(const pte::Delegate& delegate, std::string_view method,
                                    const std::vector<engine::TokenAxis>& token_axes);
 

@@ -16,26 +16,27 @@ namespace diptych::runtime {
 // Mutable; one thread at a time.
 class DelegateCall {
  public:
-  // Allocates the function's intermediate values.
+  // Allocates memory for the function's intermediate values.
   static Result<DelegateCall> create(const CompiledFunction& function);
 
-  // The function's names and types, in the order of the call's arguments.
+  // The function's inputs and outputs in the order of the call's arguments.
   size_t input_count() const { return inputs_.size(); }
   size_t output_count() const { return outputs_.size(); }
   const engine::Port& input(size_t index) const;
   const engine::Port& output(size_t index) const;
 
-  // Binds the caller's packed elements of `type`, at any address, which stay valid for the runs
-  // that follow. Used in place when the type is the function's, converted at each run otherwise;
-  // InvalidArgument when the types cannot be converted or the size is not that of the type.
+  // Binds the caller's packed elements of `type`, which may lie at any address and must stay valid
+  // for later runs. Elements of the function's own type are used in place; others are converted at
+  // each run. Errors: InvalidArgument when the types cannot be converted or `data` does not have
+  // the type's size.
   Status bind_input(size_t index, const TensorType& type, Bytes data);
   Status bind_output(size_t index, const TensorType& type, MutableBytes data);
 
-  // As Execution::limit_tokens().
+  // See Execution::limit_tokens().
   void limit_tokens(int64_t live) { execution_->limit_tokens(live); }
 
-  // Runs the function. All arguments must be bound; values that do not fit the type they are
-  // converted to are an error.
+  // Runs the function. On success the outputs are written. Errors: an argument that is not bound, a
+  // value that does not fit the type it is converted to.
   Status run(ThreadPool& pool, engine::RunObserver* observer = nullptr);
 
   const engine::Executable& executable() const { return execution_->executable(); }

@@ -29,34 +29,38 @@ class Method {
   const std::vector<TensorType>& inputs() const;
   const std::vector<TensorType>& outputs() const;
 
-  // Binds the caller's memory; it must stay valid for the executions that follow and have exactly
-  // the tensor's size. Any alignment.
+  // Binds the caller's memory, which may lie at any address and must stay valid for later
+  // executions. Errors: InvalidArgument when there is no such input or output, or when the size is
+  // not exactly the tensor's.
   Status bind_input(size_t index, Bytes data);
   Status bind_output(size_t index, MutableBytes data);
 
-  // Whether the executions that follow compute an output; at first they compute all. Delegate calls
-  // that serve no wanted output are left out; what is then in an unwanted output's memory is not
-  // defined. Allocates nothing.
+  // Says whether later executions compute output `index`; at first all outputs are wanted. Delegate
+  // calls that serve no wanted output are skipped, and the contents of unwanted outputs are
+  // unspecified. Errors: InvalidArgument when there is no such output. Allocates nothing.
   Status want_output(size_t index, bool wanted);
 
-  // Of the executions that follow only the results of the first `live` tokens are wanted, on which
-  // what follows them, padding, has no bearing: no mask shows it to them. Results of the others are
-  // not defined. `live` is at least 1; as many as there are, or more: no limit, as at first.
-  // InvalidArgument when the method was loaded without its token input. Allocates nothing.
+  // Says that later executions need results of the first `live` tokens only. The tokens after them
+  // are padding: the masks must hide them from the first ones, and their results are unspecified.
+  // The number of the method's tokens or more lifts the limit; at first there is none. Errors:
+  // InvalidArgument when `live` is below 1 or the method was loaded without a TokenInput. Allocates
+  // nothing.
   Status limit_tokens(int64_t live);
 
-  // What the executions that follow run, in their order: the functions that wanted outputs need.
-  // Valid as long as the method is.
+  // The functions that the wanted outputs need, in the order in which executions run them. The
+  // pointers stay valid as long as the method does.
   std::vector<const engine::Executable*> functions() const;
 
-  // Runs the delegate calls in order. All inputs and outputs must be bound. int64 inputs that do
-  // not fit Core ML's int32 are an error.
+  // Runs the needed delegate calls in order. On success the wanted outputs are written. Errors:
+  // InvalidArgument when an input or output is not bound; what a call fails with, such as an int64
+  // input that does not fit Core ML's int32.
   Status execute();
 
-  // From now on told of every step of the delegate calls; null: nobody. Outlives the executions.
+  // Reports every step of later executions to `observer`, which must outlive them; null reports to
+  // nobody.
   void observe(engine::RunObserver* observer);
 
-  // fp16 roundings that overflowed to infinity so far (numerics `typed` only).
+  // Finite values that have become infinite so far because they were rounded to fp16.
   engine::Overflows overflows() const;
 
  private:

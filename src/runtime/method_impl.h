@@ -13,7 +13,7 @@
 
 namespace diptych::runtime {
 
-// `wide`: fp16 counts as fp32 (Options::wide_floats).
+// The types of a tensor and of a method. With `wide`, fp16 counts as fp32 (Options::wide_floats).
 Result<TensorType> value_type(const pte::Tensor& tensor, bool wide);
 Result<Program::Signature> method_signature(const pte::Method& method, bool wide);
 
@@ -66,8 +66,8 @@ struct Method::Impl {
   Program::Signature signature;
   std::vector<int32_t> input_values, output_values;
   std::vector<Slot> slots;
-  std::vector<ArenaMemory> arenas;        // as planned by the file
-  std::vector<ArenaMemory> wide_buffers;  // of tensors that are wider than planned
+  std::vector<ArenaMemory> arenas;        // as the file plans them
+  std::vector<ArenaMemory> wide_buffers;  // for tensors that are wider than planned
   std::vector<Call> calls;
   std::vector<CallValues> call_values;  // the arguments of each
   bool counts_tokens = false;

@@ -1,4 +1,4 @@
-// Which delegate calls of a method serve the outputs that are asked for.
+// Which delegate calls of a method the wanted outputs need.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +11,10 @@ struct CallValues {
   std::vector<size_t> inputs, outputs;
 };
 
-// `values[i]`: whether value i is wanted; then also those that it is computed from. `needed[c]`:
-// whether call c, in the order of execution, writes any of them. `values` has an entry for every
-// value; `needed` is made as long as `calls`, which allocates when it was shorter.
+// Finds the calls that the wanted values need. `values` has an entry for each of the method's
+// values and says which are wanted; on return it also marks the values that those are computed
+// from. needed[c] becomes true when call c, in the order of execution, writes a marked value.
+// `needed` gets the length of `calls`; only growing it allocates.
 void mark_needed(const std::vector<CallValues>& calls, std::vector<bool>& values,
                  std::vector<bool>& needed);
 

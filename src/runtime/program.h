@@ -25,12 +25,13 @@ class Method;
 struct Options {
   engine::Numerics numerics = engine::Numerics::Precise;
   int threads = 0;  // 0: ThreadPool::default_threads()
-  // With Precise, methods take and give fp32 where the file says fp16, and hand fp32 from partition
-  // to partition: nothing is rounded on the way. Without, types are the file's.
+  // With Numerics::Precise: methods take and give fp32 where the file says fp16, and partitions
+  // hand fp32 to one another, so that nothing is rounded on the way. False leaves the file's types.
   bool wide_floats = true;
 };
 
-// The input of a method that counts tokens: axis `axis` of input `input` has one element for each.
+// Says which input of a method counts its tokens: axis `axis` of input `input` has one element for
+// each token.
 struct TokenInput {
   size_t input = 0, axis = 0;
 };
@@ -39,7 +40,7 @@ class Program : public std::enable_shared_from_this<Program> {
  public:
   // Maps and parses the file. Delegates are not loaded yet.
   static Result<std::shared_ptr<Program>> open(const std::string& path, const Options& options);
-  // The same over bytes that `owner` keeps alive; `name` stands in errors.
+  // The same for bytes that `owner` keeps alive. Errors call them `name`.
   static Result<std::shared_ptr<Program>> from_bytes(Bytes bytes, std::shared_ptr<const void> owner,
                                                      const std::string& name,
                                                      const Options& options);
@@ -53,21 +54,21 @@ class Program : public std::enable_shared_from_this<Program> {
   std::vector<std::string> method_names() const;
   bool has_method(std::string_view name) const;
 
-  // Types of a method's inputs and outputs, in its order, without loading it (see
-  // Options::wide_floats). Inputs and outputs that are no static tensors are Unsupported.
+  // Types of a method's inputs and outputs in the method's order, as Options::wide_floats makes
+  // them. The method is not loaded. Errors: Unsupported when one is not a tensor of static shape.
   struct Signature {
     std::vector<TensorType> inputs, outputs;
   };
   Result<Signature> signature(std::string_view method) const;
 
-  // Constant ("metadata") methods. The tensor's bytes lie in the file, at any address.
+  // Constant methods, which carry metadata. A tensor's bytes lie in the file, at any address.
   bool has_constant(std::string_view name) const;
   Result<int64_t> constant_int(std::string_view name) const;
   Result<pte::ConstantTensor> constant_tensor(std::string_view name) const;
 
-  // Loads a method: compiles the functions it calls, once per Program. Callable from any thread.
-  // Everything that is not supported is listed. `tokens`, if given, says what
-  // Method::limit_tokens() counts.
+  // Loads a method. The functions that it calls are compiled once per Program. `tokens` says what
+  // Method::limit_tokens() counts; without it that function fails. Callable from any thread.
+  // Errors: Unsupported, with a list of everything in the method that cannot run.
   Result<std::unique_ptr<Method>> load_method(std::string_view name,
                                               std::optional<TokenInput> tokens = {});
 
