@@ -35,7 +35,6 @@ executorch::runtime::Error code_of(ErrorCode code) {
       return Code::InvalidArgument;
     case ErrorCode::Io:
       return Code::MemoryAllocationFailed;
-    case ErrorCode::Usage:
     case ErrorCode::Cancelled:
     case ErrorCode::Internal:
       break;
