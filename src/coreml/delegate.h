@@ -1,5 +1,5 @@
-// What a Core ML delegate of an ExecuTorch program holds: the payload formats, the names that
-// connect a method's arguments with the model, and how a payload becomes a function to run.
+// What a Core ML delegate of an ExecuTorch program holds: the formats of payloads, the names that
+// connect a method's arguments with the model, and the way from a payload to a function.
 //
 // A payload ("processed bytes") is either a file system blob (memory_fs.h) with a model package and
 // metadata.json, or a reference: "CMJR" and JSON that names a blob in the program's named data and
@@ -21,7 +21,7 @@ namespace diptych::coreml {
 
 inline constexpr std::string_view kBackendId = "CoreMLBackend";
 
-// Keys of the compile specs and the values diptych writes or knows. Values are UTF-8 text.
+// Keys of the compile specs, and the values that diptych writes or knows. Values are UTF-8 text.
 namespace compile_spec {
 inline constexpr std::string_view kComputeUnits = "compute_units";
 inline constexpr std::string_view kCpuAndNeuralEngine = "cpu_and_ne";
@@ -63,41 +63,41 @@ struct DelegateMetadata {
 Result<DelegateMetadata> parse_metadata(std::string_view json);
 std::string format_metadata(const DelegateMetadata& metadata);
 
-// The contents of a blob. Weights and files are slices of it.
+// The contents of a blob. Weights and files are slices of the blob.
 struct DelegateModel {
   std::string root_name;  // of the file system
   FileMap files;
   DelegateMetadata metadata;
   Model model;
 };
-// Reads a blob, kept alive by `owner`. Compiled models (.mlmodelc) are refused. `pool` as for
-// read_model().
+// Reads a blob, which `owner` keeps alive. Errors: Unsupported for compiled models (.mlmodelc);
+// those of read_package(). `pool` is that of read_model().
 Result<DelegateModel> read_delegate(Bytes blob, std::shared_ptr<const void> owner,
                                     ThreadPool* pool = nullptr);
 
-// What a method's delegate call runs. The values are the function's, in the order of the call's
-// arguments: inputs, then outputs.
+// What a delegate call of a method runs: a function, and its inputs and outputs in the order of the
+// call's arguments.
 struct DelegateFunction {
   const mil::Function* function = nullptr;
   std::vector<const mil::Value*> inputs, outputs;
 };
-// Resolves a call of `method`. `reference` is that of its payload, or null for a blob payload. The
-// result points into `delegate`.
+// Returns what a call of `method` runs. `reference` is that of the payload, or null when the
+// payload is the blob itself. The result points into `delegate`.
 Result<DelegateFunction> resolve_function(const DelegateModel& delegate, std::string_view method,
                                           const Reference* reference);
 
-// A partition's model ready to go into a program.
+// A partition's model, ready to go into a program.
 struct DelegateBlob {
   std::string identifier;  // follows from the content
   SourceRef blob;
-  // Several functions make a blob that belongs into named data under this key; methods refer to it
-  // with format_reference({key, method}). Empty for one function: the blob itself is the payload.
+  // A blob of several functions goes into named data under this key, and methods refer to it with
+  // format_reference({key, method}). Empty for one function, whose blob itself is the payload.
   std::string key;
 };
-// Packs a partition: one function, or the functions of several methods, named after them. In the
-// blob the weight file comes first, so that weights lie at multiples of 64 when the blob does.
-// `cache` remembers digests across partitions, by address: it must not outlive the weights it has
-// seen. The blob's weights are produced on `pool`, if one is given.
+// Packs a partition: one function, or the functions of several methods, named after them. The
+// weight file comes first in the blob, so that weights lie at multiples of 64 if the blob does.
+// `cache` remembers digests across partitions by the address of weights, so it must not outlive the
+// weights it has seen. The blob's weights are produced on `pool`, if one is given.
 Result<DelegateBlob> write_delegate(const mil::Program& program, std::string_view root_name,
                                     DigestCache& cache, std::shared_ptr<ThreadPool> pool = nullptr);
 

@@ -1,5 +1,5 @@
-// Sets of files by relative path, wherever they lie: a directory on disk or a file system inside a
-// file. Packages are read from and written to them, so that format code never opens a file.
+// Sets of files by relative path, in a directory on disk or in a file system inside a file.
+// Packages are read from and written to them, so that code for formats never opens a file.
 #pragma once
 
 #include <map>
@@ -28,14 +28,14 @@ struct FileEntry {
   SourceRef contents;
 };
 
-// Refuses paths that are not plain and relative: empty, absolute, with "." or "..", empty names,
-// NUL or backslashes. `what` says whose path it is.
+// Fails for paths that are not plain and relative: empty or absolute ones, and those with ".",
+// "..", empty names, NUL or backslashes. `what` says in the error whose path it is.
 Status check_relative_path(std::string_view path, std::string_view what);
 
-// Maps every regular file under a directory.
+// Maps every regular file under a directory into memory.
 Result<FileMap> map_directory(const std::string& directory);
 
-// Writes files under a directory, which is made when it does not exist.
+// Writes files under a directory, which is created when it does not exist.
 Status write_directory(const std::string& directory, const std::vector<FileEntry>& files);
 
 // The bytes of a file as a source.

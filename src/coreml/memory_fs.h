@@ -20,12 +20,12 @@ struct MemoryFs {
   FileMap files;
 };
 
-// Reads a blob; the files are slices of it, kept alive by `owner`. Files that no directory lists
-// are left out.
+// Reads a blob, which `owner` keeps alive; the files are slices of it. Files that no directory
+// lists are left out.
 Result<MemoryFs> read_memory_fs(Bytes blob, std::shared_ptr<const void> owner);
 
-// A blob with the files' data in the order given and no gaps: the file that wants the blob's own
-// alignment is given first.
+// Returns a blob with the files' data in the given order and without gaps. Only the first file has
+// the blob's own alignment.
 Result<SourceRef> write_memory_fs(std::string_view root_name, const std::vector<FileEntry>& files);
 
 }  // namespace diptych::coreml

@@ -13,9 +13,9 @@
 
 namespace diptych::coreml {
 
-// iOS 18 and macOS 15: the first with int4 and block-wise scales.
+// Of iOS 18 and macOS 15, the first with int4 and block-wise scales.
 inline constexpr int32_t kSpecificationVersion = 9;
-// What the function of a model without a list of functions is called.
+// The name of the function in a model without a list of functions.
 inline constexpr std::string_view kMainFunction = "main";
 
 struct Model {
@@ -27,13 +27,14 @@ struct Model {
   std::map<std::string, std::string> metadata;  // user-defined
 };
 
-// Reads the contents of a .mlmodel file; constants that are not in it come from `weights`.
+// Reads the contents of a .mlmodel file. Constants that are not in it come from `weights`.
 //
-// Constants may be immediate or in the weight file at any size; `const` operations and immediate
-// operands both become constant values, the latter named "<result>_<parameter>" (and "_<index>"
-// when there are several). Operands are in the order of the op table. Unsupported features are
-// listed in one error (model_support.h); operations outside the op table are kept. The program has
-// passed mil::verify. Functions are read side by side on `pool`, if one is given.
+// On success the program has passed mil::verify. `const` operations and immediate operands become
+// constant values; the latter are named "<result>_<parameter>" (and "_<index>" when there are
+// several). Constants of any size may be immediate or in the weight file. Operands are in the order
+// of the op table; operations outside the table are kept. Functions are read side by side on
+// `pool`, if one is given. Errors: Unsupported, with a list of all unsupported features
+// (model_support.h).
 Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool = nullptr);
 
 // A model ready to be written: the bytes of the .mlmodel, and the weight file that goes with it.
@@ -41,17 +42,17 @@ struct SerializedModel {
   std::string mlmodel;
   WeightFileBuilder weights;
 
-  // Determined by the model and the contents of its weights.
+  // A digest of the model and of the contents of its weights.
   Digest digest(DigestCache& cache) const;
 };
 
-// Serialises a program. One function gives a model without a list of functions, whose function is
-// called "main" whatever its name here; several give a list in program order, the first being the
+// Serialises a program. One function gives a model without a list of functions, and is called
+// "main" whatever its name here. Several functions give a list in program order, whose first is the
 // default. The same program gives the same bytes.
 //
-// Constants of ten elements or more go to the weight file (where it knows their type), a WeightRef
-// once. Operations of dialects of our own (with a '.' in the type) are an error, as are inputs and
-// outputs of types Core ML cannot pass.
+// Constants of ten elements or more go to the weight file if it has a code for their type; each
+// WeightRef is stored once. Errors: operations of our own dialect (with a '.' in the type); inputs
+// and outputs of types that Core ML cannot pass.
 Result<SerializedModel> write_model(const mil::Program& program);
 
 }  // namespace diptych::coreml

@@ -1,5 +1,5 @@
-// What diptych does not implement of Core ML models, found before anything is built, so that one
-// error lists all of it. Private to src/coreml.
+// Finds features of Core ML models that diptych does not implement, before anything is built, so
+// that one error lists them all. Private to src/coreml.
 #pragma once
 
 #include "base/error.h"
@@ -7,9 +7,9 @@
 
 namespace diptych::coreml {
 
-// Fails with Unsupported, one item per finding: another kind of model, features that are not arrays
-// of a fixed shape, state, nested blocks, opsets, constants in other files. Unknown operations are
-// not among them: the engine lists those.
+// Fails with Unsupported and one item for each of these: another kind of model, features that are
+// not arrays of a fixed shape, state, nested blocks, other opsets, constants in other files.
+// Unknown operations pass; the engine lists them.
 Status check_supported(const proto::Model& model);
 
 }  // namespace diptych::coreml

@@ -15,15 +15,15 @@
 
 namespace diptych::coreml {
 
-// The files of a package whose model is `model`. The weight file comes first, for its alignment
-// (see write_memory_fs), and is there even when the model has no weights. `identity` determines the
-// manifest's item ids; use the model's digest.
-// The weight file is produced on `pool`, if one is given.
+// Returns the files of a package with this model. The weight file comes first, for its alignment
+// (see write_memory_fs), and exists even when the model has no weights; it is produced on `pool`,
+// if one is given. `identity` determines the manifest's item ids: pass the model's digest.
 std::vector<FileEntry> package_files(const SerializedModel& model, const Digest& identity,
                                      std::shared_ptr<ThreadPool> pool = nullptr);
 
-// Reads the package among `files` whose paths start with `prefix` ("" or "model.mlpackage/"). The
-// model is found through the manifest, the weight file beside it. `pool` as for read_model().
+// Reads the package whose files in `files` have paths that start with `prefix` ("" or
+// "model.mlpackage/"). The manifest tells where the model is; the weight file lies beside it.
+// `pool` is that of read_model().
 Result<Model> read_package(const FileMap& files, std::string_view prefix = "",
                            ThreadPool* pool = nullptr);
 

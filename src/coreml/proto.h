@@ -2,9 +2,9 @@
 // (coremltools, mlmodel/format/{Model,FeatureTypes,MIL}.proto; docs/formats/mlpackage.md). Private
 // to src/coreml.
 //
-// Text and raw bytes are views of the file, which must outlive the messages. A oneof is a variant,
-// or the number of the field that is set where its contents do not matter. What nobody looks at is
-// left out. No message contains itself, so reading needs no limit of depth.
+// Text and raw bytes are views of the file, which must outlive the messages. A oneof is a variant
+// or, where its contents do not matter, the number of the field that is set. Fields that diptych
+// does not use are left out. No message contains itself, so reading needs no limit of depth.
 #pragma once
 
 #include <cstdint>

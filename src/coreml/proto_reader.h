@@ -7,10 +7,10 @@
 
 namespace diptych::coreml {
 
-// The messages of `mlmodel`, which must outlive them. As protobuf asks, fields that are not known
-// are skipped, a message that comes in several parts is their union, and the last of a oneof wins.
-// Fails when the bytes are no protobuf message; what the messages say is for others to judge.
-// Functions are read side by side on the threads of `pool`, if one is given.
+// Returns the messages of `mlmodel`, which must outlive them. As protobuf requires, unknown fields
+// are skipped, a message in several parts is their union, and the last of a oneof wins. Fails only
+// when the bytes are no protobuf message: it does not judge what the messages say. Functions are
+// read side by side on the threads of `pool`, if one is given.
 Result<proto::Model> read_proto(Bytes mlmodel, ThreadPool* pool);
 
 }  // namespace diptych::coreml

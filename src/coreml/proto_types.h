@@ -11,7 +11,7 @@
 
 namespace diptych::coreml {
 
-// A tensor type with fixed dimensions whose size in bytes does not overflow.
+// Reads a tensor type. Its dimensions must be fixed and its size in bytes must not overflow.
 Result<TensorType> read_type(const proto::ValueType& type);
 // Writes the fields of a ValueType.
 void write_type(const TensorType& type, protozero::pbf_writer out);
@@ -19,7 +19,7 @@ void write_type(const TensorType& type, protozero::pbf_writer out);
 // True when a tensor type has a dimension that is not a number.
 bool has_unknown_dimension(const proto::ValueType& type);
 
-// What a value is when it is not a tensor: "list", "state" …; empty for a tensor or nothing.
+// What a value is if it is not a tensor: "list", "state" …; empty for a tensor and for no type.
 std::string_view non_tensor_kind(const proto::ValueType& type);
 
 // The type of a multi-array feature of a model description.

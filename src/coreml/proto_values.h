@@ -12,9 +12,9 @@ namespace diptych::coreml {
 // The only blob file name there is: weight.bin in the directory `weights` beside the model.
 inline constexpr std::string_view kWeightFileName = "@model_path/weights/weight.bin";
 
-// The elements of an immediate tensor; their number must be the type's.
+// Reads the elements of an immediate tensor, whose number must be the type's.
 Result<WeightRef> read_immediate(const proto::ImmediateValue& value, const TensorType& type);
-// The one string of an immediate scalar.
+// Reads the one string of an immediate scalar.
 Result<std::string> read_immediate_string(const proto::ImmediateValue& value,
                                           const TensorType& type);
 

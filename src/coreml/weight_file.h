@@ -42,8 +42,8 @@ static_assert(sizeof(WeightRecord) == 64);
 // (bool, string, 64-bit types).
 std::optional<uint32_t> storage_code(DType dtype);
 
-// A weight.bin to read from. Nothing is copied: weights are slices of the given bytes, which may be
-// at any address. Records are checked when they are asked for.
+// A weight.bin to read from. Nothing is copied: weights are slices of the given bytes, which may
+// lie at any address. A record is checked when it is read.
 class WeightFile {
  public:
   // A file without records, for models that come without weights.
@@ -51,8 +51,8 @@ class WeightFile {
   // `owner` keeps `bytes` alive; every weight holds on to it.
   static Result<WeightFile> open(Bytes bytes, std::shared_ptr<const void> owner);
 
-  // The weight whose record starts at `record_offset`. Asked twice for the same record and type, it
-  // gives the same object, so weights that functions share in the file are shared in memory.
+  // Returns the weight whose record starts at `record_offset`. The same record and type give the
+  // same object each time, so weights that functions share in the file are shared in memory.
   // Callable from several threads.
   Result<WeightRef> weight(uint64_t record_offset, const TensorType& type);
 
@@ -64,7 +64,7 @@ class WeightFile {
   Result<std::vector<Entry>> entries() const;
 
  private:
-  // The record at an offset, itself checked, and its data.
+  // The record at an offset, after it and the extent of its data were checked.
   Result<WeightRecord> record_at(uint64_t offset) const;
 
   Bytes bytes_;
@@ -76,11 +76,11 @@ class WeightFile {
   std::unique_ptr<Known> known_ = std::make_unique<Known>();
 };
 
-// Lays out a weight.bin. Weights are only measured here; their bytes are produced when the finished
-// file is streamed.
+// Lays out a weight.bin. Only the sizes of weights matter here; their bytes are produced when the
+// finished file is streamed.
 class WeightFileBuilder {
  public:
-  // The offset of the record for a weight; the same WeightRef always has the same one.
+  // Adds a weight, unless the same WeightRef was added before, and returns its record's offset.
   Result<uint64_t> add(const WeightRef& weight);
 
   const std::vector<WeightRef>& weights() const { return weights_; }  // in file order

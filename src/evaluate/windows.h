@@ -7,17 +7,19 @@
 
 namespace diptych::evaluate {
 
-// Token targets[i] follows inputs[0..i], which come after `lead`; both have one length, at least 1.
+// Token targets[i] follows `lead` and inputs[0..i]. `inputs` and `targets` have the same length, at
+// least 1.
 struct Window {
   std::vector<int64_t> inputs, targets;
   std::vector<int64_t> lead = {};
 };
 
-// Every token of `text` is a target exactly once. Windows hold `length` positions, the last one
-// what is left. Each begins with `prefix`, what the tokenizer puts before a text, so that its first
-// target is predicted from that alone; of more than one token all but the last are its lead.
-// Without, the token before takes its place, and the text's first token, which nothing precedes,
-// is no target. At most `most_positions` targets in all; 0: all. None when `length` leaves no room.
+// Makes every token of `text` a target exactly once. Windows hold `length` positions; the last one
+// holds what is left. Each begins with `prefix`, which the tokenizer puts before a text, so its
+// first target is predicted from the prefix alone. Of a prefix of several tokens, all but the last
+// are the lead. Without a prefix, the token before the window takes its place, and the first token
+// of the text is no target. `most_positions` limits the number of targets; 0 takes all. Returns no
+// windows when `length` leaves no room.
 std::vector<Window> make_windows(std::span<const int64_t> text, std::span<const int64_t> prefix,
                                  int64_t length, int64_t most_positions = 0);
 

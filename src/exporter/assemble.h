@@ -1,4 +1,4 @@
-// Puts methods, their partitions and the packages together as an ExecuTorch program.
+// Assembles methods, their partitions and the packages into an ExecuTorch program.
 #pragma once
 
 #include <vector>
@@ -19,9 +19,10 @@ struct AssembledMethod {
   contract::Signature signature;
 };
 
-// The program: each method with a delegate call per partition, whose values are numbered as in
-// CutMethod, then the constant methods. `packages` are consumed; `digests` remembers what their ids
-// follow from. Weights are produced on options.threads threads when the program is written.
+// Returns the program: each method has a delegate call for each partition and numbers its values as
+// CutMethod does; the constant methods come last. `packages` are consumed. `digests` remembers the
+// digests of weights, from which the packages' ids follow. Weights are produced on options.threads
+// threads when the program is written.
 Result<pte::Program> assemble(const contract::Model& model,
                               const std::vector<AssembledMethod>& methods,
                               const std::vector<passes::CutMethod>& cuts,

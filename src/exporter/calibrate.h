@@ -16,13 +16,13 @@
 
 namespace diptych::exporter {
 
-// Quantises the linears that ask for Gptq, remembers them in `quantized` and gives the errors of
-// their outputs by tensor. The texts run through our own engine (precise numerics, wide ports) on
-// options.threads threads, twice: through the model as it is, and through what is quantised so far,
-// which is what each linear sees.
+// Quantises the linears whose algorithm is Gptq and puts them into `quantized`. On success returns
+// the errors of their outputs by tensor. The texts run through our own engine (precise numerics,
+// wide ports) on options.threads threads, twice: through the model as it is, and through what is
+// quantised so far, which gives the inputs that each linear will see.
 //
-// In memory at a time: the hidden states of the texts in both forms, the weights of one layer, the
-// moments and the drift of one input and the factor made of them (each width^2 floats), and all
+// In memory at a time are the hidden states of the texts in both forms, the weights of one layer,
+// the moments and the drift of one input and the factor made of them (each width^2 floats), and all
 // codes made so far.
 Result<std::map<std::string, quant::OutputError>> calibrate(const llama::Params& params,
                                                             const llama::PreparedWeights& weights,
@@ -31,7 +31,7 @@ Result<std::map<std::string, quant::OutputError>> calibrate(const llama::Params&
                                                             quant::Cache& quantized,
                                                             Progress& progress);
 
-// What calibrate() holds at its height, in bytes, the layer's weights excepted.
+// The most bytes that calibrate() holds at a time, the layer's weights excepted.
 uint64_t calibration_bytes(const llama::Params& params, const std::vector<NamedLinear>& linears,
                            const Options& options);
 

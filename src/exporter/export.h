@@ -17,7 +17,7 @@
 
 namespace diptych::exporter {
 
-// What an export made, for people and machines.
+// What an export made.
 struct Report {
   struct Partition {
     std::string method;
@@ -34,8 +34,9 @@ struct Report {
   uint64_t cache_bytes = 0;             // of the KV caches that a runner keeps between calls
   uint64_t tokenizer_bytes = 0;         // of the tokenizer's file, which the file carries
   HeadSharing head;
-  std::vector<std::string> notes;   // what the user should know, a line each
-  std::vector<TensorError> errors;  // of the quantised tensors, the worst first; once written
+  std::vector<std::string> notes;  // what the user should know, a line each
+  std::vector<TensorError>
+      errors;  // of the quantised tensors, the worst first; filled when written
 
   uint64_t shared_bytes() const { return constant_bytes - unique_bytes; }
 };
@@ -43,23 +44,24 @@ struct Report {
 struct Export {
   SourceRef file;  // weights are quantised while it is written; may be written more than once
   Report report;
-  // Report::errors, of what was written so far.
+  // Returns Report::errors of the tensors written so far.
   std::function<std::vector<TensorError>()> errors;
-  uint64_t calibration_bytes = 0;  // of memory that a calibration takes; 0 without one
+  uint64_t calibration_bytes = 0;  // memory that a calibration takes; 0 without one
 };
 
-// Plans an export: builds the methods' graphs, runs the passes and lays out the file. All that can
-// be refused is refused here; of the weights' contents only digests are taken (the ids of packages
-// follow from them), told to `progress`.
+// Plans an export: builds the methods' graphs, calibrates if the algorithm needs it, runs the
+// passes and lays out the file. Whatever can be refused before the weights are read is refused
+// before the calibration. The weights are read for their digests, from which the packages' ids
+// follow. They are quantised when the file is written.
 //
-// With HeadersOnly not even those are taken: the report is the same, but the file must not be
-// written, for its ids are not those of its contents.
+// With HeadersOnly no weight is read. The report is the same, but the file must not be written,
+// because its ids do not follow from its contents.
 enum class Reading : uint8_t { Contents, HeadersOnly };
 Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
                     const Options& options, Progress& progress, Reading reading = Reading::Contents,
                     const card::ModelCard& card = {});
 
-// Opens a model (open_model() says what `checkpoint` and `params` may be), plans, and writes
+// Opens a model (see open_model() for `checkpoint` and `params`), plans its export, and writes
 // `output` atomically.
 Result<Report> export_files(const std::string& checkpoint, const std::string& params,
                             const std::string& output, const Options& options, Progress& progress);

@@ -12,18 +12,19 @@
 namespace diptych::exporter {
 
 struct Forecast {
-  // As the export's own; the file's size is exact.
+  // The report that the export would give; the file's size is exact.
   Report report;
-  // Resident memory of the exporting process at its height, pages of the mapped source included
-  // (an estimate).
+  // An estimate of the exporting process's largest resident memory, pages of the mapped source
+  // included.
   uint64_t peak_memory_bytes = 0;
-  // What is known to keep a partition, or operations of it, off the Neural Engine. Rules of thumb
-  // that others measured, each with its source: Apple publishes no limits.
+  // What is likely to keep a partition, or operations of it, off the Neural Engine. Apple publishes
+  // no limits: these are rules of thumb that others measured, each with its source.
   std::vector<std::string> neural_engine_warnings;
 };
 
-// No tensor is read, except that an output matrix of its own is compared with the embedding as far
-// as the two are equal. Refuses what an export would refuse, contents of tensors excepted.
+// Returns the forecast. No tensor is read, except that a head of its own is compared with the
+// embedding up to the first difference. Errors: those of an export, except for what the contents of
+// tensors cause.
 Result<Forecast> forecast(Model model, const Options& options);
 
 }  // namespace diptych::exporter

@@ -1,6 +1,5 @@
-// What an export is asked to do, in upstream's terms.
-// Source: examples/apple/coreml/llama/export_static_llm_coreml.py, whose names and defaults these
-// are.
+// The options of an export. Names and defaults are upstream's:
+// examples/apple/coreml/llama/export_static_llm_coreml.py.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +18,7 @@
 
 namespace diptych::exporter {
 
-// "layers.0.*=c8w": the linears whose tensors a pattern fits get a format of their own.
+// Gives linears whose tensors fit a pattern a format of their own: "layers.0.*=c8w".
 struct LinearOverride {
   std::string pattern;                  // of Meta's names; * stands for any characters, ? for one
   std::optional<quant::Format> format;  // none: unquantised
@@ -27,10 +26,11 @@ struct LinearOverride {
 
 // How weights are quantised beyond their formats.
 struct QuantizationOptions {
-  // Of linears; of the embedding too, which has no inputs to calibrate with: gptq makes it mse.
+  // Of the linears and of the embedding. The embedding has no inputs to calibrate with, so mse
+  // takes the place of gptq there.
   quant::Algorithm algorithm = quant::Algorithm::Rtn;
   std::vector<LinearOverride> overrides;  // the last that fits wins
-  // For gptq: texts as tokens, each with its BOS, at least kLeastCalibration tokens in all.
+  // For gptq: the tokens of texts, each with its BOS, at least kLeastCalibration tokens in all.
   std::vector<std::vector<int64_t>> calibration;
 };
 inline constexpr size_t kLeastCalibration = 256;
@@ -45,23 +45,24 @@ struct Options {
   passes::SplitOptions split;  // target_size 0: no split
   bool graph_breaks = true;
   bool multifunction = false;
-  // With multifunction: a third method that gives the logits after each of so many tokens, to check
-  // drafts; 0: none.
+  // With multifunction: the number of tokens of a third method, which gives the logits after each
+  // of them to check drafts; 0 for no such method.
   int64_t verify_len = 0;
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
   card::CardOptions card;
-  int threads = 0;  // that quantise; 0: ThreadPool::default_threads()
+  int threads = 0;  // 0: ThreadPool::default_threads()
 };
 
-// "8,0" and the like: bits, comma, group size (0: one scale per row); "" or "none": no
-// quantisation.
+// Reads the format of embeddings: bits, comma and group size, such as "8,0" (group size 0: one
+// scale per row). "" and "none" stand for no quantisation.
 Result<std::optional<quant::Format>> embedding_from_text(std::string_view text);
-// "c4w", "c8w", "b4w" (groups of 32), "b4w:64", "b4w:128" or "none".
+// Reads the format of linears: "c4w" (4 bits, one scale per row), "c8w" (8 bits, one scale per
+// row), "b4w", "b4w:64", "b4w:128" (4 bits, one scale per 32, 64 or 128 inputs) or "none".
 Result<std::optional<quant::Format>> linear_from_text(std::string_view text);
-// "PATTERN=FORMAT".
+// Reads "PATTERN=FORMAT".
 Result<LinearOverride> override_from_text(std::string_view text);
 
-// Combinations that are impossible whatever the model; names the nearest valid value.
+// Refuses combinations that are impossible for any model. Errors name the nearest valid value.
 Status check(const Options& options);
 
 }  // namespace diptych::exporter

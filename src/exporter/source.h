@@ -1,4 +1,4 @@
-// Where an export starts: a model of any form, as parameters and tensors.
+// What an export starts from: a model of any form, as parameters and tensors.
 #pragma once
 
 #include <string>
@@ -21,12 +21,12 @@ struct Model {
 };
 
 // Opens what `path` names (checkpoint::open()) and reads its headers. `params` is the path of a
-// params.json for checkpoints in Meta's form, or empty: the one beside the checkpoint.
-// `card` says what the model's card takes up of the files beside it.
+// params.json for checkpoints in Meta's form; when it is empty, the one beside the checkpoint is
+// taken. `card` says which of the files beside the checkpoint go into the model's card.
 Result<Model> open_model(const std::string& path, const std::string& params,
                          const card::CardOptions& card = {});
 
-// The same of a checkpoint that is open. Its configuration must be there.
+// The same for an open checkpoint, which must have its configuration.
 Result<Model> model_from(const checkpoint::Checkpoint& checkpoint);
 
 }  // namespace diptych::exporter

@@ -1,4 +1,4 @@
-// How far each quantised tensor of an export is from what it stands for.
+// How far each quantised tensor of an export is from the original.
 #pragma once
 
 #include <map>
@@ -16,13 +16,14 @@ namespace diptych::exporter {
 struct TensorError {
   std::string tensor;
   quant::Quantization how;
-  double relative = 0;  // root of sum (w - q)^2 over sum w^2
-  // With gptq: of the outputs over the calibration, the root of their squared error over that of
+  double relative = 0;  // sqrt(sum (w - q)^2 / sum w^2)
+  // With gptq: the root of the outputs' squared error over the calibration, divided by that of
   // round-to-nearest.
   std::optional<double> against_rounding;
 };
 
-// The errors of those of `tensors` that `quantized` holds and that were read, the worst first.
+// The errors of the quantised ones of `tensors`, the worst first, as far as `quantized` has been
+// read.
 std::vector<TensorError> tensor_errors(const std::vector<NamedLinear>& tensors,
                                        const quant::Cache& quantized,
                                        const std::map<std::string, quant::OutputError>& outputs);

@@ -19,8 +19,8 @@ struct GenerateOptions {
   int64_t max_tokens = 100;
   SamplerOptions sampler;
   std::set<int64_t> stop_tokens;              // generation ends after one of these
-  std::optional<LookaheadOptions> lookahead;  // greedy only, with nothing that changes logits
-  std::optional<int64_t> logprobs;            // tell them, and those of so many likeliest tokens
+  std::optional<LookaheadOptions> lookahead;  // only with a plain() sampler and without logprobs
+  std::optional<int64_t> logprobs;            // give log probabilities, and of so many best tokens
   std::function<bool()> cancelled;            // asked between the calls that evaluate a prompt
 };
 
@@ -28,28 +28,31 @@ enum class StopReason : uint8_t { StopToken, StopText, MaxTokens, ContextFull, C
 std::string_view name(StopReason reason);
 
 struct Generation {
-  std::vector<int64_t> tokens;          // generated ones, a stop token included
-  std::vector<TokenLogprobs> logprobs;  // of each token, when they were asked for
+  std::vector<int64_t> tokens;          // the generated ones, a stop token included
+  std::vector<TokenLogprobs> logprobs;  // of each token, with options.logprobs
   StopReason reason = StopReason::MaxTokens;
   double prefill_seconds = 0;  // prompt to first token
   double decode_seconds = 0;   // first token to last
   uint64_t decode_steps = 0;   // model calls after the prompt
 };
 
-// A token as it is told to who waits for it.
+// What OnToken is called with.
 struct Token {
   int64_t id = 0;
-  const TokenLogprobs* logprobs = nullptr;  // where they were asked for; valid during the call
+  const TokenLogprobs* logprobs = nullptr;  // with options.logprobs; valid during the call
 };
 
-// Evaluates `prompt` after what the session holds, and generates. `on_token` is called with each
-// token as soon as it is known; returning false stops generation, for which the caller may know a
-// better reason than Cancelled.
+// Evaluates `prompt` after the tokens that the session holds, then generates. `on_token` is called
+// with each token as soon as it is chosen. Generation stops with StopReason::Cancelled when
+// `on_token` returns false, or when options.cancelled returns true during the prompt. On success
+// the session holds the prompt, as far as it was evaluated, and all generated tokens but the last;
+// after lookahead it may hold tokens beyond the last. Errors: InvalidArgument for options that do
+// not fit one another or the model; those of Session::evaluate(), Lookahead and Sampler.
 using OnToken = std::function<bool(const Token& token)>;
 Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
                             const GenerateOptions& options, const OnToken& on_token);
 
-// The same with a sampler that goes on from earlier generations; options.sampler is not looked at.
+// The same with a sampler that continues from earlier generations; options.sampler is ignored.
 Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
                             const GenerateOptions& options, Sampler& sampler,
                             const OnToken& on_token);

@@ -23,17 +23,18 @@ struct LookaheadOptions {
 
 class Lookahead {
  public:
-  // Checks that (N-1)*(W+G) rows fit the tokens of model.verify(). `first` fills
-  // the window: the token that decoding starts from.
+  // `first`, the token that decoding starts from, fills the window. Errors: N, W or G out of range;
+  // no function for verification in the model; its tokens are fewer than the (N-1)*(W+G) rows.
   static Result<Lookahead> create(const LookaheadOptions& options,
                                   const contract::Description& model, int64_t first);
 
-  // One step from `token` (not yet evaluated): the accepted tokens that follow it, at least one.
-  // All but the last of them, and `token` itself, are in the session's cache afterwards.
+  // Takes one step from `token`, which is not evaluated yet. On success returns the accepted tokens
+  // that follow it, at least one. The session's cache then holds `token` and all of them but the
+  // last.
   Result<std::vector<int64_t>> step(Session& session, int64_t token);
 
-  // Rows of cache and positions that one step may need: `token` and up to N-1 accepted ones, and
-  // for positions the window's reach.
+  // How many free slots of the cache and how many positions a step may need (Session::rows_fit):
+  // those of `token` and N-1 accepted tokens, or those that the window reaches.
   int64_t positions_needed() const;
 
  private:

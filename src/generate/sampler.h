@@ -39,13 +39,13 @@ struct SamplerOptions {
   bool changes_logits() const;
 };
 
-// Fails when a value has no meaning, or a biased token is outside the vocabulary.
+// Fails when a value is out of its range or a biased token is outside the vocabulary.
 Status check(const SamplerOptions& options, int64_t vocab_size);
 
 // The index of the largest logit, the lowest of equals. NaN never wins.
 int64_t argmax(std::span<const float> logits);
 
-// The same, or an error where no token is left to choose: each logit is -inf or NaN.
+// The same. Errors: every logit is -inf or NaN, so there is no token to choose.
 Result<int64_t> likeliest(std::span<const float> logits);
 
 // Same seed, options and logits: same tokens.
@@ -54,12 +54,12 @@ class Sampler {
   // The options have passed check().
   explicit Sampler(SamplerOptions options) : options_(std::move(options)), random_(options_.seed) {}
 
-  // The token to come after `context`, the tokens of prompt and answer so far, which only penalties
-  // look at. A banned token is never chosen: where none is left it is an error. Allocates nothing
+  // Chooses the token after `context`, the tokens of prompt and answer so far, which only penalties
+  // look at. A banned token is never chosen. Errors: no token is left to choose. Allocates nothing
   // after the first call.
   Result<int64_t> sample(std::span<const float> logits, std::span<const int64_t> context = {});
 
-  // Takes the likeliest token as the model sees it, and nothing else.
+  // True when the sampler always takes the token with the model's largest logit.
   bool plain() const { return options_.temperature <= 0 && !options_.changes_logits(); }
 
  private:
@@ -74,19 +74,19 @@ class Sampler {
   std::vector<int32_t> counts_;                        // by token; zero between calls
 };
 
-// A token and what the model thinks of it.
+// A token and its log probability.
 struct TokenLogprob {
   int64_t token = 0;
   double logprob = 0;  // natural logarithm of its probability
 };
 
 struct TokenLogprobs {
-  double chosen = 0;               // of the token that was chosen
-  std::vector<TokenLogprob> best;  // the likeliest first; equals by token
+  double chosen = 0;               // of the chosen token
+  std::vector<TokenLogprob> best;  // the likeliest first, equally likely ones by token
 };
 
-// The model's own view of a position: the logarithms of softmax(logits), before anything that a
-// sampler does to them, of `chosen` and of the `n` likeliest tokens.
+// Log probabilities of `chosen` and of the `n` likeliest tokens: logarithms of softmax(logits), of
+// logits that no sampler has changed.
 TokenLogprobs logprobs(std::span<const float> logits, int64_t chosen, int64_t n);
 
 }  // namespace diptych::generate

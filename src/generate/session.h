@@ -1,11 +1,11 @@
 // A conversation with a static-attention model: the KV cache, and the evaluation of tokens against
 // it.
 //
-// Policy (upstream calls it "smart mask"): masks are additive, 0 visible and -inf hidden;
-// cache slots below the number of cached tokens are visible to all rows, new tokens causally. Only
-// real tokens are written to the cache, never padding. Unlike upstream there is no silent sliding
-// window: tokens that no longer fit the cache stay in a tail that is evaluated again with each
-// call, so that all max_context positions are usable and exact.
+// The policy is upstream's "smart mask". Masks are added: 0 shows a column, -inf hides it. All rows
+// see the cache slots that hold tokens; of the new tokens, a row sees those up to its own. Only
+// real tokens are written to the cache, never padding. Unlike upstream's, it has no silent sliding
+// window: tokens that no longer fit the cache form a tail that is evaluated again with each call,
+// so that all max_context positions are usable and exact.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@
 
 namespace diptych::generate {
 
-// The contract that a program's methods follow. Errors say which part of it the file breaks.
+// Reads off the contract that a program's methods follow. Errors say which part a file breaks.
 Result<contract::Description> describe(const runtime::Program& program);
 
 struct MethodStatistics {
@@ -34,49 +34,53 @@ struct MethodStatistics {
 
 class Session {
  public:
-  // Loads the model's methods; errors of loading name all that is unsupported.
+  // Loads the model's methods. Errors: those of describe() and Program::load_method(); Unsupported
+  // for layers with a window.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<runtime::Program> program);
 
   const contract::Description& model() const { return model_; }
-  // Tokens evaluated so far = the position of the next token.
+  // The number of tokens evaluated so far, which is the position of the next token.
   int64_t position() const { return static_cast<int64_t>(history_.size()); }
-  std::span<const int64_t> tokens() const { return history_; }  // those, until the next call
+  // These tokens; the span stays valid until the next call that evaluates or rewinds.
+  std::span<const int64_t> tokens() const { return history_; }
   int64_t remaining() const { return model_.max_context - position(); }
 
-  // Evaluates `tokens` after those that were evaluated before, in as few calls as possible, and
-  // gives the logits [vocab_size] after the last one; valid until the next call. Partitions that
-  // make nothing but logits only run for that one. More tokens than remaining(), none at all, or
-  // ids outside the vocabulary are errors, before any computation. `cancelled`, where given, is
-  // asked between calls; when it says so the error is Cancelled, and what has been evaluated stays.
+  // Evaluates `tokens` after those that were evaluated before, in as few calls as possible. On
+  // success returns the logits [vocab_size] after the last token; the span stays valid until the
+  // next evaluation. Partitions that only make logits run for the last call alone. Errors:
+  // InvalidArgument, before anything is computed, for no tokens, for more than remaining(), or for
+  // ids outside the vocabulary; Cancelled when `cancelled`, which is asked between calls, returned
+  // true: what was evaluated stays.
   Result<std::span<const float>> evaluate(std::span<const int64_t> tokens,
                                           const std::function<bool()>& cancelled = {});
-  // The same, telling `visit` the logits after each of the tokens, in order: as many of one call as
-  // a function gives, so token by token where only the last ones come out. An error of `visit`
-  // ends the evaluation.
+  // Evaluates `tokens` and calls `visit` with the logits after each of them, in order. Where no
+  // function gives the logits of all its tokens, they are evaluated one by one. Errors: those of
+  // evaluate(); an error of `visit`, which ends the evaluation.
   using Visitor = std::function<Status(size_t index, std::span<const float> logits)>;
   Status evaluate_each(std::span<const int64_t> tokens, const Visitor& visit);
-  // Forgets the tokens from `position` on, which must not be beyond position(), as though they had
-  // never been evaluated.
+  // Forgets the tokens from `position` on, as though they had never been evaluated. `position` must
+  // not be beyond position().
   void rewind(int64_t position);
 
-  // --- For lookahead: one call of model().verify() with rows of the caller's making. ---
+  // --- For lookahead: calls of model().verify() with rows that the caller makes. ---
   struct Rows {
     std::vector<int64_t> tokens;     // T entries
     std::vector<int64_t> positions;  // T entries, absolute
     std::vector<uint8_t> visible;    // [T, T]: row r sees new column c
-    int64_t used = 0;                // the first of them, which see none of the others
+    int64_t used = 0;                // the first so many count; they see none of the others
   };
-  // Whether a Rows call fits: all tokens are in the cache, which has room for `needed` more, as has
-  // the RoPE table.
+  // Whether evaluate_rows() can be called: all tokens are in the cache, and there is room for
+  // `needed` more in the cache and among the positions.
   bool rows_fit(int64_t needed) const;
-  // Evaluates the rows against the cache and gives their logits [used, vocab_size].
+  // Evaluates the rows against the cache. On success returns the logits [used, vocab_size]; the
+  // span stays valid until the next evaluation. Nothing is added to the cache.
   Result<std::span<const float>> evaluate_rows(const Rows& rows);
   // Appends the keys and values of row `row` of the last evaluate_rows() to the cache.
   void keep_row(int64_t row, int64_t token);
 
   const std::map<std::string, MethodStatistics>& statistics() const { return statistics_; }
   engine::Overflows overflows() const;
-  // Method::observe() of all methods.
+  // Calls Method::observe() of all methods.
   void observe(engine::RunObserver* observer);
 
  private:
@@ -92,7 +96,8 @@ class Session {
     std::vector<std::vector<std::byte>> keys, values;  // new ones by layer: [kv_heads, T, head_dim]
   };
 
-  // What one call evaluated: rows [tail, rows) are of new tokens, those before of the tail.
+  // What one call evaluated: rows [0, tail) are of tokens of the tail, rows [tail, rows) of new
+  // ones.
   struct Chunk {
     const Loaded* loaded = nullptr;
     int64_t tail = 0, rows = 0;
@@ -100,9 +105,9 @@ class Session {
 
   Session() = default;
   Status check_tokens(std::span<const int64_t> tokens) const;
-  // The smallest function that takes all rows at once, else the largest.
+  // The smallest function that takes all rows at once, or else the largest.
   Loaded& function_for(int64_t rows);
-  // The same of those that give the logits after each row; null when there is none.
+  // The same among those that give the logits after each row; null when there is none.
   Loaded* all_logits_function_for(int64_t rows);
   Loaded& verifying();  // model().verify(), which must be there
   // Which calls compute logits: all, or only the one that takes the last of the tokens.
@@ -114,7 +119,7 @@ class Session {
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
   void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);
   void store_row(const Loaded& loaded, int64_t row);
-  // The method, of whose rows the first `rows` are asked for.
+  // Runs a method, of whose rows the first `rows` count.
   Status run(Loaded& loaded, int64_t rows, bool with_logits);
   std::span<const float> logits_of(const Loaded& loaded, int64_t first_row, int64_t rows);
 

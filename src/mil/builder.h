@@ -1,9 +1,9 @@
 // Builds a function one operation at a time, with types inferred and checked at once.
 //
-// A graph builder is programmer's code on validated parameters, so the Builder keeps the first
-// error instead of returning one per call: after an error further calls return a placeholder value
-// and do nothing, and finish() reports it. The placeholder's type is a scalar: code that reads the
-// shape of a value it got from here looks at ok() first.
+// The Builder keeps the first error instead of returning one from each call, because code that
+// builds graphs works on validated parameters. After an error, calls do nothing and return a
+// placeholder, and finish() returns the error. The placeholder is a scalar, so code that reads the
+// shape of a value it got from here checks ok() first.
 #pragma once
 
 #include <memory>
@@ -35,8 +35,8 @@ class Builder {
   // Appends an operation with one result. `name` is the name of the result; empty derives one
   // from the type.
   Value* op(std::string type, std::vector<Operand> operands, std::string_view name = {});
-  // Appends an operation with any number of results, named `name`, "name_1", …; after an error,
-  // `count` placeholders. The operation must have `count` results.
+  // Appends an operation with `count` results, named `name`, "name_1", …. After an error it returns
+  // `count` placeholders.
   std::vector<Value*> multi_op(std::string type, std::vector<Operand> operands, size_t count,
                                std::string_view name = {});
 

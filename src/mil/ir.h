@@ -1,6 +1,5 @@
-// An in-memory ML Program: the hinge of diptych. The exporter ends in it, the engine starts from
-// it; files are just its serialised form. Source of the model: Apple's MIL (coremltools,
-// MIL.proto).
+// An ML Program in memory, the hinge of diptych: the exporter ends in it, the engine starts from
+// it, and files are its serialised form. The model is Apple's MIL (coremltools, MIL.proto).
 //
 // Differences from the serialised form, all to make passes simple:
 //   - Constants are not operations. A Value is an input, a constant or the result of an Op;
@@ -93,7 +92,7 @@ class Function {
   void rename(Value* value, std::string_view name);
   // Every use of `from` (operands and function outputs) becomes a use of `to`.
   void replace_uses(Value* from, Value* to);
-  // Removes operations whose results nobody uses and values that belong to nobody.
+  // Removes operations whose results are not used, and values that belong to no operation.
   void remove_dead();
 
   // Constants in order of creation.
@@ -118,8 +117,8 @@ struct Program {
 // A deep copy of a function; weights stay shared.
 std::unique_ptr<Function> clone(const Function& function);
 
-// The constant elements of a value, for parameters such as axes, shapes and flags. Errors name the
-// value. A boolean gives 0 or 1.
+// Return the elements of a constant value, for parameters such as axes, shapes and flags. A boolean
+// gives 0 or 1. Errors name the value.
 Result<std::vector<int64_t>> constant_ints(const Value& value);
 Result<int64_t> constant_int(const Value& value);
 Result<double> constant_float(const Value& value);

@@ -1,6 +1,6 @@
-// Type inference per operation, for op_table.cc alone. Every function here is called with operands
-// that infer() has checked: required parameters are bound, single ones to one value, and tensors
-// have at most kMaxRank positive dimensions.
+// Type inference for each operation. Private to op_table.cc. infer() has checked the operands
+// before it calls these functions: required parameters are bound, single ones to one value, and
+// tensors have at most kMaxRank positive dimensions.
 #pragma once
 
 #include <vector>

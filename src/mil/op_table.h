@@ -1,10 +1,10 @@
-// The table of operations: what both sides of the project know about an op stands here, once.
+// The table of operations: all that exporter and engine both need to know about an operation.
 // Semantics: docs/formats/mil_ops.md. Source: coremltools' MIL op definitions (iOS 18 opset).
 //
 // Operations with a dot in their name are our own dialect's and never reach a file.
-// diptych.graph_break(values=[...]) hands its n values through as n results; it marks where the
-// exporter cuts a function into partitions. The cpu.… operations are what fusions for the engine
-// make of groups of operations (engine/fuse/fuse.h).
+// diptych.graph_break(values=[...]) passes its n values on as n results; it marks where the
+// exporter cuts a function into partitions. The engine's fusions replace groups of operations by
+// the cpu.… operations (engine/fuse/fuse.h).
 //
 // To add an operation: a line in op_table.cc (parameters, inference), its inference in one of
 // op_infer_*.cc, a case in test/mil/op_infer_test.cc.
@@ -42,10 +42,10 @@ std::span<const OpSpec> op_table();
 // The entry of an operation, or null when it is not in the table.
 const OpSpec* find_op(std::string_view type);
 
-// Checks parameters (known, required, variadic, constant) against the table and infers the types
-// of the results; op.results is not looked at, except to name the operation in errors. Errors name
-// the operation and parameter. Operations outside the table are Unsupported. Safe on operands that
-// come from a file: any types, shapes and bindings (values themselves must be live).
+// Checks the parameters (known, required, variadic, constant) against the table, and returns the
+// inferred types of the results. op.results only serves to name the operation in errors. It is safe
+// on operands from a file, with any types, shapes and bindings; the values themselves must exist.
+// Errors name the operation and the parameter; Unsupported for operations outside the table.
 Result<std::vector<TensorType>> infer(const Op& op);
 
 }  // namespace diptych::mil

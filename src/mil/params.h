@@ -1,7 +1,7 @@
-// The parameters of an operation, read and resolved: what type inference, the passes and the engine
-// all need to know about axes, slices and broadcasting stands here, once.
+// Reads and resolves the parameters of operations: axes, slices and broadcasting, for type
+// inference, passes and the engine alike.
 //
-// All functions are safe on operands that come from a file; errors name the parameter.
+// All functions are safe on operands from a file. Errors name the parameter.
 #pragma once
 
 #include <string>
@@ -13,8 +13,8 @@
 
 namespace diptych::mil {
 
-// The elements of an integer (int8, int16, int32) or boolean constant bound to `param`: a scalar or
-// a list. An absent parameter is an error in the first form and gives the fallback in the others.
+// Return the elements of an integer (int8, int16, int32) or boolean constant bound to `param`, a
+// scalar or a list. An absent parameter gives the fallback; without one it is an error.
 Result<std::vector<int64_t>> ints_param(const Op& op, std::string_view param);
 Result<std::vector<int64_t>> ints_param(const Op& op, std::string_view param,
                                         std::vector<int64_t> fallback);
@@ -25,16 +25,16 @@ Result<std::string> string_param(const Op& op, std::string_view param);
 // A floating-point scalar, such as rsqrt's epsilon.
 Result<double> float_param(const Op& op, std::string_view param, double fallback);
 
-// An axis in [-rank, rank) as one in [0, rank).
+// Maps an axis in [-rank, rank) to [0, rank).
 Result<int64_t> resolve_axis(int64_t axis, int64_t rank);
-// Distinct axes, each resolved, in ascending order.
+// Resolves axes, which must be distinct, and sorts them in ascending order.
 Result<std::vector<int64_t>> resolve_axes(std::vector<int64_t> axes, int64_t rank);
 
 // NumPy's broadcasting: aligned at the right, dimensions equal or one of them 1.
 Result<Shape> broadcast(const Shape& a, const Shape& b);
 
-// What slice_by_index takes along one axis of x: count elements begin, begin + stride, …, all of
-// them inside the axis. A squeezed axis has count 1 and is absent from the result's shape.
+// The elements that slice_by_index takes along one axis of x: begin, begin + stride, …, `count` in
+// number, all inside the axis. A squeezed axis has count 1 and is absent from the result's shape.
 struct SliceAxis {
   int64_t begin = 0;
   int64_t stride = 1;
@@ -42,10 +42,12 @@ struct SliceAxis {
   bool squeeze = false;
 };
 
-// One entry per axis of x, masks and negative indices resolved. Empty slices are errors.
+// Returns an entry for each axis of x, with masks and negative indices resolved. Errors: empty
+// slices.
 Result<std::vector<SliceAxis>> resolve_slice(const Op& op);
 
-// How many of its weights make up each of cpu.linear's results: `counts`, or all of them make one.
+// How many weights each result of cpu.linear is made of: `counts`, or without it all weights for
+// the one result.
 Result<std::vector<int64_t>> linear_counts(const Op& op);
 
 // The sizes that split cuts its axis into, from num_splits or split_sizes.

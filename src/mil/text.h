@@ -10,11 +10,11 @@
 //     return %a, %b
 //   }
 //
-// Constants of up to 16 elements stand inline where they are used (a constant that is used twice
-// stands twice and is two constants when parsed); those that are outputs of the function, and all
-// larger ones, are declared before the operations. The right side of a declaration is a literal
-// like the inline ones, `zeros`, `random(seed)`, `iota`, or `blob("name")` for contents that the
-// text does not hold. print() names a blob by the first 8 bytes of its contents' digest in hex.
+// Constants of up to 16 elements stand inline where they are used. One that is used twice stands
+// twice, and is two constants when parsed. Larger ones, and outputs of the function, are declared
+// before the operations. The right side of a declaration is a literal like the inline ones,
+// `zeros`, `random(seed)`, `iota`, or `blob("name")` for contents that the text does not hold.
+// print() names a blob by the first 8 bytes of its contents' digest in hex.
 //
 // Grammar (print() writes it canonically: one line per statement, two spaces of indent, operands in
 // the order of the op table):
@@ -45,12 +45,13 @@ namespace diptych::mil {
 std::string print(const Function& function);
 std::string print(const Program& program);
 
-// Where the contents of `blob("name")` come from when text is parsed; null refuses blobs.
+// Returns the contents of `blob("name")` when text is parsed. Null refuses blobs.
 using BlobLookup = std::function<Result<WeightRef>(std::string_view name, const TensorType& type)>;
 
-// Parses the text form. Errors name line and column. The result is verified; operations that are
-// not in the table are taken as they stand. For canonical text, print(parse(text)) == text; names
-// of inline constants are made up ("r_axes_0"). Memory is bounded by the size of the text.
+// Parses the text form. On success the program has passed verify(); operations outside the table
+// are kept as they stand. Inline constants get made-up names ("r_axes_0"). For canonical text,
+// print(parse(text)) == text. Memory is bounded by the size of the text. Errors name line and
+// column.
 Result<Program> parse(std::string_view text, const BlobLookup& blobs = nullptr);
 
 }  // namespace diptych::mil

@@ -9,7 +9,7 @@
 
 namespace diptych::mil {
 
-// One token. Text is without quotes and sigil, escapes resolved.
+// One token. Its text has no quotes or sigil, and its escapes are resolved.
 struct Token {
   enum class Kind : uint8_t {
     Word,      // linear, fp16, true
@@ -35,7 +35,7 @@ class Lexer {
  public:
   explicit Lexer(std::string_view text) : text_(text) {}
 
-  // The next token; after the last one, End again and again.
+  // Returns the next token; after the last one, always End.
   Result<Token> next();
 
  private:

@@ -13,7 +13,8 @@
 
 namespace diptych::mil {
 
-// Words that begin something else than an operation or parameter and are quoted when they name one.
+// Whether a word has a meaning of its own in the grammar. Operations and parameters of such names
+// are quoted.
 bool is_keyword(std::string_view word);
 
 // Letters, digits, '_' and '.', at least one: names that follow % or @ without quotes.
@@ -26,10 +27,10 @@ std::string quote(std::string_view text);
 // An element as text: integers in decimal, true and false, floats in as few digits as parse to the
 // same bits, inf, -inf, nan, and 0x… (raw bits) for other NaNs and for 8-bit floats.
 std::string print_element(DType dtype, uint64_t bits);
-// The bits of such a text; values that do not fit the dtype are errors.
+// Returns the bits of such a text. Errors: values that do not fit the dtype.
 Result<uint64_t> parse_element(DType dtype, std::string_view text);
 
-// All elements of a weight, and a weight from its elements, whose number must be the type's.
+// Read all elements of a weight, and make a weight of elements, whose number must be the type's.
 Result<std::vector<uint64_t>> read_elements(const Weight& weight);
 Result<WeightRef> weight_from_elements(TensorType type, const std::vector<uint64_t>& elements);
 

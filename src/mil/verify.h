@@ -5,10 +5,10 @@
 
 namespace diptych::mil {
 
-// Structure: names unique, values defined before use and belonging to the function, results linked
-// to their producers, outputs defined. Types: every operation of the table has the parameters it
-// needs and the declared types of its results are the inferred ones. Operations that are not in the
-// table are reported only when `allow_unknown` is false. All findings are listed in one error.
+// Checks structure and types. Names are unique; values belong to the function and are defined
+// before their use; results are linked to their producers; outputs are defined. Operations of the
+// table have the parameters they need, and results have the inferred types. Operations outside the
+// table fail unless `allow_unknown` is true. One error lists all findings.
 Status verify(const Function& function, bool allow_unknown = false);
 Status verify(const Program& program, bool allow_unknown = false);
 

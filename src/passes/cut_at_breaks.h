@@ -11,8 +11,8 @@
 
 namespace diptych::passes {
 
-// A value that a partition takes or gives: an input of the method, or what a partition hands to
-// later ones or to the method's outputs.
+// A value on the border of a partition: an input of the method, or a value that a partition passes
+// to later ones or to the method's outputs.
 struct BoundaryValue {
   std::string name;
   TensorType type;
@@ -37,23 +37,22 @@ struct CutMethod {
   std::vector<size_t> outputs;
 };
 
-// The order of the partitions' inputs and outputs, by name, where it matters to the caller. Those
-// named come first, in this order; the others follow in derived order. Names that a partition does
-// not have are passed over, so one list serves all partitions.
+// The order of the partitions' inputs and outputs, where it matters to the caller. Named ones come
+// first, in this order; the others follow in the derived order. Names that a partition does not
+// have are ignored, so one list serves all partitions.
 struct CutOrder {
   std::vector<std::string> inputs;   // derived: order of first use
   std::vector<std::string> outputs;  // derived: order of production
 };
 
-// Cuts where the operations diptych.graph_break stand in the list of operations: what comes before
-// one and what comes after it are different partitions; breaks with nothing in between count as
-// one, and without any the whole function is one partition. The breaks themselves vanish: their
-// results are their operands, but in later partitions they give the inputs their names.
+// Cuts the list of operations at each diptych.graph_break: the operations before and after it go to
+// different partitions. Breaks with nothing in between count as one; a function without breaks is
+// one partition. The breaks themselves vanish. Their results become their operands, and give the
+// inputs of later partitions their names.
 //
-// Operations that compute from constants alone (dequantisation) have no place in that order: every
-// partition gets those it uses. Constants are copied, weights shared. Operations that contribute to
-// no output are dropped. A method output that is a constant is an error: no partition would
-// produce it.
+// Operations that compute from constants alone (dequantisation) go to every partition that uses
+// them. Constants are copied, and weights stay shared. Operations that no output needs are dropped.
+// Errors: an output of the method is a constant, which no partition would produce.
 Result<CutMethod> cut_at_breaks(const mil::Function& function, const CutOrder& order = {});
 
 }  // namespace diptych::passes

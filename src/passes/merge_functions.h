@@ -1,4 +1,4 @@
-// Puts the partitions of several methods together into packages, whose functions share weights.
+// Gathers the partitions of several methods into packages, whose functions share weights.
 #pragma once
 
 #include <cstddef>
@@ -26,15 +26,15 @@ struct Package {
   std::vector<Member> members;  // for each function of the program
 };
 
-// Moves the partitions' functions out of `methods` (what binds them stays there) into packages:
-// those of one partition index together, their functions named after the methods. When sharing is
-// disabled or there is one method, each alone, its function named "main" as in upstream's files
-// without function names; then the packages are in order of methods, then partitions. Positional
-// sharing needs equally many partitions in all methods.
+// Moves the partitions' functions out of `methods` into packages; their bindings stay in `methods`.
+// With positional sharing, partition i of every method goes into package i, and functions are named
+// after the methods. When sharing is disabled or there is one method, each partition is a package,
+// in order of methods and then partitions, and its function is named "main" as in upstream's files.
+// Errors: positional sharing of methods with different numbers of partitions.
 Result<std::vector<Package>> merge_functions(std::vector<CutMethod>& methods,
                                              WeightSharing sharing);
 
-// What sharing saves: bytes of the numeric constants of a program's functions, packed.
+// Packed bytes of the numeric constants of a program's functions, to tell what sharing saves.
 struct ConstantBytes {
   uint64_t total = 0;   // each function on its own
   uint64_t unique = 0;  // each weight once

@@ -16,13 +16,13 @@
 
 namespace diptych::passes {
 
-// Parameters of all passes; each takes what is its own.
+// Parameters of all passes. Each pass uses its own.
 struct PassOptions {
   SplitOptions split;
   std::optional<quant::Quantization> linear = quant::Quantization{quant::kC4w};
   LinearChoices linear_choices;
   quant::Quantization embedding{{8, 0}};
-  // What was quantised so far, so that passes share it too.
+  // What was quantised so far. Passes share it.
   std::shared_ptr<quant::Cache> quantized = std::make_shared<quant::Cache>();
 };
 
@@ -36,14 +36,14 @@ struct Pass {
 // All passes, in the order in which an export runs those it needs. To add one: its header and
 // source, a line in pass.cc, a test, a line in docs/passes.md.
 std::span<const Pass> all_passes();
-// The pass of a name; an unknown one is an error that lists the known.
+// Returns the pass of that name. Errors: an unknown name, with a list of the known ones.
 Result<const Pass*> find_pass(std::string_view name);
 
 // Sees the program before the first pass (`done` is null) and after each.
 using PassObserver = std::function<void(const Pass* done, const mil::Program& program)>;
 
-// Runs passes in the given order. Errors name the pass. In builds with assertions the program is
-// verified after each, so that a pass that breaks it is found at once.
+// Runs passes in the given order. In builds with assertions the program is verified after each
+// pass, so that a pass that breaks it is found at once. Errors name the pass.
 Status run_passes(mil::Program& program, std::span<const std::string_view> names,
                   const PassOptions& options, const PassObserver& observe = nullptr);
 

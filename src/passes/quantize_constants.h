@@ -1,4 +1,4 @@
-// What the quantising passes share: replacing constant float matrices by their quantised form.
+// Replaces constant float matrices by their quantised form, for the quantising passes.
 #pragma once
 
 #include <functional>
@@ -19,10 +19,10 @@ using QuantizationOf = std::function<std::optional<quant::Quantization>(const We
 
 // Replaces every constant fp16 or fp32 matrix bound to such a parameter by
 //   constexpr_blockwise_shift_scale(data = codes, scale = scales),
-// inserted before its first use. Constants bound to other parameters as well keep their float form
-// there. The same weight in several functions gives the same codes and scales, those of `cache` if
-// it has them. Widths that their group does not divide are all listed in one error, which says
-// `what` they are ("linear weight").
+// inserted before its first use. Where a constant is also bound to other parameters, those keep the
+// float form. The same weight in several functions gives the same codes and scales; those in
+// `cache` are used first. Errors: widths that their group does not divide, all in one list, which
+// calls the weights `what` ("linear weight").
 Status quantize_constants(mil::Program& program, const QuantizationOf& how, std::string_view what,
                           QuantizableParam param_of, quant::Cache& cache);
 

@@ -10,14 +10,13 @@
 
 namespace diptych::passes {
 
-// How single weights are quantised, by the weight that a linear has or, in a piece of a split
-// linear, had.
+// How single weights are quantised, by the weight of a linear before it was split.
 using LinearChoices = std::map<const Weight*, std::optional<quant::Quantization>>;
 
-// Every `linear` whose weight is a constant fp16 or fp32 matrix [out, in] gets it quantised along
-// the inputs, as `choices` says or else as `how` does; none leaves it as it is. Biases stay as they
-// are. An input width that the group does not divide is an error that names the weight and the
-// nearest valid group.
+// Quantises along the inputs the constant fp16 or fp32 weight [out, in] of every `linear`, as
+// `choices` says or else as `how` says; nothing there leaves the weight as it is. Biases stay as
+// they are. Errors: an input width that the group does not divide, with the weight and the nearest
+// valid group.
 Status quantize_linears(mil::Program& program, const std::optional<quant::Quantization>& how,
                         const LinearChoices& choices, quant::Cache& cache);
 

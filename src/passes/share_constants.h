@@ -6,9 +6,9 @@
 
 namespace diptych::passes {
 
-// Constants of a program that read the same and take at most a megabyte share one weight, within
-// functions and across them: zero biases of equal length, scalars, norm weights built twice.
-// Writers store a weight object once. Larger weights are shared where they are made.
+// Makes constants with equal contents of at most a megabyte share one weight, within functions and
+// across them: zero biases of equal length, scalars, norm weights built twice. Writers store a
+// weight object once. Larger weights are shared where they are made.
 Status share_constants(mil::Program& program);
 
 }  // namespace diptych::passes

@@ -20,14 +20,14 @@ struct SplitOptions {
 // least 1, at most max_splits (which is 1 or more).
 int64_t wanted_split_count(int64_t outputs, const SplitOptions& options);
 
-// The pieces that it is split into: as many or, where these would not be of equal size (upstream
-// refuses then), the next fewer that are.
+// The number of pieces that a linear is split into: wanted_split_count() or, where that does not
+// give pieces of equal size (upstream refuses then), the next smaller number that does.
 int64_t split_count(int64_t outputs, const SplitOptions& options);
 
-// Replaces every linear by linears over consecutive rows of its weight and bias, and their concat
-// along the last axis, which takes over the name of the result. One piece still gets its concat of
-// one value, as upstream's; target_size 0 changes nothing. Weights and biases must be constants
-// that are not quantised yet. Pieces of a weight that functions share are shared.
+// Replaces every linear by linears over consecutive rows of its weight and bias, and a concat of
+// their results along the last axis, which takes over the name of the result. One piece gets a
+// concat too, as upstream's does. A target_size of 0 changes nothing. Weights and biases must be
+// constants that are not quantised yet. If functions share a weight, they share its pieces.
 Status split_linears(mil::Program& program, const SplitOptions& options);
 
 }  // namespace diptych::passes

@@ -9,9 +9,9 @@
 
 namespace diptych::pte {
 
-// An immutable run of bytes, so that one Program serves the reader (views into the mapped file, no
-// copies) and the writer (streams whose size is known and whose bytes are made while writing).
-// Copies are cheap and share the bytes.
+// An immutable run of bytes. It lets one Program type serve the reader, with views into the mapped
+// file, and the writer, with streams of known size whose bytes are made while writing. Copies are
+// cheap and share the bytes.
 class Blob {
  public:
   Blob() = default;  // no bytes
@@ -36,7 +36,7 @@ class Blob {
   // Equal blobs may be stored once: blobs in memory are equal by content, produced ones by
   // identity.
   bool operator==(const Blob& other) const { return !(*this < other) && !(other < *this); }
-  // Some total order that goes with ==; it differs between runs for produced blobs.
+  // A total order that agrees with ==. For produced blobs it differs between runs.
   bool operator<(const Blob& other) const;
 
  private:

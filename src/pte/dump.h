@@ -5,11 +5,11 @@
 
 namespace diptych::pte {
 
-// Several lines: layout, methods (inputs, outputs, delegates, instructions), constants with their
-// values, named data. Long lists are cut, and say so. For programs that were read.
+// Returns several lines for a program that was read: layout, methods (inputs, outputs, delegates,
+// instructions), constants with their values, named data. Long lists are cut, and say so.
 std::string dump(const Program& program);
 
-// "%3: fp16[1,4,511,8]", "%0: 512": one value of a method.
+// One value of a method: "%3: fp16[1,4,511,8]", "%0: 512".
 std::string describe(const Method& method, int32_t index);
 
 }  // namespace diptych::pte

@@ -20,7 +20,7 @@ namespace diptych::pte {
 
 inline constexpr uint64_t kSegmentAlignment = 128;
 inline constexpr uint64_t kConstantAlignment = 16;
-// A reader may expect this many bytes even of the smallest program.
+// Readers may expect this many bytes of the smallest program.
 inline constexpr uint64_t kHeadSize = 64;
 
 // Where the parts of a file lie. A file without header is all program.
@@ -35,8 +35,8 @@ struct ExtendedHeader {
 inline constexpr uint64_t kHeaderOffset = 8;
 inline constexpr uint64_t kHeaderSize = 32;
 
-// The header of a whole file, its extents checked against the file's size; nullopt when the file
-// has none.
+// Reads the header of a whole file and checks its extents against the file's size. Returns nullopt
+// when the file has no header.
 Result<std::optional<ExtendedHeader>> read_header(Bytes file);
 
 // The bytes that belong at kHeaderOffset.

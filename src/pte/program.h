@@ -1,7 +1,7 @@
 // An ExecuTorch program as plain structs: what a .pte file says, without its encoding.
 //
-// The same structs are read (blobs view the mapped file) and written (blobs may be produced while
-// streaming). Facts behind the fields: docs/formats/pte.md.
+// Reader and writer use the same structs: blobs view the mapped file, or are produced while the
+// file is written. docs/formats/pte.md explains the fields.
 #pragma once
 
 #include <optional>
@@ -45,7 +45,7 @@ bool is_known(ScalarType type);
 // The name of the DType it maps to ("fp16"), else upstream's in lower case ("quint4x2").
 std::string_view name(ScalarType type);
 int element_size(ScalarType type);  // bytes
-// A dtype or scalar type without counterpart is Unsupported.
+// Errors: Unsupported for a type without a counterpart.
 Result<DType> dtype_of(ScalarType type);
 Result<ScalarType> scalar_type_of(DType dtype);
 
@@ -61,7 +61,7 @@ struct Allocation {
   bool operator==(const Allocation&) const = default;
 };
 
-// What only unusual tensors say: data outside the file, or another device than the CPU.
+// What only unusual tensors have: data outside the file, or another device than the CPU.
 struct ExtraTensorInfo {
   std::string qualified_name;
   DataLocation location = DataLocation::Segment;
@@ -93,10 +93,10 @@ struct Tensor {
 
 // A contiguous tensor that the caller supplies.
 Result<Tensor> make_tensor(const TensorType& type);
-// Its type. Unsupported when the scalar type has no dtype, the shape is not static, or the axes are
-// not in row-major order.
+// The type of a tensor. Errors: Unsupported when the scalar type has no dtype, the shape is not
+// static, or the axes are not in row-major order.
 Result<TensorType> tensor_type(const Tensor& tensor);
-// Bytes of its elements; negative sizes and overflow are errors.
+// Bytes of a tensor's elements. Errors: negative sizes, overflow.
 Result<uint64_t> byte_size(const Tensor& tensor);
 
 // Lists. Those of ints and tensors hold indices of values of the same method, not literals.
@@ -199,7 +199,7 @@ struct NamedData {
   bool operator==(const NamedData&) const = default;
 };
 
-// Where things lay in the file that was read, for people; the writer decides anew.
+// Where things lay in the file that was read, for people. The writer ignores it.
 struct Layout {
   struct Segment {
     uint64_t offset = 0;  // from the start of the file
@@ -222,14 +222,14 @@ struct Program {
   bool operator==(const Program&) const = default;
 };
 
-// nullptr when there is none of that name.
+// Return nullptr when there is nothing of that name.
 const Method* find_method(const Program& program, std::string_view name);
 const Blob* find_named_data(const Program& program, std::string_view key);
 
-// Adds named data, or replaces what has that key.
+// Adds named data, or replaces the data of that key.
 void set_named_data(Program& program, std::string_view key, Blob data);
 
-// The index of a constant with these bytes, added unless an equal one is there.
+// Returns the index of a constant with these bytes, which is added unless there is an equal one.
 uint32_t add_constant(Program& program, Blob bytes);
 
 }  // namespace diptych::pte

@@ -5,11 +5,11 @@
 
 namespace diptych::pte {
 
-// Reads and checks a whole file, which may lie at any address. Only the tables are copied; delegate
+// Reads and checks a whole file, which may lie at any address. Only the tables are copied: delegate
 // payloads, named data and constants are views into `file`, which must outlive the program and its
-// copies. Every program that check() accepts is read, whatever its backends and instructions are,
-// older files without segments included. Left behind are stack traces and what nobody uses
-// (requires_grad, layout).
+// copies. Every program that check() accepts can be read, whatever its backends and instructions
+// are, older files without segments included. Stack traces and unused fields (requires_grad,
+// layout) are dropped.
 //
 // Errors: InvalidData for anything damaged or contradictory (offsets outside the file, overlapping
 // segments, indices out of range, duplicate names), Unsupported for another schema version, several

@@ -28,8 +28,8 @@ struct TreeSpec {
   static TreeSpec arguments(std::vector<TreeSpec> positional);
 };
 
-// The text for Method::input_spec or output_spec, letter for letter as Python's json.dumps writes
-// it. Keys must be UTF-8.
+// Returns the text for Method::input_spec or output_spec, exactly as Python's json.dumps writes it.
+// Keys must be UTF-8.
 std::string to_json(const TreeSpec& spec);
 
 }  // namespace diptych::pte

@@ -5,8 +5,9 @@
 
 namespace diptych::pte {
 
-// Lays out the file and returns it as a stream; payloads are produced while it is written, in file
-// order, and never held. The program must pass check(); views in it must outlive the stream.
+// Lays out the file and returns it as a stream. Payloads are produced in file order while the
+// stream is written, and are never held as a whole. The program must pass check(). Views in it must
+// outlive the stream.
 //
 // The layout is upstream's: tables and extended header, then the segments: constants, initial
 // states (if any), delegate payloads in method order, named data in order. Equal blobs (see

@@ -1,4 +1,4 @@
-// Weights whose values must be numbers once they are stored.
+// Casts of weights whose values must be finite.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace diptych {
 
-// cast(source, dtype), fp16 or fp32, that fails to be read where a value is infinite or NaN, or
-// becomes infinite for it exceeds the type. The error names the tensor, counts such values in all
-// of it and says what helps. The digest is that of the cast.
+// Returns cast(source, dtype) to fp16 or fp32. Reading it fails when a value is infinite or NaN, or
+// becomes infinite because it exceeds the type. The error names the tensor, counts such values in
+// the whole tensor and hints at what helps. The digest is that of the cast.
 WeightRef finite_cast(WeightRef source, DType dtype, std::string tensor);
 
 }  // namespace diptych

@@ -1,11 +1,12 @@
-// Telling slices of weights from others.
+// Finds out whether a weight is a slice of another.
 #pragma once
 
 #include "tensor/weight.h"
 
 namespace diptych {
 
-// What a weight is a row_slice() of, and from which row on; null for any other weight.
+// The weight that a row_slice() was taken from, and its first row there. The source is null for any
+// other weight.
 struct SliceOrigin {
   WeightRef source;
   int64_t first = 0;

@@ -48,7 +48,7 @@ inline bool is_sub_byte(DType dtype) { return bit_width(dtype) > 0 && bit_width(
 
 using Shape = std::vector<int64_t>;
 
-// "[1,32,128]"; "[]" for a scalar. Of hostile shapes the first 32 dimensions and their number.
+// "[1,32,128]"; "[]" for a scalar. Of very long shapes, the first 32 dimensions and their number.
 std::string to_string(const Shape& shape);
 
 // Product of the dimensions; 1 for a scalar. Negative dimensions and overflow are errors.

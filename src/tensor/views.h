@@ -1,9 +1,10 @@
-// Weights that are others with their rows or columns in another order. Checkpoints differ in how
-// they arrange the same matrices; these bring one arrangement into another without a copy.
+// Views: weights that show the rows or columns of other weights in another order. Checkpoints
+// differ in how they arrange the same matrices; views bring one arrangement into another without a
+// copy.
 //
-// A view reads its source when it is read, and its digest is that of the elements it shows: the
-// same matrix has the same digest however the checkpoint arranged it. So it is with row_slice()
-// (tensor/weight.h), which parts what a checkpoint holds in one.
+// A view reads its source when it is read. Its digest is that of the elements it shows, so the same
+// matrix has the same digest however the checkpoint arranges it. The same holds for row_slice()
+// (tensor/weight.h), which takes apart what a checkpoint holds as one.
 #pragma once
 
 #include <vector>
@@ -12,17 +13,18 @@
 
 namespace diptych {
 
-// The channels of each head, `head_dim` rows (even, and a divisor of the rows), from halves to
-// pairs: row 2j is the source's j, row 2j+1 its j + head_dim/2. RoPE turns pairs (x[j], x[j+d/2])
-// in Hugging Face's form and (x[2j], x[2j+1]) in Meta's.
+// Reorders the channels of each head from halves to pairs: row 2j is the source's row j, row 2j+1
+// its row j + head_dim/2. A head has `head_dim` rows, an even number that divides the rows. RoPE
+// rotates the pairs (x[j], x[j+d/2]) in Hugging Face's form and (x[2j], x[2j+1]) in Meta's.
 WeightRef halves_to_pairs(WeightRef source, int64_t head_dim);
 // The inverse.
 WeightRef pairs_to_halves(WeightRef source, int64_t head_dim);
 
-// The rows of all sources, one after the other. They have one element type and agree in the axes
-// after the first; one or more.
+// The rows of all sources, one after the other. There is at least one source, and all have the same
+// element type and the same axes after the first.
 WeightRef concat_rows(std::vector<WeightRef> sources);
-// The columns of all sources, matrices of one element type (whole bytes) and equally many rows.
+// The columns of all sources, which are matrices of the same element type, of whole bytes, with the
+// same number of rows.
 WeightRef concat_columns(std::vector<WeightRef> sources);
 
 }  // namespace diptych

@@ -1,7 +1,7 @@
-// Weights: what a constant is made of. A weight is a type and a way to get its bytes (a slice of a
-// mapped file, or a transform of other weights computed when somebody reads it), so a model is
+// Weights: what constants are made of. A weight is a type and a way to get its bytes: a slice of a
+// mapped file, or a transform of other weights that is computed when it is read. So a model is
 // never held in memory as a whole. Weights are immutable and shared: two functions that use the
-// same weight hold the same WeightRef, and pointer identity is how writers store it once.
+// same weight hold the same WeightRef, and writers store each object once.
 #pragma once
 
 #include <map>
@@ -25,7 +25,7 @@ using WeightRef = std::shared_ptr<const Weight>;
 // Remembers digests by weight, so that a shared source is hashed once.
 struct DigestCache {
   std::map<const Weight*, Digest> known;
-  // All digests are zero and nothing is read: for planning what is not going to be written.
+  // Make all digests zero and read nothing, to plan a file that will not be written.
   bool made_up = false;
 };
 
@@ -47,25 +47,26 @@ class Weight {
   // Bytes of one row as read_rows() delivers it: sub-byte elements take a byte each.
   uint64_t row_bytes() const;
 
-  // Fills `out` (exactly count * row_bytes()) with rows [first, first+count), row-major and
-  // little-endian. Sub-byte elements come unpacked, one (sign- or zero-extended) byte each.
+  // Fills `out`, of exactly count * row_bytes(), with rows [first, first+count), row-major and
+  // little-endian. Sub-byte elements are unpacked to a sign- or zero-extended byte each.
   Status read_rows(int64_t first, int64_t count, MutableBytes out) const;
 
-  // The packed bytes of the whole tensor where they lie, when they do lie somewhere; they may be
-  // at any address. Valid as long as the weight is.
+  // Returns the packed bytes of the whole tensor if they lie in memory, at any address, else
+  // nothing. They stay valid as long as the weight does.
   virtual std::optional<Bytes> bytes() const { return std::nullopt; }
 
-  // A digest that determines the contents: two weights with equal digests read the same.
-  // Hashes the recipe and what it starts from rather than computing the result.
+  // Returns a digest of the contents: two weights with equal digests read the same. It hashes the
+  // recipe and the bytes that it starts from; the result is not computed.
   Digest digest(DigestCache& cache) const;
 
  protected:
-  // As read_rows(), arguments checked. Called by several threads at once.
+  // Does the work of read_rows(), which has checked the arguments. Several threads may call it at
+  // once.
   virtual Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const = 0;
-  // Adds what determines the contents, type excepted. The default hashes all rows, with the result
-  // that bytes lying somewhere would have.
+  // Adds what determines the contents, except the type, to `hasher`. The default hashes all rows,
+  // with the same result as hashing packed bytes in memory.
   virtual Status identify(Hasher& hasher, DigestCache& cache) const;
-  // What `other` adds: for weights that are another one, only read in a different way.
+  // Adds what `other` adds, for weights with the contents of `other` that are read in another way.
   static Status identify_as(const Weight& other, Hasher& hasher, DigestCache& cache) {
     return other.identify(hasher, cache);
   }
@@ -81,8 +82,8 @@ Result<std::vector<float>> read_floats(const Weight& weight);
 // The elements of an integer or boolean weight.
 Result<std::vector<int64_t>> read_ints(const Weight& weight);
 
-// The packed bytes of a weight as a stream, produced in blocks of rows, on the threads of `pool` if
-// one is given. The weight is then read from inside the pool's bodies and must not use it itself.
+// Returns the packed bytes of a weight as a stream, produced in blocks of rows on the threads of
+// `pool`, if one is given. The pool's threads read the weight, so it must not use the pool itself.
 SourceRef packed_source(WeightRef weight, std::shared_ptr<ThreadPool> pool = nullptr);
 
 // --- Weights that are given ---
@@ -91,8 +92,8 @@ SourceRef packed_source(WeightRef weight, std::shared_ptr<ThreadPool> pool = nul
 Result<WeightRef> memory_weight(TensorType type, std::vector<std::byte> packed);
 // Packed bytes inside something that `owner` keeps alive (a mapped file).
 Result<WeightRef> mapped_weight(TensorType type, Bytes packed, std::shared_ptr<const void> owner);
-// `source`, which lies in `file`, for one pass over it: the file is told what is read and releases
-// its pages, so that streaming through a checkpoint does not keep it resident.
+// Returns `source`, which lies in `file`, for one pass over it: the file releases the pages that
+// were read, so that streaming through a checkpoint does not keep it resident.
 WeightRef streamed_weight(WeightRef source, std::shared_ptr<const MappedFile> file);
 // Small constants from numbers, rounded to the dtype (round to nearest even).
 WeightRef constant_ints(DType dtype, Shape shape, const std::vector<int64_t>& values);
@@ -103,7 +104,7 @@ WeightRef zeros(TensorType type);
 // 0, 1, 2, … (wrapping for small integers).
 WeightRef random_weight(TensorType type, uint64_t seed);
 WeightRef iota_weight(TensorType type);
-// The seed or kind of the two above, for text forms: "random(7)", "iota", "zeros"; empty otherwise.
+// What text forms call the generated weights above: "random(7)", "iota", "zeros"; empty for others.
 std::string generator_text(const Weight& weight);
 
 // --- Transforms ---
