@@ -69,12 +69,12 @@ Result<std::vector<int64_t>> ids_of(const pte::Program& program, std::string_vie
   return ids;
 }
 
-Result<std::string> name_of(const pte::Program& program) {
-  const auto values = TRY(values_of(program, kModelName));
+Result<std::string> string_of(const pte::Program& program, std::string_view method) {
+  const auto values = TRY(values_of(program, method));
   if (values.empty()) return std::string();
   const auto* name = std::get_if<std::string>(&values.front());
   if (values.size() == 1 && name != nullptr) return *name;
-  return invalid_data("constant method '{}': expected a string, found {}", kModelName,
+  return invalid_data("constant method '{}': expected a string, found {}", method,
                       pte::to_string(values.front()));
 }
 
@@ -82,7 +82,8 @@ Result<std::string> name_of(const pte::Program& program) {
 
 Result<ModelCard> read_card(const pte::Program& program) {
   ModelCard card;
-  card.name = TRY(name_of(program));
+  card.name = TRY(string_of(program, kModelName));
+  card.recipe = TRY(string_of(program, kRecipe));
   const auto bos = TRY(ids_of(program, kBosId, 1));
   if (!bos.empty()) card.bos = bos.front();
   card.eos = TRY(ids_of(program, kEosIds, kMaxEosIds));
@@ -116,6 +117,9 @@ Status add_card(const ModelCard& card, pte::Program& program) {
     if (!is_valid_utf8(card.name)) return invalid_argument("the model's name is not UTF-8");
     TRY(pte::set_constant_method(program,
                                  pte::constant_method(std::string(kModelName), card.name)));
+  }
+  if (!card.recipe.empty()) {
+    TRY(pte::set_constant_method(program, pte::constant_method(std::string(kRecipe), card.recipe)));
   }
   if (card.bos) {
     TRY(pte::set_constant_method(program, pte::constant_method(std::string(kBosId), *card.bos)));

@@ -21,6 +21,7 @@ namespace diptych::card {
 inline constexpr std::string_view kBosId = "get_bos_id";          // an integer
 inline constexpr std::string_view kEosIds = "get_eos_ids";        // int64[n]
 inline constexpr std::string_view kModelName = "get_model_name";  // a string
+inline constexpr std::string_view kRecipe = "get_recipe";         // a string
 
 // Keys of named data.
 inline constexpr std::string_view kTokenizer = "diptych.tokenizer";
@@ -33,7 +34,8 @@ inline constexpr std::string_view kGenerationConfig = "diptych.generation_config
 inline constexpr uint64_t kMaxTextBytes = 4 << 20;  // of each of the other two
 
 struct ModelCard {
-  std::string name;  // empty: not said, like all that is missing below
+  std::string name;    // empty: not said, like all that is missing below
+  std::string recipe;  // by which the weights were quantised, as the exporter names it
   std::optional<int64_t> bos;
   std::vector<int64_t> eos;  // ids that end an answer, in the file's order
   // A file of a kind that text::read_tokenizer() reads; of a card that was read, a view into the

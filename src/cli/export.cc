@@ -11,6 +11,7 @@
 #include "cli/side_file.h"
 #include "cli/terminal.h"
 #include "exporter/forecast.h"
+#include "exporter/recipe.h"
 
 namespace diptych::cli {
 
@@ -18,10 +19,10 @@ namespace {
 
 struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
-  std::string dtype = "fp16", embedding = "8,0", linear = "c4w", sharing = "positional";
+  std::string dtype = "fp16", sharing;
   exporter::Options options;
   QuantizationArguments quantization;
-  bool no_graph_breaks = false, dry_run = false;
+  bool no_graph_breaks = false, multifunction = false, single_method = false, dry_run = false;
 
   const std::string& source() const { return model.empty() ? checkpoint : model; }
 };
@@ -29,24 +30,29 @@ struct ExportArguments {
 Result<exporter::Options> options_from(const ExportArguments& arguments) {
   exporter::Options options = arguments.options;
   options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
-  options.embedding = TRY(
-      as_usage(within("--embedding_quantize", exporter::embedding_from_text(arguments.embedding))));
-  options.linear =
-      TRY(as_usage(within("--linear_quantize", exporter::linear_from_text(arguments.linear))));
   if (arguments.source().empty()) {
     return usage_error("name the model to export: a directory, a GGUF or a .pth file");
   }
   if (!arguments.model.empty() && !arguments.checkpoint.empty()) {
     return usage_error("the model is named twice, as MODEL and with --checkpoint");
   }
-  const std::string& tokenizer = options.card.tokenizer;
-  options.quantization = TRY(quantization_from(arguments.quantization,
-                                               tokenizer.empty() ? arguments.source() : tokenizer,
-                                               options.max_context_len));
+  QuantizationArguments quantization = arguments.quantization;
+  if (quantization.recipe.empty() && !arguments.model.empty()) {
+    quantization.recipe = exporter::kDefaultRecipe;
+  }
+  TRY(set_quantization(quantization, options));
+  options.multifunction =
+      arguments.multifunction || (!quantization.recipe.empty() && !arguments.single_method &&
+                                  quantization.recipe != exporter::kUpstreamRecipe);
   options.graph_breaks = !arguments.no_graph_breaks;
-  options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
-                                                    : passes::WeightSharing::Positional;
+  if (!arguments.sharing.empty()) {
+    options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
+                                                      : passes::WeightSharing::Positional;
+  }
   TRY(as_usage(exporter::check(options)));
+  const std::string& tokenizer = options.card.tokenizer;
+  TRY(read_calibration(arguments.quantization, tokenizer.empty() ? arguments.source() : tokenizer,
+                       options));
   return options;
 }
 
@@ -164,16 +170,6 @@ Action setup_export(Parser& parser) {
   parser.add_option("--dtype", a.dtype, "Element type; the Neural Engine wants fp16")
       ->check(one_of({"fp16", "fp32"}))
       ->show_default();
-  parser
-      .add_option("-E,--embedding_quantize", a.embedding,
-                  "Embedding: bits,group (group 0: one scale per row), or none")
-      ->show_default();
-  parser
-      .add_option(
-          "--linear_quantize", a.linear,
-          "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
-          "c8w (8 bits, one scale per row), or none")
-      ->show_default();
   add_quantization_options(parser, a.quantization);
   parser
       .add_option("--target_split_size", a.options.split.target_size,
@@ -184,12 +180,18 @@ Action setup_export(Parser& parser) {
       ->show_default();
   parser.add_flag("--no_graph_breaks", a.no_graph_breaks,
                   "One partition instead of embedding, layers and head");
-  parser.add_flag("--multifunction", a.options.multifunction,
-                  "Methods prefill (input_len tokens) and forward (one token) that share weights,\n"
-                  "with logits of the last token; else one method with all logits, for lookahead");
-  parser.add_option("--weight_sharing", a.sharing, "How methods share weights")
-      ->check(one_of({"positional", "disabled"}))
-      ->show_default();
+  auto* multifunction = parser.add_flag(
+      "--multifunction", a.multifunction,
+      "Methods prefill (input_len tokens) and forward (one token) that share weights,\n"
+      "with logits of the last token (the default with a recipe other than upstream)");
+  parser
+      .add_flag("--single_method", a.single_method,
+                "One method with all logits, for lookahead (the default without a recipe)")
+      ->excludes(multifunction);
+  parser
+      .add_option("--weight_sharing", a.sharing,
+                  "How methods share weights (default: the recipe's, else positional)")
+      ->check(one_of({"positional", "disabled"}));
   auto* tokenizer =
       parser.add_option("-t,--tokenizer", a.options.card.tokenizer,
                         "The tokenizer to carry, and of the calibration text: a file, a model's\n"

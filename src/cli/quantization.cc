@@ -7,49 +7,38 @@
 #include "card/card_of_model.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "exporter/recipe.h"
+#include "exporter/sample_texts.h"
 
 namespace diptych::cli {
 
 namespace {
 
 constexpr size_t kWorst = 5;  // tensors shown
-// Tokens of a piece of the calibration text: what attention costs grows with their square.
-constexpr int64_t kLongestPiece = 512;
-// A line of its own between texts that have nothing to do with one another.
-constexpr std::string_view kSeparator = "\n===\n";
-
-// The text in pieces, each with what the tokenizer puts before a text.
-Result<std::vector<std::vector<int64_t>>> calibration_pieces(const std::string& text,
-                                                             const text::Tokenizer& tokenizer,
-                                                             int64_t longest) {
-  std::vector<std::vector<int64_t>> pieces;
-  const std::vector<text::TokenId>& prefix = tokenizer.prefix();
-  const auto room = std::max<int64_t>(longest - static_cast<int64_t>(prefix.size()), 1);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find(kSeparator, begin), text.size());
-    const auto ids = TRY(tokenizer.encode(text.substr(begin, end - begin), false));
-    for (size_t at = 0; at < ids.size(); at += static_cast<size_t>(room)) {
-      const size_t stop = std::min(at + static_cast<size_t>(room), ids.size());
-      std::vector<int64_t> piece(prefix.begin(), prefix.end());
-      piece.insert(piece.end(), ids.begin() + static_cast<int64_t>(at),
-                   ids.begin() + static_cast<int64_t>(stop));
-      pieces.push_back(std::move(piece));
-    }
-    begin = end + kSeparator.size();
-  }
-  return pieces;
-}
-
 std::string percent(double fraction) { return fmt::format("{:.3f} %", 100 * fraction); }
 
 }  // namespace
 
 void add_quantization_options(Parser& parser, QuantizationArguments& a) {
-  parser
-      .add_option("--quant_algorithm", a.algorithm,
-                  "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
-                  "error), hqq (half-quadratic), gptq (least error of outputs over --calibration)")
-      ->show_default();
+  std::string known = "A choice of formats and algorithms; options beside it change its parts:\n";
+  for (const exporter::Recipe& recipe : exporter::recipes()) {
+    known += fmt::format("{}: {}\n", recipe.name, recipe.help);
+  }
+  known +=
+      fmt::format("(default: {} for a MODEL, none with --checkpoint)", exporter::kDefaultRecipe);
+  parser.add_option("--recipe", a.recipe, known);
+  parser.add_option("-E,--embedding_quantize", a.embedding,
+                    "Embedding: bits,group (group 0: one scale per row), or none\n"
+                    "(default: the recipe's, else 8,0)");
+  parser.add_option(
+      "--linear_quantize", a.linear,
+      "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
+      "c8w (8 bits, one scale per row), or none (default: the recipe's, else c4w)");
+  parser.add_option(
+      "--quant_algorithm", a.algorithm,
+      "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
+      "error), hqq (half-quadratic), gptq (least error of outputs over a text)\n"
+      "(default: the recipe's, else rtn)");
   parser
       .add_option("--quantize_override", a.overrides,
                   "PATTERN=FORMAT, such as 'layers.0.*=c8w': another format for linears whose\n"
@@ -57,33 +46,50 @@ void add_quantization_options(Parser& parser, QuantizationArguments& a) {
       ->one_value_each();
   parser.add_option("--calibration", a.calibration,
                     "Text like those that the model is for, some thousands of tokens, for gptq;\n"
-                    "a line === parts texts");
+                    "a line === parts texts (default: a text of diptych's own, of many kinds)");
   parser.add_option("--quant_report", a.report,
                     "File for the quantisation error of every tensor, as JSON");
 }
 
-Result<exporter::QuantizationOptions> quantization_from(const QuantizationArguments& a,
-                                                        const std::string& tokenizer_path,
-                                                        int64_t max_context_len) {
-  exporter::QuantizationOptions options;
-  options.algorithm =
-      TRY(as_usage(within("--quant_algorithm", quant::algorithm_from_name(a.algorithm))));
+Status set_quantization(const QuantizationArguments& a, exporter::Options& options) {
+  if (!a.recipe.empty()) {
+    exporter::apply(*TRY(as_usage(within("--recipe", exporter::recipe_from_name(a.recipe)))),
+                    options);
+  }
+  if (!a.embedding.empty()) {
+    options.embedding =
+        TRY(as_usage(within("--embedding_quantize", exporter::embedding_from_text(a.embedding))));
+  }
+  if (!a.linear.empty()) {
+    options.linear =
+        TRY(as_usage(within("--linear_quantize", exporter::linear_from_text(a.linear))));
+    options.quantization.bits = 0;
+  }
+  if (!a.algorithm.empty()) {
+    options.quantization.algorithm =
+        TRY(as_usage(within("--quant_algorithm", quant::algorithm_from_name(a.algorithm))));
+  }
   for (const std::string& text : a.overrides) {
-    options.overrides.push_back(
+    options.quantization.overrides.push_back(
         TRY(as_usage(within("--quantize_override", exporter::override_from_text(text)))));
   }
-  const bool wanted = quant::needs_inputs(options.algorithm);
-  if (!wanted && !a.calibration.empty()) {
-    return usage_error(
-        fmt::format("--calibration is for --quant_algorithm gptq, found {}", a.algorithm));
+  if (!a.calibration.empty() && !quant::needs_inputs(options.quantization.algorithm)) {
+    return usage_error(fmt::format("--calibration is for --quant_algorithm gptq, found {}",
+                                   quant::name(options.quantization.algorithm)));
   }
-  if (!wanted || a.calibration.empty()) return options;
+  return {};
+}
+
+Status read_calibration(const QuantizationArguments& a, const std::string& tokenizer_path,
+                        exporter::Options& options) {
+  if (a.calibration.empty()) return {};
   const std::string text = TRY(read_text_file(a.calibration, text::kMaxTextBytes));
   const auto tokenizer = TRY(card::open_tokenizer(tokenizer_path));
-  options.calibration =
+  options.quantization.calibration =
       TRY(within(a.calibration,
-                 calibration_pieces(text, *tokenizer, std::min(kLongestPiece, max_context_len))));
-  return options;
+                 exporter::token_windows(text, *tokenizer,
+                                         {exporter::calibration_window(options.max_context_len)})));
+  return as_usage(exporter::check_calibration(options));
 }
 
 void print_errors(const std::vector<exporter::TensorError>& errors) {

@@ -12,18 +12,22 @@
 
 namespace diptych::cli {
 
+// Texts are empty where the option was not given.
 struct QuantizationArguments {
-  std::string algorithm = "rtn", calibration, report;
+  std::string recipe, embedding, linear, algorithm, calibration, report;
   std::vector<std::string> overrides;
 };
 
 void add_quantization_options(Parser& parser, QuantizationArguments& arguments);
 
-// Reads the calibration text, if any, with the tokenizer of a path (card::open_tokenizer()); its pieces
-// are at most as long as the model's context.
-Result<exporter::QuantizationOptions> quantization_from(const QuantizationArguments& arguments,
-                                                        const std::string& tokenizer_path,
-                                                        int64_t max_context_len);
+// Sets the options that say how weights are quantised: those of the recipe, if one is named, and
+// then what is given besides.
+Status set_quantization(const QuantizationArguments& arguments, exporter::Options& options);
+
+// Puts the user's text for calibration, as the tokenizer of a path (card::open_tokenizer()) cuts it,
+// into options that are set otherwise. Without a text nothing happens.
+Status read_calibration(const QuantizationArguments& arguments, const std::string& tokenizer_path,
+                        exporter::Options& options);
 
 // The worst to stderr; nothing when there are none.
 void print_errors(const std::vector<exporter::TensorError>& errors);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "exporter/assemble.h"
 #include "exporter/calibrate.h"
+#include "exporter/sample_texts.h"
 #include "exporter/source.h"
 #include "llama/graph.h"
 #include "llama/rope.h"
@@ -15,6 +16,9 @@
 namespace diptych::exporter {
 
 namespace {
+
+// Of the sample, as much as is calibrated on.
+constexpr size_t kSampleTokens = 8192;
 
 std::vector<contract::Method> methods_of(const Options& options) {
   using contract::Role;
@@ -109,6 +113,36 @@ uint64_t parameter_count(const llama::Params& params) {
   return count;
 }
 
+// Whether a linear is to be quantised by an algorithm that needs the inputs of a text.
+bool wants_inputs(const Options& options) {
+  return quant::needs_inputs(options.quantization.algorithm) &&
+         (options.linear || !options.quantization.overrides.empty());
+}
+
+// The text to calibrate on: the user's, or the sample as the model's tokenizer cuts it. Without a
+// tokenizer the algorithm becomes the one that needs no text, which a note says.
+Status choose_calibration(const Model& model, const std::string& path, Options& options,
+                          std::vector<std::string>& notes) {
+  if (!wants_inputs(options) || !options.quantization.calibration.empty()) return {};
+  const std::string& named = options.card.tokenizer;
+  auto tokenizer = model.card.has_tokenizer() ? card::open_tokenizer(model.card)
+                                              : card::open_tokenizer(named.empty() ? path : named);
+  if (!tokenizer) {
+    if (tokenizer.error().code != ErrorCode::NotFound) return tl::unexpected(tokenizer.error());
+    options.quantization.algorithm = quant::info(options.quantization.algorithm).without_inputs;
+    options.quantization.bits = 0;
+    notes.push_back(fmt::format(
+        "the model has no tokenizer to calibrate with: weights are quantised by {}, which is worse",
+        quant::name(options.quantization.algorithm)));
+    return {};
+  }
+  options.quantization.calibration =
+      TRY(within("calibration", token_windows(calibration_sample(), **tokenizer,
+                                              {calibration_window(options.max_context_len),
+                                               kSampleTokens, &model.card.chat_template})));
+  return check_calibration(options);
+}
+
 }  // namespace
 
 Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
@@ -136,7 +170,7 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   std::map<std::string, quant::OutputError> output_errors;
   if (reading == Reading::HeadersOnly) {
     stand_in(linears, *quantized);
-  } else if (quant::needs_inputs(options.quantization.algorithm)) {
+  } else if (!options.quantization.calibration.empty()) {
     // What can be refused is, before the long work.
     TRY(plan(params, original, options, progress, Reading::HeadersOnly, card));
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
@@ -190,9 +224,12 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
 }
 
 Result<Report> export_files(const std::string& checkpoint_path, const std::string& params_path,
-                            const std::string& output, const Options& options, Progress& progress) {
-  TRY(check(options));
+                            const std::string& output, const Options& given, Progress& progress) {
+  TRY(check(given));
+  Options options = given;
   Model model = TRY(open_model(checkpoint_path, params_path, options.card));
+  TRY(choose_calibration(model, checkpoint_path, options, model.notes));
+  model.card.recipe = options.recipe;
 
   // Created first, so that an impossible path is refused before the work.
   auto file = TRY(AtomicFile::create(output));

@@ -55,6 +55,7 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
     return quantization(format, options.quantization.algorithm);
   };
   for (NamedLinear& linear : linears) linear.how = by_algorithm(options.linear);
+  if (options.share_head && weights.tied()) linears.back().how = embedding_choice(options);
   for (const LinearOverride& change : options.quantization.overrides) {
     bool used = false;
     for (NamedLinear& linear : linears) {

@@ -1,5 +1,6 @@
 #include "exporter/options.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace diptych::exporter {
@@ -79,15 +80,18 @@ Status check(const Options& options) {
     return about(Setting::MostSplits,
                  invalid_argument("expected 1 or more, found {}", options.split.max_splits));
   }
-  if (!quant::needs_inputs(options.quantization.algorithm)) return {};
+  return {};
+}
+
+int64_t calibration_window(int64_t max_context_len) {
+  constexpr int64_t kLongest = 512;
+  return std::min(kLongest, max_context_len);
+}
+
+Status check_calibration(const Options& options) {
   size_t tokens = 0;
   for (const auto& text : options.quantization.calibration) tokens += text.size();
   if (tokens >= kLeastCalibration) return {};
-  if (tokens == 0) {
-    return about(Setting::Algorithm,
-                 hinted(invalid_argument("gptq needs a text like those that the model is for"),
-                        Advice::NameCalibration));
-  }
   return about(
       Setting::Calibration,
       invalid_argument("expected a text of at least {} tokens, better some thousands, found {}",

@@ -30,18 +30,25 @@ struct QuantizationOptions {
   // takes the place of gptq there.
   quant::Algorithm algorithm = quant::Algorithm::Rtn;
   std::vector<LinearOverride> overrides;  // the last that fits wins
+  // Bits that a weight of the linears has on average: the most sensitive get more than the format
+  // says. 0: none does.
+  double bits = 0;
   // For gptq: the tokens of texts, each with its BOS, at least kLeastCalibration tokens in all.
+  // None: a text of the project's own (exporter/sample_texts.h), as the model's tokenizer cuts it.
   std::vector<std::vector<int64_t>> calibration;
 };
 inline constexpr size_t kLeastCalibration = 256;
 
 struct Options {
+  std::string recipe;  // that these come from (exporter/recipe.h), for the file to say; or empty
   int64_t max_context_len = 1024;
   int64_t input_len = 32;
   DType dtype = DType::F16;                                      // F16 or F32
   std::optional<quant::Format> embedding = quant::Format{8, 0};  // none: unquantised
   std::optional<quant::Format> linear = quant::kC4w;             // none: unquantised
   QuantizationOptions quantization;
+  // A tied head is quantised as the embedding is, so that they can be stored once.
+  bool share_head = false;
   passes::SplitOptions split;  // target_size 0: no split
   bool graph_breaks = true;
   bool multifunction = false;
@@ -61,6 +68,11 @@ Result<std::optional<quant::Format>> embedding_from_text(std::string_view text);
 Result<std::optional<quant::Format>> linear_from_text(std::string_view text);
 // Reads "PATTERN=FORMAT".
 Result<LinearOverride> override_from_text(std::string_view text);
+
+// Tokens of a piece of a calibration text: what attention costs grows with their square.
+int64_t calibration_window(int64_t max_context_len);
+// Refuses a calibration text that is too short.
+Status check_calibration(const Options& options);
 
 // Refuses combinations that are impossible for any model. Errors name the nearest valid value.
 Status check(const Options& options);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "quant/matrix_product.h"
 #include "quant/sum_of_rows.h"
 
 namespace diptych::quant {
@@ -11,8 +12,9 @@ namespace diptych::quant {
 namespace {
 
 constexpr double kDamping = 0.01;
-constexpr size_t kBlock = 32;      // rows that are worked on together
-constexpr int64_t kColumns = 256;  // the least that a thread takes
+constexpr size_t kBlock = 96;            // rows that are worked on together
+constexpr int64_t kColumns = 256;        // the least that a thread takes
+constexpr size_t kColumnsAtOnce = 1024;  // of a triangle that is taken as a staircase
 
 // Calls body(first, end) on ranges of the columns [first, end), by several threads.
 template <class Body>
@@ -32,12 +34,9 @@ bool decompose(std::vector<float>& a, size_t n, ThreadPool& pool) {
   for (size_t first = 0; first < n; first += kBlock) {
     const size_t end = std::min(first + kBlock, n);
     // What the rows above contribute.
-    for_columns(pool, first, n, [&](size_t begin, size_t stop) {
-      for (size_t k = first; k < end; ++k) {
-        add_rows({a.data() + begin, n, a.data() + k, n, first}, -1, a.data() + k * n + begin,
-                 stop - begin);
-      }
-    });
+    const MatrixView above{a.data() + first, n};
+    add_product(above.transposed(), above, first, -1,
+                {a.data() + first * n + first, n, end - first, n - first}, pool);
     // The block's own triangle, then what is to the right of it.
     for (size_t k = first; k < end; ++k) {
       float* row = a.data() + k * n;
@@ -70,12 +69,18 @@ void invert(std::vector<float>& v, size_t n, ThreadPool& pool) {
       std::fill_n(v.data() + k * n + first, n - first, 0.0f);
       v[k * n + k] = 1;
     }
+    // What the rows below contribute, which have zeros before their diagonal.
+    for (size_t begin = end; begin < n; begin += kColumnsAtOnce) {
+      const size_t stop = std::min(begin + kColumnsAtOnce, n);
+      add_product({factors.data() + end, n}, {v.data() + end * n + begin, n}, stop - end, -1,
+                  {v.data() + first * n + begin, n, end - first, stop - begin}, pool);
+    }
     for_columns(pool, first, n, [&](size_t begin, size_t stop) {
       for (size_t k = end; k-- > first;) {
         float* row = v.data() + k * n;
         const float* factor = factors.data() + (k - first) * n;
-        add_rows({v.data() + (k + 1) * n + begin, n, factor + k + 1, 1, n - k - 1}, -1, row + begin,
-                 stop - begin);
+        add_rows({v.data() + (k + 1) * n + begin, n, factor + k + 1, 1, end - k - 1}, -1,
+                 row + begin, stop - begin);
         const float inverse = 1 / factor[k];
         for (size_t j = begin; j < stop; ++j) row[j] *= inverse;
       }
@@ -91,32 +96,9 @@ Hessian::Hessian(size_t width) : width_(width), upper_(width * width) {}
 void Hessian::add(std::span<const float> inputs, ThreadPool& pool) {
   const size_t count = inputs.size() / width_;
   samples_ += count;
-  // Rows at the end are shorter: taken in turn from both ends, all pairs cost the same.
-  const size_t pairs = (width_ + 1) / 2;
-  pool.parallel_for(static_cast<int64_t>(pairs), 4, [&](int64_t begin, int64_t end) {
-    const auto add_row = [&](size_t i) {
-      add_rows({inputs.data() + i, width_, inputs.data() + i, width_, count}, 1,
-               upper_.data() + i * width_ + i, width_ - i);
-    };
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      add_row(i);
-      if (width_ - 1 - i != i) add_row(width_ - 1 - i);
-    }
-  });
-}
-
-Drift::Drift(size_t width) : width_(width), sums_(width * width) {}
-
-void Drift::add(std::span<const float> intended, std::span<const float> inputs, ThreadPool& pool) {
-  const size_t count = inputs.size() / width_;
-  std::vector<float> off(inputs.size());
-  for (size_t i = 0; i < off.size(); ++i) off[i] = intended[i] - inputs[i];
-  pool.parallel_for(static_cast<int64_t>(width_), 8, [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      add_rows({inputs.data(), width_, off.data() + i, width_, count}, 1, sums_.data() + i * width_,
-               width_);
-    }
-  });
+  const MatrixView rows{inputs.data(), width_};
+  add_product(rows.transposed(), rows, count, 1, {upper_.data(), width_, width_, width_}, pool,
+              Wanted::Upper);
 }
 
 Result<GptqFactor> factorize(const Hessian& hessian, ThreadPool& pool) {
@@ -141,11 +123,13 @@ Result<GptqFactor> factorize(const Hessian& hessian, ThreadPool& pool) {
   // triangular, and U = R^-1 is (V^-1)ᵀ backwards.
   std::vector<float>& matrix = factor.upper;
   matrix.resize(n * n);
-  for (size_t i = 0; i < n; ++i) {
-    const size_t row = factor.order[n - 1 - i];
-    for (size_t j = i; j < n; ++j) matrix[i * n + j] = hessian.at(row, factor.order[n - 1 - j]);
-    matrix[i * n + i] += damping;
-  }
+  pool.parallel_for(static_cast<int64_t>(n), 16, [&](int64_t begin, int64_t end) {
+    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      const size_t row = factor.order[n - 1 - i];
+      for (size_t j = i; j < n; ++j) matrix[i * n + j] = hessian.at(row, factor.order[n - 1 - j]);
+      matrix[i * n + i] += damping;
+    }
+  });
   if (!decompose(matrix, n, pool)) {
     return invalid_data(
         "the calibration's inputs are too large or too much alike; calibrate with "

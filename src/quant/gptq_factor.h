@@ -1,6 +1,5 @@
-// What GPTQ knows of a linear's inputs: their second moments, the factor of their inverse along
-// which the error of one weight is made up for by others, and how the layers before have changed
-// them.
+// What GPTQ knows of a linear's inputs: their second moments, and the factor of their inverse along
+// which the error of one weight is made up for by others.
 #pragma once
 
 #include <cstddef>
@@ -32,22 +31,6 @@ class Hessian {
   size_t width_;
   uint64_t samples_ = 0;
   std::vector<float> upper_;  // the part below the diagonal is not kept up
-};
-
-// D = sum of (x - y) yᵀ, where x is what a linear's inputs [width] would be and y what they are
-// once the weights before it are quantised. Holds width^2 floats.
-class Drift {
- public:
-  explicit Drift(size_t width);
-
-  size_t width() const { return width_; }
-  // Adds the rows of two [count, width].
-  void add(std::span<const float> intended, std::span<const float> inputs, ThreadPool& pool);
-  const float* row(size_t i) const { return sums_.data() + i * width_; }
-
- private:
-  size_t width_;
-  std::vector<float> sums_;
 };
 
 // Inputs reordered by falling H[i, i], so that the weights which matter most are rounded first,
