@@ -17,6 +17,7 @@ enum class Setting : uint8_t {
   FormatOverride,
   Algorithm,
   Calibration,
+  TargetSize,
 };
 
 // What may help. It comes after the message.

@@ -4,7 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
+#include "check/export_check.h"
 #include "cli/command.h"
 #include "cli/hints.h"
 #include "cli/quantization.h"
@@ -22,6 +25,8 @@ struct ExportArguments {
   std::string dtype = "fp16", sharing;
   exporter::Options options;
   QuantizationArguments quantization;
+  int64_t check_positions = 512;
+  bool no_check = false;
   bool no_graph_breaks = false, multifunction = false, single_method = false, dry_run = false;
 
   const std::string& source() const { return model.empty() ? checkpoint : model; }
@@ -133,6 +138,51 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
   return write_results(fmt::format("{}\n", forecast.report.file_bytes));
 }
 
+// Whether anything in the file is quantised, so that there is something to check.
+bool is_quantised(const exporter::Options& options) {
+  if (options.linear || options.embedding) return true;
+  const auto& overrides = options.quantization.overrides;
+  return std::any_of(overrides.begin(), overrides.end(),
+                     [](const exporter::LinearOverride& row) { return row.format.has_value(); });
+}
+
+void print_check(const check::ExportCheck& check) {
+  const evaluate::Evaluation& e = check.evaluation;
+  const double kl = e.comparison->mean_kl;
+  tell(
+      "check on {} positions: perplexity {:.2f}, {:.2f} unquantised; KL {:.3f}; same top-1 {:.0f} "
+      "%: "
+      "{}{}",
+      e.positions, e.model.perplexity(), e.reference->perplexity(), kl,
+      100 * e.comparison->top1_agreement, check::verdict(kl),
+      check::is_poor(kl) ? "; --recipe balanced or best helps" : "");
+  if (check.overflows.count == 0) return;
+  fmt::print(
+      stderr,
+      "diptych export: warning: in typed numerics, which round as the program says, {} results "
+      "overflow fp16 in {} positions, first {} near {}; --norm safe helps\n",
+      check.overflows.count, check.typed_positions, check.overflows.first_op,
+      check.overflows.near_weight);
+}
+
+// Runs what was written; a file that cannot be checked is told, and is written all the same.
+Status run_check(const ExportArguments& arguments, const exporter::Options& options,
+                 Progress& progress) {
+  if (arguments.no_check || !is_quantised(options)) return {};
+  auto source = TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
+  const auto checked = check::check_export(std::move(source), arguments.output,
+                                           {arguments.check_positions, options.threads}, progress);
+  progress.finish();
+  if (checked) {
+    print_check(*checked);
+  } else if (checked.error().code == ErrorCode::Cancelled) {
+    return tl::unexpected(checked.error());
+  } else {
+    tell("not checked: {}", checked.error().to_string());
+  }
+  return {};
+}
+
 Status run_export(const ExportArguments& arguments) {
   const auto start = Clock::now();
   const exporter::Options options = TRY(options_from(arguments));
@@ -145,6 +195,7 @@ Status run_export(const ExportArguments& arguments) {
   progress.finish();
   print_report(report, seconds_since(start));
   TRY(errors.write([&] { return errors_as_json(report.errors); }));
+  TRY(run_check(arguments, options, progress));
   return write_results(arguments.output + "\n");
 }
 
@@ -202,6 +253,14 @@ Action setup_export(Parser& parser) {
       ->excludes(tokenizer);
   parser.add_option("--name", a.options.card.name,
                     "The model's name for get_model_name (default: as the model says)");
+  auto* positions =
+      parser
+          .add_option("--check", a.check_positions,
+                      "After a quantised export, run the file beside the unquantised source on so\n"
+                      "many positions of a text of diptych's own and say how far they are apart")
+          ->check(integer_between(1, 1'000'000))
+          ->show_default();
+  parser.add_flag("--no_check", a.no_check, "Leave that out")->excludes(positions);
   parser.add_flag("--dry_run", a.dry_run,
                   "Say what the export would give, from headers alone, and print the file's size");
   parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")

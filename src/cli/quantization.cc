@@ -1,6 +1,8 @@
 #include "cli/quantization.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -47,11 +49,42 @@ void add_quantization_options(Parser& parser, QuantizationArguments& a) {
   parser.add_option("--calibration", a.calibration,
                     "Text like those that the model is for, some thousands of tokens, for gptq;\n"
                     "a line === parts texts (default: a text of diptych's own, of many kinds)");
+  parser.add_option(
+      "--target_size", a.target_size,
+      "Bytes that the whole .pte may have at most, with K, M or G for thousands, millions\n"
+      "or billions: formats are chosen by how sensitive each linear is");
   parser.add_option("--quant_report", a.report,
                     "File for the quantisation error of every tensor, as JSON");
 }
 
+namespace {
+
+// "90M", "1.5G", "123456".
+Result<uint64_t> bytes_from(const std::string& text) {
+  constexpr std::string_view kSuffixes = "KMG";
+  double factor = 1;
+  std::string_view digits = text;
+  if (const size_t at = digits.empty() ? kSuffixes.npos : kSuffixes.find(digits.back());
+      at != kSuffixes.npos) {
+    factor = std::pow(1000.0, static_cast<double>(at + 1));
+    digits.remove_suffix(1);
+  }
+  double number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  constexpr double kMost = 1e15;
+  if (error != std::errc() || end != digits.data() + digits.size() || !(number > 0) ||
+      number * factor > kMost) {
+    return invalid_argument("expected bytes such as 90M or 1.5G, found \"{}\"", text);
+  }
+  return static_cast<uint64_t>(number * factor);
+}
+
+}  // namespace
+
 Status set_quantization(const QuantizationArguments& a, exporter::Options& options) {
+  if (!a.target_size.empty()) {
+    exporter::apply(*TRY(exporter::recipe_from_name("small")), options);
+  }
   if (!a.recipe.empty()) {
     exporter::apply(*TRY(as_usage(within("--recipe", exporter::recipe_from_name(a.recipe)))),
                     options);
@@ -68,6 +101,11 @@ Status set_quantization(const QuantizationArguments& a, exporter::Options& optio
   if (!a.algorithm.empty()) {
     options.quantization.algorithm =
         TRY(as_usage(within("--quant_algorithm", quant::algorithm_from_name(a.algorithm))));
+  }
+  if (!a.target_size.empty()) {
+    options.recipe = "target-size";
+    options.quantization.target_bytes =
+        TRY(as_usage(within("--target_size", bytes_from(a.target_size))));
   }
   for (const std::string& text : a.overrides) {
     options.quantization.overrides.push_back(

@@ -14,7 +14,7 @@ namespace diptych::cli {
 
 // Texts are empty where the option was not given.
 struct QuantizationArguments {
-  std::string recipe, embedding, linear, algorithm, calibration, report;
+  std::string recipe, embedding, linear, algorithm, calibration, report, target_size;
   std::vector<std::string> overrides;
 };
 
@@ -24,8 +24,8 @@ void add_quantization_options(Parser& parser, QuantizationArguments& arguments);
 // then what is given besides.
 Status set_quantization(const QuantizationArguments& arguments, exporter::Options& options);
 
-// Puts the user's text for calibration, as the tokenizer of a path (card::open_tokenizer()) cuts it,
-// into options that are set otherwise. Without a text nothing happens.
+// Puts the user's text for calibration, as the tokenizer of a path (card::open_tokenizer()) cuts
+// it, into options that are set otherwise. Without a text nothing happens.
 Status read_calibration(const QuantizationArguments& arguments, const std::string& tokenizer_path,
                         exporter::Options& options);
 

@@ -23,8 +23,10 @@ int64_t positions_per_call(const generate::Session& session) {
 // Runs the windows and adds up what comes out.
 class Evaluator {
  public:
-  Evaluator(generate::Session& model, generate::Session* reference)
-      : model_(model), reference_(reference), block_(kBlock) {
+  // With neither a reference nor its logits nothing is compared.
+  Evaluator(generate::Session& model, generate::Session* reference,
+            std::span<const std::vector<float>> reference_logits = {})
+      : model_(model), reference_(reference), given_(reference_logits), block_(kBlock) {
     block_ = std::max(block_, positions_per_call(model));
     if (reference_ != nullptr) block_ = std::max(block_, positions_per_call(*reference_));
   }
@@ -42,7 +44,7 @@ class Evaluator {
         if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
         const size_t count = std::min(window.inputs.size() - at, static_cast<size_t>(block_));
         TRY(within(fmt::format("window {}", i),
-                   run_block(std::span(window.inputs).subspan(at, count),
+                   run_block(i, at, std::span(window.inputs).subspan(at, count),
                              std::span(window.targets).subspan(at, count))));
         progress.advance(count);
       }
@@ -55,7 +57,7 @@ class Evaluator {
     Evaluation result;
     result.positions = positions_;
     result.model = {model_nll_ / count, model_seconds_};
-    if (reference_ == nullptr) return result;
+    if (!compares()) return result;
     result.reference = Quality{reference_nll_ / count, reference_seconds_};
     const auto vocab = static_cast<double>(model_.model().vocab_size);
     result.comparison = Comparison{kl_ / count, max_kl_, static_cast<double>(same_top1_) / count,
@@ -64,7 +66,10 @@ class Evaluator {
   }
 
  private:
-  Status run_block(std::span<const int64_t> inputs, std::span<const int64_t> targets) {
+  bool compares() const { return reference_ != nullptr || !given_.empty(); }
+
+  Status run_block(size_t window, size_t at, std::span<const int64_t> inputs,
+                   std::span<const int64_t> targets) {
     const auto vocab = static_cast<size_t>(model_.model().vocab_size);
     const int64_t first = model_.position();
     const auto likelihood = [&](size_t index, std::span<const float> logits) -> Result<double> {
@@ -87,12 +92,18 @@ class Evaluator {
                                      return {};
                                    })));
     }
+    std::span<const float> compared = reference_logits_;
+    if (!given_.empty()) {
+      compared = std::span(given_[window]).subspan(at * vocab, inputs.size() * vocab);
+      for (size_t index = 0; index < inputs.size(); ++index) {
+        reference_nll_ +=
+            TRY(within("reference", likelihood(index, compared.subspan(index * vocab, vocab))));
+      }
+    }
     TRY(each(model_, inputs, model_seconds_,
              [&](size_t index, std::span<const float> logits) -> Status {
                model_nll_ += TRY(likelihood(index, logits));
-               if (reference_ != nullptr) {
-                 add(diverge(std::span(reference_logits_).subspan(index * vocab, vocab), logits));
-               }
+               if (compares()) add(diverge(compared.subspan(index * vocab, vocab), logits));
                return {};
              }));
     positions_ += static_cast<int64_t>(inputs.size());
@@ -121,7 +132,8 @@ class Evaluator {
   }
 
   generate::Session& model_;
-  generate::Session* reference_;
+  generate::Session* reference_;               // or null
+  std::span<const std::vector<float>> given_;  // by window, or none
   int64_t block_;
   std::vector<float> reference_logits_;  // [block_, vocab_size]
   int64_t positions_ = 0, same_top1_ = 0;
@@ -146,6 +158,20 @@ Status check_windows(const contract::Description& model, std::span<const Window>
   return {};
 }
 
+Result<Evaluation> run(Evaluator evaluator, std::span<const Window> windows, Progress& progress) {
+  uint64_t positions = 0;
+  for (const Window& window : windows) positions += window.targets.size();
+  if (positions == 0) {
+    return invalid_argument(
+        "no position to evaluate: expected a text of at least one token after "
+        "its beginning");
+  }
+  progress.begin("evaluating", positions);
+  TRY(evaluator.run(windows, progress));
+  progress.finish();
+  return evaluator.result();
+}
+
 }  // namespace
 
 double Quality::perplexity() const { return std::exp(mean_nll); }
@@ -160,18 +186,19 @@ Result<Evaluation> evaluate(generate::Session& model, generate::Session* referen
                               model.model().vocab_size, reference->model().vocab_size);
     }
   }
-  uint64_t positions = 0;
-  for (const Window& window : windows) positions += window.targets.size();
-  if (positions == 0) {
-    return invalid_argument(
-        "no position to evaluate: expected a text of at least one token after "
-        "its beginning");
+  return run(Evaluator(model, reference), windows, progress);
+}
+
+Result<Evaluation> evaluate(generate::Session& model,
+                            std::span<const std::vector<float>> reference_logits,
+                            std::span<const Window> windows, Progress& progress) {
+  TRY(check_windows(model.model(), windows));
+  for (size_t i = 0; i < windows.size(); ++i) {
+    const size_t needed = windows[i].inputs.size() * static_cast<size_t>(model.model().vocab_size);
+    if (i < reference_logits.size() && reference_logits[i].size() >= needed) continue;
+    return invalid_argument("window {}: expected {} logits of the reference", i, needed);
   }
-  progress.begin("evaluating", positions);
-  Evaluator evaluator(model, reference);
-  TRY(evaluator.run(windows, progress));
-  progress.finish();
-  return evaluator.result();
+  return run(Evaluator(model, nullptr, reference_logits), windows, progress);
 }
 
 }  // namespace diptych::evaluate

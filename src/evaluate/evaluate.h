@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -38,6 +39,12 @@ struct Evaluation {
 // positions. Errors: no position to evaluate, windows longer than a model's context, vocabularies
 // that differ, logits that are no distribution, and Cancelled.
 Result<Evaluation> evaluate(generate::Session& model, generate::Session* reference,
+                            std::span<const Window> windows, Progress& progress);
+
+// The same against logits that the caller has: for each window [inputs, vocab_size], after each of
+// its inputs.
+Result<Evaluation> evaluate(generate::Session& model,
+                            std::span<const std::vector<float>> reference_logits,
                             std::span<const Window> windows, Progress& progress);
 
 }  // namespace diptych::evaluate

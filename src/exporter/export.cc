@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "exporter/allocate.h"
 #include "exporter/assemble.h"
 #include "exporter/calibrate.h"
 #include "exporter/sample_texts.h"
@@ -113,6 +114,37 @@ uint64_t parameter_count(const llama::Params& params) {
   return count;
 }
 
+// How many bytes all linears may take: so many that the file has the size that is wanted, or that
+// they have the bits that are.
+Result<uint64_t> linear_budget(const llama::Params& params, const llama::LlamaWeights& weights,
+                               const std::vector<NamedLinear>& linears, const Options& options,
+                               const card::ModelCard& card) {
+  const uint64_t target = options.quantization.target_bytes;
+  if (target == 0) return budget_of(linears, options);
+  Options smallest = options;
+  smallest.quantization.target_bytes = 0;
+  smallest.quantization.bits = 0;
+  Progress silent;
+  const uint64_t least =
+      TRY(plan(params, weights, smallest, silent, Reading::HeadersOnly, card)).report.file_bytes;
+  // What formats of more bits need besides their bits: scales are aligned, shapes are longer text.
+  constexpr uint64_t kMorePerPiece = 512;
+  uint64_t spare = kMorePerPiece, used = 0;
+  for (const NamedLinear& linear : linears) {
+    spare += kMorePerPiece *
+             static_cast<uint64_t>(passes::split_count(linear.weight->rows(), options.split));
+    if (linear.how) used += packed_bytes(*linear.weight, linear.how->format, options.dtype);
+  }
+  if (target < least) {
+    return about(
+        Setting::TargetSize,
+        invalid_argument("expected at least {} bytes, which the formats of the fewest bits "
+                         "take, found {}",
+                         least, target));
+  }
+  return used + (target - least > spare ? target - least - spare : 0);
+}
+
 // Whether a linear is to be quantised by an algorithm that needs the inputs of a text.
 bool wants_inputs(const Options& options) {
   return quant::needs_inputs(options.quantization.algorithm) &&
@@ -150,13 +182,30 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
                     const card::ModelCard& card) {
   TRY(check(options));
   TRY(check_window(params, options));
-  const llama::LlamaWeights original = weights;  // for a plan before this one
+  const llama::LlamaWeights original = weights;  // for other plans
+  if (reading == Reading::Contents && !options.quantization.calibration.empty()) {
+    // What can be refused is, before the long work.
+    TRY(plan(params, weights, options, progress, Reading::HeadersOnly, card));
+  }
   const llama::PreparedWeights prepared =
       TRY(llama::prepare(params, std::move(weights), options.dtype));
   const std::vector<contract::Method> roles = methods_of(options);
   const contract::Model model =
       llama::static_model(params, cache_length(options, roles), options.dtype);
   std::vector<NamedLinear> linears = TRY(choose_linears(prepared.tensors, options));
+  if (options.quantization.bits > 0 || options.quantization.target_bytes > 0) {
+    // From headers alone all weights are alike: what is chosen then has about the right size.
+    std::vector<double> sensitivity;
+    for (const NamedLinear& linear : linears) {
+      sensitivity.push_back(static_cast<double>(linear.weight->elements()));
+    }
+    const uint64_t budget = TRY(linear_budget(params, original, linears, options, card));
+    if (reading == Reading::Contents && !options.quantization.calibration.empty()) {
+      sensitivity = TRY(sensitivities(params, prepared, linears, options.quantization.calibration,
+                                      options.threads, progress));
+    }
+    raise_formats(sensitivity, options, budget, linears);
+  }
   const HeadSharing head = head_sharing(prepared.tensors, linears.back(), options);
 
   mil::Program program;
@@ -171,8 +220,6 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   if (reading == Reading::HeadersOnly) {
     stand_in(linears, *quantized);
   } else if (!options.quantization.calibration.empty()) {
-    // What can be refused is, before the long work.
-    TRY(plan(params, original, options, progress, Reading::HeadersOnly, card));
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
   }
   TRY(run_export_passes(program, options, linears, head.shared, quantized));

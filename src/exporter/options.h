@@ -33,6 +33,8 @@ struct QuantizationOptions {
   // Bits that a weight of the linears has on average: the most sensitive get more than the format
   // says. 0: none does.
   double bits = 0;
+  // The same so that the whole .pte has at most so many bytes, which wins; 0: not said.
+  uint64_t target_bytes = 0;
   // For gptq: the tokens of texts, each with its BOS, at least kLeastCalibration tokens in all.
   // None: a text of the project's own (exporter/sample_texts.h), as the model's tokenizer cuts it.
   std::vector<std::vector<int64_t>> calibration;

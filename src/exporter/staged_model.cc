@@ -130,6 +130,21 @@ Result<Stages> StagedModel::stages(size_t layer, const passes::LinearChoices& ch
   return result;
 }
 
+Status StagedModel::advance(size_t layer, const passes::LinearChoices& choices,
+                            quant::Cache* quantized, std::vector<TextState>& states,
+                            Progress& progress) {
+  const Stages of_layer = TRY(stages(layer, choices, quantized));
+  for (size_t stage = of_layer.first_of_layer(); stage < of_layer.end_of_layer(); ++stage) {
+    TRY(run(of_layer, stage, states, progress));
+  }
+  for (TextState& state : states) {
+    std::vector<float> hidden = std::move(state.at(of_layer.hidden_out()));
+    state.clear();
+    state[of_layer.hidden_in()] = std::move(hidden);
+  }
+  return {};
+}
+
 Status StagedModel::run(const Stages& stages, size_t stage, std::vector<TextState>& states,
                         Progress& progress) {
   const passes::Partition& part = stages.cut.partitions[stage];
@@ -166,6 +181,27 @@ Status StagedModel::run(const Stages& stages, size_t stage, std::vector<TextStat
     }
   }
   return {};
+}
+
+Result<std::vector<std::vector<float>>> logits_of(StagedModel& model, Progress& progress) {
+  progress.begin("running the source", model.layers() + 1);
+  std::vector<TextState> states(model.texts().size());
+  const Stages stages = TRY(model.stages(0, {}, nullptr));
+  TRY(model.run(stages, 0, states, progress));
+  for (size_t layer = 0; layer < model.layers(); ++layer) {
+    TRY(model.advance(layer, {}, nullptr, states, progress));
+    progress.advance(1);
+  }
+  for (TextState& state : states) {
+    std::vector<float> hidden = std::move(state.at(stages.hidden_in()));
+    state[stages.hidden_out()] = std::move(hidden);
+  }
+  TRY(model.run(stages, stages.end_of_layer(), states, progress));
+  TRY(model.run(stages, stages.head(), states, progress));
+  progress.finish();
+  std::vector<std::vector<float>> logits;
+  for (TextState& state : states) logits.push_back(std::move(state.at(stages.logits())));
+  return logits;
 }
 
 }  // namespace diptych::exporter

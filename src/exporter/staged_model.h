@@ -62,6 +62,11 @@ class StagedModel {
   Result<Stages> stages(size_t layer, const passes::LinearChoices& choices,
                         quant::Cache* quantized) const;
 
+  // Runs all stages of layer `layer`, quantised as above, on states that hold the hidden state
+  // before it and afterwards the one after it (as hidden_in()).
+  Status advance(size_t layer, const passes::LinearChoices& choices, quant::Cache* quantized,
+                 std::vector<TextState>& states, Progress& progress);
+
   // Runs a stage for all texts: takes its inputs from `states` (one a text) and puts its results
   // there. Values that no stage after it takes are dropped, but for the results themselves.
   Status run(const Stages& stages, size_t stage, std::vector<TextState>& states,
@@ -88,5 +93,8 @@ class StagedModel {
   int64_t tokens_ = 1;  // of the longest text
   MethodInputs inputs_;
 };
+
+// The logits after each token of the model's texts, [tokens, vocab_size] by text.
+Result<std::vector<std::vector<float>>> logits_of(StagedModel& model, Progress& progress);
 
 }  // namespace diptych::exporter
