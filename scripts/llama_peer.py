@@ -11,7 +11,7 @@ and numpy to make models.
   llama_peer.py evaluate FILE.gguf IDS WINDOW THREADS
                                                    the perplexity of ids in a file, the first of which is given, in
                                                    windows as `diptych eval --ids` makes them, and the speed of
-                                                   decoding, as JSON
+                                                   decoding, as JSON; 0 threads: all CPUs
   llama_peer.py tokenize FILE.gguf                 the ids of stdin, without BOS, as JSON
 """
 import ctypes
@@ -131,7 +131,7 @@ def peak_bytes():
 class Model:
     def __init__(self, path, threads):
         self.library = open_library()
-        self.threads = threads
+        self.threads = threads or os.cpu_count()
         self.warm = set()
         before = peak_bytes()
         begin = time.perf_counter()

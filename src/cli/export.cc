@@ -19,6 +19,7 @@ namespace {
 struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
   std::string dtype = "fp16", embedding = "8,0", linear = "c4w", sharing = "positional";
+  std::string norm = "plain", mask = "inf";
   exporter::Options options;
   QuantizationArguments quantization;
   bool no_graph_breaks = false, dry_run = false;
@@ -29,6 +30,8 @@ struct ExportArguments {
 Result<exporter::Options> options_from(const ExportArguments& arguments) {
   exporter::Options options = arguments.options;
   options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
+  options.norm = arguments.norm == "safe" ? llama::NormForm::Safe : llama::NormForm::Plain;
+  options.finite_mask = arguments.mask == "finite";
   options.embedding = TRY(
       as_usage(within("--embedding_quantize", exporter::embedding_from_text(arguments.embedding))));
   options.linear =
@@ -181,6 +184,18 @@ Action setup_export(Parser& parser) {
       ->show_default();
   parser
       .add_option("--max_splits", a.options.split.max_splits, "At most so many pieces per linear")
+      ->show_default();
+  parser
+      .add_option("--norm", a.norm,
+                  "RMSNorm: plain, as upstream writes it, whose squares overflow in fp16 from\n"
+                  "256 on; or safe, the same mathematically, which fp16 computes for any row")
+      ->check(one_of({"plain", "safe"}))
+      ->show_default();
+  parser
+      .add_option("--mask", a.mask,
+                  "What runners put where a token does not see: inf (-inf), or finite (-40000,\n"
+                  "as Apple advises for the Neural Engine), which the file then says")
+      ->check(one_of({"inf", "finite"}))
       ->show_default();
   parser.add_flag("--no_graph_breaks", a.no_graph_breaks,
                   "One partition instead of embedding, layers and head");

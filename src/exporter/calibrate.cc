@@ -1,7 +1,6 @@
 #include "exporter/calibrate.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <span>
 
@@ -46,11 +45,12 @@ struct MethodInputs {
   }
 };
 
-Result<MethodInputs> method_inputs(const llama::Params& params, int64_t tokens, DType dtype) {
+Result<MethodInputs> method_inputs(const llama::Params& params, int64_t tokens, DType dtype,
+                                   float hidden) {
   const auto rows = static_cast<size_t>(tokens), slots = static_cast<size_t>(kCacheSlots);
   MethodInputs inputs;
   inputs.tokens.resize(rows);
-  inputs.mask.assign(rows * (slots + rows), -std::numeric_limits<float>::infinity());
+  inputs.mask.assign(rows * (slots + rows), hidden);
   for (size_t row = 0; row < rows; ++row) {
     const auto first = inputs.mask.begin() + static_cast<int64_t>(row * (slots + rows) + slots);
     std::fill_n(first, row + 1, 0.0f);
@@ -139,6 +139,8 @@ class Calibration {
       : params_(params),
         weights_(weights),
         texts_(options.quantization.calibration),
+        norm_(options.norm),
+        hidden_entry_(options.finite_mask ? contract::kFiniteHidden : contract::Model().hidden),
         quantized_(quantized),
         progress_(progress),
         pool_(options.threads) {
@@ -163,7 +165,7 @@ class Calibration {
                                 params_.vocab_size - 1);
       }
     }
-    inputs_ = TRY(method_inputs(params_, tokens_, weights_.dtype));
+    inputs_ = TRY(method_inputs(params_, tokens_, weights_.dtype, hidden_entry_));
     const size_t layers = weights_.tensors.layers.size();
     progress_.begin("calibrating", wanted_.size());
     TRY(embed());
@@ -189,7 +191,7 @@ class Calibration {
     program.functions.push_back(
         TRY(llama::build(params_, one,
                          {llama::static_model(params_, kCacheSlots, weights_.dtype),
-                          contract::method_of(contract::Role::Single, tokens_), true})));
+                          contract::method_of(contract::Role::Single, tokens_), true, norm_})));
     if (quantized) {
       TRY(passes::quantize_linears(program, std::nullopt, choices_, quantized_));
     }
@@ -292,6 +294,8 @@ class Calibration {
   llama::Params params_;  // of one layer
   const llama::PreparedWeights& weights_;
   const std::vector<std::vector<int64_t>>& texts_;
+  const llama::NormForm norm_;
+  const float hidden_entry_;  // of masks
   quant::Cache& quantized_;
   Progress& progress_;
   ThreadPool pool_;

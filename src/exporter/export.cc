@@ -109,6 +109,23 @@ uint64_t parameter_count(const llama::Params& params) {
   return count;
 }
 
+// Refuses weights that are not finite, or not in the type of the export, before a calibration.
+// Without one, the digests that the file needs do that. What is hashed here is not read for them
+// again.
+Status look_at_weights(const llama::LlamaWeights& weights, DigestCache& digests,
+                       Progress& progress) {
+  progress.begin("checking weights", 0);
+  const auto look = [&](const WeightRef& weight) -> Status {
+    if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
+    if (weight) weight->digest(digests);
+    return digests.failure;
+  };
+  for (const auto& [row, layer] : llama::all_tensors(weights.layers.size())) {
+    TRY(look(row->in(weights, layer)));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
@@ -120,8 +137,8 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const llama::PreparedWeights prepared =
       TRY(llama::prepare(params, std::move(weights), options.dtype));
   const std::vector<contract::Method> roles = methods_of(options);
-  const contract::Model model =
-      llama::static_model(params, cache_length(options, roles), options.dtype);
+  contract::Model model = llama::static_model(params, cache_length(options, roles), options.dtype);
+  if (options.finite_mask) model.hidden = contract::kFiniteHidden;
   std::vector<NamedLinear> linears = TRY(choose_linears(prepared.tensors, options));
   const HeadSharing head = head_sharing(prepared.tensors, linears.back(), options);
 
@@ -130,15 +147,18 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   for (const contract::Method& method : roles) {
     methods.push_back({method, TRY(contract::signature(model, method))});
     program.functions.push_back(
-        TRY(llama::build(params, prepared, {model, method, options.graph_breaks})));
+        TRY(llama::build(params, prepared, {model, method, options.graph_breaks, options.norm})));
   }
   const auto quantized = std::make_shared<quant::Cache>();
+  DigestCache digests;
+  digests.made_up = reading == Reading::HeadersOnly;
   std::map<std::string, quant::OutputError> output_errors;
   if (reading == Reading::HeadersOnly) {
     stand_in(linears, *quantized);
   } else if (quant::needs_inputs(options.quantization.algorithm)) {
     // What can be refused is, before the long work.
     TRY(plan(params, original, options, progress, Reading::HeadersOnly, card));
+    TRY(look_at_weights(prepared.tensors, digests, progress));
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
   }
   TRY(run_export_passes(program, options, linears, head.shared, quantized));
@@ -177,11 +197,10 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const contract::RopeTables tables =
       TRY(llama::rope_tables(params, options.max_context_len, options.dtype));
   progress.begin("reading weights", 0);
-  DigestCache digests;
-  digests.made_up = reading == Reading::HeadersOnly;
   pte::Program container =
       TRY(assemble(model, methods, cuts, std::move(packages),
                    contract::constant_methods(model, roles, {&tables, 1}), options, digests));
+  TRY(std::move(digests.failure));
   TRY(card::add_card(card, container));
   report.tokenizer_bytes = card.tokenizer.size();
   result.file = TRY(pte::write(std::move(container)));

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "card/card_of_model.h"
+#include "llama/graph.h"
 #include "passes/merge_functions.h"
 #include "passes/split_linears.h"
 #include "quant/algorithm.h"
@@ -44,6 +45,8 @@ struct Options {
   QuantizationOptions quantization;
   passes::SplitOptions split;  // target_size 0: no split
   bool graph_breaks = true;
+  llama::NormForm norm = llama::NormForm::Plain;
+  bool finite_mask = false;  // hidden columns get contract::kFiniteHidden in place of -inf
   bool multifunction = false;
   // With multifunction: the number of tokens of a third method, which gives the logits after each
   // of them to check drafts; 0 for no such method.
