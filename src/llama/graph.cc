@@ -12,6 +12,9 @@ namespace {
 
 using mil::Value;
 
+// What coremltools gives rsqrt, beside the norm's own epsilon.
+constexpr double kRsqrtEpsilon = 1e-12;
+
 // Emits one method. Names of dimensions as in contract::Model and Params: T tokens, C cache length,
 // S = C + T, D dim, H heads, K kv heads, G = H / K, d head_dim, F hidden_dim, V vocabulary.
 class GraphBuilder {
@@ -148,18 +151,23 @@ class GraphBuilder {
 
   // RMSNorm over the last axis; `scale` null for one without weights.
   Value* norm(Value* x, Value* scale) {
-    Value* epsilon = nullptr;
-    if (norm_form_ == NormForm::Safe) {
-      Value* root = scalar(epsilon_root());
-      Value* divisor = b_.add(b_.reduce_max(b_.unary("abs", x), {-1}, true), root);
-      Value* share = b_.real_div(root, divisor);
-      x = b_.real_div(x, divisor);
-      epsilon = b_.mul(share, share);
-    }
-    Value* mean = b_.reduce_mean(b_.mul(x, x), {-1}, true);
-    if (epsilon == nullptr) epsilon = scalar(params_.norm_eps);
-    Value* normalised = b_.mul(x, b_.rsqrt(b_.add(mean, epsilon), 1e-12));
+    Value* normalised = b_.mul(x, norm_form_ == NormForm::Safe ? safe_factor(x) : plain_factor(x));
     return scale == nullptr ? normalised : b_.mul(normalised, scale);
+  }
+
+  Value* plain_factor(Value* x) {
+    Value* mean = b_.reduce_mean(b_.mul(x, x), {-1}, true);
+    return b_.rsqrt(b_.add(mean, scalar(params_.norm_eps)), kRsqrtEpsilon);
+  }
+
+  Value* safe_factor(Value* x) {
+    Value* root = scalar(epsilon_root());
+    Value* divisor = b_.add(b_.reduce_max(b_.unary("abs", x), {-1}, true), root);
+    Value* small = b_.real_div(x, divisor);
+    Value* mean = b_.reduce_mean(b_.mul(small, small), {-1}, true);
+    Value* share = b_.real_div(root, divisor);
+    Value* inverse = b_.rsqrt(b_.add(mean, b_.mul(share, share)), kRsqrtEpsilon);
+    return b_.real_div(inverse, divisor);
   }
 
   // sqrt(epsilon), in fp16 at least its smallest normal number: less may be taken for 0, and a row

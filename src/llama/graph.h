@@ -21,9 +21,10 @@ enum class NormForm : uint8_t {
   // As it reads, which is upstream's. In fp16 the squares overflow from |x| = 256 on, and below
   // |x| = 0.0002 they vanish.
   Plain,
-  // Rows are divided by d = max|x| + sqrt(epsilon) first, and so is epsilon, by d^2. No value in
-  // between exceeds 1, except 1 / sqrt of the mean, which is at most about the root of the width.
-  // Any d gives the same result; this one keeps a row of zeros finite.
+  // The mean is of the squares of x / d with d = max|x| + sqrt(epsilon), and epsilon is divided by
+  // d^2: x * (1 / sqrt(mean((x / d)^2) + epsilon / d^2) / d). Any d gives the same result; with
+  // this
+  // one no square exceeds 1, and a row of zeros stays one.
   Safe,
 };
 

@@ -141,7 +141,8 @@ const std::string kSafeNorm = R"(  %gain: fp32[4] = iota
   %mean: fp32[1,1] = reduce_mean(x=%square, axes=int32[1](-1), keep_dims=bool(true))
   %shifted: fp32[1,1] = add(x=%mean, y=%epsilon)
   %factor: fp32[1,1] = rsqrt(x=%shifted, epsilon=fp32(1e-12))
-  %normal: fp32[1,4] = mul(x=%small, y=%factor)
+  %scale: fp32[1,1] = real_div(x=%factor, y=%divisor)
+  %normal: fp32[1,4] = mul(x=%x, y=%scale)
   %y: fp32[1,4] = mul(x=%normal, y=%gain)
   return %y
 )";
@@ -156,6 +157,7 @@ TEST(FuseNorms, DividedByMoreThanTheLargestEntry) {
        {std::pair("%small: fp32[1,4] = real_div(x=%x, y=%divisor)",
                   "%small: fp32[1,4] = real_div(x=%x, y=%largest)"),
         std::pair("real_div(x=fp32(0.5), y=%divisor)", "real_div(x=fp32(0.5), y=%largest)"),
+        std::pair("real_div(x=%factor, y=%divisor)", "real_div(x=%factor, y=%largest)"),
         std::pair("epsilon=fp32(1e-12)", "epsilon=fp32(1e-3)")}) {
     expect_left_alone(fuse_norms, "%x: fp32[1,4]", with(kSafeNorm, from, to));
   }

@@ -101,7 +101,7 @@ TEST(SafeNorm, IsRightForAnyRowOfHalves) {
       const std::vector<float> found = normed(NormForm::Safe, epsilon, row);
       const std::vector<double> expected = exact(epsilon, row);
       for (size_t i = 0; i < kWidth; ++i) {
-        // Four roundings of half an ulp each, and what is below the smallest number.
+        // Some roundings of half an ulp each, and what is below the smallest number.
         EXPECT_NEAR(found[i], expected[i], std::abs(expected[i]) * 4 * 0x1p-11 + 0x1p-20)
             << "epsilon " << epsilon << ", row from " << row[0] << ", element " << i;
       }

@@ -79,27 +79,32 @@ std::optional<double> squared_share(const mil::Value* value, const mil::Value* d
   return number(share->operand("x"));
 }
 
-// u * rsqrt(mean(u^2) + (r / d)^2) with u = x / d and d = max|x| + c: the form whose values in
+// x * (rsqrt(mean((x / d)^2) + (r / d)^2) / d) with d = max|x| + c: the form whose values in
 // between fit fp16, of epsilon r^2. d cancels out.
 std::optional<Norm> divided_norm(const mil::Value* value) {
   const mil::Op* mul = made_by(value, "mul");
   std::optional<Norm> norm;
   if (mul == nullptr) return norm;
-  either_way(*mul, [&](mil::Value* u, mil::Value* factor) {
-    const mil::Op *division = made_by(u, "real_div"), *rsqrt = made_by(factor, "rsqrt");
-    if (division == nullptr || rsqrt == nullptr) return false;
-    // Next to a mean of squares whose largest is about 1.
+  either_way(*mul, [&](mil::Value* x, mil::Value* factor) {
+    const mil::Op* division = made_by(factor, "real_div");
+    if (division == nullptr) return false;
+    const mil::Value* d = division->operand("y");
+    const mil::Op *divisor = made_by(d, "add"), *rsqrt = made_by(division->operand("x"), "rsqrt");
+    if (divisor == nullptr || rsqrt == nullptr) return false;
+    // Beside a mean of squares of which the largest is about 1.
     const auto inner = mil::float_param(*rsqrt, "epsilon", kDefaultEpsilon);
     const mil::Op* sum = made_by(rsqrt->operand("x"), "add");
-    const mil::Op* divisor = made_by(division->operand("y"), "add");
-    if (!inner || *inner > kDefaultEpsilon || sum == nullptr || divisor == nullptr) return false;
-    mil::Value* x = division->operand("x");
-    const bool divided = either_way(*divisor, [&](mil::Value* largest, mil::Value* least) {
+    if (!inner || *inner > kDefaultEpsilon || sum == nullptr) return false;
+    const bool by_largest = either_way(*divisor, [&](mil::Value* largest, mil::Value* least) {
       return largest_of(largest) == x && number(least).value_or(-1) >= 0;
     });
-    return divided && either_way(*sum, [&](mil::Value* mean, mil::Value* epsilon) {
-             const auto root = squared_share(epsilon, division->operand("y"));
-             if (!root || mean_square(mean) != u) return false;
+    return by_largest && either_way(*sum, [&](mil::Value* mean, mil::Value* epsilon) {
+             const mil::Op* small = made_by(mean_square(mean), "real_div");
+             const auto root = squared_share(epsilon, d);
+             if (small == nullptr || !root || small->operand("x") != x ||
+                 small->operand("y") != d) {
+               return false;
+             }
              norm = Norm{x, *root * *root, false};
              return true;
            });
