@@ -16,10 +16,12 @@ SEED ?= 1
 FAULTS ?= ../shared/data/faults
 # Arguments of scripts/bench_peers.py.
 PEERS ?=
+# Arguments of scripts/quality.py.
+QUALITY ?=
 
 .PHONY: help packages configure build demo test test-asan test-kills test-tsan plugin conformance \
         conformance-smoke conformance-setup cross-aarch64 fuzz fuzz-commands faults bench \
-        bench-peers lint format clean
+        bench-peers quality lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -36,6 +38,7 @@ help:
 	@echo "make faults     the commands on files that they once failed on; FAULTS=<folder>"
 	@echo "make bench      micro-benchmarks"
 	@echo "make bench-peers  beside llama.cpp, in turns (hours); PEERS='--shapes 110m --rounds 5 …'"
+	@echo "make quality    perplexity and speed of each format on a real model (downloads 93 MB); QUALITY='--only none'"
 	@echo "make lint       clang-tidy; make format: clang-format"
 
 packages:
@@ -113,6 +116,9 @@ bench: packages
 
 bench-peers: build
 	@python3 scripts/bench_peers.py $(PEERS)
+
+quality: build
+	@python3 scripts/quality.py $(QUALITY)
 
 lint:
 	@scripts/install-packages.sh --dev

@@ -54,7 +54,8 @@ class Layers {
       std::fill_n(begin, c.present, uint16_t{0});
       std::fill_n(begin + c.slots, row + 1, uint16_t{0});
     }
-    engine::find_visible(shape_.columns, bytes(mask_.data()), true, 0, c.rows, visible_.data());
+    engine::find_visible(shape_.columns, bytes(mask_.data()), true, engine::Hiding::Infinite, 0,
+                         c.rows, visible_.data());
   }
 
   int64_t count() const { return count_; }

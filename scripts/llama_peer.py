@@ -1,14 +1,22 @@
 #!/usr/bin/env python3
-"""llama.cpp as a peer of bench_peers.py; needs llama-cpp-python, gguf and numpy.
+"""llama.cpp as a peer of bench_peers.py, quality.py and the conformance suite; needs llama-cpp-python, and gguf
+and numpy to make models.
 
   llama_peer.py make PARAMS.json FORMAT OUT.gguf   random weights of a shape; FORMAT: f32, f16, q8_0,
                                                    q4_0 (head at 6 bits), q4_0_pure (4 bits throughout)
   llama_peer.py serve FILE.gguf THREADS            measures what it is asked for: reads test names
                                                    ("pp512", "tg64@512") from stdin, line by line, and
                                                    answers each with a line of JSON
+  llama_peer.py requantise IN.gguf TYPE OUT.gguf   TYPE as llama.cpp names it: Q8_0, Q6_K, Q4_K_M, Q4_0, IQ4_XS
+  llama_peer.py evaluate FILE.gguf IDS WINDOW THREADS
+                                                   the perplexity of ids in a file, the first of which is given, in
+                                                   windows as `diptych eval --ids` makes them, and the speed of
+                                                   decoding, as JSON; 0 threads: all CPUs
+  llama_peer.py tokenize FILE.gguf                 the ids of stdin, without BOS, as JSON
 """
 import ctypes
 import json
+import math
 import os
 import random
 import resource
@@ -16,6 +24,8 @@ import sys
 import time
 
 FTYPES = {"q4_0": 2, "q4_0_pure": 2, "q8_0": 7}
+# llama_ftype by name, of what real models are requantised to.
+TYPES = {"Q4_0": 2, "Q8_0": 7, "Q4_K_M": 15, "Q6_K": 18, "IQ4_XS": 30}
 ERROR_LEVEL = 4
 
 
@@ -87,6 +97,15 @@ def write_random(params, is_f32, path):
     writer.close()
 
 
+def quantise(library, source, out, ftype, **more):
+    options = library.llama_model_quantize_default_params()
+    options.ftype = ftype
+    for name, value in more.items():
+        setattr(options, name, value)
+    if library.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(options)) != 0:
+        sys.exit(f"llama_peer: llama.cpp cannot quantise {source} to type {ftype}")
+
+
 def make(params_path, kind, out):
     with open(params_path) as file:
         params = json.load(file)
@@ -96,15 +115,13 @@ def make(params_path, kind, out):
     else:
         source = unfinished + "16"
         write_random(params, False, source)
-        library = open_library()
-        options = library.llama_model_quantize_default_params()
-        options.ftype = FTYPES[kind]
-        options.pure = kind == "q4_0_pure"
-        status = library.llama_model_quantize(source.encode(), unfinished.encode(), ctypes.byref(options))
+        quantise(open_library(), source, unfinished, FTYPES[kind], pure=kind == "q4_0_pure")
         os.remove(source)
-        if status != 0:
-            sys.exit(f"llama_peer: llama.cpp cannot quantise to {kind}")
     os.replace(unfinished, out)
+
+
+def requantise(source, kind, out):
+    quantise(open_library(), source, out, TYPES[kind], allow_requantize=True)
 
 
 def peak_bytes():
@@ -114,7 +131,7 @@ def peak_bytes():
 class Model:
     def __init__(self, path, threads):
         self.library = open_library()
-        self.threads = threads
+        self.threads = threads or os.cpu_count()
         self.warm = set()
         before = peak_bytes()
         begin = time.perf_counter()
@@ -126,6 +143,31 @@ class Model:
                       "weight_bytes": self.library.llama_model_size(self.model)}
         self.vocab = self.library.llama_vocab_n_tokens(self.library.llama_model_get_vocab(self.model))
 
+    def context(self, length):
+        options = self.library.llama_context_default_params()
+        options.n_ctx = options.n_batch = length
+        options.n_threads = options.n_threads_batch = self.threads
+        return self.library.llama_init_from_model(self.model, options)
+
+    def nll(self, context, inputs, targets):
+        """Nats of all targets[i] after inputs[0..i], from an empty cache."""
+        library = self.library
+        library.llama_memory_clear(library.llama_get_memory(context), False)
+        batch = library.llama_batch_init(len(inputs), 0, 1)
+        batch.n_tokens = len(inputs)
+        for i, token in enumerate(inputs):
+            batch.token[i], batch.pos[i], batch.n_seq_id[i], batch.logits[i] = token, i, 1, 1
+            batch.seq_id[i][0] = 0
+        if library.llama_decode(context, batch) != 0:
+            sys.exit("llama_peer: llama_decode failed")
+        total = 0.0
+        for i, target in enumerate(targets):
+            logits = library.llama_get_logits_ith(context, i)[: self.vocab]
+            largest = max(logits)
+            total += largest + math.log(math.fsum(math.exp(x - largest) for x in logits)) - logits[target]
+        library.llama_batch_free(batch)
+        return total
+
     def feed(self, context, count):
         tokens = (self.library.llama_token * count)(*(random.randrange(self.vocab) for _ in range(count)))
         if self.library.llama_decode(context, self.library.llama_batch_get_one(tokens, count)) != 0:
@@ -135,11 +177,7 @@ class Model:
     def measure(self, test):
         """Tokens per second, after the same once untimed when the test is asked for first."""
         kind, (count, depth) = test[:2], (int(n) for n in (test[2:] + "@0").split("@")[:2])
-        options = self.library.llama_context_default_params()
-        options.n_ctx = count + depth
-        options.n_batch = max(count, depth)
-        options.n_threads = options.n_threads_batch = self.threads
-        context = self.library.llama_init_from_model(self.model, options)
+        context = self.context(count + depth)
         memory = self.library.llama_get_memory(context)
         seconds = 0
         for _ in range(1 if test in self.warm else 2):
@@ -155,16 +193,49 @@ class Model:
         return {"tokens_per_second": count / seconds, "peak_memory_bytes": peak_bytes(), **self.facts}
 
 
+def evaluate(path, ids_path, window, threads):
+    with open(ids_path) as file:
+        ids = [int(word) for word in file.read().split()]
+    model = Model(path, threads)
+    context = model.context(window)
+    positions = len(ids) - 1
+    nll = 0.0
+    for begin in range(0, positions, window):
+        end = min(begin + window, positions)
+        nll += model.nll(context, ids[begin:end], ids[begin + 1 : end + 1])
+    speed = model.measure("tg64")["tokens_per_second"]
+    print(json.dumps({"perplexity": math.exp(nll / positions), "positions": positions, "tokens_per_second": speed}))
+
+
+def tokenize(path):
+    library = open_library()
+    options = library.llama_model_default_params()
+    options.vocab_only = True
+    model = library.llama_model_load_from_file(path.encode(), options)
+    if not model:
+        sys.exit(f"llama_peer: llama.cpp cannot load {path}")
+    text = sys.stdin.buffer.read()
+    ids = (library.llama_token * (len(text) + 1))()
+    count = library.llama_tokenize(library.llama_model_get_vocab(model), text, len(text), ids, len(ids), False, False)
+    print(json.dumps(ids[:count]))
+
+
 def serve(path, threads):
     model = Model(path, threads)
     for line in sys.stdin:
         print(json.dumps(model.measure(line.strip())), flush=True)
 
 
+COMMANDS = {
+    "make": (make, [str, str, str]),
+    "serve": (serve, [str, int]),
+    "requantise": (requantise, [str, str, str]),
+    "evaluate": (evaluate, [str, str, int, int]),
+    "tokenize": (tokenize, [str]),
+}
+
 if __name__ == "__main__":
-    if len(sys.argv) == 5 and sys.argv[1] == "make":
-        make(*sys.argv[2:])
-    elif len(sys.argv) == 4 and sys.argv[1] == "serve":
-        serve(sys.argv[2], int(sys.argv[3]))
-    else:
+    command, kinds = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, []))
+    if command is None or len(sys.argv) != 2 + len(kinds):
         sys.exit(__doc__)
+    command(*(kind(argument) for kind, argument in zip(kinds, sys.argv[2:])))

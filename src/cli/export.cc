@@ -13,6 +13,7 @@
 #include "cli/quantization.h"
 #include "cli/side_file.h"
 #include "cli/terminal.h"
+#include "exporter/complete.h"
 #include "exporter/forecast.h"
 #include "exporter/recipe.h"
 
@@ -22,7 +23,7 @@ namespace {
 
 struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
-  std::string dtype = "fp16", sharing;
+  std::string dtype = "fp16", sharing, norm, mask = "inf";
   exporter::Options options;
   QuantizationArguments quantization;
   int64_t check_positions = 512;
@@ -35,6 +36,7 @@ struct ExportArguments {
 Result<exporter::Options> options_from(const ExportArguments& arguments) {
   exporter::Options options = arguments.options;
   options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
+  options.finite_mask = arguments.mask == "finite";
   if (arguments.source().empty()) {
     return usage_error("name the model to export: a directory, a GGUF or a .pth file");
   }
@@ -46,6 +48,13 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
     quantization.recipe = exporter::kDefaultRecipe;
   }
   TRY(set_quantization(quantization, options));
+  const bool by_recipe =
+      !quantization.recipe.empty() && quantization.recipe != exporter::kUpstreamRecipe;
+  if (arguments.norm == "auto" || (arguments.norm.empty() && by_recipe)) {
+    options.norm = std::nullopt;
+  } else if (arguments.norm == "safe") {
+    options.norm = llama::NormForm::Safe;
+  }
   options.multifunction =
       arguments.multifunction || (!quantization.recipe.empty() && !arguments.single_method &&
                                   quantization.recipe != exporter::kUpstreamRecipe);
@@ -123,7 +132,9 @@ void print_report(const exporter::Report& report, double seconds) {
 Status run_dry(const ExportArguments& arguments, const exporter::Options& options) {
   exporter::Model model =
       TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
-  const exporter::Forecast forecast = TRY(exporter::forecast(std::move(model), options));
+  exporter::Options completed = options;
+  TRY(exporter::complete_from_headers(arguments.source(), model, completed));
+  const exporter::Forecast forecast = TRY(exporter::forecast(std::move(model), completed));
   print_notes(forecast.report);
   print_partitions(forecast.report);
   Table totals = totals_of(forecast.report);
@@ -228,6 +239,19 @@ Action setup_export(Parser& parser) {
       ->show_default();
   parser
       .add_option("--max_splits", a.options.split.max_splits, "At most so many pieces per linear")
+      ->show_default();
+  parser
+      .add_option("--norm", a.norm,
+                  "RMSNorm: plain, as upstream writes it, whose squares overflow in fp16 from\n"
+                  "256 on; safe, the same mathematically, which fp16 computes for any row; or\n"
+                  "auto: safe if a text brings the plain one near there (default: auto with a\n"
+                  "recipe other than upstream, else plain)")
+      ->check(one_of({"plain", "safe", "auto"}));
+  parser
+      .add_option("--mask", a.mask,
+                  "What runners put where a token does not see: inf (-inf), or finite (-40000,\n"
+                  "as Apple advises for the Neural Engine), which the file then says")
+      ->check(one_of({"inf", "finite"}))
       ->show_default();
   parser.add_flag("--no_graph_breaks", a.no_graph_breaks,
                   "One partition instead of embedding, layers and head");

@@ -1,6 +1,7 @@
 #include "contract/constants.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "contract/signature.h"
 
@@ -82,6 +83,9 @@ std::vector<ConstantMethod> constant_methods(const Model& model, std::span<const
     constants.push_back({rope_constant("sin", i), tables[i].sin});
   }
   std::vector<ConstantMethod> ours = {{"get_max_context_len", tables.front().cos->type().shape[0]}};
+  if (std::isfinite(model.hidden)) {
+    ours.push_back({std::string(kHiddenEntry), static_cast<int64_t>(model.hidden)});
+  }
   add_layer_constants(model, ours);
   for (const Method& method : methods) {
     const Places at = signature(model, method).value().places;

@@ -39,13 +39,16 @@ inline constexpr std::string_view kAllLogits = "generate_full_logits";
 // By layer, where layers differ: which RoPE table, and the window's positions (0: none).
 inline constexpr std::string_view kLayerRope = "layer_rope_tables";
 inline constexpr std::string_view kLayerWindows = "layer_windows";
+// Of the file, where masks are finite: what hides a column.
+inline constexpr std::string_view kHiddenEntry = "mask_hidden_value";
 std::string constant_name(const Method& method, std::string_view constant);
 // "freqs_cos", "freqs_sin" of the first table; "freqs_cos_1" and so on of others.
 std::string rope_constant(std::string_view function, size_t table);
 
 // In upstream's order. Row i of kv_cache_specs is layer i, for any number of layers. Ours follow:
-// get_max_context_len, and for each method the places of its tokens and its last position (where
-// there is that input) and whether it gives all logits.
+// get_max_context_len, what hides a column where that is finite, how layers differ, and for each
+// method the places of its tokens and its last position (where there is that input) and whether it
+// gives all logits.
 //
 // `methods` have valid lengths; of each of model.rope_tables() there is one in `tables`.
 std::vector<ConstantMethod> constant_methods(const Model& model, std::span<const Method> methods,

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,6 +75,8 @@ struct Model {
   int64_t head_dim = 0;
   int64_t rope_width = 0;
   DType dtype = DType::F16;  // of masks, RoPE rows, caches and logits
+  // What a mask holds for a column that a token does not see; 0 for the others.
+  float hidden = -std::numeric_limits<float>::infinity();
   std::vector<LayerClass> classes;
   std::vector<size_t> class_of_layer;
 
@@ -85,6 +88,10 @@ struct Model {
 
 // A model whose layers are all of one class.
 Model uniform_model(size_t layers, int64_t cache_len);
+
+// What hides a column in masks without infinities. Apple advises it for the Neural Engine. The
+// exponential of a score and this is 0 beside one that is seen.
+inline constexpr int64_t kFiniteHidden = -40000;
 
 // Where a method has its inputs and outputs.
 struct Places {

@@ -301,6 +301,19 @@ Status read_layers(const pte::Program& file, Model& model, size_t tables) {
   return {};
 }
 
+// What hides a column, if the file says so.
+Status read_hidden_entry(const pte::Program& file, Model& model) {
+  if (!has_constant(file, kHiddenEntry)) return {};
+  constexpr int64_t kLowest = -65504;
+  const int64_t said = TRY(pte::constant_int(file, std::string(kHiddenEntry)));
+  if (said < kLowest || said > kFiniteHidden) {
+    return invalid_data("metadata method {}: expected {} to {}, found {}", kHiddenEntry, kLowest,
+                        kFiniteHidden, said);
+  }
+  model.hidden = static_cast<float>(said);
+  return {};
+}
+
 Result<pte::ConstantTensor> constant_tensor(const pte::Program& file, const std::string& name) {
   pte::ConstantValue value = TRY(pte::constant_value(file, name));
   if (const auto* tensor = std::get_if<pte::ConstantTensor>(&value)) return *tensor;
@@ -387,6 +400,7 @@ Result<Description> read(const pte::Program& file, std::span<const MethodTypes> 
       [](const Function& a, const Function& b) { return a.method.tokens < b.method.tokens; });
   const size_t tables = description.decode().places.cos.size();
   TRY(read_layers(file, description, tables));
+  TRY(read_hidden_entry(file, description));
   TRY(read_rope_tables(file, tables, description));
   TRY(check_constants(file, description));
   return description;

@@ -65,6 +65,7 @@ class Fetch {
 struct MaskRow {
   const std::byte* data;
   bool half;
+  float hidden_from;  // entries as low as this hide
 
   V32 load(int64_t first, int64_t count) const {
     const std::byte* at = data + first * (half ? 2 : 4);
@@ -76,8 +77,8 @@ struct MaskRow {
   }
   bool hides(int64_t column) const {
     const std::byte* at = data + column * (half ? 2 : 4);
-    return hn::GetLane(half ? PackedHalves::load_some(at, 1) : PackedFloats::load_some(at, 1)) ==
-           -kInfinity;
+    return hn::GetLane(half ? PackedHalves::load_some(at, 1) : PackedFloats::load_some(at, 1)) <=
+           hidden_from;
   }
 };
 
@@ -176,7 +177,8 @@ float finish_scores(float* scores, int64_t n, float scale, const MaskRow* mask, 
     V32 score = hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, scale));
     if (mask != nullptr) {
       const V32 penalty = mask->load(i, n - i);
-      score = hn::IfThenElse(hn::Eq(penalty, hidden), hidden, hn::Add(score, penalty));
+      const auto hides = hn::Le(penalty, hn::Set(d, mask->hidden_from));
+      score = hn::IfThenElse(hides, hidden, hn::Add(score, penalty));
     }
     if (i + lanes > n) {
       score = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(n - i)), score, hidden);
@@ -290,18 +292,15 @@ void add_values(const Weighted& w, int64_t first, float* sums) {
 
 // A query's part in a block.
 struct Look {
-  uint8_t visible;  // visible_columns.h
+  Visible visible;
   MaskRow mask;
-
-  int64_t count() const { return visible & kVisibleCount; }
-  bool plain() const { return (visible & kVisiblePlain) != 0 || visible == 0; }
 };
 
 // Calls body(begin, end) for each run of columns that a look shows.
 template <class Body>
 void for_runs(const Look& look, int64_t from, Body body) {
-  const int64_t n = look.count();
-  if (look.plain()) {
+  const int64_t n = look.visible.count;
+  if (look.visible.plain) {
     if (from < n) body(from, n);
     return;
   }
@@ -323,9 +322,9 @@ void add_block_values(const Columns& values, const Look* looks, const float* p, 
   const int64_t stride = padded(values.head_dim);
   // What all see alike, then what is left of each.
   int64_t common = 0;
-  if (std::all_of(looks, looks + kQueries, [](const Look& look) { return look.plain(); })) {
-    common = looks[0].count();
-    for (int q = 1; q < kQueries; ++q) common = std::min(common, looks[q].count());
+  if (std::all_of(looks, looks + kQueries, [](const Look& look) { return look.visible.plain; })) {
+    common = looks[0].visible.count;
+    for (int q = 1; q < kQueries; ++q) common = std::min(common, looks[q].visible.count);
   }
   add_values<Element, kQueries>({values, 0, common, p, p_stride, fetch}, 0, sums);
   for (int q = 0; q < kQueries; ++q) {
@@ -428,9 +427,10 @@ class Item {
   Look look_of(int64_t query, const Block& block) const {
     const AttentionColumns& columns = a_.shape.columns;
     const int64_t row = row_of(query);
-    return {
-        a_.visible[row * columns.blocks() + block.number],
-        {a_.mask.data + (row * columns.count() + block.offset) * a_.mask.width(), a_.mask.half}};
+    const Visible visible = Visible::of(a_.visible[row * columns.blocks() + block.number]);
+    return {visible,
+            {a_.mask.data + (row * columns.count() + block.offset) * a_.mask.width(), a_.mask.half,
+             hidden_from(visible.hiding)}};
   }
 
   Columns columns_at(const AttentionSource& source, int part, int64_t head, int64_t begin) const {
@@ -446,7 +446,7 @@ class Item {
     const auto bytes = [&](const AttentionSource* from, int part, int64_t head, int64_t begin,
                            int64_t number) {
       const Columns next = columns_at(from[part], part, head, begin);
-      const int64_t count = visible[number] & kVisibleCount;
+      const int64_t count = Visible::count_of(visible[number]);
       return Fetch(
           Bytes(next.data, static_cast<size_t>(count * next.head_dim * from[part].width())));
     };
@@ -467,15 +467,15 @@ class Item {
   template <class Element, int kQueries>
   void look_at(const Tile& tile, const Columns& keys) const {
     int64_t n = 0;
-    for (int q = 0; q < kQueries; ++q) n = std::max(n, tile.looks[q].count());
+    for (int q = 0; q < kQueries; ++q) n = std::max(n, tile.looks[q].visible.count);
     if (n == 0) return;
     multiply_keys<Element, kQueries>(scratch_.queries + tile.first * padded(keys.head_dim), keys, n,
                                      tile.scores, score_stride_, tile.fetch);
     for (int q = 0; q < kQueries; ++q) {
       const Look& look = tile.looks[q];
       float& largest = scratch_.largest[tile.first + q];
-      largest = finish_scores(tile.scores + q * score_stride_, look.count(), a_.shape.scale,
-                              look.plain() ? nullptr : &look.mask, largest);
+      largest = finish_scores(tile.scores + q * score_stride_, look.visible.count, a_.shape.scale,
+                              look.visible.plain ? nullptr : &look.mask, largest);
     }
   }
 
@@ -483,7 +483,7 @@ class Item {
   template <class Element, int kQueries>
   void take(const Tile& tile, const Columns& values) const {
     for (int q = 0; q < kQueries; ++q) {
-      const int64_t n = tile.looks[q].count();
+      const int64_t n = tile.looks[q].visible.count;
       if (tile.fetch != nullptr) {
         tile.fetch->some(n * values.head_dim * static_cast<int64_t>(Element::kSize) / 4 / kQueries);
       }

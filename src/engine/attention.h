@@ -39,7 +39,7 @@ struct AttentionArguments {
   const float* q = nullptr;          // [heads, rows or more, head_dim]
   int64_t q_stride = 0;              // floats from one head to the next
   AttentionSource k[2], v[2];        // [kv_heads, columns, head_dim] of the cache and the new part
-  AttentionSource mask;              // [rows, columns], added; -inf: not seen
+  AttentionSource mask;              // [rows, columns], added, or hiding (Hiding)
   const uint8_t* visible = nullptr;  // [rows, columns.blocks()], what find_visible() says of mask
   float* out = nullptr;              // [rows, heads, head_dim]
 };

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/half.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "engine/visible_columns.cc"
 // clang-format off
@@ -16,9 +18,18 @@
 HWY_BEFORE_NAMESPACE();
 namespace diptych::engine::HWY_NAMESPACE {
 
-// The bits of a packed type's elements.
+// The bits of a packed type's elements: from `first` on to -inf, they hide.
 template <class Bits>
 constexpr Bits kMinusInfinity = sizeof(Bits) == 2 ? 0xFC00 : static_cast<Bits>(0xFF800000);
+template <class Bits>
+Bits first_hidden(Hiding hiding) {
+  if (hiding == Hiding::Infinite) return kMinusInfinity<Bits>;
+  if constexpr (sizeof(Bits) == 2) {
+    return float_to_half(kHiddenEntry);
+  } else {
+    return std::bit_cast<Bits>(kHiddenEntry);
+  }
+}
 
 template <class Mask, class D>
 uint64_t bits_of(D d, Mask mask) {
@@ -29,15 +40,19 @@ uint64_t bits_of(D d, Mask mask) {
   return bits;
 }
 
-// One block of up to kAttentionBlock elements.
+// One block of up to kAttentionBlock elements. Notes in `zeros` whether there is a 0.
 template <class Bits>
-uint8_t look_at_block(const std::byte* mask, int64_t count) {
+uint8_t look_at_block(const std::byte* mask, int64_t count, Hiding hiding, bool& zeros) {
   const hn::CappedTag<Bits, 32> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const Bits first = first_hidden<Bits>(hiding);
+  const auto hide_from = hn::Set(d, first);
+  const auto range = hn::Set(d, static_cast<Bits>(kMinusInfinity<Bits> - first));
   uint64_t hidden = 0, zero = 0;
-  const auto look = [&](auto v, int64_t at) {
-    hidden |= bits_of(d, hn::Eq(v, hn::Set(d, kMinusInfinity<Bits>))) << at;
-    zero |= bits_of(d, hn::Eq(hn::Add(v, v), hn::Zero(d))) << at;  // of either sign
+  const auto look = [&](auto v, int64_t at) HWY_ATTR {
+    const auto beyond = hn::Sub(v, hide_from);
+    hidden |= bits_of(d, hn::Eq(hn::Min(beyond, range), beyond)) << at;  // at most the range
+    zero |= bits_of(d, hn::Eq(hn::Add(v, v), hn::Zero(d))) << at;        // of either sign
   };
   int64_t at = 0;
   for (; at + lanes <= count; at += lanes, mask += lanes * sizeof(Bits)) {
@@ -49,33 +64,45 @@ uint8_t look_at_block(const std::byte* mask, int64_t count) {
     look(hn::Load(d, rest), at);
   }
   const uint64_t present = ~uint64_t{0} >> (kAttentionBlock - count);
+  zeros = zeros || (zero & present) != 0;
   const int seen = 64 - std::countl_zero(~hidden & present);
   if (seen == 0) return 0;
   const uint64_t looked_at = ~uint64_t{0} >> (64 - seen);
-  return static_cast<uint8_t>(seen | ((zero & looked_at) == looked_at ? kVisiblePlain : 0));
+  return Visible{seen, (zero & looked_at) == looked_at, hiding}.byte();
+}
+
+// Returns whether the row has a 0.
+template <class Bits>
+bool look_at_row(const AttentionColumns& columns, const std::byte* mask, Hiding hiding,
+                 uint8_t* visible) {
+  bool zeros = false;
+  for (const int64_t part : columns.parts) {
+    for (int64_t first = 0; first < part; first += kAttentionBlock) {
+      const int64_t count = std::min(kAttentionBlock, part - first);
+      *visible++ = look_at_block<Bits>(mask, count, hiding, zeros);
+      mask += count * static_cast<int64_t>(sizeof(Bits));
+    }
+  }
+  return zeros;
 }
 
 template <class Bits>
-void look_at_rows(const AttentionColumns& columns, const std::byte* mask, int64_t begin,
-                  int64_t end, uint8_t* visible) {
-  constexpr auto kSize = static_cast<int64_t>(sizeof(Bits));
-  visible += begin * columns.blocks();
+void look_at_rows(const AttentionColumns& columns, const std::byte* mask, Hiding hiding,
+                  int64_t begin, int64_t end, uint8_t* visible) {
   for (int64_t row = begin; row < end; ++row) {
-    const std::byte* at = mask + row * columns.count() * kSize;
-    for (const int64_t part : columns.parts) {
-      for (int64_t first = 0; first < part; first += kAttentionBlock) {
-        *visible++ =
-            look_at_block<Bits>(at + first * kSize, std::min(kAttentionBlock, part - first));
-      }
-      at += part * kSize;
+    const std::byte* at = mask + row * columns.count() * static_cast<int64_t>(sizeof(Bits));
+    uint8_t* to = visible + row * columns.blocks();
+    const bool zeros = look_at_row<Bits>(columns, at, hiding, to);
+    if (!zeros && hiding == Hiding::Finite) {
+      look_at_row<Bits>(columns, at, Hiding::Infinite, to);
     }
   }
 }
 
-void find_visible(const AttentionColumns& columns, const std::byte* mask, bool half, int64_t begin,
-                  int64_t end, uint8_t* visible) {
-  half ? look_at_rows<uint16_t>(columns, mask, begin, end, visible)
-       : look_at_rows<uint32_t>(columns, mask, begin, end, visible);
+void find_visible(const AttentionColumns& columns, const std::byte* mask, bool half, Hiding hiding,
+                  int64_t begin, int64_t end, uint8_t* visible) {
+  half ? look_at_rows<uint16_t>(columns, mask, hiding, begin, end, visible)
+       : look_at_rows<uint32_t>(columns, mask, hiding, begin, end, visible);
 }
 
 }  // namespace diptych::engine::HWY_NAMESPACE
@@ -86,9 +113,9 @@ namespace diptych::engine {
 
 HWY_EXPORT(find_visible);
 
-void find_visible(const AttentionColumns& columns, const std::byte* mask, bool half, int64_t begin,
-                  int64_t end, uint8_t* visible) {
-  HWY_DYNAMIC_DISPATCH(find_visible)(columns, mask, half, begin, end, visible);
+void find_visible(const AttentionColumns& columns, const std::byte* mask, bool half, Hiding hiding,
+                  int64_t begin, int64_t end, uint8_t* visible) {
+  HWY_DYNAMIC_DISPATCH(find_visible)(columns, mask, half, hiding, begin, end, visible);
 }
 
 SeenColumns seen_columns(const AttentionColumns& columns, int64_t rows, const uint8_t* visible) {
@@ -96,7 +123,7 @@ SeenColumns seen_columns(const AttentionColumns& columns, int64_t rows, const ui
   for (int64_t block = 0; block < columns.blocks(); ++block) {
     const int64_t before = seen.pairs;
     for (int64_t row = 0; row < rows; ++row) {
-      seen.pairs += visible[row * columns.blocks() + block] & kVisibleCount;
+      seen.pairs += Visible::count_of(visible[row * columns.blocks() + block]);
     }
     if (seen.pairs != before) ++seen.blocks;
   }

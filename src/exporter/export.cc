@@ -6,7 +6,7 @@
 #include "exporter/allocate.h"
 #include "exporter/assemble.h"
 #include "exporter/calibrate.h"
-#include "exporter/sample_texts.h"
+#include "exporter/complete.h"
 #include "exporter/source.h"
 #include "llama/graph.h"
 #include "llama/rope.h"
@@ -17,9 +17,6 @@
 namespace diptych::exporter {
 
 namespace {
-
-// Of the sample, as much as is calibrated on.
-constexpr size_t kSampleTokens = 8192;
 
 std::vector<contract::Method> methods_of(const Options& options) {
   using contract::Role;
@@ -145,34 +142,21 @@ Result<uint64_t> linear_budget(const llama::Params& params, const llama::LlamaWe
   return used + (target - least > spare ? target - least - spare : 0);
 }
 
-// Whether a linear is to be quantised by an algorithm that needs the inputs of a text.
-bool wants_inputs(const Options& options) {
-  return quant::needs_inputs(options.quantization.algorithm) &&
-         (options.linear || !options.quantization.overrides.empty());
-}
-
-// The text to calibrate on: the user's, or the sample as the model's tokenizer cuts it. Without a
-// tokenizer the algorithm becomes the one that needs no text, which a note says.
-Status choose_calibration(const Model& model, const std::string& path, Options& options,
-                          std::vector<std::string>& notes) {
-  if (!wants_inputs(options) || !options.quantization.calibration.empty()) return {};
-  const std::string& named = options.card.tokenizer;
-  auto tokenizer = model.card.has_tokenizer() ? card::open_tokenizer(model.card)
-                                              : card::open_tokenizer(named.empty() ? path : named);
-  if (!tokenizer) {
-    if (tokenizer.error().code != ErrorCode::NotFound) return tl::unexpected(tokenizer.error());
-    options.quantization.algorithm = quant::info(options.quantization.algorithm).without_inputs;
-    options.quantization.bits = 0;
-    notes.push_back(fmt::format(
-        "the model has no tokenizer to calibrate with: weights are quantised by {}, which is worse",
-        quant::name(options.quantization.algorithm)));
-    return {};
+// Refuses weights that are not finite, or not in the type of the export, before a calibration.
+// Without one, the digests that the file needs do that. What is hashed here is not read for them
+// again.
+Status look_at_weights(const llama::LlamaWeights& weights, DigestCache& digests,
+                       Progress& progress) {
+  progress.begin("checking weights", 0);
+  const auto look = [&](const WeightRef& weight) -> Status {
+    if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
+    if (weight) weight->digest(digests);
+    return digests.failure;
+  };
+  for (const auto& [row, layer] : llama::all_tensors(weights.layers.size())) {
+    TRY(look(row->in(weights, layer)));
   }
-  options.quantization.calibration =
-      TRY(within("calibration", token_windows(calibration_sample(), **tokenizer,
-                                              {calibration_window(options.max_context_len),
-                                               kSampleTokens, &model.card.chat_template})));
-  return check_calibration(options);
+  return {};
 }
 
 }  // namespace
@@ -190,9 +174,13 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const llama::PreparedWeights prepared =
       TRY(llama::prepare(params, std::move(weights), options.dtype));
   const std::vector<contract::Method> roles = methods_of(options);
-  const contract::Model model =
-      llama::static_model(params, cache_length(options, roles), options.dtype);
+  contract::Model model = llama::static_model(params, cache_length(options, roles), options.dtype);
+  if (options.finite_mask) model.hidden = contract::kFiniteHidden;
   std::vector<NamedLinear> linears = TRY(choose_linears(prepared.tensors, options));
+  DigestCache digests;
+  digests.made_up = reading == Reading::HeadersOnly;
+  const bool calibrated = reading == Reading::Contents && !options.quantization.calibration.empty();
+  if (calibrated) TRY(look_at_weights(prepared.tensors, digests, progress));
   if (options.quantization.bits > 0 || options.quantization.target_bytes > 0) {
     // From headers alone all weights are alike: what is chosen then has about the right size.
     std::vector<double> sensitivity;
@@ -200,7 +188,7 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
       sensitivity.push_back(static_cast<double>(linear.weight->elements()));
     }
     const uint64_t budget = TRY(linear_budget(params, original, linears, options, card));
-    if (reading == Reading::Contents && !options.quantization.calibration.empty()) {
+    if (calibrated) {
       sensitivity = TRY(sensitivities(params, prepared, linears, options.quantization.calibration,
                                       options.threads, progress));
     }
@@ -212,14 +200,15 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   std::vector<AssembledMethod> methods;
   for (const contract::Method& method : roles) {
     methods.push_back({method, TRY(contract::signature(model, method))});
-    program.functions.push_back(
-        TRY(llama::build(params, prepared, {model, method, options.graph_breaks})));
+    program.functions.push_back(TRY(llama::build(
+        params, prepared,
+        {model, method, options.graph_breaks, options.norm.value_or(llama::NormForm::Plain)})));
   }
   const auto quantized = std::make_shared<quant::Cache>();
   std::map<std::string, quant::OutputError> output_errors;
   if (reading == Reading::HeadersOnly) {
     stand_in(linears, *quantized);
-  } else if (!options.quantization.calibration.empty()) {
+  } else if (calibrated) {
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
   }
   TRY(run_export_passes(program, options, linears, head.shared, quantized));
@@ -258,11 +247,10 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const contract::RopeTables tables =
       TRY(llama::rope_tables(params, options.max_context_len, options.dtype));
   progress.begin("reading weights", 0);
-  DigestCache digests;
-  digests.made_up = reading == Reading::HeadersOnly;
   pte::Program container =
       TRY(assemble(model, methods, cuts, std::move(packages),
                    contract::constant_methods(model, roles, {&tables, 1}), options, digests));
+  TRY(std::move(digests.failure));
   TRY(card::add_card(card, container));
   report.tokenizer_bytes = card.tokenizer.size();
   result.file = TRY(pte::write(std::move(container)));
@@ -275,11 +263,10 @@ Result<Report> export_files(const std::string& checkpoint_path, const std::strin
   TRY(check(given));
   Options options = given;
   Model model = TRY(open_model(checkpoint_path, params_path, options.card));
-  TRY(choose_calibration(model, checkpoint_path, options, model.notes));
-  model.card.recipe = options.recipe;
 
   // Created first, so that an impossible path is refused before the work.
   auto file = TRY(AtomicFile::create(output));
+  TRY(complete(checkpoint_path, progress, model, options));
   Export planned = TRY(plan(model.params, std::move(model.weights), options, progress,
                             Reading::Contents, model.card));
   planned.report.tensors = model.tensors;

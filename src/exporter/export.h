@@ -52,7 +52,8 @@ struct Export {
 // Plans an export: builds the methods' graphs, calibrates if the algorithm needs it, runs the
 // passes and lays out the file. Whatever can be refused before the weights are read is refused
 // before the calibration. The weights are read for their digests, from which the packages' ids
-// follow. They are quantised when the file is written.
+// follow, and those with values that are not finite or exceed the export's type are refused, before
+// a calibration too. They are quantised when the file is written.
 //
 // With HeadersOnly no weight is read. The report is the same, but the file must not be written,
 // because its ids do not follow from its contents.

@@ -71,6 +71,12 @@ Status check(const Options& options) {
     return invalid_argument("tokens to verify: expected 2 to {} with several functions, found {}",
                             options.max_context_len, options.verify_len);
   }
+  if (options.finite_mask && options.dtype != DType::F16) {
+    return invalid_argument(
+        "finite masks are for fp16, found an export in {}; fp32 takes infinite "
+        "ones",
+        name(options.dtype));
+  }
   if (options.split.target_size < 0) {
     return about(Setting::SplitSize,
                  invalid_argument("expected a size, or 0 for no split, found {}",

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "card/card_of_model.h"
+#include "llama/graph.h"
 #include "passes/merge_functions.h"
 #include "passes/split_linears.h"
 #include "quant/algorithm.h"
@@ -53,6 +54,9 @@ struct Options {
   bool share_head = false;
   passes::SplitOptions split;  // target_size 0: no split
   bool graph_breaks = true;
+  // Nothing: safe where the inputs of norms come near what the plain form can take.
+  std::optional<llama::NormForm> norm = llama::NormForm::Plain;
+  bool finite_mask = false;  // hidden columns get contract::kFiniteHidden in place of -inf
   bool multifunction = false;
   // With multifunction: the number of tokens of a third method, which gives the logits after each
   // of them to check drafts; 0 for no such method.

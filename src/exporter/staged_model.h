@@ -57,6 +57,7 @@ class StagedModel {
 
   size_t layers() const { return weights_->tensors.layers.size(); }
   const std::vector<TokenText>& texts() const { return texts_; }
+  int64_t tokens() const { return tokens_; }  // that values have room for
 
   // The stages of layer `layer`, with the linears of `choices` quantised if there is a cache.
   Result<Stages> stages(size_t layer, const passes::LinearChoices& choices,

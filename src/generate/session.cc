@@ -1,9 +1,11 @@
 #include "generate/session.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <future>
 
+#include "base/half.h"
 #include "engine/cells.h"
 #include "runtime/coreml_payload.h"
 
@@ -13,12 +15,12 @@ namespace {
 
 size_t width_of(DType dtype) { return static_cast<size_t>(bit_width(dtype)) / 8; }
 
-// Writes an additive mask value: 0 shows, -inf hides.
-void put_mask(std::byte* out, DType dtype, bool visible) {
+// Writes the bits of an entry of a mask, fp16 or fp32.
+void put_mask(std::byte* out, DType dtype, uint32_t entry) {
   if (dtype == DType::F16) {
-    store<uint16_t>(out, visible ? 0 : 0xFC00);
+    store(out, static_cast<uint16_t>(entry));
   } else {
-    store<uint32_t>(out, visible ? 0 : 0xFF800000);
+    store(out, entry);
   }
 }
 
@@ -165,13 +167,17 @@ void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uin
   const int64_t tokens = loaded.function->method.tokens;
   const DType dtype = model_.dtype;
   const size_t width = width_of(dtype);
+  const uint32_t hidden =
+      dtype == DType::F16 ? float_to_half(model_.hidden) : std::bit_cast<uint32_t>(model_.hidden);
   for (size_t i = 0; i < loaded.masks.size(); ++i) {
     const int64_t slots = model_.classes[i].cache_len;
     std::byte* out = &loaded.masks[i][static_cast<size_t>(row * (slots + tokens)) * width];
-    for (int64_t c = 0; c < slots; ++c, out += width) put_mask(out, dtype, c < cached);
-    for (int64_t c = 0; c < tokens; ++c, out += width) {
-      put_mask(out, dtype, new_columns ? new_columns[c] != 0 : c <= row);
-    }
+    const auto put = [&](bool visible) {
+      put_mask(out, dtype, visible ? 0 : hidden);
+      out += width;
+    };
+    for (int64_t c = 0; c < slots; ++c) put(c < cached);
+    for (int64_t c = 0; c < tokens; ++c) put(new_columns ? new_columns[c] != 0 : c <= row);
   }
 }
 

@@ -1,11 +1,12 @@
 // A conversation with a static-attention model: the KV cache, and the evaluation of tokens against
 // it.
 //
-// The policy is upstream's "smart mask". Masks are added: 0 shows a column, -inf hides it. All rows
-// see the cache slots that hold tokens; of the new tokens, a row sees those up to its own. Only
-// real tokens are written to the cache, never padding. Unlike upstream's, it has no silent sliding
-// window: tokens that no longer fit the cache form a tail that is evaluated again with each call,
-// so that all max_context positions are usable and exact.
+// The policy is upstream's "smart mask". Masks are added: 0 shows a column, the file's
+// hidden entry (-inf unless it says another) hides it. All rows see the cache slots that hold
+// tokens; of the new tokens, a row sees those up to its own. Only real tokens are written to the
+// cache, never padding. Unlike upstream's, it has no silent sliding window: tokens that no longer
+// fit the cache form a tail that is evaluated again with each call, so that all max_context
+// positions are usable and exact.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 #include "llama/graph.h"
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_map>
 
@@ -11,6 +12,9 @@ namespace {
 
 using mil::Value;
 
+// What coremltools gives rsqrt, beside the norm's own epsilon.
+constexpr double kRsqrtEpsilon = 1e-12;
+
 // Emits one method. Names of dimensions as in contract::Model and Params: T tokens, C cache length,
 // S = C + T, D dim, H heads, K kv heads, G = H / K, d head_dim, F hidden_dim, V vocabulary.
 class GraphBuilder {
@@ -20,6 +24,7 @@ class GraphBuilder {
         weights_(weights),
         model_(options.model),
         graph_breaks_(options.graph_breaks),
+        norm_form_(options.norm),
         tokens_(options.method.tokens),
         b_(std::make_unique<mil::Function>(options.method.name)) {}
 
@@ -146,15 +151,35 @@ class GraphBuilder {
 
   // RMSNorm over the last axis; `scale` null for one without weights.
   Value* norm(Value* x, Value* scale) {
-    Value* mean = b_.reduce_mean(b_.mul(x, x), {-1}, true);
-    Value* inverse = b_.rsqrt(b_.add(mean, scalar(params_.norm_eps)), 1e-12);
-    Value* normalised = b_.mul(x, inverse);
+    Value* normalised = b_.mul(x, norm_form_ == NormForm::Safe ? safe_factor(x) : plain_factor(x));
     return scale == nullptr ? normalised : b_.mul(normalised, scale);
   }
 
+  Value* plain_factor(Value* x) {
+    Value* mean = b_.reduce_mean(b_.mul(x, x), {-1}, true);
+    return b_.rsqrt(b_.add(mean, scalar(params_.norm_eps)), kRsqrtEpsilon);
+  }
+
+  Value* safe_factor(Value* x) {
+    Value* root = scalar(epsilon_root());
+    Value* divisor = b_.add(b_.reduce_max(b_.unary("abs", x), {-1}, true), root);
+    Value* small = b_.real_div(x, divisor);
+    Value* mean = b_.reduce_mean(b_.mul(small, small), {-1}, true);
+    Value* share = b_.real_div(root, divisor);
+    Value* inverse = b_.rsqrt(b_.add(mean, b_.mul(share, share)), kRsqrtEpsilon);
+    return b_.real_div(inverse, divisor);
+  }
+
+  // sqrt(epsilon), in fp16 at least its smallest normal number: less may be taken for 0, and a row
+  // of zeros is divided by it.
+  double epsilon_root() const {
+    const double root = std::sqrt(params_.norm_eps);
+    return weights_.dtype == DType::F16 ? std::max(root, 0x1p-14) : root;
+  }
+
   // RMSNorm as coremltools lowers torch's own: rows are divided by their largest magnitude first,
-  // so that no square exceeds 1. Upstream gets this far in fp32 only; in fp16 it is the form to
-  // have, since the plain one overflows from |x| = 256 on.
+  // but epsilon is not, so it counts relative to that. Upstream gets this far in fp32 only; in fp16
+  // the plain form would overflow.
   Value* scaled_norm(Value* x, Value* scale) {
     Value* largest = b_.reduce_max(b_.unary("abs", x), {-1}, true);
     Value* square = b_.unary("square", b_.real_div(x, largest));
@@ -166,7 +191,11 @@ class GraphBuilder {
   // Normalises each head of q and k.
   void normalise(size_t i, Value*& q, Value*& k) {
     const LayerWeights& w = weights_.tensors.layers[i];
-    if (params_.qk_norm_affine) {
+    const bool affine = params_.qk_norm_affine;
+    if (norm_form_ == NormForm::Safe) {
+      q = norm(q, affine ? norm_weight(i, "attention_q_norm", w.q_norm) : nullptr);
+      k = norm(k, affine ? norm_weight(i, "attention_k_norm", w.k_norm) : nullptr);
+    } else if (affine) {
       q = scaled_norm(q, norm_weight(i, "attention_q_norm", w.q_norm));
       k = scaled_norm(k, norm_weight(i, "attention_k_norm", w.k_norm));
     } else {
@@ -304,6 +333,7 @@ class GraphBuilder {
   const PreparedWeights& weights_;
   const contract::Model& model_;
   const bool graph_breaks_;
+  const NormForm norm_form_;
   const int64_t tokens_;  // T
   mil::Builder b_;
 

@@ -2,6 +2,7 @@
 // emits (docs/formats/mil_ops.md), before quantising, splitting and cutting, which are passes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,11 +16,24 @@
 
 namespace diptych::llama {
 
+// How RMSNorm, x / sqrt(mean(x^2) + epsilon), is written. Both forms mean the same.
+enum class NormForm : uint8_t {
+  // As it reads, which is upstream's. In fp16 the squares overflow from |x| = 256 on, and below
+  // |x| = 0.0002 they vanish.
+  Plain,
+  // The mean is of the squares of x / d with d = max|x| + sqrt(epsilon), and epsilon is divided by
+  // d^2: x * (1 / sqrt(mean((x / d)^2) + epsilon / d^2) / d). Any d gives the same result; with
+  // this
+  // one no square exceeds 1, and a row of zeros stays one.
+  Safe,
+};
+
 struct GraphOptions {
   contract::Model model;  // of as many layers as the weights have
   contract::Method method;
   // Cut points before the first layer and after the last: embedding | layers | norm and head.
   bool graph_breaks = true;
+  NormForm norm = NormForm::Plain;
 };
 
 // The names that the hidden state has as an input of the partitions after the graph breaks.

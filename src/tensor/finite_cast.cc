@@ -10,31 +10,45 @@ namespace diptych {
 
 namespace {
 
-// Whether all elements of a float type are finite: no exponent has all its bits set. Eight bytes at
-// a time, for nothing else is as cheap beside the conversion: `exponents` masks the exponents of
-// the elements in a word, and adding `lowest`, the lowest bit of each, carries into the sign.
-bool all_finite(Bytes bytes, uint64_t exponents, uint64_t lowest, uint64_t signs) {
+// The bits of the lowest magnitude of `from` that has no finite value in `to`: infinity, or what is
+// rounded to it. From there on, magnitudes rise with their bits, and NaNs come last. 0 for types
+// whose bits are not looked at.
+constexpr uint32_t first_misfit(DType from, DType to) {
+  const bool narrow = to == DType::F16;
+  if (from == DType::F16) return 0x7C00;
+  if (from == DType::BF16) return narrow ? 0x4780 : 0x7F80;         // 65536
+  if (from == DType::F32) return narrow ? 0x477FF000 : 0x7F800000;  // 65520
+  return 0;
+}
+
+// Whether the magnitudes of all elements, of 16 or 32 bits, are below `limit`. Eight bytes at a
+// time, for nothing else is as cheap beside hashing and conversion: what is added to a magnitude
+// carries into the sign from the limit on.
+bool all_below(Bytes bytes, int width, uint32_t limit) {
+  const auto each = [width](uint64_t bits) {
+    return width == 16 ? bits * 0x0001000100010001 : bits * 0x0000000100000001;
+  };
+  const uint64_t sign = uint64_t{1} << (width - 1);
+  const uint64_t signs = each(sign), magnitudes = each(sign - 1), added = each(sign - limit);
   constexpr size_t kWords = 4;
   uint64_t found[kWords] = {};
   size_t at = 0;
   for (; at + sizeof(found) <= bytes.size(); at += sizeof(found)) {
     for (size_t i = 0; i < kWords; ++i) {
-      found[i] |= (load<uint64_t>(bytes.data() + at + i * 8) & exponents) + lowest;
+      found[i] |= (load<uint64_t>(bytes.data() + at + i * 8) & magnitudes) + added;
     }
   }
   uint64_t any = found[0] | found[1] | found[2] | found[3];
   for (; at < bytes.size(); at += 8) {
     std::byte rest[8] = {};  // zeros in place of what is beyond the end
     std::memcpy(rest, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
-    any |= (load<uint64_t>(rest) & exponents) + lowest;
+    any |= (load<uint64_t>(rest) & magnitudes) + added;
   }
   return (any & signs) == 0;
 }
 
-bool all_finite(Bytes bytes, DType dtype) {
-  return dtype == DType::F16
-             ? all_finite(bytes, 0x7C007C007C007C00, 0x0400040004000400, 0x8000800080008000)
-             : all_finite(bytes, 0x7F8000007F800000, 0x0080000000800000, 0x8000000080000000);
+bool all_fit(Bytes bytes, DType from, DType to) {
+  return all_below(bytes, bit_width(from), first_misfit(from, to));
 }
 
 class FiniteCast : public Weight {
@@ -48,21 +62,43 @@ class FiniteCast : public Weight {
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
     TRY(cast_->read_rows(first, count, out));
-    return all_finite(out, dtype()) ? Status() : describe();
+    return all_fit(out, dtype(), dtype()) ? Status() : describe();
   }
+  // A tensor is looked at and then hashed, so that of a file in the page cache it is read once.
   Status identify(Hasher& hasher, DigestCache& cache) const override {
+    TRY(check());
     return identify_as(*cast_, hasher, cache);
   }
 
  private:
+  // Calls body(first, count) for all rows in blocks of about a megabyte until one fails.
+  template <class Body>
+  Status for_blocks(Body body) const {
+    const auto block = static_cast<int64_t>(
+        std::max<uint64_t>(1, (1 << 20) / std::max<uint64_t>(1, source_->row_bytes())));
+    for (int64_t first = 0; first < rows(); first += block) {
+      TRY(body(first, std::min(block, rows() - first)));
+    }
+    return {};
+  }
+
+  // Reads all of the source; fails as reading the cast would.
+  Status check() const {
+    const bool as_stored = first_misfit(source_->dtype(), dtype()) != 0;
+    const Weight& read = as_stored ? *source_ : *cast_;
+    std::vector<std::byte> buffer;
+    return for_blocks([&](int64_t first, int64_t count) -> Status {
+      buffer.resize(static_cast<uint64_t>(count) * read.row_bytes());
+      TRY(read.read_rows(first, count, buffer));
+      return all_fit(buffer, read.dtype(), dtype()) ? Status() : describe();
+    });
+  }
+
   // The error, from all of the source.
   Status describe() const {
     uint64_t nans = 0, infinite = 0, beyond = 0;
     float largest = 0;
-    const auto block =
-        static_cast<int64_t>(std::max<uint64_t>(1, (1 << 20) / std::max<uint64_t>(1, row_bytes())));
-    for (int64_t first = 0; first < rows(); first += block) {
-      const int64_t count = std::min(block, rows() - first);
+    TRY(for_blocks([&](int64_t first, int64_t count) -> Status {
       for (const float value : TRY(read_floats(*source_, first, count))) {
         if (std::isnan(value)) {
           ++nans;
@@ -73,7 +109,8 @@ class FiniteCast : public Weight {
           largest = std::max(largest, std::abs(value));
         }
       }
-    }
+      return {};
+    }));
     std::string text;
     const auto add = [&](uint64_t number, std::string_view what) {
       if (number > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", number, what);

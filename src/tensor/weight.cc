@@ -384,8 +384,9 @@ Digest Weight::digest(DigestCache& cache) const {
   if (const auto known = cache.known.find(this); known != cache.known.end()) return known->second;
   Hasher hasher;
   hasher.add(to_string(type_));
-  // A weight that cannot be read fails when it is written; until then its error identifies it.
-  if (const Status status = identify(hasher, cache); !status) hasher.add(status.error().message);
+  if (Status status = identify(hasher, cache); !status && cache.failure) {
+    cache.failure = std::move(status);
+  }
   return cache.known[this] = hasher.digest();
 }
 

@@ -27,6 +27,8 @@ struct DigestCache {
   std::map<const Weight*, Digest> known;
   // Make all digests zero and read nothing, to plan a file that will not be written.
   bool made_up = false;
+  // The first error of a weight that could not be read. A digest that depends on it is of no use.
+  Status failure;
 };
 
 class Weight {
@@ -56,7 +58,8 @@ class Weight {
   virtual std::optional<Bytes> bytes() const { return std::nullopt; }
 
   // Returns a digest of the contents: two weights with equal digests read the same. It hashes the
-  // recipe and the bytes that it starts from; the result is not computed.
+  // recipe and the bytes that it starts from; the result is not computed. An error goes into
+  // cache.failure.
   Digest digest(DigestCache& cache) const;
 
  protected:

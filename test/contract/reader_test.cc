@@ -150,6 +150,23 @@ TEST(Reader, KnowsLayersOfTwoClasses) {
   EXPECT_NE(file.error().find("layer_windows"), std::string::npos) << file.error();
 }
 
+TEST(Reader, KnowsWhatHidesAColumn) {
+  const std::vector<Method> methods = {method_of(Role::Single, 1)};
+  Model model = small_model();
+  File infinite(model, methods);
+  EXPECT_EQ(pte::find_method(infinite.program, kHiddenEntry), nullptr);
+  EXPECT_EQ(read(infinite.program, infinite.methods).value().hidden,
+            -std::numeric_limits<float>::infinity());
+  model.hidden = kFiniteHidden;
+  EXPECT_EQ(read(File(model, methods).program, infinite.methods).value().hidden, -40000);
+  for (const int64_t wrong : {0, -39999, -65505}) {
+    infinite.say(std::string(kHiddenEntry), {wrong});
+    EXPECT_EQ(infinite.error(), fmt::format("metadata method mask_hidden_value: expected -65504 to "
+                                            "-40000, found {}",
+                                            wrong));
+  }
+}
+
 TEST(Reader, AcceptsDecodeForForward) {
   File file(small_model(), {{"decode", Role::Decode, 1, false}, method_of(Role::Prefill, 8)});
   const auto found = read(file.program, file.methods);

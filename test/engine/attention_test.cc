@@ -51,9 +51,10 @@ class Packed {
 struct Case {
   AttentionShape shape;
   bool half[3] = {true, true, true};  // the cache, the new positions, the mask
-  size_t shift = 0;                   // of what is packed
-  std::vector<float> q, mask;         // [heads, rows, head_dim], [rows, columns]
-  std::vector<float> k[2], v[2];      // [kv_heads, columns, head_dim] of the cache and the new part
+  Hiding hiding = Hiding::Infinite;
+  size_t shift = 0;               // of what is packed
+  std::vector<float> q, mask;     // [heads, rows, head_dim], [rows, columns]
+  std::vector<float> k[2], v[2];  // [kv_heads, columns, head_dim] of the cache and the new part
 
   float& mask_at(int64_t row, int64_t column) {
     return mask[static_cast<size_t>(row * shape.columns.count() + column)];
@@ -110,7 +111,7 @@ std::vector<float> compute(Case& c, int threads = 1, std::optional<int64_t> rows
   packed.emplace_back(c.mask, c.half[2], c.shift);
   a.mask = packed.back().source();
   std::vector<uint8_t> visible(static_cast<size_t>(shape.rows * shape.columns.blocks()));
-  find_visible(shape.columns, a.mask.data, a.mask.half, 0, shape.rows, visible.data());
+  find_visible(shape.columns, a.mask.data, a.mask.half, c.hiding, 0, shape.rows, visible.data());
   a.visible = visible.data();
   std::vector<float> out(c.q.size(), -1.0f), scratch(attention_scratch(shape), kNan);
   a.out = out.data();
@@ -352,6 +353,28 @@ TEST_P(Attention, NeverLooksAtWhatIsMasked) {
   }
 }
 
+TEST_P(Attention, FiniteEntriesHideToTheBit) {
+  Case c = make_case({4, 2, 5, 24, {{131, 5}}, 0.2f}, 12);
+  for (int64_t j = 0; j < 131; ++j) c.mask_at(1, j) = j % 3 == 1 ? kMasked : 0;  // holes
+  const std::vector<float> expected = compute(c);
+  for (const float garbage : {0.0f, kNan}) {
+    for (const bool half : {true, false}) {
+      Case finite = c;
+      finite.hiding = Hiding::Finite;
+      finite.half[2] = half;
+      for (float& entry : finite.mask) entry = entry == kMasked ? kHiddenEntry : entry;
+      for (int64_t i = 0; i < 24; ++i) finite.at(finite.v, 0, 130, i) = garbage;  // seen by none
+      EXPECT_EQ(compute(finite), expected);
+    }
+  }
+  // A row that hides all columns alike sees all of them alike.
+  Case none = c;
+  none.hiding = Hiding::Finite;
+  std::fill_n(none.mask.begin(), 136, kHiddenEntry);
+  const std::vector<float> out = compute(none);
+  expect_near(out, reference(none));
+}
+
 TEST_P(Attention, NanIsSeenByThoseWhoSeeItsColumn) {
   for (const bool in_keys : {true, false}) {
     Case c = make_case({1, 1, 6, 16, {{0, 6}}, 1.0f}, 9);
@@ -416,18 +439,61 @@ TEST_P(VisibleColumns, CountsUpToTheLastOneAndKnowsZeros) {
     mask[73 + 70] = mask[73 + 71] = 0;
     const Packed packed(mask, half, 1);
     std::vector<uint8_t> visible(6, 0xEE);
-    find_visible(columns, packed.source().data, half, 0, 1, visible.data());
+    const auto find = [&](Hiding hiding, int64_t row) {
+      find_visible(columns, packed.source().data, half, hiding, row, row + 1, visible.data());
+    };
+    find(Hiding::Infinite, 0);
     EXPECT_EQ(visible[3], 0xEE);
-    find_visible(columns, packed.source().data, half, 1, 2, visible.data());
-    EXPECT_EQ(visible, (std::vector<uint8_t>{kVisiblePlain | 64, kVisiblePlain | 6, 0, 3, 2,
-                                             kVisiblePlain | 2}));
+    find(Hiding::Infinite, 1);
+    const uint8_t holes3 = Visible{3, false, Hiding::Infinite}.byte();
+    const uint8_t holes2 = Visible{2, false, Hiding::Infinite}.byte();
+    EXPECT_EQ(visible, (std::vector<uint8_t>{64, 6, 0, holes3, holes2, 2}));
   }
   EXPECT_EQ((AttentionColumns{{64, 65}}.blocks()), 3);
-  const uint8_t visible[] = {kVisiblePlain | 64, 0, 0, 3, 0, kVisiblePlain | 2};
+  const uint8_t visible[] = {64, 0, 0, Visible{3, false, Hiding::Finite}.byte(), 0, 2};
   const SeenColumns seen = seen_columns({{70, 3}}, 2, visible);
   EXPECT_EQ(seen.pairs, 69);
   EXPECT_EQ(seen.blocks, 2);
   EXPECT_EQ((AttentionColumns{{0, 1}}.blocks()), 1);
+}
+
+TEST(Visible, IsAByte) {
+  for (int64_t count = 0; count <= kAttentionBlock; ++count) {
+    for (const Visible what :
+         {Visible{count, true, Hiding::Infinite}, Visible{count, false, Hiding::Infinite},
+          Visible{count, false, Hiding::Finite}}) {
+      const Visible again = Visible::of(what.byte());
+      EXPECT_EQ(Visible::count_of(what.byte()), count);
+      EXPECT_EQ(again.count, count);
+      EXPECT_EQ(again.plain, count == 0 || what.plain);
+      EXPECT_EQ(again.hiding, count == 0 ? Hiding::Infinite : what.hiding);
+    }
+  }
+  EXPECT_TRUE(finite_entries_hide(1 / std::sqrt(11.0)));
+  EXPECT_FALSE(finite_entries_hide(1 / std::sqrt(10.0)));
+}
+
+TEST_P(VisibleColumns, FiniteEntriesHideBesideAZero) {
+  for (const bool half : {false, true}) {
+    for (const float low : {-40000.0f, -65504.0f, half ? kMasked : -1e9f}) {
+      const AttentionColumns columns{{3, 2}};
+      // A 0; none, in which case what all have is nothing; almost low enough.
+      std::vector<float> mask = {0,   low, low,    low, 0,     // row 0
+                                 low, low, low,    low, low,   // row 1
+                                 0,   low, -39968, low, low};  // row 2
+      const Packed packed(mask, half, 1);
+      std::vector<uint8_t> visible(6);
+      find_visible(columns, packed.source().data, half, Hiding::Finite, 0, 3, visible.data());
+      const bool infinite = low == kMasked;
+      const auto holes = [](int64_t count, Hiding hiding) {
+        return Visible{count, false, hiding}.byte();
+      };
+      EXPECT_EQ(visible, (std::vector<uint8_t>{1, holes(2, Hiding::Finite),
+                                               infinite ? uint8_t{0} : holes(3, Hiding::Infinite),
+                                               infinite ? uint8_t{0} : holes(2, Hiding::Infinite),
+                                               holes(3, Hiding::Finite), 0}));
+    }
+  }
 }
 
 }  // namespace

@@ -129,6 +129,40 @@ TEST(FuseNorms, ScaledByTheLargestEntry) {
 )");
 }
 
+// Rows divided by more than their largest entry, and epsilon with them.
+const std::string kSafeNorm = R"(  %gain: fp32[4] = iota
+  %magnitude: fp32[1,4] = abs(x=%x)
+  %largest: fp32[1,1] = reduce_max(x=%magnitude, axes=int32[1](-1), keep_dims=bool(true))
+  %divisor: fp32[1,1] = add(x=%largest, y=fp32(0.5))
+  %share: fp32[1,1] = real_div(x=fp32(0.5), y=%divisor)
+  %small: fp32[1,4] = real_div(x=%x, y=%divisor)
+  %epsilon: fp32[1,1] = mul(x=%share, y=%share)
+  %square: fp32[1,4] = mul(x=%small, y=%small)
+  %mean: fp32[1,1] = reduce_mean(x=%square, axes=int32[1](-1), keep_dims=bool(true))
+  %shifted: fp32[1,1] = add(x=%mean, y=%epsilon)
+  %factor: fp32[1,1] = rsqrt(x=%shifted, epsilon=fp32(1e-12))
+  %scale: fp32[1,1] = real_div(x=%factor, y=%divisor)
+  %normal: fp32[1,4] = mul(x=%x, y=%scale)
+  %y: fp32[1,4] = mul(x=%normal, y=%gain)
+  return %y
+)";
+
+TEST(FuseNorms, DividedByMoreThanTheLargestEntry) {
+  EXPECT_EQ(after(fuse_norms, "%x: fp32[1,4]", kSafeNorm),
+            R"(  %y: fp32[1,4] = cpu.rms_norm(x=%x, weight=fp32[4](0,1,2,3), epsilon=fp32(0.25))
+  return %y
+)");
+  // What does not cancel out.
+  for (const auto& [from, to] :
+       {std::pair("%small: fp32[1,4] = real_div(x=%x, y=%divisor)",
+                  "%small: fp32[1,4] = real_div(x=%x, y=%largest)"),
+        std::pair("real_div(x=fp32(0.5), y=%divisor)", "real_div(x=fp32(0.5), y=%largest)"),
+        std::pair("real_div(x=%factor, y=%divisor)", "real_div(x=%factor, y=%largest)"),
+        std::pair("epsilon=fp32(1e-12)", "epsilon=fp32(1e-3)")}) {
+    expect_left_alone(fuse_norms, "%x: fp32[1,4]", with(kSafeNorm, from, to));
+  }
+}
+
 TEST(FuseNorms, LeavesOtherMeansAlone) {
   expect_left_alone(fuse_norms, "%x: fp32[4,4]",
                     with(R"(  %square: fp32[4,4] = mul(x=%x, y=%x)

@@ -16,11 +16,16 @@ using ::testing::HasSubstr;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
-// What reading all of `values` stored as `from` and cast to `to` fails with.
+// What reading all of `values` stored as `from` and cast to `to` fails with, and their digest.
 std::string refusal(const std::vector<double>& values, DType from, DType to) {
   const auto count = static_cast<int64_t>(values.size());
-  const auto floats = read_floats(*finite_cast(constant_floats(from, {count}, values), to, "t"));
-  return floats ? "" : floats.error().to_string();
+  const WeightRef weight = finite_cast(constant_floats(from, {count}, values), to, "t");
+  const auto floats = read_floats(*weight);
+  const std::string text = floats ? "" : floats.error().to_string();
+  DigestCache digests;
+  weight->digest(digests);
+  EXPECT_EQ(digests.failure ? "" : digests.failure.error().to_string(), text);
+  return text;
 }
 
 // Wherever it stands: in a group of words, in the rest, at the end.

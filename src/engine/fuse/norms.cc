@@ -5,6 +5,9 @@ namespace diptych::engine {
 
 namespace {
 
+// rsqrt's own epsilon unless a file says another.
+constexpr double kDefaultEpsilon = 1e-12;
+
 struct Norm {
   mil::Value* x = nullptr;
   double epsilon = 0;
@@ -18,18 +21,24 @@ mil::Value* squared(const mil::Value* value) {
   return op != nullptr && op->operand("x") == op->operand("y") ? op->operand("x") : nullptr;
 }
 
-// The y of `mean(y^2) + epsilon` along the last axis, or null.
+// The y of `mean(y^2)` along the last axis, or null.
+mil::Value* mean_square(const mil::Value* value) {
+  const mil::Op* mean = made_by(value, "reduce_mean");
+  if (mean == nullptr) return nullptr;
+  const auto keep = mil::bool_param(*mean, "keep_dims", false);
+  mil::Value* y = squared(mean->operand("x"));
+  return y != nullptr && keep && *keep && along_last_axis(*mean, "axes", *y) ? y : nullptr;
+}
+
+// The y of `mean(y^2) + epsilon`, or null.
 mil::Value* mean_square_plus(const mil::Value* value, double* epsilon) {
   const mil::Op* add = made_by(value, "add");
   mil::Value* found = nullptr;
   if (add == nullptr) return nullptr;
   either_way(*add, [&](mil::Value* a, mil::Value* b) {
-    const mil::Op* mean = made_by(a, "reduce_mean");
     const auto constant = number(b);
-    if (mean == nullptr || !constant) return false;
-    const auto keep = mil::bool_param(*mean, "keep_dims", false);
-    mil::Value* y = squared(mean->operand("x"));
-    if (y == nullptr || !keep || !*keep || !along_last_axis(*mean, "axes", *y)) return false;
+    mil::Value* y = mean_square(a);
+    if (y == nullptr || !constant) return false;
     *epsilon = *constant;
     found = y;
     return true;
@@ -45,11 +54,60 @@ std::optional<Norm> plain_norm(const mil::Value* value) {
   either_way(*mul, [&](mil::Value* x, mil::Value* factor) {
     const mil::Op* rsqrt = made_by(factor, "rsqrt");
     if (rsqrt == nullptr) return false;
-    const auto inner = mil::float_param(*rsqrt, "epsilon", 1e-12);
+    const auto inner = mil::float_param(*rsqrt, "epsilon", kDefaultEpsilon);
     double epsilon = 0;
     if (!inner || mean_square_plus(rsqrt->operand("x"), &epsilon) != x) return false;
     norm = Norm{x, epsilon + *inner, false};
     return true;
+  });
+  return norm;
+}
+
+// The x of max|x| along the last axis, or null.
+mil::Value* largest_of(const mil::Value* value) {
+  const mil::Op* max = made_by(value, "reduce_max");
+  if (max == nullptr) return nullptr;
+  const mil::Op* abs = made_by(max->operand("x"), "abs");
+  mil::Value* x = abs == nullptr ? nullptr : abs->operand("x");
+  return x != nullptr && along_last_axis(*max, "axes", *x) ? x : nullptr;
+}
+
+// The r of (r / d)^2, a number; d is `divisor`.
+std::optional<double> squared_share(const mil::Value* value, const mil::Value* divisor) {
+  const mil::Op* share = made_by(squared(value), "real_div");
+  if (share == nullptr || share->operand("y") != divisor) return std::nullopt;
+  return number(share->operand("x"));
+}
+
+// x * (rsqrt(mean((x / d)^2) + (r / d)^2) / d) with d = max|x| + c: the form whose values in
+// between fit fp16, of epsilon r^2. d cancels out.
+std::optional<Norm> divided_norm(const mil::Value* value) {
+  const mil::Op* mul = made_by(value, "mul");
+  std::optional<Norm> norm;
+  if (mul == nullptr) return norm;
+  either_way(*mul, [&](mil::Value* x, mil::Value* factor) {
+    const mil::Op* division = made_by(factor, "real_div");
+    if (division == nullptr) return false;
+    const mil::Value* d = division->operand("y");
+    const mil::Op *divisor = made_by(d, "add"), *rsqrt = made_by(division->operand("x"), "rsqrt");
+    if (divisor == nullptr || rsqrt == nullptr) return false;
+    // Beside a mean of squares of which the largest is about 1.
+    const auto inner = mil::float_param(*rsqrt, "epsilon", kDefaultEpsilon);
+    const mil::Op* sum = made_by(rsqrt->operand("x"), "add");
+    if (!inner || *inner > kDefaultEpsilon || sum == nullptr) return false;
+    const bool by_largest = either_way(*divisor, [&](mil::Value* largest, mil::Value* least) {
+      return largest_of(largest) == x && number(least).value_or(-1) >= 0;
+    });
+    return by_largest && either_way(*sum, [&](mil::Value* mean, mil::Value* epsilon) {
+             const mil::Op* small = made_by(mean_square(mean), "real_div");
+             const auto root = squared_share(epsilon, d);
+             if (small == nullptr || !root || small->operand("x") != x ||
+                 small->operand("y") != d) {
+               return false;
+             }
+             norm = Norm{x, *root * *root, false};
+             return true;
+           });
   });
   return norm;
 }
@@ -65,13 +123,10 @@ std::optional<Norm> scaled_norm(const mil::Value* value) {
   if (product == nullptr) return norm;
   either_way(*product, [&](mil::Value* root_value, mil::Value* max_value) {
     const mil::Op* root = made_by(root_value, "sqrt");
-    const mil::Op* max = made_by(max_value, "reduce_max");
-    if (root == nullptr || max == nullptr || !along_last_axis(*max, "axes", *x)) return false;
-    const mil::Op* abs = made_by(max->operand("x"), "abs");
+    if (root == nullptr || largest_of(max_value) != x) return false;
     double epsilon = 0;
     const mil::Op* scaled = made_by(mean_square_plus(root->operand("x"), &epsilon), "real_div");
-    if (abs == nullptr || scaled == nullptr || abs->operand("x") != x ||
-        scaled->operand("x") != x || scaled->operand("y") != max_value) {
+    if (scaled == nullptr || scaled->operand("x") != x || scaled->operand("y") != max_value) {
       return false;
     }
     norm = Norm{x, epsilon, true};
@@ -99,8 +154,10 @@ void make_norm(mil::Function& function, mil::Op& op, const Norm& norm, mil::Valu
 
 Status fuse_norms(mil::Function& function) {
   const auto norm_of = [](const mil::Value* value) {
-    const auto plain = plain_norm(value);
-    return plain ? plain : scaled_norm(value);
+    for (const auto form : {plain_norm, divided_norm, scaled_norm}) {
+      if (const auto norm = form(value)) return norm;
+    }
+    return std::optional<Norm>();
   };
   // With a weight first, so that what is left afterwards has none.
   for (const auto& op : function.ops) {

@@ -49,7 +49,7 @@ Result<std::optional<RoundedCopy>> round_like(const Source& cache, Source& fresh
 }
 
 // What every row of the mask shows, found once for all operations that ask for the same.
-Result<Place> visible_columns(const mil::Value& mask, const AttentionShape& shape,
+Result<Place> visible_columns(const mil::Value& mask, const AttentionShape& shape, Hiding hiding,
                               Lowering& lowering) {
   const int64_t rows = shape.rows;
   const AttentionColumns columns = shape.columns;
@@ -59,14 +59,15 @@ Result<Place> visible_columns(const mil::Value& mask, const AttentionShape& shap
         std::max<int64_t>(kMaskGrain / ((is_half(from) ? 2 : 4) * columns.count()), 1);
     return Run([=](const Frame& frame) -> Status {
       frame.pool.parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
-        find_visible(columns, frame.bytes(from.place), is_half(from), begin, end,
+        find_visible(columns, frame.bytes(from.place), is_half(from), hiding, begin, end,
                      reinterpret_cast<uint8_t*>(frame.bytes(out)));
       });
       return {};
     });
   };
   const std::string what =
-      fmt::format("visible columns of {}+{} in", columns.parts[0], columns.parts[1]);
+      fmt::format("visible columns of {}+{}{} in", columns.parts[0], columns.parts[1],
+                  hiding == Hiding::Finite ? ", finite entries hiding," : "");
   return lowering.derived(mask, what, static_cast<uint64_t>(rows * columns.blocks()), make);
 }
 
@@ -86,7 +87,9 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
 
   const StepRows rows{shape.rows,
                       lowering.token_axes().of(q_value) == q_value.type.shape.size() - 2};
-  const Place visible = TRY(visible_columns(mask_value, shape, lowering));
+  const bool finite = q_value.type.dtype == DType::F16 && finite_entries_hide(shape.scale);
+  const Place visible =
+      TRY(visible_columns(mask_value, shape, finite ? Hiding::Finite : Hiding::Infinite, lowering));
   const Source mask = TRY(lowering.source(mask_value));
   const Place q = TRY(lowering.cells(q_value));
   const Source k_cache = TRY(lowering.source(*op.operand("k_cache")));

@@ -1,0 +1,142 @@
+#include "exporter/complete.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "exporter/sample_texts.h"
+#include "exporter/staged_model.h"
+
+namespace diptych::exporter {
+
+namespace {
+
+// Of the sample, as much as is calibrated on.
+constexpr size_t kSampleTokens = 8192;
+// Of a text, as much as the inputs of norms are looked at on.
+constexpr size_t kNormTokens = 256;
+// Squares of inputs up to this are far enough from what fp16 can hold: a quarter of it.
+constexpr float kMostNormInput = 128;
+
+// Whether a linear is to be quantised by an algorithm that needs the inputs of a text.
+bool wants_inputs(const Options& options) {
+  return quant::needs_inputs(options.quantization.algorithm) &&
+         (options.linear || !options.quantization.overrides.empty());
+}
+
+Result<std::unique_ptr<text::Tokenizer>> tokenizer_of(const Model& model, const std::string& path,
+                                                      const Options& options) {
+  if (model.card.has_tokenizer()) return card::open_tokenizer(model.card);
+  const std::string& named = options.card.tokenizer;
+  return card::open_tokenizer(named.empty() ? path : named);
+}
+
+Result<std::vector<TokenText>> sample_of(const Model& model, const text::Tokenizer& tokenizer,
+                                         const Options& options, size_t tokens) {
+  return within("calibration", token_windows(calibration_sample(), tokenizer,
+                                             {calibration_window(options.max_context_len), tokens,
+                                              &model.card.chat_template}));
+}
+
+// The user's text, or the sample as the model's tokenizer cuts it. Without a tokenizer the
+// algorithm becomes the one that needs no text, which a note says.
+Status choose_calibration(const text::Tokenizer* tokenizer, Model& model, Options& options) {
+  if (!wants_inputs(options) || !options.quantization.calibration.empty()) return {};
+  if (tokenizer == nullptr) {
+    options.quantization.algorithm = quant::info(options.quantization.algorithm).without_inputs;
+    model.notes.push_back(fmt::format(
+        "the model has no tokenizer to calibrate with: weights are quantised by {}, which is worse",
+        quant::name(options.quantization.algorithm)));
+    return {};
+  }
+  options.quantization.calibration = TRY(sample_of(model, *tokenizer, options, kSampleTokens));
+  return check_calibration(options);
+}
+
+// The largest magnitude among what norms take.
+Result<float> largest_norm_input(StagedModel& model, Progress& progress) {
+  progress.begin("looking at norms", model.layers());
+  std::vector<TextState> states(model.texts().size());
+  float largest = 0;
+  const auto look = [&](size_t value) {
+    for (size_t t = 0; t < states.size(); ++t) {
+      const std::vector<float>& hidden = states[t].at(value);
+      const size_t width = hidden.size() / static_cast<size_t>(model.tokens());
+      for (const float x : std::span(hidden).first(model.texts()[t].size() * width)) {
+        largest = std::max(largest, std::fabs(x));
+      }
+    }
+  };
+  for (size_t layer = 0; layer < model.layers(); ++layer) {
+    const Stages stages = TRY(model.stages(layer, {}, nullptr));
+    if (layer == 0) TRY(model.run(stages, 0, states, progress));
+    look(stages.hidden_in());
+    for (size_t stage = stages.first_of_layer(); stage < stages.end_of_layer(); ++stage) {
+      TRY(model.run(stages, stage, states, progress));
+      // What a stage passes on besides the inputs of linears is the sum of a layer so far.
+      for (const size_t value : stages.cut.partitions[stage].outputs) {
+        const bool of_linear = std::any_of(
+            stages.linears.begin(), stages.linears.end(),
+            [&](const Stages::Linears& row) { return !row.weights.empty() && row.input == value; });
+        if (!of_linear) look(value);
+      }
+    }
+    for (TextState& state : states) {
+      std::vector<float> hidden = std::move(state.at(stages.hidden_out()));
+      state.clear();
+      state[stages.hidden_in()] = std::move(hidden);
+    }
+    progress.advance(1);
+  }
+  progress.finish();
+  return largest;
+}
+
+// The safe form of norms where the plain one overflows in fp16 on a text, or comes near it.
+Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& model,
+                   Options& options) {
+  if (options.norm) return {};
+  options.norm = llama::NormForm::Plain;
+  if (options.dtype != DType::F16) return {};
+  if (tokenizer == nullptr) {
+    options.norm = llama::NormForm::Safe;
+    model.notes.push_back(
+        "the model has no tokenizer to look at its norms with: they are written in the safe form");
+    return {};
+  }
+  const llama::PreparedWeights weights =
+      TRY(llama::prepare(model.params, model.weights, options.dtype));
+  ThreadPool pool(options.threads);
+  StagedModel staged = TRY(StagedModel::create(
+      model.params, weights, TRY(sample_of(model, *tokenizer, options, kNormTokens)), pool));
+  const float largest = TRY(within("norms", largest_norm_input(staged, progress)));
+  if (largest < kMostNormInput) return {};
+  options.norm = llama::NormForm::Safe;
+  model.notes.push_back(fmt::format(
+      "inputs of norms reach {:.0f}, whose squares {} in fp16: norms are written in the safe form",
+      largest, largest * largest > 65504 ? "overflow" : "are near the largest number"));
+  return {};
+}
+
+}  // namespace
+
+Status complete_from_headers(const std::string& path, Model& model, Options& options) {
+  model.card.recipe = options.recipe;
+  if (!wants_inputs(options)) return {};
+  const auto tokenizer = tokenizer_of(model, path, options);
+  if (!tokenizer && tokenizer.error().code != ErrorCode::NotFound) {
+    return tl::unexpected(tokenizer.error());
+  }
+  return choose_calibration(tokenizer ? tokenizer->get() : nullptr, model, options);
+}
+
+Status complete(const std::string& path, Progress& progress, Model& model, Options& options) {
+  TRY(complete_from_headers(path, model, options));
+  if (options.norm) return {};
+  const auto tokenizer = tokenizer_of(model, path, options);
+  if (!tokenizer && tokenizer.error().code != ErrorCode::NotFound) {
+    return tl::unexpected(tokenizer.error());
+  }
+  return choose_norm(tokenizer ? tokenizer->get() : nullptr, progress, model, options);
+}
+
+}  // namespace diptych::exporter
