@@ -44,20 +44,17 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
     return usage_error("the model is named twice, as MODEL and with --checkpoint");
   }
   QuantizationArguments quantization = arguments.quantization;
-  if (quantization.recipe.empty() && !arguments.model.empty()) {
+  if (quantization.recipe.empty() && quantization.target_size.empty() && !arguments.model.empty()) {
     quantization.recipe = exporter::kDefaultRecipe;
   }
   TRY(set_quantization(quantization, options));
-  const bool by_recipe =
-      !quantization.recipe.empty() && quantization.recipe != exporter::kUpstreamRecipe;
+  const bool by_recipe = !options.recipe.empty() && options.recipe != exporter::kUpstreamRecipe;
   if (arguments.norm == "auto" || (arguments.norm.empty() && by_recipe)) {
     options.norm = std::nullopt;
   } else if (arguments.norm == "safe") {
     options.norm = llama::NormForm::Safe;
   }
-  options.multifunction =
-      arguments.multifunction || (!quantization.recipe.empty() && !arguments.single_method &&
-                                  quantization.recipe != exporter::kUpstreamRecipe);
+  options.multifunction = arguments.multifunction || (by_recipe && !arguments.single_method);
   options.graph_breaks = !arguments.no_graph_breaks;
   if (!arguments.sharing.empty()) {
     options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled

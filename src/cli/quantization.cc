@@ -83,6 +83,7 @@ Result<uint64_t> bytes_from(const std::string& text) {
 
 Status set_quantization(const QuantizationArguments& a, exporter::Options& options) {
   if (!a.target_size.empty()) {
+    if (!a.recipe.empty()) return usage_error("--recipe and --target-size: give one of them");
     exporter::apply(*TRY(exporter::recipe_from_name("small")), options);
   }
   if (!a.recipe.empty()) {

@@ -121,6 +121,11 @@ Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& 
 
 Status complete_from_headers(const std::string& path, Model& model, Options& options) {
   model.card.recipe = options.recipe;
+  // Bytes are shared within a package, and Apple's runtime of ExecuTorch takes one a partition.
+  if (options.share_head && model.weights.tied() &&
+      options.sharing == passes::WeightSharing::Positional) {
+    options.graph_breaks = false;
+  }
   if (!wants_inputs(options)) return {};
   const auto tokenizer = tokenizer_of(model, path, options);
   if (!tokenizer && tokenizer.error().code != ErrorCode::NotFound) {

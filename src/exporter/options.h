@@ -50,7 +50,8 @@ struct Options {
   std::optional<quant::Format> embedding = quant::Format{8, 0};  // none: unquantised
   std::optional<quant::Format> linear = quant::kC4w;             // none: unquantised
   QuantizationOptions quantization;
-  // A tied head is quantised as the embedding is, so that they can be stored once.
+  // A tied head is quantised as the embedding is and lies in the same package, so that they are
+  // stored once: there are then no graph breaks with positional sharing.
   bool share_head = false;
   passes::SplitOptions split;  // target_size 0: no split
   bool graph_breaks = true;
