@@ -91,7 +91,7 @@ void print_errors(const std::vector<exporter::TensorError>& errors) {
   Table table({"tensor", "format", "algorithm", "error", "of outputs, to rtn's"});
   for (size_t i = 0; i < std::min(errors.size(), kWorst); ++i) {
     const exporter::TensorError& e = errors[i];
-    table.add({e.tensor, quant::to_string(e.how.format), std::string(quant::name(e.how.algorithm)),
+    table.add({e.tensor, quant::to_string(e.how.format), std::string(quant::method(e.how)),
                percent(e.relative),
                e.against_rounding ? percent(*e.against_rounding) : std::string("-")});
   }
@@ -107,7 +107,8 @@ std::string errors_as_json(const std::vector<exporter::TensorError>& errors) {
     Json tensor = {{"tensor", e.tensor},
                    {"bits", e.how.format.bits},
                    {"group", e.how.format.group},
-                   {"algorithm", quant::name(e.how.algorithm)},
+                   {"palette", e.how.format.kind == quant::Kind::Palette},
+                   {"algorithm", quant::method(e.how)},
                    {"relative_error", e.relative}};
     if (e.against_rounding) tensor["output_error_to_rtn"] = *e.against_rounding;
     tensors.push_back(std::move(tensor));

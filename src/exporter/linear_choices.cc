@@ -23,7 +23,7 @@ std::optional<quant::Quantization> quantization(const std::optional<quant::Forma
 
 std::string format_text(const std::optional<quant::Quantization>& how) {
   if (!how) return "none";
-  return fmt::format("{} by {}", quant::to_string(how->format), quant::name(how->algorithm));
+  return fmt::format("{} by {}", quant::to_string(how->format), quant::method(*how));
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ TEST(QuantizeLinears, GroupThatDoesNotDivideNamesTheWeightAndTheNearest) {
   EXPECT_EQ(
       error_of(quantize_linears(one, {quant::kB4w})),
       "linear weight w2 fp16[8,172]: its width is not a multiple of the group 32; the nearest "
-      "valid group is 0 (one scale per row)");
+      "valid group is 0 (a whole row)");
   auto both = with_width(64, 96);
   EXPECT_EQ(error_of(quantize_linears(both, {{4, 128}})),
             "2 linear weights have a width that is not a multiple of the group 128; the nearest "
