@@ -151,28 +151,32 @@ void take_palette_apart(const PaletteWeight& weight, int64_t chunks, int64_t fir
   }
 }
 
+// One row of x after another, from where the weights lie.
+template <class V, int bits>
+void multiply_rows(const LinearCall<typename V::Chunk>& call, const PaletteWeight& weight,
+                   int64_t m_rows, int64_t first) {
+  using Weights = FromPalette<V, bits>;
+  for (int64_t m = 0; m < m_rows; ++m) {
+    tiles_of_rows<V, DType::Int8, Scales::PerRow, Weights, 1>(call, Weights{weight}, first,
+                                                              call.last, m, 1);
+  }
+}
+
 template <class V, int bits>
 void linear_palette_of(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
                        int64_t last, const Output& y) {
-  constexpr DType kType = DType::Int8;
-  constexpr Scales kScales = Scales::PerRow;
   const LinearWeight int8 = as_int8(weight);
   auto call = palette_call<typename V::Chunk, bits>(int8, x, last, y);
-  int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
-  const bool by_panels = x.rows > V::kMaxTile && panel_rows > 0;
-  if (!by_panels) panel_rows = last - first;
+  const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
+  if (x.rows <= 1 || panel_rows == 0) return multiply_rows<V, bits>(call, weight, x.rows, first);
+  auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
   for (int64_t row = first; row < last; row += panel_rows) {
     call.last = least(row + panel_rows, last);
-    auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
-    if (by_panels) take_palette_apart<V, bits>(weight, call.chunks, row, call.last, panel);
+    take_palette_apart<V, bits>(weight, call.chunks, row, call.last, panel);
     for (int64_t m = 0, some; m < x.rows; m += some) {
       some = tile_size<V::kMaxTile>(x.rows - m);
-      if (by_panels) {
-        tiles_of_rows<V, kType, kScales>(call, FromPanel<V>{panel}, row, call.last, m, some);
-      } else {
-        tiles_of_rows<V, kType, kScales>(call, FromPalette<V, bits>{weight}, row, call.last, m,
-                                         some);
-      }
+      tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
+                                                    some);
     }
   }
 }
