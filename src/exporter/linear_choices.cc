@@ -52,7 +52,10 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
                                                 const Options& options) {
   std::vector<NamedLinear> linears = linears_of(weights);
   const auto by_algorithm = [&](const std::optional<quant::Format>& format) {
-    return quantization(format, options.quantization.algorithm);
+    // Palettes are fitted to the weights alone.
+    const quant::Algorithm algorithm = options.quantization.algorithm;
+    const bool palette = format && format->kind == quant::Kind::Palette;
+    return quantization(format, palette ? quant::info(algorithm).without_inputs : algorithm);
   };
   for (NamedLinear& linear : linears) linear.how = by_algorithm(options.linear);
   for (const LinearOverride& change : options.quantization.overrides) {
