@@ -30,12 +30,13 @@ void add_quantization_options(Parser& parser, QuantizationArguments& a) {
       fmt::format("(default: {} for a MODEL, none with --checkpoint)", exporter::kDefaultRecipe);
   parser.add_option("--recipe", a.recipe, known);
   parser.add_option("-E,--embedding_quantize", a.embedding,
-                    "Embedding: bits,group (group 0: one scale per row), or none\n"
-                    "(default: the recipe's, else 8,0)");
+                    "Embedding: bits,group (group 0: one scale per row), a palette such as p8, or\n"
+                    "none (default: the recipe's, else 8,0)");
   parser.add_option(
       "--linear_quantize", a.linear,
       "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
-      "c8w (8 bits, one scale per row), or none (default: the recipe's, else c4w)");
+      "c8w (8 bits, one scale per row), p4, p6, p8 (a palette), p4:32 (one for 32 rows; :8,\n"
+      ":16), or none (default: the recipe's, else c4w)");
   parser.add_option(
       "--quant_algorithm", a.algorithm,
       "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
@@ -136,7 +137,7 @@ void print_errors(const std::vector<exporter::TensorError>& errors) {
   Table table({"tensor", "format", "algorithm", "error", "of outputs, to rtn's"});
   for (size_t i = 0; i < std::min(errors.size(), kWorst); ++i) {
     const exporter::TensorError& e = errors[i];
-    table.add({e.tensor, quant::to_string(e.how.format), std::string(quant::name(e.how.algorithm)),
+    table.add({e.tensor, quant::to_string(e.how.format), std::string(quant::method(e.how)),
                percent(e.relative),
                e.against_rounding ? percent(*e.against_rounding) : std::string("-")});
   }
@@ -152,7 +153,8 @@ std::string errors_as_json(const std::vector<exporter::TensorError>& errors) {
     Json tensor = {{"tensor", e.tensor},
                    {"bits", e.how.format.bits},
                    {"group", e.how.format.group},
-                   {"algorithm", quant::name(e.how.algorithm)},
+                   {"palette", e.how.format.kind == quant::Kind::Palette},
+                   {"algorithm", quant::method(e.how)},
                    {"relative_error", e.relative}};
     if (e.against_rounding) tensor["output_error_to_rtn"] = *e.against_rounding;
     tensors.push_back(std::move(tensor));

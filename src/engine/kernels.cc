@@ -25,6 +25,7 @@ constexpr Kernel kKernels[] = {
     moves("concat", lower_concat, concat_token_axis),
     on_demand("constexpr_blockwise_shift_scale", lower_constexpr_blockwise_shift_scale,
               no_token_axis),
+    on_demand("constexpr_lut_to_dense", lower_constexpr_lut_to_dense, no_token_axis),
     computes("cpu.attention", lower_cpu_attention, attention_token_axis),
     computes("cpu.linear", lower_cpu_linear, row_token_axis),
     computes("cpu.rms_norm", lower_cpu_rms_norm, row_token_axis),

@@ -77,6 +77,7 @@ Status lower_cpu_swiglu(const mil::Op& op, Lowering& lowering);
 
 // reference/weights.cc
 Status lower_constexpr_blockwise_shift_scale(const mil::Op& op, Lowering& lowering);
+Status lower_constexpr_lut_to_dense(const mil::Op& op, Lowering& lowering);
 Status lower_gather(const mil::Op& op, Lowering& lowering);
 
 }  // namespace diptych::engine

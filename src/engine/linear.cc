@@ -8,6 +8,7 @@
 
 #include "engine/fp32_linear.h"
 #include "engine/kernels.h"
+#include "engine/palette.h"
 #include "kernels/bf16.h"
 #include "mil/params.h"
 
@@ -71,6 +72,9 @@ struct InBf16 {
 struct Dequantized {
   LinearWeight weight;
 };
+struct DequantizedPalette {
+  Palette palette;
+};
 
 // Rows [first, first + count) of all weights of an operation, and where their results go.
 struct Segment {
@@ -78,7 +82,9 @@ struct Segment {
   Place out;
   int64_t out_first, out_width;  // the first row's column in the result, and columns of the result
   std::optional<Place> bias{}, residual{};  // the residual lies as the result does
-  std::variant<LinearWeight, FloatWeight, InBf16, Dequantized, Fp32Linear> weight{};
+  std::variant<LinearWeight, FloatWeight, InBf16, Dequantized, Palette, DequantizedPalette,
+               Fp32Linear>
+      weight{};
 };
 
 // x in another form, `size` bytes in all; made once for all operations that ask for it, by
@@ -149,6 +155,15 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
   } else if (const auto* dequantized = std::get_if<Dequantized>(&segment.weight)) {
     kernels::linear_dequantized(isa, dequantized->weight, frame.floats(x.floats), x.columns, x.rows,
                                 begin, end, out, segment.out_width);
+  } else if (const auto* palette = std::get_if<Palette>(&segment.weight)) {
+    const DType activations = kernels::palette_activations(palette->bits());
+    const Place place = activations == DType::Int4 ? x.for_int4 : x.for_int8;
+    kernels::linear_palette(isa, palette->weight(),
+                            {frame.bytes(place), activations, x.rows, x.columns}, begin, end, out,
+                            segment.out_width);
+  } else if (const auto* entries = std::get_if<DequantizedPalette>(&segment.weight)) {
+    kernels::linear_palette_dequantized(isa, entries->palette.weight(), frame.floats(x.floats),
+                                        x.columns, x.rows, begin, end, out, segment.out_width);
   } else {
     TRY(std::get<Fp32Linear>(segment.weight)
             .multiply(frame, thread, frame.floats(x.floats), x.rows, begin, end, out,
@@ -162,11 +177,37 @@ Status multiply(const Frame& frame, int thread, const Activations& x, const Segm
   return {};
 }
 
+// A weight that is indices into tables, where the kernels take it. Returns what it is multiplied
+// in, or nothing for any other weight.
+Result<std::optional<Arithmetic>> open_palette(const mil::Value& weight, const mil::Value& x_value,
+                                               Lowering& lowering, Segment& segment,
+                                               Activations& x) {
+  const bool fast = lowering.numerics() == Numerics::Fast;
+  auto palette = TRY(Palette::open(weight, fast ? Palette::Form::Int8 : Palette::Form::Fp32));
+  if (!palette) return std::nullopt;
+  lowering.keep(*weight.producer->operand("indices"));
+  lowering.keep(*weight.producer->operand("lut"));
+  if (!fast) {
+    x.floats = TRY(lowering.cells(x_value));
+    segment.weight = DequantizedPalette{std::move(*palette)};
+    return Arithmetic::Fp32;
+  }
+  const DType activations = kernels::palette_activations(palette->bits());
+  Place& place = activations == DType::Int4 ? x.for_int4 : x.for_int8;
+  place = TRY(quantized(x_value, activations, x, lowering));
+  segment.weight = std::move(*palette);
+  return activations == DType::Int4 ? Arithmetic::Int4 : Arithmetic::Int8;
+}
+
 // Chooses how a weight is multiplied, and brings x into the form that takes. On success returns
 // what it is multiplied in.
 Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_kernels,
                                Lowering& lowering, Segment& segment, Activations& x) {
   const Numerics numerics = lowering.numerics();
+  if (by_kernels) {
+    const auto arithmetic = TRY(open_palette(weight, x_value, lowering, segment, x));
+    if (arithmetic) return *arithmetic;
+  }
   const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
   const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
   const auto fits = [&](bool (*can)(DType, int64_t, int64_t)) {

@@ -44,19 +44,33 @@ std::optional<WeightRows> WeightRows::open(const mil::Value& value, Numerics num
     if (!is_float_cell(value.type.dtype) || value.type.shape.empty()) return std::nullopt;
     return WeightRows(Stored(value.weight));
   }
-  if (value.kind != mil::Value::Kind::Result ||
-      value.producer->type != "constexpr_blockwise_shift_scale" || value.type.rank() != 2) {
-    return std::nullopt;
-  }
-  const mil::Value* data = value.producer->operand("data");
-  const mil::Value* scale = value.producer->operand("scale");
-  const mil::Value* offset = value.producer->operand("offset");
+  if (value.kind != mil::Value::Kind::Result || value.type.rank() != 2) return std::nullopt;
+  const mil::Op& op = *value.producer;
+  if (op.type == "constexpr_blockwise_shift_scale") return open_scaled(op, numerics);
+  if (op.type == "constexpr_lut_to_dense") return open_palette(op);
+  return std::nullopt;
+}
+
+std::optional<WeightRows> WeightRows::open_palette(const mil::Op& op) {
+  const mil::Value *indices = op.operand("indices"), *lut = op.operand("lut");
+  if (!is_float_cell(lut->type.dtype)) return std::nullopt;
+  WeightRows rows{Stored(indices->weight)};
+  rows.scale_.emplace(lut->weight);
+  rows.rows_per_scale_ = indices->type.shape[0] / lut->type.shape[0];
+  rows.table_bits_ = bit_width(indices->type.dtype);
+  return rows;
+}
+
+std::optional<WeightRows> WeightRows::open_scaled(const mil::Op& op, Numerics numerics) {
+  const mil::Value* data = op.operand("data");
+  const mil::Value* scale = op.operand("scale");
+  const mil::Value* offset = op.operand("offset");
   if (!is_quantized(data->type.dtype)) return std::nullopt;
   WeightRows rows{Stored(data->weight)};
   rows.scale_.emplace(scale->weight);
   if (offset != nullptr) rows.offset_.emplace(offset->weight);
   rows.rows_per_scale_ = data->type.shape[0] / scale->type.shape[0];
-  rows.round_to_half_ = numerics == Numerics::Typed && value.type.dtype == DType::F16;
+  rows.round_to_half_ = numerics == Numerics::Typed && scale->type.dtype == DType::F16;
   return rows;
 }
 
@@ -87,9 +101,9 @@ Result<WeightRows::Elements> WeightRows::fetch(const Stored& stored, int64_t row
                     static_cast<uint64_t>(row) * stored.weight->row_elements(), dtype};
   }
   TRY(stored.weight->read_rows(row, 1, {buffer, stored.weight->row_bytes()}));
-  const DType unpacked = dtype == DType::Int4    ? DType::Int8
-                         : dtype == DType::UInt4 ? DType::UInt8
-                                                 : dtype;
+  const DType unpacked = dtype == DType::Int4 ? DType::Int8
+                         : is_sub_byte(dtype) ? DType::UInt8
+                                              : dtype;
   return Elements{buffer, 0, unpacked};
 }
 
@@ -97,6 +111,21 @@ Status WeightRows::fetch_floats(const Stored& stored, int64_t row, std::byte* bu
   const Elements elements = TRY(fetch(stored, row, buffer));
   to_floats(elements.data, elements.first, elements.dtype, stored.weight->row_elements(), out);
   return {};
+}
+
+// Indices are a stream of bits, the lowest first; the row is divided evenly between its tables.
+void WeightRows::look_up(const Elements& indices, const float* tables, float* out) const {
+  const auto bits = static_cast<uint64_t>(bit_width(indices.dtype));
+  const auto entries = size_t{1} << table_bits_;
+  const size_t n = row_size(), columns = n / (scale_->weight->row_elements() / entries);
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t bit = (indices.first + i) * bits;
+    const std::byte* const at = indices.data + bit / 8;
+    auto window = static_cast<uint32_t>(at[0]);
+    if (bit % 8 + bits > 8) window |= static_cast<uint32_t>(at[1]) << 8;
+    const size_t index = window >> bit % 8 & (entries - 1);
+    out[i] = tables[i / columns * entries + index];
+  }
 }
 
 Status WeightRows::read(int64_t row, float* out, std::byte* memory, uint64_t* overflows) const {
@@ -109,6 +138,10 @@ Status WeightRows::read(int64_t row, float* out, std::byte* memory, uint64_t* ov
   }
   const int64_t scale_row = row / rows_per_scale_;
   TRY(fetch_floats(*scale_, scale_row, scratch.parameters, scratch.scales));
+  if (table_bits_ != 0) {
+    look_up(q, scratch.scales, out);
+    return {};
+  }
   if (offset_) TRY(fetch_floats(*offset_, scale_row, scratch.parameters, scratch.offsets));
   const BlockScales scales{scratch.scales, scratch.offsets, n / scale_->weight->row_elements(),
                            round_to_half_};

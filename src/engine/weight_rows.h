@@ -13,9 +13,10 @@ namespace diptych::engine {
 
 class WeightRows {
  public:
-  // Opens a value that is a constant of fp16 or fp32, or the result of a
-  // constexpr_blockwise_shift_scale of rank 2 over 4- or 8-bit integers. Returns nothing for any
-  // other value. The value's operation must have passed the verifier.
+  // Opens a value that is a constant of fp16 or fp32, or the result of rank 2 of a
+  // constexpr_blockwise_shift_scale over 4- or 8-bit integers or of a constexpr_lut_to_dense of
+  // floats. Returns nothing for any other value. The value's operation must have passed the
+  // verifier.
   static std::optional<WeightRows> open(const mil::Value& value, Numerics numerics);
 
   // A row is a slice along the first axis.
@@ -45,18 +46,23 @@ class WeightRows {
   };
 
   explicit WeightRows(Stored data) : data_(std::move(data)) {}
+  static std::optional<WeightRows> open_scaled(const mil::Op& op, Numerics numerics);
+  static std::optional<WeightRows> open_palette(const mil::Op& op);
   // Parts of the scratch memory.
   struct Scratch {
     std::byte *elements, *parameters;  // rows of weights that do not lie in memory
-    float *scales, *offsets;
+    float *scales, *offsets;           // or the tables of a row in place of scales
     uint64_t size;
   };
   Scratch layout(std::byte* memory) const;
   static Result<Elements> fetch(const Stored& stored, int64_t row, std::byte* buffer);
   static Status fetch_floats(const Stored& stored, int64_t row, std::byte* buffer, float* out);
 
+  void look_up(const Elements& indices, const float* tables, float* out) const;
+
   Stored data_;
   std::optional<Stored> scale_, offset_;  // no scale: a plain constant
+  int table_bits_ = 0;                    // of an index, when scale_ holds tables of entries
   int64_t rows_per_scale_ = 1;
   bool round_to_half_ = false;
 };

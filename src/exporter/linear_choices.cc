@@ -23,7 +23,7 @@ std::optional<quant::Quantization> quantization(const std::optional<quant::Forma
 
 std::string format_text(const std::optional<quant::Quantization>& how) {
   if (!how) return "none";
-  return fmt::format("{} by {}", quant::to_string(how->format), quant::name(how->algorithm));
+  return fmt::format("{} by {}", quant::to_string(how->format), quant::method(*how));
 }
 
 }  // namespace
@@ -52,7 +52,10 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
                                                 const Options& options) {
   std::vector<NamedLinear> linears = linears_of(weights);
   const auto by_algorithm = [&](const std::optional<quant::Format>& format) {
-    return quantization(format, options.quantization.algorithm);
+    // Palettes are fitted to the weights alone.
+    const quant::Algorithm algorithm = options.quantization.algorithm;
+    const bool palette = format && format->kind == quant::Kind::Palette;
+    return quantization(format, palette ? quant::info(algorithm).without_inputs : algorithm);
   };
   for (NamedLinear& linear : linears) linear.how = by_algorithm(options.linear);
   if (options.share_head && weights.tied()) linears.back().how = embedding_choice(options);

@@ -20,11 +20,18 @@ std::optional<int64_t> number(std::string_view text) {
 
 Result<std::optional<quant::Format>> embedding_from_text(std::string_view text) {
   if (text.empty() || text == kUnquantized) return std::optional<quant::Format>();
+  for (const quant::NamedFormat& row : quant::named_formats()) {
+    if (row.name == text && row.format.kind == quant::Kind::Palette) {
+      return std::optional(row.format);
+    }
+  }
   const size_t comma = text.find(',');
   const auto bits = number(text.substr(0, comma));
   const auto group = comma == text.npos ? std::nullopt : number(text.substr(comma + 1));
   if (!bits || !group || *bits < 0 || *bits > 64) {
-    return invalid_argument("expected bits,group such as 8,0 or 4,32, or none; found \"{}\"", text);
+    return invalid_argument(
+        "expected bits,group such as 8,0 or 4,32, a palette such as p8, or none; found \"{}\"",
+        text);
   }
   const quant::Format format{static_cast<int>(*bits), *group};
   TRY(quant::check(format));

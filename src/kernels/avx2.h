@@ -7,6 +7,7 @@
 #include "kernels/dequantized_tiles.h"
 #include "kernels/float_tiles.h"
 #include "kernels/integer_tiles.h"
+#include "kernels/palette_tiles.h"
 #include "kernels/quantize_avx2.h"
 
 namespace diptych::kernels {
@@ -28,6 +29,7 @@ struct Avx2 {
   template <DType type>
   static constexpr DType kPanelType = type;
 
+  static Floats all(float value) { return _mm256_set1_ps(value); }
   static Floats zero() { return _mm256_setzero_ps(); }
   static Floats load_f32(const float* from) { return _mm256_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm256_storeu_ps(to, a); }
@@ -129,6 +131,11 @@ struct Avx2 {
     _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(to), plane);
   }
 
+  static Ints byte_table(const uint8_t (&bytes)[16]) {
+    return _mm256_broadcastsi128_si256(load_half(bytes));
+  }
+  static Ints shuffle(Ints table, Ints plane) { return _mm256_shuffle_epi8(table, plane); }
+
   // Blocks 2 step, 2 step + 4, 2 step + 1 and 2 step + 5 of the chunk.
   template <DType type>
   static Planes<type> take_apart(const std::byte* from, int64_t step) {
@@ -187,8 +194,15 @@ struct Avx2 {
 template <class V>
 constexpr Variant vector_variant() {
   using Chunk = typename V::Chunk;
-  return {sizeof(Chunk),   Chunk::kColumns,      1, quantize_rows<Avx2Quantizer, Chunk>, linear<V>,
-          linear_float<V>, linear_dequantized<V>};
+  return {sizeof(Chunk),
+          Chunk::kColumns,
+          1,
+          quantize_rows<Avx2Quantizer, Chunk>,
+          linear<V>,
+          linear_float<V>,
+          linear_dequantized<V>,
+          linear_palette<V>,
+          linear_palette_dequantized<V>};
 }
 
 }  // namespace

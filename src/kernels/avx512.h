@@ -25,6 +25,7 @@ struct Avx512 {
   template <DType type>
   static constexpr DType kPanelType = type;
 
+  static Floats all(float value) { return _mm512_set1_ps(value); }
   static Floats zero() { return _mm512_setzero_ps(); }
   static Floats load_f32(const float* from) { return _mm512_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm512_storeu_ps(to, a); }
@@ -128,6 +129,11 @@ struct Avx512 {
   };
   static __m512i load_plane(const std::byte* from) { return _mm512_loadu_si512(from); }
   static void store_plane(__m512i plane, std::byte* to) { _mm512_storeu_si512(to, plane); }
+
+  static Ints byte_table(const uint8_t (&bytes)[16]) {
+    return _mm512_broadcast_i32x4(Avx2::load_half(bytes));
+  }
+  static Ints shuffle(Ints table, Ints plane) { return _mm512_shuffle_epi8(table, plane); }
 
   // Of four registers whose quarters have 4 bytes for each of 4 planes, the planes.
   struct Four {

@@ -56,6 +56,7 @@ struct LinearCall {
   int64_t last;  // row of the weight
   Output y;
   int64_t chunks, row_bytes, scale_bytes;  // of a row
+  float offset_factor = 1;                 // of the activations' offsets (palette_tiles.h)
 };
 
 template <class Chunk, DType type>
@@ -243,6 +244,7 @@ typename V::Floats first_sum(const LinearCall<typename V::Chunk>& call, int64_t 
         sum = V::add(sum, V::load_f32(x[c].offsets + step * V::kLanes));
       }
     }
+    sum = V::multiply(sum, V::all(call.offset_factor));
   }
   return sum;
 }

@@ -9,6 +9,7 @@
 #include "kernels/bf16.h"
 #include "kernels/dot_loop.h"
 #include "kernels/linear.h"
+#include "kernels/palette.h"
 
 namespace diptych::kernels {
 
@@ -55,6 +56,10 @@ struct Variant {
                        const Output& y);
   void (*linear_dequantized)(const LinearWeight& weight, const FloatInput& x, int64_t first,
                              int64_t last, const Output& y);
+  void (*linear_palette)(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
+                         int64_t last, const Output& y);
+  void (*linear_palette_dequantized)(const PaletteWeight& weight, const FloatInput& x,
+                                     int64_t first, int64_t last, const Output& y);
 };
 
 // What there is besides where arithmetic in bf16 is.

@@ -93,6 +93,7 @@ TileSums lane_sums(const TileCall& call, int lane) {
     for (int64_t c = 0; c < chunks; ++c) {
       begin = _mm512_add_ps(begin, _mm512_loadu_ps(call.x[c].offsets[lane]));
     }
+    begin = _mm512_mul_ps(begin, _mm512_set1_ps(call.of.offset_factor));
   }
   TileSums sums;
   for (__m512& sum : sums.of_row) sum = begin;
@@ -124,9 +125,15 @@ TileSums sums_of_lanes(const TileCall& call, int lane) {
   }
 }
 
-// The blocks of a chunk of weights, each in the order of planes, to row r of the panel.
-template <DType type>
-void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int64_t chunk, int r) {
+struct AsTheyAre {
+  const __m512i& operator()(const __m512i& nibbles) const { return nibbles; }
+};
+
+// The blocks of a chunk of weights, each in the order of planes, to row r of the panel. Of int4,
+// the raised weights become what `look_up` makes of them.
+template <DType type, class LookUp = AsTheyAre>
+void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int64_t chunk, int r,
+                  const LookUp& look_up = {}) {
   const auto put = [&](int64_t lane, const __m512i& blocks) {
     const auto to = [&](int64_t of_lane) {
       return reinterpret_cast<__m256i*>(panel.weights[of_lane * chunks + chunk][r]);
@@ -139,8 +146,8 @@ void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));
       const __m512i low = _mm512_set1_epi8(0x0F);
       const __m512i raised = _mm512_xor_si512(_mm512_loadu_si512(from + 64 * i), raise);
-      const __m512i even = _mm512_and_si512(raised, low);
-      const __m512i odd = _mm512_and_si512(_mm512_srli_epi16(raised, 4), low);
+      const __m512i even = look_up(_mm512_and_si512(raised, low));
+      const __m512i odd = look_up(_mm512_and_si512(_mm512_srli_epi16(raised, 4), low));
       const __m512i first = _mm512_unpacklo_epi32(even, odd);
       const __m512i second = _mm512_unpackhi_epi32(even, odd);
       const __m512i low_blocks = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
@@ -175,6 +182,28 @@ void unpack_rows(const LinearCall<Chunk512>& call, int64_t row, WeightPanel& pan
   }
 }
 
+// The same for a palette.
+template <int bits>
+void unpack_palette_rows(const LinearCall<Chunk512>& call, const PaletteWeight& weight, int64_t row,
+                         WeightPanel& panel) {
+  using Rows = PaletteRows<Avx512, bits, 1>;
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t index = row + r < call.last ? row + r : row;
+    Rows stored(weight, index, call.last);
+    const __m512i table = nibble_table<Avx512>(codes_of(weight, index));  // of 4 bits
+    const auto look_up = [&](const __m512i& nibbles) { return Avx512::shuffle(table, nibbles); };
+    for (int64_t c = 0; c < call.chunks; ++c) {
+      typename Rows::Spare spare;
+      stored.template move_to<true>(c, spare);
+      if constexpr (bits == 4) {
+        unpack_chunk<DType::Int4>(stored.bytes(0), panel, call.chunks, c, r, look_up);
+      } else {
+        unpack_chunk<DType::Int8>(stored.bytes(0), panel, call.chunks, c, r);
+      }
+    }
+  }
+}
+
 // Writes the results of rows [row, call.last) of the weight and rows [m, m_last) of x.
 template <Scales kScales>
 void store_results(const LinearCall<Chunk512>& call, TileSums sums, int64_t row, int64_t m,
@@ -191,15 +220,15 @@ void store_results(const LinearCall<Chunk512>& call, TileSums sums, int64_t row,
   store_turned(sums, rows, m_rows, call.y.data + m * call.y.stride + row, call.y.stride);
 }
 
-template <DType type, Scales kScales>
-void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
-                     int64_t last, const Output& y) {
-  const auto call = call_of<Chunk512, type>(weight, x, last, y);
+// unpack(row, panel) brings a panel's rows from `row` on.
+template <Scales kScales, class Unpack>
+void multiply_panels(const LinearCall<Chunk512>& call, const QuantizedActivations& x, int64_t first,
+                     const Unpack& unpack) {
   const auto* const tiles = reinterpret_cast<const ActivationTile*>(x.data);
   auto& panel = kernel_object<WeightPanel>(KernelMemory::Panel);
   configure_tiles();
-  for (int64_t row = first; row < last; row += kRows) {
-    unpack_rows<type, kScales>(call, row, panel);
+  for (int64_t row = first; row < call.last; row += kRows) {
+    unpack(row, panel);
     // The compiler does not know that tiles are loaded from memory.
     __asm__ volatile("" : : "r"(&panel) : "memory");
     for (int64_t m = 0; m < x.rows; m += kRows) {
@@ -209,6 +238,25 @@ void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, 
     }
   }
   _tile_release();
+}
+
+template <DType type, Scales kScales>
+void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
+                     int64_t last, const Output& y) {
+  const auto call = call_of<Chunk512, type>(weight, x, last, y);
+  multiply_panels<kScales>(call, x, first, [&](int64_t row, WeightPanel& panel) {
+    unpack_rows<type, kScales>(call, row, panel);
+  });
+}
+
+template <int bits>
+void palette_by_tiles(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
+                      int64_t last, const Output& y) {
+  const LinearWeight int8 = as_int8(weight);
+  const auto call = palette_call<Chunk512, bits>(int8, x, last, y);
+  multiply_panels<Scales::PerRow>(call, x, first, [&](int64_t row, WeightPanel& panel) {
+    unpack_palette_rows<bits>(call, weight, row, panel);
+  });
 }
 
 template <DType type>
@@ -277,10 +325,31 @@ void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t
   kAvx512Variant.linear_dequantized(weight, x, first, last, y);
 }
 
+void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
+                    int64_t last, const Output& y) {
+  const auto run = !by_tiles(x.rows, x.columns) ? kAvx512Variant.linear_palette
+                   : weight.bits == 4           ? palette_by_tiles<4>
+                   : weight.bits == 6           ? palette_by_tiles<6>
+                                                : palette_by_tiles<8>;
+  run(weight, x, first, last, y);
+}
+
+void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x, int64_t first,
+                                int64_t last, const Output& y) {
+  kAvx512Variant.linear_palette_dequantized(weight, x, first, last, y);
+}
+
 }  // namespace
 
-const Variant kAmxVariant = {sizeof(Chunk512), Chunk512::kColumns, kRows, quantize, linear,
-                             linear_float,     linear_dequantized};
+const Variant kAmxVariant = {sizeof(Chunk512),
+                             Chunk512::kColumns,
+                             kRows,
+                             quantize,
+                             linear,
+                             linear_float,
+                             linear_dequantized,
+                             linear_palette,
+                             linear_palette_dequantized};
 const IsaKernels kAmxKernels = {&kAmxVariant, &kAmxInBf16, &kAmxDotLoops};
 
 }  // namespace diptych::kernels

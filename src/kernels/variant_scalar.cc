@@ -109,11 +109,76 @@ void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t
   }
 }
 
+// The index of an element of a stream of indices.
+int64_t index_at(const PaletteWeight& weight, int64_t element) {
+  const int64_t bit = element * weight.bits;
+  auto window = static_cast<uint32_t>(weight.data[bit / 8]);
+  if (bit % 8 + weight.bits > 8) window |= static_cast<uint32_t>(weight.data[bit / 8 + 1]) << 8;
+  return window >> bit % 8 & ((1u << weight.bits) - 1);
+}
+
+// An entry of the table of a row.
+template <class Entry>
+Entry entry_at(const PaletteWeight& weight, const Entry* tables, int64_t row, int64_t column) {
+  const int64_t table = row / weight.rows_per_table << weight.bits;
+  return tables[table + index_at(weight, row * weight.columns + column)];
+}
+
+float palette_dot(const PaletteWeight& weight, const Chunk256* x, int64_t row) {
+  float sum = 0;
+  for (int64_t begin = 0; begin < weight.columns; begin += kBlock) {
+    const Chunk256& chunk = x[begin / Chunk256::kColumns];
+    const int lane = Chunk256::first_lane(static_cast<int>(begin % Chunk256::kColumns / kBlock));
+    int products = 0;
+    for (int plane = 0; plane < Chunk256::kPlanes; ++plane) {
+      for (int byte = 0; byte < Chunk256::kBlockBytes; ++byte) {
+        const int64_t column =
+            begin + Chunk256::column(palette_activations(weight.bits), plane, byte);
+        if (column >= weight.columns) continue;
+        products +=
+            entry_at(weight, weight.codes, row, column) * chunk.planes[plane][4 * lane + byte];
+      }
+    }
+    sum += static_cast<float>(products) * chunk.scales[lane];
+  }
+  return sum * weight.scales[row];
+}
+
+void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
+                    int64_t last, const Output& y) {
+  const auto* chunks = reinterpret_cast<const Chunk256*>(x.data);
+  const int64_t chunks_per_row = (x.columns + Chunk256::kColumns - 1) / Chunk256::kColumns;
+  for (int64_t m = 0; m < x.rows; ++m) {
+    for (int64_t row = first; row < last; ++row) {
+      y.data[m * y.stride + row] = palette_dot(weight, chunks + m * chunks_per_row, row);
+    }
+  }
+}
+
+void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x, int64_t first,
+                                int64_t last, const Output& y) {
+  for (int64_t m = 0; m < x.rows; ++m) {
+    for (int64_t row = first; row < last; ++row) {
+      float sum = 0;
+      for (int64_t i = 0; i < weight.columns; ++i) {
+        sum += entry_at(weight, weight.entries, row, i) * x.data[m * x.stride + i];
+      }
+      y.data[m * y.stride + row] = sum;
+    }
+  }
+}
+
 }  // namespace
 
-const Variant kScalarVariant = {
-    sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<PlainQuantizer, Chunk256>, linear,
-    linear_float,     linear_dequantized};
+const Variant kScalarVariant = {sizeof(Chunk256),
+                                Chunk256::kColumns,
+                                1,
+                                quantize_rows<PlainQuantizer, Chunk256>,
+                                linear,
+                                linear_float,
+                                linear_dequantized,
+                                linear_palette,
+                                linear_palette_dequantized};
 const IsaKernels kScalarKernels = {&kScalarVariant, nullptr, nullptr};
 
 }  // namespace diptych::kernels

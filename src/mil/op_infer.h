@@ -38,6 +38,7 @@ Result<Types> infer_graph_break(const Op& op);
 
 // op_infer_contract.cc
 Result<Types> infer_constexpr_blockwise_shift_scale(const Op& op);
+Result<Types> infer_constexpr_lut_to_dense(const Op& op);
 Result<Types> infer_linear(const Op& op);
 Result<Types> infer_matmul(const Op& op);
 Result<Types> infer_reduce(const Op& op);

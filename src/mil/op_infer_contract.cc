@@ -13,6 +13,13 @@ bool is_quantized(DType dtype) {
          dtype == DType::UInt8;
 }
 bool is_shiftable(DType dtype) { return is_quantized(dtype) || is_compute_float(dtype); }
+bool is_index(DType dtype) {
+  return dtype == DType::UInt1 || dtype == DType::UInt2 || dtype == DType::UInt3 ||
+         dtype == DType::UInt4 || dtype == DType::UInt6 || dtype == DType::UInt8;
+}
+bool is_table_entry(DType dtype) {
+  return dtype == DType::Int8 || dtype == DType::UInt8 || is_compute_float(dtype);
+}
 
 }  // namespace
 
@@ -38,6 +45,35 @@ Result<Types> infer_constexpr_blockwise_shift_scale(const Op& op) {
     if (!is_float(offset.dtype)) TRY(expect_same_dtype("offset", offset, "data", data));
   }
   return Types{TensorType{scale.dtype, data.shape}};
+}
+
+Result<Types> infer_constexpr_lut_to_dense(const Op& op) {
+  const TensorType indices = TRY(typed_operand(op, "indices", is_index));
+  const TensorType lut = TRY(typed_operand(op, "lut", is_table_entry));
+  const size_t rank = indices.shape.size();
+  if (rank < 1 || lut.shape.size() != rank + 2) {
+    return invalid_data("indices is {} and lut is {}: expected two axes more, and one at least",
+                        to_string(indices), to_string(lut));
+  }
+  const int64_t entries = int64_t{1} << bit_width(indices.dtype);
+  if (lut.shape[rank] != entries) {
+    return invalid_data("indices is {} and lut is {}: expected tables of {} entries",
+                        to_string(indices), to_string(lut), entries);
+  }
+  if (lut.shape[rank + 1] != 1) {
+    return unsupported("lut is {}: entries that are vectors of {}, expected single numbers",
+                       to_string(lut), lut.shape[rank + 1]);
+  }
+  for (size_t i = 0; i < rank; ++i) {
+    if (indices.shape[i] % lut.shape[i] != 0) {
+      return invalid_data("indices is {} and lut is {}: axis {} is not a whole number of blocks",
+                          to_string(indices), to_string(lut), i);
+    }
+  }
+  if (op.operand("vector_axis") != nullptr) {  // of no meaning for single numbers
+    TRY(resolve_axis(TRY(int_param(op, "vector_axis", 0)), indices.rank()));
+  }
+  return Types{TensorType{lut.dtype, indices.shape}};
 }
 
 Result<Types> infer_linear(const Op& op) {

@@ -19,6 +19,7 @@ constexpr ParamSpec kXY[] = {required("x"), required("y")};
 constexpr ParamSpec kCast[] = {required("x"), fixed("dtype")};
 constexpr ParamSpec kConcat[] = {variadic("values"), fixed("axis"), optional_fixed("interleave")};
 constexpr ParamSpec kConstexpr[] = {fixed("data"), fixed("scale"), optional_fixed("offset")};
+constexpr ParamSpec kLutToDense[] = {fixed("indices"), fixed("lut"), optional_fixed("vector_axis")};
 constexpr ParamSpec kCpuAttention[] = {
     required("q"), required("k_cache"), required("k"),          required("v_cache"),
     required("v"), required("mask"),    optional_fixed("scale")};
@@ -64,6 +65,7 @@ constexpr OpSpec kOps[] = {
     {"cast", kCast, infer_cast},
     {"concat", kConcat, infer_concat},
     {"constexpr_blockwise_shift_scale", kConstexpr, infer_constexpr_blockwise_shift_scale},
+    {"constexpr_lut_to_dense", kLutToDense, infer_constexpr_lut_to_dense},
     {"cpu.attention", kCpuAttention, infer_cpu_attention},
     {"cpu.linear", kCpuLinear, infer_cpu_linear},
     {"cpu.rms_norm", kCpuRmsNorm, infer_cpu_rms_norm},

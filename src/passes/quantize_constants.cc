@@ -20,17 +20,11 @@ mil::Value* quantizable(const mil::Op& op, QuantizableParam param_of) {
   return is_float_matrix(value) ? value : nullptr;
 }
 
-// The nearest group that divides all the widths, for an error.
-std::string nearest_choice(int64_t group, int64_t divisor) {
-  const int64_t nearest = quant::nearest_group(group, divisor);
-  return nearest == 0 ? "0 (one scale per row)" : fmt::format("{}", nearest);
-}
-
-Status check_widths(const mil::Program& program, const QuantizationOf& how_of,
+Status check_groups(const mil::Program& program, const QuantizationOf& how_of,
                     std::string_view what, QuantizableParam param_of) {
-  std::set<std::string> refused;   // once, though several functions hold the weight
-  int64_t divisor = 0, group = 0;  // of all widths that a group must divide; the first group that
-                                   // does not
+  std::set<std::string> refused;  // once, though several functions hold the weight
+  int64_t divisor = 0;            // of all sizes that groups must divide
+  quant::Format format;           // the first whose group does not
   for (const auto& function : program.functions) {
     for (const auto& op : function->ops) {
       const mil::Value* weight = quantizable(*op, param_of);
@@ -38,27 +32,47 @@ Status check_widths(const mil::Program& program, const QuantizationOf& how_of,
       const auto how = how_of(*weight->weight);
       if (!how) continue;
       TRY(check(how->format));
-      const int64_t wanted = how->format.group;
-      if (wanted == 0) continue;
-      divisor = std::gcd(divisor, weight->type.shape[1]);
-      if (weight->type.shape[1] % wanted == 0) continue;
-      if (group == 0) group = wanted;
+      if (how->format.group == 0) continue;
+      const int64_t size = weight->type.shape[quant::grouped(how->format).axis];
+      divisor = std::gcd(divisor, size);
+      if (size % how->format.group == 0) continue;
+      if (format.group == 0) format = how->format;
       refused.insert(fmt::format("{} {}", weight->name, diptych::to_string(weight->type)));
     }
   }
   if (refused.empty()) return {};
-  Error error{ErrorCode::InvalidArgument, {}, {}, {}};
+  const quant::Grouped of = quant::grouped(format);
+  const int64_t nearest = quant::nearest_group(format, divisor);
+  const std::string remedy =
+      fmt::format("is not a multiple of the group {}; the nearest valid group is {}", format.group,
+                  nearest == 0 ? fmt::format("0 ({})", of.all) : fmt::format("{}", nearest));
   if (refused.size() == 1) {
-    error.message = fmt::format(
-        "{} {}: its width is not a multiple of the group {}; the nearest valid group is {}", what,
-        *refused.begin(), group, nearest_choice(group, divisor));
-  } else {
-    error.message = fmt::format(
-        "{} {}s have a width that is not a multiple of the group {}; the nearest valid group is {}",
-        refused.size(), what, group, nearest_choice(group, divisor));
-    error.items.assign(refused.begin(), refused.end());
+    return invalid_argument("{} {}: its {} {}", what, *refused.begin(), of.name, remedy);
   }
+  Error error{ErrorCode::InvalidArgument, {}, {}, {}};
+  error.message = fmt::format("{} {}s have a {} that {}", refused.size(), what, of.name, remedy);
+  error.items.assign(refused.begin(), refused.end());
   return tl::unexpected(std::move(error));
+}
+
+// Inserts the operation that a quantised weight stands for, before operation `at`.
+mil::Value* insert_dequantized(mil::Function& function, size_t at, const mil::Value& weight,
+                               const quant::QuantizedWeight& quantized) {
+  const std::string& name = weight.name;
+  mil::Value* codes = function.add_constant(name + "_codes", quantized.codes);
+  std::vector<std::pair<std::string, TensorType>> result{{name + "_dequantized", weight.type}};
+  if (quantized.table) {
+    mil::Value* lut = function.add_constant(name + "_lut", quantized.table);
+    return function
+        .insert_op(at, "constexpr_lut_to_dense", {{"indices", {codes}}, {"lut", {lut}}},
+                   std::move(result))
+        ->result();
+  }
+  mil::Value* scale = function.add_constant(name + "_scale", quantized.scales);
+  return function
+      .insert_op(at, "constexpr_blockwise_shift_scale", {{"data", {codes}}, {"scale", {scale}}},
+                 std::move(result))
+      ->result();
 }
 
 Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
@@ -73,13 +87,7 @@ Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
     if (!dequantized) {
       const quant::QuantizedWeight quantized =
           TRY(cache.quantize(weight->weight, *how, weight->name));
-      mil::Value* data = function.add_constant(weight->name + "_codes", quantized.codes);
-      mil::Value* scale = function.add_constant(weight->name + "_scale", quantized.scales);
-      dequantized = function
-                        .insert_op(i, "constexpr_blockwise_shift_scale",
-                                   {{"data", {data}}, {"scale", {scale}}},
-                                   {{weight->name + "_dequantized", weight->type}})
-                        ->result();
+      dequantized = insert_dequantized(function, i, *weight, quantized);
       ++i;
     }
     mil::Op& user = *function.ops[i];
@@ -95,7 +103,7 @@ Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
 
 Status quantize_constants(mil::Program& program, const QuantizationOf& how, std::string_view what,
                           QuantizableParam param_of, quant::Cache& cache) {
-  TRY(check_widths(program, how, what, param_of));
+  TRY(check_groups(program, how, what, param_of));
   for (const auto& function : program.functions) {
     TRY(quantize_function(*function, how, param_of, cache));
   }

@@ -12,7 +12,8 @@
 namespace diptych::quant {
 
 // quantize() that gives the same weights for the same source and parameters, so that functions
-// which share a weight go on sharing it.
+// which share a weight go on sharing it. Pieces of a weight that gets one table for all of it share
+// that.
 class Cache {
  public:
   Result<QuantizedWeight> quantize(const WeightRef& source, const Quantization& how,
@@ -31,7 +32,7 @@ class Cache {
 
  private:
   // An entry keeps its source alive, so a source's address is not used again.
-  std::map<std::tuple<const Weight*, int, int64_t, Algorithm>, Entry> known_;
+  std::map<std::tuple<const Weight*, int, int64_t, Kind, Algorithm>, Entry> known_;
 };
 
 }  // namespace diptych::quant

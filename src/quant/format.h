@@ -1,6 +1,6 @@
-// How the quantised form of a matrix [out, in] is stored: codes of a few bits, and a scale for each
-// group of inputs, w[i, j] ~ scales[i, j / group] * codes[i, j]. A new format is a row in
-// format.cc.
+// How the quantised form of a matrix [out, in] is stored: codes of a few bits, and either a scale
+// for each group of inputs, w[i, j] ~ scales[i, j / group] * codes[i, j], or a table that a group
+// of rows shares, w[i, j] ~ tables[i / group][codes[i, j]]. A new format is a row in format.cc.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,14 @@
 
 namespace diptych::quant {
 
+enum class Kind : uint8_t { Scaled, Palette };
+
 struct Format {
-  int bits = 4;       // of a code: 4 or 8
-  int64_t group = 0;  // inputs that share a scale: 32, 64, 128, or 0 for a whole row
+  int bits = 4;  // of a code: 4 or 8; of a palette 6, too
+  // Inputs that share a scale: 32, 64, 128, or 0 for a whole row. Of a palette, rows that share a
+  // table: 8, 16, 32, or 0 for all.
+  int64_t group = 0;
+  Kind kind = Kind::Scaled;
 
   bool operator==(const Format&) const = default;
 };
@@ -31,20 +36,33 @@ struct NamedFormat {
 };
 std::span<const NamedFormat> named_formats();
 
-// "4-bit per row", "8-bit in groups of 32".
+// "4-bit per row", "8-bit in groups of 32", "6-bit palette of 16 rows".
 std::string to_string(const Format& format);
 
 // Says what is wrong with `format` itself: bits or group outside the choices above.
 Status check(const Format& format);
 
-// The group of {32, 64, 128} nearest to `group` that divides the width; 0 when none does.
-int64_t nearest_group(int64_t group, int64_t width);
+// What a group divides, as a phrase for errors ("width"), and its axis.
+struct Grouped {
+  size_t axis;
+  std::string_view name;
+  std::string_view all;  // what a group of 0 means: "a whole row"
+};
+Grouped grouped(const Format& format);
 
-// Codes are the integers of two's complement. The range from lowest_code() to highest_code() has
-// 2 half_range() steps.
+// The group that the format may have, nearest to the one it has, that divides `size`; 0 when none
+// does.
+int64_t nearest_group(const Format& format, int64_t size);
+
+// Codes of scaled formats are the integers of two's complement. The range from lowest_code() to
+// highest_code() has 2 half_range() steps.
 constexpr int lowest_code(int bits) { return -(1 << (bits - 1)); }
 constexpr int highest_code(int bits) { return (1 << (bits - 1)) - 1; }
 constexpr float half_range(int bits) { return static_cast<float>((1 << bits) - 1) / 2; }
 constexpr DType code_type(int bits) { return bits == 4 ? DType::Int4 : DType::Int8; }
+constexpr DType code_type(const Format& format) {
+  if (format.kind == Kind::Scaled) return code_type(format.bits);
+  return format.bits == 4 ? DType::UInt4 : format.bits == 6 ? DType::UInt6 : DType::UInt8;
+}
 
 }  // namespace diptych::quant

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/palette_weight.h"
 #include "tensor/convert.h"
 
 namespace diptych::quant {
@@ -172,6 +173,11 @@ class ScalesWeight : public Weight {
 
 }  // namespace
 
+std::string_view method(const Quantization& how) {
+  const bool fitted = how.format.kind == Kind::Palette && !needs_inputs(how.algorithm);
+  return fitted ? "k-means" : name(how.algorithm);
+}
+
 void ErrorMeter::add(const QuantizationError& part) {
   const std::lock_guard lock(mutex_);
   total_ += part;
@@ -194,13 +200,15 @@ Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
     return invalid_argument("{}: expected an fp16 or fp32 matrix to quantise, found {}", tensor,
                             diptych::to_string(type));
   }
-  if (how.format.group != 0 && type.shape[1] % how.format.group != 0) {
-    const int64_t nearest = nearest_group(how.format.group, type.shape[1]);
+  const Grouped of = grouped(how.format);
+  if (how.format.group != 0 && type.shape[of.axis] % how.format.group != 0) {
+    const int64_t nearest = nearest_group(how.format, type.shape[of.axis]);
     return invalid_argument(
-        "{} {}: groups of {} do not divide the width {}; the nearest valid group is {}", tensor,
-        diptych::to_string(type), how.format.group, type.shape[1],
-        nearest == 0 ? "0 (a whole row)" : std::to_string(nearest));
+        "{} {}: groups of {} do not divide the {} {}; the nearest valid group is {}", tensor,
+        diptych::to_string(type), how.format.group, of.name, type.shape[of.axis],
+        nearest == 0 ? fmt::format("0 ({})", of.all) : std::to_string(nearest));
   }
+  if (how.format.kind == Kind::Palette) return palettize(std::move(source), how.format, tensor);
   const auto quantizer =
       std::make_shared<const Quantizer>(std::move(source), how, std::string(tensor));
   return QuantizedWeight{std::make_shared<CodesWeight>(quantizer),

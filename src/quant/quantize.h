@@ -22,6 +22,10 @@ struct Quantization {
   bool operator==(const Quantization&) const = default;
 };
 
+// What finds the codes, by name: that of the algorithm, or "k-means" for palettes, whose tables no
+// other algorithm than one that needs inputs has a say in.
+std::string_view method(const Quantization& how);
+
 // Adds up the error of a weight while it is computed, on any thread.
 class ErrorMeter {
  public:
@@ -35,11 +39,13 @@ class ErrorMeter {
   QuantizationError total_;
 };
 
-// w[i, j] ~ scales[i, j / group] * codes[i, j].
+// w[i, j] ~ scales[i, j / group] * codes[i, j], or of a palette table[i / group, 0, codes[i, j],
+// 0].
 struct QuantizedWeight {
-  WeightRef codes;   // int4 or int8 [out, in]
-  WeightRef scales;  // the source's dtype [out, in / group]
+  WeightRef codes;   // int4 or int8 [out, in]; uint4, uint6 or uint8
+  WeightRef scales;  // the source's dtype [out, in / group]; null
   std::shared_ptr<const ErrorMeter> error;
+  WeightRef table{};  // null; the source's dtype [out / group, 1, 2^bits, 1]
 };
 
 // The quantised form of `source`, an fp16 or fp32 matrix. `tensor` names it in errors, those of a

@@ -2,6 +2,7 @@
 // dequantising first.
 #include <gmock/gmock.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -283,6 +284,89 @@ TEST(QuantizedGather, ReadsOnlyTheRowsAskedFor) {
     return Values{b.gather(w, in[0], 0)};
   });
   EXPECT_EQ(data->rows_read, 3);
+}
+
+// Indices of every width that a palette may have, in tables of blocks of rows and columns.
+struct PaletteCase {
+  DType dtype;
+  int64_t rows, columns, rows_per_table, columns_per_table;
+};
+
+std::vector<float> looked_up(const PaletteCase& c, const Tensor& indices, const Tensor& lut) {
+  const std::vector<int64_t> at = indices.ints();
+  const std::vector<float> entries = lut.floats();
+  std::vector<float> weights;
+  for (int64_t row = 0; row < c.rows; ++row) {
+    for (int64_t i = 0; i < c.columns; ++i) {
+      const int64_t table =
+          row / c.rows_per_table * (c.columns / c.columns_per_table) + i / c.columns_per_table;
+      const auto index = static_cast<size_t>(at[static_cast<size_t>(row * c.columns + i)]);
+      weights.push_back(entries[(static_cast<size_t>(table) << bit_width(c.dtype)) + index]);
+    }
+  }
+  return weights;
+}
+
+TEST(Palette, EveryFormIsEqualToItsDenseWeight) {
+  for (const DType entry : {DType::F16, DType::F32}) {
+    for (const PaletteCase& c :
+         {PaletteCase{DType::UInt1, 6, 24, 3, 24}, PaletteCase{DType::UInt2, 6, 24, 6, 8},
+          PaletteCase{DType::UInt3, 4, 9, 2, 9}, PaletteCase{DType::UInt4, 8, 64, 4, 64},
+          PaletteCase{DType::UInt4, 8, 64, 8, 16}, PaletteCase{DType::UInt4, 3, 7, 3, 7},
+          PaletteCase{DType::UInt6, 8, 64, 2, 64}, PaletteCase{DType::UInt6, 4, 7, 4, 7},
+          PaletteCase{DType::UInt8, 16, 96, 8, 96}, PaletteCase{DType::UInt8, 5, 3, 1, 3}}) {
+      const Tensor indices = packed(random_weight({c.dtype, {c.rows, c.columns}}, 5));
+      const Tensor lut = random_floats({c.rows / c.rows_per_table, c.columns / c.columns_per_table,
+                                        int64_t{1} << bit_width(c.dtype), 1},
+                                       6, entry, 0.1f);
+      const Tensor dense = floats({c.rows, c.columns}, looked_up(c, indices, lut), entry);
+      const Tensor x = random_floats({3, c.columns}, 7, entry);
+      const auto out = [&](bool by_table, const Wrap& wrap, const RunOptions& options) {
+        return evaluate(
+                   {x},
+                   [&](Builder& b, const Values& in) {
+                     Value* w = by_table ? b.op("constexpr_lut_to_dense",
+                                                {{"indices", {b.constant("i", wrap(indices))}},
+                                                 {"lut", {b.constant("lut", wrap(lut))}}})
+                                         : b.constant("w", plain(dense));
+                     return Values{b.linear(in[0], w, nullptr)};
+                   },
+                   options)
+            .floats();
+      };
+      const auto streamed = [](const Tensor& t) { return streamed_weight(plain(t)); };
+      const auto shifted = [](const Tensor& t) { return shifted_weight(t, 3); };
+      RunOptions precise, slow = typed(), fast;
+      precise.executable.numerics = Numerics::Precise;
+      fast.executable.numerics = Numerics::Fast;
+      slow.executable.weights_by_rows = false;
+      for (const RunOptions& options : {precise, typed(), slow}) {
+        const auto want = out(false, plain, options);
+        EXPECT_EQ(out(true, plain, options), want) << name(c.dtype);
+        EXPECT_EQ(out(true, shifted, options), want) << name(c.dtype);
+        EXPECT_EQ(out(true, streamed, options), want) << name(c.dtype);
+      }
+      const auto near = out(true, shifted, fast), want = out(false, plain, precise);
+      for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(near[i], want[i], 0.06f);
+    }
+  }
+}
+
+TEST(Palette, GatherTakesRows) {
+  const PaletteCase c{DType::UInt6, 8, 12, 4, 12};
+  const Tensor indices = packed(random_weight({c.dtype, {c.rows, c.columns}}, 5));
+  const Tensor lut = random_floats({2, 1, 64, 1}, 6, DType::F16);
+  const std::vector<float> weights = looked_up(c, indices, lut);
+  const Tensor out = evaluate({ints({3}, {7, 0, 4})}, [&](Builder& b, const Values& in) {
+    Value* w = b.op("constexpr_lut_to_dense", {{"indices", {b.constant("i", plain(indices))}},
+                                               {"lut", {b.constant("lut", plain(lut))}}});
+    return Values{b.gather(w, in[0], 0)};
+  });
+  const auto got = out.floats();
+  for (size_t i = 0; i < got.size(); ++i) {
+    const size_t row = std::array{7, 0, 4}[i / 12];
+    EXPECT_EQ(got[i], weights[row * 12 + i % 12]);
+  }
 }
 
 TEST(QuantizedWeight, OtherUsersGetItDequantizedByItsOwnOperation) {

@@ -91,6 +91,46 @@ TEST(Quantization, EveryFormatAndAlgorithmRuns) {
   }
 }
 
+TEST(Quantization, PalettesRunAlikeInEveryNumerics) {
+  const auto whole = export_and_run(options_of("none", Algorithm::Rtn));
+  ASSERT_OK(whole);
+  const std::string path = testing::temporary_directory() + "/quantised.pte";
+  for (const char* format : {"p4", "p4:16", "p6", "p6:8", "p8", "p8:32"}) {
+    SCOPED_TRACE(format);
+    Options options = options_of(format, Algorithm::Rtn);
+    options.embedding = embedding_from_text("p8").value();
+    const auto palette = export_and_run(options);
+    ASSERT_OK(palette);
+    EXPECT_LT(distance(palette->logits, whole->logits), format[1] == '4' ? 2.0 : 0.5);
+    for (const TensorError& error : palette->report.errors) {
+      EXPECT_GT(error.relative, 0) << error.tensor;
+      EXPECT_LT(error.relative, error.how.format.bits == 4 ? 0.15 : 0.04) << error.tensor;
+    }
+    for (const auto numerics : {engine::Numerics::Fast, engine::Numerics::Typed}) {
+      runtime::Options other;
+      other.numerics = numerics;
+      const auto session =
+          generate::Session::create(runtime::Program::open(path, other).value()).value();
+      const std::vector<int64_t> tokens = {1, 290, 420, 7, 99};
+      const auto logits = session->evaluate(tokens).value();
+      EXPECT_LT(distance({logits.begin(), logits.end()}, palette->logits), 0.2);
+    }
+  }
+}
+
+TEST(Quantization, PalettesAreTheSameWhetherLinearsAreSplitOrNot) {
+  for (const char* format : {"p4", "p6:32"}) {
+    Options options = options_of(format, Algorithm::Rtn);
+    options.split.target_size = 0;
+    const auto whole = export_and_run(options);
+    options.split.target_size = 64;
+    const auto split = export_and_run(options);
+    ASSERT_OK(whole);
+    ASSERT_OK(split);
+    EXPECT_LT(distance(whole->logits, split->logits), 1e-4);
+  }
+}
+
 TEST(Quantization, GptqIsTheSameWhetherLinearsAreSplitOrNot) {
   Options options = options_of("b4w:64", Algorithm::Gptq);
   options.split.target_size = 0;
@@ -174,8 +214,8 @@ TEST(Quantization, OptionsThatCannotBe) {
     return result ? std::string("success") : result.error().to_string();
   };
   EXPECT_EQ(error(linear_from_text("b4w:16")),
-            "expected one of c4w, c8w, b4w, b4w:64, b4w:128, none, found "
-            "\"b4w:16\"");
+            "expected one of c4w, c8w, b4w, b4w:64, b4w:128, p4, p4:32, p4:16, p4:8, p6, p6:32, "
+            "p6:16, p6:8, p8, p8:32, p8:16, p8:8, none, found \"b4w:16\"");
   EXPECT_EQ(error(override_from_text("layers.0")),
             "expected PATTERN=FORMAT such as layers.0.*=c8w, found "
             "\"layers.0\"");

@@ -190,6 +190,19 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
   }
   return r;
 }
+inline Vector512 four_times(__m128i quarter) {
+  Vector512 r;
+  for (int64_t i = 0; i < 4; ++i) std::memcpy(r.bytes + 16 * i, &quarter, 16);
+  return r;
+}
+inline Vector512 shuffle_bytes(const Vector512& a, const Vector512& index) {
+  Vector512 r;
+  for (int i = 0; i < 64; ++i) {
+    const unsigned char at = index.bytes[i];
+    r.bytes[i] = at < 128 ? a.bytes[i / 16 * 16 + at % 16] : 0;
+  }
+  return r;
+}
 
 }  // namespace
 }  // namespace diptych::kernels
@@ -246,6 +259,8 @@ inline Vector512 unpack(const Vector512& a, const Vector512& b, int size, int wh
 #define _mm512_slli_epi32(a, n) each<uint32_t>([](uint32_t x) { return x << (n); }, a)
 #define _mm512_srli_epi16(a, n) \
   each<uint16_t>([](uint16_t x) { return static_cast<uint16_t>(x >> (n)); }, a)
+#define _mm512_shuffle_epi8 shuffle_bytes
+#define _mm512_broadcast_i32x4 four_times
 #define _mm512_ternarylogic_epi32 ternary
 #define _mm512_unpackhi_epi32(a, b) unpack(a, b, 4, 1)
 #define _mm512_unpackhi_epi64(a, b) unpack(a, b, 8, 1)

@@ -68,6 +68,10 @@ constexpr Case kGood[] = {
     {"fp16[2,4]",
      "constexpr_blockwise_shift_scale(data=int4[2,4](-8,7,0,1,2,3,4,5), "
      "scale=fp16[2,2](1,2,3,4), offset=int4[2,2](0,0,0,0))"},
+    {"fp16[4,2]",
+     "constexpr_lut_to_dense(indices=uint1[4,2](0,1,1,0,1,1,0,0), "
+     "lut=fp16[2,1,2,1](1,2,3,4), vector_axis=int32(-1))"},
+    {"int8[2]", "constexpr_lut_to_dense(indices=uint2[2](0,3), lut=int8[1,4,1](1,2,3,4))"},
     // Layout
     {"fp16[1,8,96]", "concat(values=[%h, %h2], axis=int32(-1), interleave=bool(false))"},
     {"fp16[1,8,64]", "concat(values=[%h], axis=int32(2))"},
@@ -166,6 +170,18 @@ constexpr BadCase kBad[] = {
     {"constexpr_blockwise_shift_scale(data=int8[1](1), scale=fp16[1](1), offset=int4[1](0))",
      "expected the same element type"},
     {"constexpr_blockwise_shift_scale(data=int8[1](1), scale=int8[1](1))", "parameter 'scale'"},
+    {"constexpr_lut_to_dense(indices=int4[2](0,3), lut=fp16[1,4,1](1,2,3,4))",
+     "parameter 'indices'"},
+    {"constexpr_lut_to_dense(indices=uint2[2](0,3), lut=int32[1,4,1](1,2,3,4))", "parameter 'lut'"},
+    {"constexpr_lut_to_dense(indices=uint2[2](0,3), lut=fp16[4,1](1,2,3,4))", "two axes more"},
+    {"constexpr_lut_to_dense(indices=uint2(0), lut=fp16[4,1](1,2,3,4))", "one at least"},
+    {"constexpr_lut_to_dense(indices=uint2[2](0,3), lut=fp16[1,2,1](1,2))", "tables of 4 entries"},
+    {"constexpr_lut_to_dense(indices=uint1[2](0,1), lut=fp16[1,2,2](1,2,3,4))",
+     "vectors of 2, expected single numbers"},
+    {"constexpr_lut_to_dense(indices=uint1[3](0,1,1), lut=fp16[2,2,1](1,2,3,4))",
+     "axis 0 is not a whole number of blocks"},
+    {"constexpr_lut_to_dense(indices=uint1[2](0,1), lut=fp16[1,2,1](1,2), vector_axis=int32(1))",
+     "axis 1 is outside a tensor of rank 1"},
     // Layout
     {"concat(values=[%h, %f], axis=int32(0))", "expected the same element type"},
     {"concat(values=[%h, %h2], axis=int32(1))", "cannot concatenate"},

@@ -82,6 +82,27 @@ TEST(QuantizeLinears, WeightUsedTwiceIsDequantisedOnceAndOtherUsesKeepIt) {
 )");
 }
 
+TEST(QuantizeLinears, PalettesBecomeIndicesAndTables) {
+  auto program = parsed(R"(func @f(%x: fp16[4,64]) opset "CoreML8" {
+  %w: fp16[64,64] = random(1)
+  %b: fp16[64] = zeros
+  %y: fp16[4,64] = linear(x=%x, weight=%w, bias=%b)
+  return %y
+}
+)");
+  constexpr quant::Format kP6By32{6, 32, quant::Kind::Palette};
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {kP6By32}); }),
+            R"(func @f(%x: fp16[4,64]) opset "CoreML8" {
+  %b: fp16[64] = zeros
+  %w_codes: uint6[64,64] = blob
+  %w_lut: fp16[2,1,64,1] = blob
+  %w_dequantized: fp16[64,64] = constexpr_lut_to_dense(indices=%w_codes, lut=%w_lut)
+  %y: fp16[4,64] = linear(x=%x, weight=%w_dequantized, bias=%b)
+  return %y
+}
+)");
+}
+
 TEST(QuantizeLinears, FunctionsGoOnSharing) {
   auto program = twice(parsed(kLinear));
   ASSERT_OK(quantize_linears(program, {quant::kC4w}));
@@ -112,7 +133,7 @@ TEST(QuantizeLinears, GroupThatDoesNotDivideNamesTheWeightAndTheNearest) {
   EXPECT_EQ(
       error_of(quantize_linears(one, {quant::kB4w})),
       "linear weight w2 fp16[8,172]: its width is not a multiple of the group 32; the nearest "
-      "valid group is 0 (one scale per row)");
+      "valid group is 0 (a whole row)");
   auto both = with_width(64, 96);
   EXPECT_EQ(error_of(quantize_linears(both, {{4, 128}})),
             "2 linear weights have a width that is not a multiple of the group 128; the nearest "

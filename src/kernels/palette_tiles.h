@@ -1,0 +1,237 @@
+// The loops of linear_palette() and linear_palette_dequantized() that the vector variants share.
+// Included by each variant's file, to be compiled for its instruction set; hence the unnamed
+// namespace.
+//
+// A palette's weights are int8 with a scale per row (integer_tiles.h) that are looked up as they
+// are taken apart. 4 bits are taken apart as int4 is, and a register of nibbles is looked up by one
+// shuffle. Of more bits a chunk is looked up first, in the order of its columns, and what then lies
+// in the first level of cache is taken apart as int8.
+//
+// V describes, besides what integer_tiles.h and float_tiles.h need:
+//   all(f)                      a register of floats
+//   byte_table(16 bytes)        a register that shuffle() looks up in
+//   shuffle(table, plane)       the table's bytes for a plane of bytes below 16
+#pragma once
+
+#include "kernels/float_tiles.h"
+#include "kernels/integer_tiles.h"
+#include "kernels/palette.h"
+#include "kernels/palette_avx2.h"
+
+namespace diptych::kernels {
+namespace {
+
+constexpr int64_t bytes_of_indices(int bits, int64_t columns) { return columns * bits / 8; }
+
+inline const int8_t* codes_of(const PaletteWeight& weight, int64_t row) {
+  return weight.codes + (row / weight.rows_per_table << weight.bits);
+}
+
+// The rows that integer_tiles.h sees: int8 with a scale of fp32 each.
+inline LinearWeight as_int8(const PaletteWeight& weight) {
+  return {nullptr,
+          DType::Int8,
+          weight.rows,
+          weight.columns,
+          reinterpret_cast<const std::byte*>(weight.scales),
+          DType::F32,
+          weight.columns};
+}
+
+// What such weights have in common in one call. Activations for int4 have offsets for weights that
+// are raised by 8; what is looked up is raised by 128.
+template <class Chunk, int bits>
+LinearCall<Chunk> palette_call(const LinearWeight& weight, const QuantizedActivations& x,
+                               int64_t last, const Output& y) {
+  auto call = call_of<Chunk, DType::Int8>(weight, x, last, y);
+  if constexpr (bits == 4) call.offset_factor = 16;
+  return call;
+}
+
+// The table for nibbles as take_apart() gives them, with their top bit turned, and raised to be
+// unsigned where dot() wants that.
+template <class V>
+typename V::Ints nibble_table(const int8_t* codes) {
+  uint8_t table[16];
+  for (int i = 0; i < 16; ++i) {
+    const auto code = static_cast<uint8_t>(codes[i ^ 8]);
+    table[i] = V::template kRaised<DType::Int8> ? code ^ 0x80 : code;
+  }
+  return V::byte_table(table);
+}
+
+// R rows of the weight from `row` on. Those from `last` on are copies of the first.
+template <class V, int bits, int R>
+class PaletteRows {
+ public:
+  static constexpr int64_t kColumns = V::Chunk::kColumns;
+  static constexpr int64_t kBytes = bytes_of_indices(bits, kColumns);
+  static constexpr int64_t kReadBytes = kBytes + (bits == 6 ? kSpareIndexBytes : 0);
+  struct Spare {
+    std::byte indices[R][kReadBytes];
+    alignas(64) std::byte weights[R][bits == 4 ? 1 : kColumns];
+  };
+
+  PaletteRows(const PaletteWeight& weight, int64_t row, int64_t last) {
+    const int64_t row_bytes = bytes_of_indices(bits, weight.columns);
+    end_ = weight.data + weight.rows * row_bytes;
+    for (int r = 0; r < R; ++r) {
+      const int64_t index = row + r < last ? row + r : row;
+      data_[r] = weight.data + index * row_bytes;
+      codes_[r] = codes_of(weight, index);
+      if constexpr (bits == 4) tables_[r] = nibble_table<V>(codes_[r]);
+    }
+  }
+
+  // To a chunk of all rows.
+  template <bool prefetch>
+  void move_to(int64_t chunk, Spare& spare) {
+    for (int r = 0; r < R; ++r) {
+      const std::byte* const from = data_[r] + chunk * kBytes;
+      chunk_[r] = readable(from, end_, spare.indices[r]);
+      if constexpr (prefetch) {
+        for (int64_t i = 0; i < kBytes; i += 64) __builtin_prefetch(from + kPrefetchBytes + i);
+      }
+      if constexpr (bits != 4) {
+        look_up_bytes<bits, kColumns>(chunk_[r], codes_[r], spare.weights[r]);
+        chunk_[r] = spare.weights[r];
+      }
+    }
+  }
+
+  // Of 4 bits indices, of more what was looked up.
+  const std::byte* bytes(int r) const { return chunk_[r]; }
+
+  typename V::template Planes<DType::Int8> planes(int r, int step) const {
+    if constexpr (bits != 4) return V::template take_apart<DType::Int8>(chunk_[r], step);
+    const auto nibbles = V::template take_apart<DType::Int4>(chunk_[r], step);
+    typename V::template Planes<DType::Int8> planes;
+    DIPTYCH_UNROLL for (int i = 0; i < V::Chunk::kPlanes; ++i) {
+      planes.plane[i] = V::shuffle(tables_[r], nibbles.plane[i]);
+    }
+    return planes;
+  }
+  typename V::Floats scales(int /*r*/, int /*step*/) const { return V::zero(); }
+
+ private:
+  const std::byte *end_, *data_[R], *chunk_[R];
+  const int8_t* codes_[R];
+  typename V::Ints tables_[R];
+};
+
+// Where the weights of tiles come from.
+template <class V, int bits>
+struct FromPalette {
+  const PaletteWeight& weight;
+
+  template <DType type, Scales kScales, int R>
+  PaletteRows<V, bits, R> rows(const LinearCall<typename V::Chunk>& call, int64_t row) const {
+    return {weight, row, call.last};
+  }
+};
+
+template <class V, int bits>
+void take_palette_apart(const PaletteWeight& weight, int64_t chunks, int64_t first, int64_t last,
+                        Panel<V>& panel) {
+  panel.first = first;
+  panel.rows = last - first;
+  std::byte* to = panel.planes;
+  for (int64_t row = first; row < last; ++row) {
+    PaletteRows<V, bits, 1> rows(weight, row, last);
+    for (int64_t c = 0; c < chunks; ++c) {
+      typename PaletteRows<V, bits, 1>::Spare spare;
+      rows.template move_to<true>(c, spare);
+      for (int step = 0; step < V::kSteps; ++step) {
+        for (const auto& plane : rows.planes(0, step).plane) {
+          V::store_plane(plane, to);
+          to += sizeof plane;
+        }
+      }
+    }
+  }
+}
+
+// One row of x after another, from where the weights lie.
+template <class V, int bits>
+void multiply_rows(const LinearCall<typename V::Chunk>& call, const PaletteWeight& weight,
+                   int64_t m_rows, int64_t first) {
+  using Weights = FromPalette<V, bits>;
+  for (int64_t m = 0; m < m_rows; ++m) {
+    tiles_of_rows<V, DType::Int8, Scales::PerRow, Weights, 1>(call, Weights{weight}, first,
+                                                              call.last, m, 1);
+  }
+}
+
+template <class V, int bits>
+void linear_palette_of(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
+                       int64_t last, const Output& y) {
+  const LinearWeight int8 = as_int8(weight);
+  auto call = palette_call<typename V::Chunk, bits>(int8, x, last, y);
+  const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
+  if (x.rows <= 1 || panel_rows == 0) return multiply_rows<V, bits>(call, weight, x.rows, first);
+  auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
+  for (int64_t row = first; row < last; row += panel_rows) {
+    call.last = least(row + panel_rows, last);
+    take_palette_apart<V, bits>(weight, call.chunks, row, call.last, panel);
+    for (int64_t m = 0, some; m < x.rows; m += some) {
+      some = tile_size<V::kMaxTile>(x.rows - m);
+      tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
+                                                    some);
+    }
+  }
+}
+
+template <class V>
+void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
+                    int64_t last, const Output& y) {
+  const auto run = weight.bits == 4   ? linear_palette_of<V, 4>
+                   : weight.bits == 6 ? linear_palette_of<V, 6>
+                                      : linear_palette_of<V, 8>;
+  run(weight, x, first, last, y);
+}
+
+// Entries that are looked up a panel at a time.
+template <int bits>
+class PaletteEntries {
+ public:
+  static constexpr DType kType = DType::F32;
+
+  explicit PaletteEntries(const PaletteWeight& weight) : weight_(weight) {}
+  PartRows panel(int64_t first, int64_t last, const Part& part) {
+    for (int64_t row = first; row < last; ++row) {
+      const float* const table = weight_.entries + (row / weight_.rows_per_table << bits);
+      look_up_floats<bits>(at(row, part.first), table, part.last - part.first,
+                           reinterpret_cast<float*>(memory_.rows[row - first]));
+    }
+    return {memory_.rows[0], memory_.kRowBytes, first};
+  }
+  ByteRange bytes_of(int64_t first, int64_t last) const {
+    return {at(first, 0), at(least(last, weight_.rows), 0)};
+  }
+
+ private:
+  const std::byte* at(int64_t row, int64_t column) const {
+    return weight_.data + bytes_of_indices(bits, row * weight_.columns + column);
+  }
+
+  const PaletteWeight& weight_;
+  using Memory = PanelMemory<kType, kFloatRowsAtOnce>;
+  Memory& memory_ = kernel_object<Memory>(KernelMemory::Panel);
+};
+
+template <class V>
+void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x, int64_t first,
+                                int64_t last, const Output& y) {
+  const FloatCall<V> call{weight.columns, x, last, y};
+  switch (weight.bits) {
+    case 4:
+      return float_panels(call, PaletteEntries<4>(weight), first);
+    case 6:
+      return float_panels(call, PaletteEntries<6>(weight), first);
+    default:
+      return float_panels(call, PaletteEntries<8>(weight), first);
+  }
+}
+
+}  // namespace
+}  // namespace diptych::kernels
