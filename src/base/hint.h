@@ -14,6 +14,8 @@ enum class Setting : uint8_t {
   InputLength,
   SplitSize,
   MostSplits,
+  LinearFormat,
+  EmbeddingFormat,
   FormatOverride,
   Algorithm,
   Calibration,

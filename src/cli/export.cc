@@ -166,13 +166,13 @@ Action setup_export(Parser& parser) {
       ->show_default();
   parser
       .add_option("-E,--embedding_quantize", a.embedding,
-                  "Embedding: bits,group (group 0: one scale per row), or none")
+                  "Embedding: bits,group (group 0: one scale per row), keep or none")
       ->show_default();
   parser
       .add_option(
           "--linear_quantize", a.linear,
           "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
-          "c8w (8 bits, one scale per row), or none")
+          "c8w (8 bits, one scale per row), keep (as a GGUF has them), or none")
       ->show_default();
   add_quantization_options(parser, a.quantization);
   parser

@@ -42,6 +42,25 @@ Result<std::vector<std::vector<int64_t>>> calibration_pieces(const std::string& 
 
 std::string percent(double fraction) { return fmt::format("{:.3f} %", 100 * fraction); }
 
+// What was kept of the checkpoint's own quantisation, and how exactly.
+void print_kept(const std::vector<exporter::TensorError>& errors) {
+  size_t kept = 0, exact = 0;
+  const exporter::TensorError* worst = nullptr;
+  for (const exporter::TensorError& e : errors) {
+    if (!e.how.format.kept) continue;
+    ++kept;
+    if (e.largest == 0) ++exact;
+    if (worst == nullptr || e.largest > worst->largest) worst = &e;
+  }
+  if (worst == nullptr) return;
+  const std::string difference =
+      worst->largest == 0
+          ? std::string("none differs")
+          : fmt::format("the largest difference is {:.3g}, in {}", worst->largest, worst->tensor);
+  tell("kept as the checkpoint has them: {} tensors, {} of them exactly; {}", kept, exact,
+       difference);
+}
+
 }  // namespace
 
 void add_quantization_options(Parser& parser, QuantizationArguments& a) {
@@ -87,11 +106,12 @@ Result<exporter::QuantizationOptions> quantization_from(const QuantizationArgume
 }
 
 void print_errors(const std::vector<exporter::TensorError>& errors) {
+  print_kept(errors);
   if (errors.empty()) return;
   Table table({"tensor", "format", "algorithm", "error", "of outputs, to rtn's"});
   for (size_t i = 0; i < std::min(errors.size(), kWorst); ++i) {
     const exporter::TensorError& e = errors[i];
-    table.add({e.tensor, quant::to_string(e.how.format), std::string(quant::name(e.how.algorithm)),
+    table.add({e.tensor, quant::to_string(e.how.format), std::string(quant::method_name(e.how)),
                percent(e.relative),
                e.against_rounding ? percent(*e.against_rounding) : std::string("-")});
   }
@@ -107,8 +127,9 @@ std::string errors_as_json(const std::vector<exporter::TensorError>& errors) {
     Json tensor = {{"tensor", e.tensor},
                    {"bits", e.how.format.bits},
                    {"group", e.how.format.group},
-                   {"algorithm", quant::name(e.how.algorithm)},
+                   {"algorithm", quant::method_name(e.how)},
                    {"relative_error", e.relative}};
+    if (e.how.format.kept) tensor["largest_difference"] = e.largest;
     if (e.against_rounding) tensor["output_error_to_rtn"] = *e.against_rounding;
     tensors.push_back(std::move(tensor));
   }

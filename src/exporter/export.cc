@@ -11,6 +11,7 @@
 #include "llama/static_model.h"
 #include "passes/pass.h"
 #include "pte/writer.h"
+#include "quant/keep.h"
 
 namespace diptych::exporter {
 
@@ -44,8 +45,19 @@ void stand_in(const std::vector<NamedLinear>& linears, quant::Cache& quantized) 
   }
 }
 
+// Reads what may keep weights from being kept.
+Status check_kept(std::span<const NamedLinear> tensors) {
+  for (const NamedLinear& tensor : tensors) {
+    if (tensor.how && tensor.how->format.kept) {
+      TRY(quant::check_kept(tensor.weight, tensor.tensor));
+    }
+  }
+  return {};
+}
+
 Status run_export_passes(mil::Program& program, const Options& options,
-                         const std::vector<NamedLinear>& linears, bool share_head,
+                         const std::vector<NamedLinear>& linears,
+                         const std::optional<quant::Quantization>& embedding, bool share_head,
                          std::shared_ptr<quant::Cache> quantized) {
   passes::PassOptions pass_options;
   pass_options.split = options.split;
@@ -56,7 +68,7 @@ Status run_export_passes(mil::Program& program, const Options& options,
   }
   pass_options.quantized = std::move(quantized);
   std::vector<std::string_view> names = {"split-linears", "quantize-linears"};
-  if (const auto embedding = embedding_choice(options)) {
+  if (embedding) {
     pass_options.embedding = *embedding;
     names.push_back("quantize-embeddings");
   }
@@ -124,6 +136,13 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
       llama::static_model(params, cache_length(options, roles), options.dtype);
   std::vector<NamedLinear> linears = TRY(choose_linears(prepared.tensors, options));
   const HeadSharing head = head_sharing(prepared.tensors, linears.back(), options);
+  const NamedLinear embedding{
+      llama::tensor_row(&llama::LlamaWeights::tok_embeddings).name(llama::Dialect::Meta),
+      prepared.tensors.tok_embeddings, embedding_choice(prepared.tensors, options)};
+  if (reading == Reading::Contents) {
+    TRY(check_kept(linears));
+    TRY(check_kept({&embedding, 1}));
+  }
 
   mil::Program program;
   std::vector<AssembledMethod> methods;
@@ -141,7 +160,7 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
     TRY(plan(params, original, options, progress, Reading::HeadersOnly, card));
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
   }
-  TRY(run_export_passes(program, options, linears, head.shared, quantized));
+  TRY(run_export_passes(program, options, linears, embedding.how, head.shared, quantized));
 
   Export result;
   Report& report = result.report;
@@ -149,9 +168,7 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const std::span all(linears);
   report.notes = split_notes(head.shared ? all.first(all.size() - 1) : all, options.split);
   result.calibration_bytes = calibration_bytes(params, linears, options);
-  linears.push_back(
-      {llama::tensor_row(&llama::LlamaWeights::tok_embeddings).name(llama::Dialect::Meta),
-       prepared.tensors.tok_embeddings, head.shared ? std::nullopt : embedding_choice(options)});
+  if (!head.shared) linears.push_back(embedding);
   result.errors = [linears = std::move(linears), quantized, output_errors] {
     return tensor_errors(linears, *quantized, output_errors);
   };

@@ -1,6 +1,9 @@
 #include "exporter/linear_choices.h"
 
+#include <algorithm>
 #include <map>
+
+#include "quant/keep.h"
 
 namespace diptych::exporter {
 
@@ -15,14 +18,46 @@ std::vector<NamedLinear> linears_of(const llama::LlamaWeights& weights) {
   return linears;
 }
 
-std::optional<quant::Quantization> quantization(const std::optional<quant::Format>& format,
+std::optional<quant::Quantization> quantization(const Weight& weight,
+                                                const std::optional<quant::Format>& format,
                                                 quant::Algorithm algorithm) {
   if (!format) return std::nullopt;
-  return quant::Quantization{*format, algorithm};
+  if (!format->kept) return quant::Quantization{*format, algorithm};
+  const auto kept = quant::kept_format(weight);
+  if (!kept) return std::nullopt;
+  return quant::Quantization{*kept};
+}
+
+// Refuses to keep what is not there.
+Status check_kept(const llama::LlamaWeights& weights, const std::vector<NamedLinear>& linears,
+                  const Options& options) {
+  const auto& overrides = options.quantization.overrides;
+  const auto keeps = [](const std::optional<quant::Format>& format) {
+    return format && format->kept;
+  };
+  const Setting setting =
+      keeps(options.linear)      ? Setting::LinearFormat
+      : keeps(options.embedding) ? Setting::EmbeddingFormat
+      : std::any_of(overrides.begin(), overrides.end(),
+                    [&](const LinearOverride& change) { return keeps(change.format); })
+          ? Setting::FormatOverride
+          : Setting::None;
+  if (setting == Setting::None || quant::kept_format(*weights.tok_embeddings) ||
+      std::any_of(linears.begin(), linears.end(), [](const NamedLinear& linear) {
+        return quant::kept_format(*linear.weight).has_value();
+      })) {
+    return {};
+  }
+  return about(setting,
+               invalid_argument("the checkpoint is not quantised, so there is nothing to keep; "
+                                "give a GGUF of quantised tensors, or choose {}",
+                                setting == Setting::EmbeddingFormat ? "8,0, 4,32 or none"
+                                                                    : "c4w, c8w, b4w or none"));
 }
 
 std::string format_text(const std::optional<quant::Quantization>& how) {
   if (!how) return "none";
+  if (how->format.kept) return quant::to_string(how->format);
   return fmt::format("{} by {}", quant::to_string(how->format), quant::name(how->algorithm));
 }
 
@@ -51,16 +86,17 @@ bool fits(std::string_view pattern, std::string_view text) {
 Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
                                                 const Options& options) {
   std::vector<NamedLinear> linears = linears_of(weights);
-  const auto by_algorithm = [&](const std::optional<quant::Format>& format) {
-    return quantization(format, options.quantization.algorithm);
+  TRY(check_kept(weights, linears, options));
+  const auto choose = [&](NamedLinear& linear, const std::optional<quant::Format>& format) {
+    linear.how = quantization(*linear.weight, format, options.quantization.algorithm);
   };
-  for (NamedLinear& linear : linears) linear.how = by_algorithm(options.linear);
+  for (NamedLinear& linear : linears) choose(linear, options.linear);
   for (const LinearOverride& change : options.quantization.overrides) {
     bool used = false;
     for (NamedLinear& linear : linears) {
       if (!fits(change.pattern, linear.tensor)) continue;
       used = true;
-      linear.how = by_algorithm(change.format);
+      choose(linear, change.format);
     }
     if (used) continue;
     Error error{ErrorCode::InvalidArgument, {}, {}, {}};
@@ -95,8 +131,9 @@ std::vector<std::string> split_notes(std::span<const NamedLinear> linears,
   return notes;
 }
 
-std::optional<quant::Quantization> embedding_choice(const Options& options) {
-  return quantization(options.embedding,
+std::optional<quant::Quantization> embedding_choice(const llama::LlamaWeights& weights,
+                                                    const Options& options) {
+  return quantization(*weights.tok_embeddings, options.embedding,
                       quant::info(options.quantization.algorithm).without_inputs);
 }
 
@@ -104,7 +141,7 @@ HeadSharing head_sharing(const llama::LlamaWeights& weights, const NamedLinear& 
                          const Options& options) {
   HeadSharing sharing;
   sharing.tied = weights.tied();
-  const auto embedding = embedding_choice(options);
+  const auto embedding = embedding_choice(weights, options);
   if (!sharing.tied) return sharing;
   if (embedding != head.how) {
     sharing.reason = fmt::format("the formats differ, embedding {} and head {}",

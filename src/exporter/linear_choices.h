@@ -19,8 +19,9 @@ struct NamedLinear {
   std::optional<quant::Quantization> how;
 };
 
-// Returns all linears in the order of the model. Errors: an override whose pattern fits no tensor,
-// with a list of the names.
+// Returns all linears in the order of the model. Formats to be kept are those of their tensors; a
+// tensor that is not quantised stays so. Errors: an override whose pattern fits no tensor, with a
+// list of the names; a format to be kept when the checkpoint has no quantised matrix.
 Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
                                                 const Options& options);
 
@@ -34,7 +35,8 @@ bool fits(std::string_view pattern, std::string_view text);
 
 // How the embedding is quantised: to options.embedding by the algorithm of the linears, with mse in
 // place of gptq. Nothing when it is not quantised.
-std::optional<quant::Quantization> embedding_choice(const Options& options);
+std::optional<quant::Quantization> embedding_choice(const llama::LlamaWeights& weights,
+                                                    const Options& options);
 
 // A tied head, which is the embedding, can be one quantised blob with it.
 struct HeadSharing {

@@ -6,7 +6,7 @@ namespace diptych::exporter {
 
 namespace {
 
-constexpr std::string_view kUnquantized = "none";
+constexpr std::string_view kUnquantized = "none", kKept = "keep";
 
 std::optional<int64_t> number(std::string_view text) {
   int64_t value = 0;
@@ -19,11 +19,13 @@ std::optional<int64_t> number(std::string_view text) {
 
 Result<std::optional<quant::Format>> embedding_from_text(std::string_view text) {
   if (text.empty() || text == kUnquantized) return std::optional<quant::Format>();
+  if (text == kKept) return std::optional(quant::kKeep);
   const size_t comma = text.find(',');
   const auto bits = number(text.substr(0, comma));
   const auto group = comma == text.npos ? std::nullopt : number(text.substr(comma + 1));
   if (!bits || !group || *bits < 0 || *bits > 64) {
-    return invalid_argument("expected bits,group such as 8,0 or 4,32, or none; found \"{}\"", text);
+    return invalid_argument("expected bits,group such as 8,0 or 4,32, keep or none; found \"{}\"",
+                            text);
   }
   const quant::Format format{static_cast<int>(*bits), *group};
   TRY(quant::check(format));

@@ -39,7 +39,7 @@ Status check_widths(const mil::Program& program, const QuantizationOf& how_of,
       if (!how) continue;
       TRY(check(how->format));
       const int64_t wanted = how->format.group;
-      if (wanted == 0) continue;
+      if (wanted == 0 || how->format.kept) continue;
       divisor = std::gcd(divisor, weight->type.shape[1]);
       if (weight->type.shape[1] % wanted == 0) continue;
       if (group == 0) group = wanted;
@@ -75,9 +75,13 @@ Status quantize_function(mil::Function& function, const QuantizationOf& how_of,
           TRY(cache.quantize(weight->weight, *how, weight->name));
       mil::Value* data = function.add_constant(weight->name + "_codes", quantized.codes);
       mil::Value* scale = function.add_constant(weight->name + "_scale", quantized.scales);
+      std::vector<mil::Operand> operands = {{"data", {data}}, {"scale", {scale}}};
+      if (quantized.offsets) {
+        operands.push_back(
+            {"offset", {function.add_constant(weight->name + "_offset", quantized.offsets)}});
+      }
       dequantized = function
-                        .insert_op(i, "constexpr_blockwise_shift_scale",
-                                   {{"data", {data}}, {"scale", {scale}}},
+                        .insert_op(i, "constexpr_blockwise_shift_scale", std::move(operands),
                                    {{weight->name + "_dequantized", weight->type}})
                         ->result();
       ++i;

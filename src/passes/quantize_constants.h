@@ -19,7 +19,7 @@ using QuantizationOf = std::function<std::optional<quant::Quantization>(const We
 
 // Replaces every constant fp16 or fp32 matrix bound to such a parameter by
 //   constexpr_blockwise_shift_scale(data = codes, scale = scales),
-// inserted before its first use. Where a constant is also bound to other parameters, those keep the
+// with offset = offsets where there are some, inserted before its first use. Where a constant is also bound to other parameters, those keep the
 // float form. The same weight in several functions gives the same codes and scales; those in
 // `cache` are used first. Errors: widths that their group does not divide, all in one list, which
 // calls the weights `what` ("linear weight").

@@ -7,7 +7,7 @@ namespace diptych::quant {
 namespace {
 
 auto key_of(const Weight* source, const Quantization& how) {
-  return std::make_tuple(source, how.format.bits, how.format.group, how.algorithm);
+  return std::make_tuple(source, how.format.bits, how.format.group, how.format.kept, how.algorithm);
 }
 
 }  // namespace
@@ -22,9 +22,10 @@ Result<QuantizedWeight> Cache::quantize(const WeightRef& source, const Quantizat
     remember(source, how, TRY(quant::quantize(source, how, tensor)));
   } else {
     const QuantizedWeight& all = whole->second.quantized;
-    remember(source, how,
-             {row_slice(all.codes, origin.first, source->rows()),
-              row_slice(all.scales, origin.first, source->rows()), all.error});
+    const auto slice = [&](const WeightRef& part) {
+      return part ? row_slice(part, origin.first, source->rows()) : nullptr;
+    };
+    remember(source, how, {slice(all.codes), slice(all.scales), all.error, slice(all.offsets)});
   }
   return known_.at(key_of(source.get(), how)).quantized;
 }

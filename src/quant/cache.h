@@ -31,7 +31,7 @@ class Cache {
 
  private:
   // An entry keeps its source alive, so a source's address is not used again.
-  std::map<std::tuple<const Weight*, int, int64_t, Algorithm>, Entry> known_;
+  std::map<std::tuple<const Weight*, int, int64_t, bool, Algorithm>, Entry> known_;
 };
 
 }  // namespace diptych::quant

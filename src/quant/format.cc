@@ -9,7 +9,8 @@ namespace diptych::quant {
 namespace {
 
 constexpr NamedFormat kFormats[] = {
-    {"c4w", kC4w}, {"c8w", kC8w}, {"b4w", kB4w}, {"b4w:64", {4, 64}}, {"b4w:128", {4, 128}},
+    {"c4w", kC4w},       {"c8w", kC8w},         {"b4w", kB4w},
+    {"b4w:64", {4, 64}}, {"b4w:128", {4, 128}}, {"keep", kKeep},
 };
 
 constexpr int64_t kGroups[] = {32, 64, 128};
@@ -19,11 +20,15 @@ constexpr int64_t kGroups[] = {32, 64, 128};
 std::span<const NamedFormat> named_formats() { return kFormats; }
 
 std::string to_string(const Format& format) {
-  return format.group == 0 ? fmt::format("{}-bit per row", format.bits)
-                           : fmt::format("{}-bit in groups of {}", format.bits, format.group);
+  if (format == kKeep) return "as the source is";
+  const std::string text = format.group == 0
+                               ? fmt::format("{}-bit per row", format.bits)
+                               : fmt::format("{}-bit in groups of {}", format.bits, format.group);
+  return format.kept ? text + ", kept" : text;
 }
 
 Status check(const Format& format) {
+  if (format.kept) return {};
   if (format.bits != 4 && format.bits != 8) {
     return invalid_argument("quantisation to {} bits: expected 4 or 8", format.bits);
   }

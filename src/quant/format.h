@@ -1,6 +1,7 @@
 // How the quantised form of a matrix [out, in] is stored: codes of a few bits, and a scale for each
 // group of inputs, w[i, j] ~ scales[i, j / group] * codes[i, j]. A new format is a row in
-// format.cc.
+// format.cc. One is no choice of ours: what the source is quantised to already can be kept
+// (quant/keep.h).
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ namespace diptych::quant {
 struct Format {
   int bits = 4;       // of a code: 4 or 8
   int64_t group = 0;  // inputs that share a scale: 32, 64, 128, or 0 for a whole row
+  bool kept = false;  // as the source is quantised: the members above follow from each tensor
 
   bool operator==(const Format&) const = default;
 };
@@ -23,6 +25,8 @@ struct Format {
 inline constexpr Format kC4w{4, 0};  // upstream's, as kB4w
 inline constexpr Format kB4w{4, 32};
 inline constexpr Format kC8w{8, 0};
+// The wish to keep what the source has, whatever it is (kept_format()).
+inline constexpr Format kKeep{0, 0, true};
 
 // The formats that have names, under which options know them.
 struct NamedFormat {
@@ -31,10 +35,11 @@ struct NamedFormat {
 };
 std::span<const NamedFormat> named_formats();
 
-// "4-bit per row", "8-bit in groups of 32".
+// "4-bit per row", "8-bit in groups of 32", "4-bit in groups of 32, kept".
 std::string to_string(const Format& format);
 
-// Says what is wrong with `format` itself: bits or group outside the choices above.
+// Says what is wrong with `format` itself: bits or group outside the choices above. Nothing is with
+// one that is kept.
 Status check(const Format& format);
 
 // The group of {32, 64, 128} nearest to `group` that divides the width; 0 when none does.

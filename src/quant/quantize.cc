@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/keep.h"
 #include "tensor/convert.h"
 
 namespace diptych::quant {
@@ -172,6 +173,10 @@ class ScalesWeight : public Weight {
 
 }  // namespace
 
+std::string_view method_name(const Quantization& how) {
+  return how.format.kept ? "keep" : name(how.algorithm);
+}
+
 void ErrorMeter::add(const QuantizationError& part) {
   const std::lock_guard lock(mutex_);
   total_ += part;
@@ -184,6 +189,7 @@ QuantizationError ErrorMeter::total() const {
 
 Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
                                  std::string_view tensor) {
+  if (how.format.kept) return keep(source, tensor);
   TRY(check(how.format));
   if (needs_inputs(how.algorithm)) {
     return invalid_argument("{}: {} needs a calibration, none was made for this weight", tensor,

@@ -22,6 +22,9 @@ struct Quantization {
   bool operator==(const Quantization&) const = default;
 };
 
+// The algorithm's name, or "keep" where there is nothing to choose.
+std::string_view method_name(const Quantization& how);
+
 // Adds up the error of a weight while it is computed, on any thread.
 class ErrorMeter {
  public:
@@ -35,17 +38,19 @@ class ErrorMeter {
   QuantizationError total_;
 };
 
-// w[i, j] ~ scales[i, j / group] * codes[i, j].
+// w[i, j] ~ scales[i, j / group] * (codes[i, j] - offsets[i, j / group]).
 struct QuantizedWeight {
   WeightRef codes;   // int4 or int8 [out, in]
   WeightRef scales;  // the source's dtype [out, in / group]
   std::shared_ptr<const ErrorMeter> error;
+  WeightRef offsets = nullptr;  // as the scales; null: all 0
 };
 
-// The quantised form of `source`, an fp16 or fp32 matrix. `tensor` names it in errors, those of a
-// later read included: an infinite or NaN element cannot be quantised. Reading codes in order and
-// then scales, as writers do, reads the source once. Algorithms that need inputs are refused: they
-// make their weights themselves (quant/gptq.h).
+// The quantised form of `source`, an fp16 or fp32 matrix. A format that is kept takes the codes
+// that the source has (quant/keep.h). `tensor` names it in errors, those of a later read included:
+// an infinite or NaN element cannot be quantised. Reading codes in order and then scales, as
+// writers do, reads the source once. Algorithms that need inputs are refused: they make their
+// weights themselves (quant/gptq.h).
 Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
                                  std::string_view tensor);
 

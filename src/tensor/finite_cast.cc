@@ -45,6 +45,8 @@ class FiniteCast : public Weight {
         cast_(cast(source_, dtype)),
         tensor_(std::move(tensor)) {}
 
+  std::optional<StoredBlocks> stored_blocks() const override { return source_->stored_blocks(); }
+
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
     TRY(cast_->read_rows(first, count, out));

@@ -14,6 +14,12 @@ class HeadShuffle : public Weight {
         head_dim_(head_dim),
         to_pairs_(to_pairs) {}
 
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return stored_through(*source_, [&](const WeightRef& part) -> WeightRef {
+      return std::make_shared<HeadShuffle>(part, head_dim_, to_pairs_);
+    });
+  }
+
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
     for (int64_t i = 0; i < count; ++i) {

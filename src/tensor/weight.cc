@@ -181,6 +181,8 @@ class CastWeight : public Weight {
   CastWeight(WeightRef source, DType dtype)
       : Weight({dtype, source->shape()}), source_(std::move(source)) {}
 
+  std::optional<StoredBlocks> stored_blocks() const override { return source_->stored_blocks(); }
+
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
     const uint64_t elements = static_cast<uint64_t>(count) * row_elements();
@@ -209,6 +211,10 @@ class StreamedWeight : public Weight {
       : Weight(source->type()), source_(std::move(source)), file_(std::move(file)) {}
 
   std::optional<Bytes> bytes() const override { return source_->bytes(); }
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return stored_through(*source_,
+                          [&](const WeightRef& part) { return streamed_weight(part, file_); });
+  }
 
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
@@ -248,6 +254,11 @@ class RowSliceWeight : public Weight {
     // Sub-byte rows may start or end inside a byte; then there is no packed form to point at.
     if (begin % 8 != 0 || (end % 8 != 0 && end / 8 + 1 != whole->size())) return std::nullopt;
     return whole->subspan(begin / 8, (end + 7) / 8 - begin / 8);
+  }
+
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return stored_through(*source_,
+                          [&](const WeightRef& part) { return row_slice(part, first_, rows()); });
   }
 
   SliceOrigin origin() const { return {source_, first_}; }
