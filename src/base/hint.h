@@ -14,8 +14,6 @@ enum class Setting : uint8_t {
   InputLength,
   SplitSize,
   MostSplits,
-  LinearFormat,
-  EmbeddingFormat,
   FormatOverride,
   Algorithm,
   Calibration,

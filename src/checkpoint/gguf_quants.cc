@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/half.h"
+#include "tensor/stored_blocks.h"
 
 namespace diptych::checkpoint {
 
@@ -230,7 +231,7 @@ const std::byte* bytes_of(const BlockParts& parts) {
   return reinterpret_cast<const std::byte*>((parts.*member).data());
 }
 
-class GgufWeight : public Weight {
+class GgufWeight : public Weight, public HasStoredBlocks {
  public:
   GgufWeight(Shape shape, GgufBlocksRef blocks)
       : Weight({DType::F32, std::move(shape)}), blocks_(std::move(blocks)) {}

@@ -9,14 +9,9 @@ struct SettingRow {
   std::string_view option;
 };
 constexpr SettingRow kSettings[] = {
-    {Setting::ContextLength, "--max_context_len"},
-    {Setting::InputLength, "--input_len"},
-    {Setting::SplitSize, "--target_split_size"},
-    {Setting::MostSplits, "--max_splits"},
-    {Setting::LinearFormat, "--linear_quantize"},
-    {Setting::EmbeddingFormat, "--embedding_quantize"},
-    {Setting::FormatOverride, "--quantize_override"},
-    {Setting::Algorithm, "--quant_algorithm"},
+    {Setting::ContextLength, "--max_context_len"},    {Setting::InputLength, "--input_len"},
+    {Setting::SplitSize, "--target_split_size"},      {Setting::MostSplits, "--max_splits"},
+    {Setting::FormatOverride, "--quantize_override"}, {Setting::Algorithm, "--quant_algorithm"},
     {Setting::Calibration, "--calibration"},
 };
 

@@ -35,24 +35,19 @@ Status check_kept(const llama::LlamaWeights& weights, const std::vector<NamedLin
   const auto keeps = [](const std::optional<quant::Format>& format) {
     return format && format->kept;
   };
-  const Setting setting =
-      keeps(options.linear)      ? Setting::LinearFormat
-      : keeps(options.embedding) ? Setting::EmbeddingFormat
-      : std::any_of(overrides.begin(), overrides.end(),
-                    [&](const LinearOverride& change) { return keeps(change.format); })
-          ? Setting::FormatOverride
-          : Setting::None;
-  if (setting == Setting::None || quant::kept_format(*weights.tok_embeddings) ||
+  const bool wanted =
+      keeps(options.linear) || keeps(options.embedding) ||
+      std::any_of(overrides.begin(), overrides.end(),
+                  [&](const LinearOverride& change) { return keeps(change.format); });
+  if (!wanted || quant::kept_format(*weights.tok_embeddings) ||
       std::any_of(linears.begin(), linears.end(), [](const NamedLinear& linear) {
         return quant::kept_format(*linear.weight).has_value();
       })) {
     return {};
   }
-  return about(setting,
-               invalid_argument("the checkpoint is not quantised, so there is nothing to keep; "
-                                "give a GGUF of quantised tensors, or choose {}",
-                                setting == Setting::EmbeddingFormat ? "8,0, 4,32 or none"
-                                                                    : "c4w, c8w, b4w or none"));
+  return invalid_argument(
+      "the format keep is for a checkpoint that is quantised, a GGUF; the tensors of this one are "
+      "not: choose c4w, c8w, b4w or none for linears, 8,0, 4,32 or none for the embedding");
 }
 
 std::string format_text(const std::optional<quant::Quantization>& how) {

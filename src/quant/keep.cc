@@ -7,6 +7,7 @@
 
 #include "base/half.h"
 #include "tensor/convert.h"
+#include "tensor/stored_blocks.h"
 
 namespace diptych::quant {
 
@@ -164,7 +165,7 @@ class KeptNumbers : public Weight {
 
 Result<KeeperRef> keeper_of(const WeightRef& source, std::string_view tensor) {
   const TensorType& type = source->type();
-  auto blocks = source->stored_blocks();
+  auto blocks = stored_blocks(*source);
   if (!blocks || type.rank() != 2 || (type.dtype != DType::F16 && type.dtype != DType::F32)) {
     return invalid_argument("{}: expected a matrix that is quantised already, found {}", tensor,
                             diptych::to_string(type));
@@ -175,7 +176,7 @@ Result<KeeperRef> keeper_of(const WeightRef& source, std::string_view tensor) {
 }  // namespace
 
 std::optional<Format> kept_format(const Weight& weight) {
-  const auto blocks = weight.stored_blocks();
+  const auto blocks = stored_blocks(weight);
   if (!blocks) return std::nullopt;
   return Format{bit_width(blocks->codes->dtype()),
                 blocks->codes->shape()[1] / blocks->scales->shape()[1], true};

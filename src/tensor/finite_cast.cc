@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "tensor/stored_blocks.h"
 
 namespace diptych {
 
@@ -37,7 +38,7 @@ bool all_finite(Bytes bytes, DType dtype) {
              : all_finite(bytes, 0x7F8000007F800000, 0x0080000000800000, 0x8000000080000000);
 }
 
-class FiniteCast : public Weight {
+class FiniteCast : public Weight, public HasStoredBlocks {
  public:
   FiniteCast(WeightRef source, DType dtype, std::string tensor)
       : Weight({dtype, source->shape()}),
@@ -45,7 +46,9 @@ class FiniteCast : public Weight {
         cast_(cast(source_, dtype)),
         tensor_(std::move(tensor)) {}
 
-  std::optional<StoredBlocks> stored_blocks() const override { return source_->stored_blocks(); }
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return diptych::stored_blocks(*source_);
+  }
 
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "tensor/stored_blocks.h"
+
 namespace diptych {
 
 namespace {
 
-class HeadShuffle : public Weight {
+class HeadShuffle : public Weight, public HasStoredBlocks {
  public:
   HeadShuffle(WeightRef source, int64_t head_dim, bool to_pairs)
       : Weight(source->type()),

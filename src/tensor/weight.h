@@ -14,7 +14,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/stream.h"
-#include "tensor/stored_blocks.h"
 #include "tensor/type.h"
 
 namespace diptych {
@@ -56,11 +55,6 @@ class Weight {
   // nothing. They stay valid as long as the weight does.
   virtual std::optional<Bytes> bytes() const { return std::nullopt; }
 
-  // Returns the quantised form that this matrix has where it comes from, if it has one. Views that
-  // leave rows whole and casts between float types hand it on: the form is that of the same rows,
-  // before they were rounded.
-  virtual std::optional<StoredBlocks> stored_blocks() const { return std::nullopt; }
-
   // Returns a digest of the contents: two weights with equal digests read the same. It hashes the
   // recipe and the bytes that it starts from; the result is not computed.
   Digest digest(DigestCache& cache) const;
@@ -81,18 +75,6 @@ class Weight {
   TensorType type_;
   uint64_t elements_ = 0, row_elements_ = 0;
 };
-
-// The stored form of `source`, if it has one, with every part seen through view(part), which leaves
-// rows whole.
-template <class View>
-std::optional<StoredBlocks> stored_through(const Weight& source, const View& view) {
-  auto blocks = source.stored_blocks();
-  if (!blocks) return std::nullopt;
-  for (WeightRef* part : {&blocks->codes, &blocks->scales, &blocks->minima}) {
-    if (*part) *part = view(*part);
-  }
-  return blocks;
-}
 
 // The rows of a weight as floats (any float type; integers are converted).
 Result<std::vector<float>> read_floats(const Weight& weight, int64_t first, int64_t count);

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/half.h"
+#include "tensor/stored_blocks.h"
 #include "testing/shared_data.h"
 
 namespace diptych::checkpoint {
@@ -23,7 +24,7 @@ const GgufType& type_of(std::string_view name) {
 
 // What the parts of a matrix stand for.
 std::vector<float> numbers_of_parts(const Weight& matrix) {
-  const StoredBlocks blocks = matrix.stored_blocks().value();
+  const StoredBlocks blocks = stored_blocks(matrix).value();
   const auto codes = read_ints(*blocks.codes).value();
   const auto scales = read_floats(*blocks.scales).value();
   const auto minima = blocks.minima ? read_floats(*blocks.minima).value() : std::vector<float>();
