@@ -43,10 +43,14 @@ struct Format {
   int64_t block;             // 0: one scale per row
   bool dequantized = false;  // meets activations as they are
   bool in_bf16 = false;      // meets activations rounded to bf16
+  bool offsets = false;      // beside the scales
 };
 constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int4_block32", DType::Int4, 32},
+                               {"int4_block32_offsets", DType::Int4, 32, false, false, true},
                                {"int8", DType::Int8, 0},
+                               {"int8_block32_offsets", DType::Int8, 32, false, false, true},
+                               {"int8_block16_dequantized", DType::Int8, 16, true},
                                {"int4_dequantized", DType::Int4, 0, true},
                                {"int4_block32_dequantized", DType::Int4, 32, true},
                                {"int8_dequantized", DType::Int8, 0, true},
@@ -89,7 +93,8 @@ class Linear {
                columns,
                reinterpret_cast<const std::byte*>(scales_.data()),
                DType::F16,
-               block};
+               block,
+               format.offsets ? reinterpret_cast<const std::byte*>(scales_.data()) : nullptr};
   }
 
   void run(ThreadPool& pool) {
@@ -111,7 +116,7 @@ class Linear {
     benchmark::ClobberMemory();
   }
 
-  // Scales included.
+  // Scales included. (Offsets are the scales here, so they are not read twice.)
   uint64_t weight_bytes() const {
     return static_cast<uint64_t>(rows_ * columns_ * bit_width(format_.dtype) / 8) +
            2 * scales_.size();
