@@ -82,19 +82,21 @@ class Linear {
     }
     if (is_float(format.dtype)) return;
     const int64_t block = format.block == 0 ? columns : format.block;
-    scales_.assign(static_cast<size_t>(rows * columns / block), 0x2000);
+    const auto blocks = static_cast<size_t>(rows * columns / block);
+    scales_.assign(format.offsets ? 2 * blocks : blocks, 0x2000);  // offsets behind them
     chunks_.resize(kernels::quantized_bytes(isa, m, columns) / sizeof(Line));
     auto* quantized = reinterpret_cast<std::byte*>(chunks_.data());
     kernels::quantize(isa, x_.data(), columns, columns, format.dtype, m, 0, m, quantized);
     activations_ = {quantized, format.dtype, m, columns};
-    weight_ = {stream().data() + 1,
-               format.dtype,
-               rows,
-               columns,
-               reinterpret_cast<const std::byte*>(scales_.data()),
-               DType::F16,
-               block,
-               format.offsets ? reinterpret_cast<const std::byte*>(scales_.data()) : nullptr};
+    weight_ = {
+        stream().data() + 1,
+        format.dtype,
+        rows,
+        columns,
+        reinterpret_cast<const std::byte*>(scales_.data()),
+        DType::F16,
+        block,
+        format.offsets ? reinterpret_cast<const std::byte*>(scales_.data() + blocks) : nullptr};
   }
 
   void run(ThreadPool& pool) {
@@ -116,7 +118,7 @@ class Linear {
     benchmark::ClobberMemory();
   }
 
-  // Scales included. (Offsets are the scales here, so they are not read twice.)
+  // Scales and offsets included.
   uint64_t weight_bytes() const {
     return static_cast<uint64_t>(rows_ * columns_ * bit_width(format_.dtype) / 8) +
            2 * scales_.size();
