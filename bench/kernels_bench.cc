@@ -43,10 +43,14 @@ struct Format {
   int64_t block;             // 0: one scale per row
   bool dequantized = false;  // meets activations as they are
   bool in_bf16 = false;      // meets activations rounded to bf16
+  bool offsets = false;      // beside the scales
 };
 constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int4_block32", DType::Int4, 32},
+                               {"int4_block32_offsets", DType::Int4, 32, false, false, true},
                                {"int8", DType::Int8, 0},
+                               {"int8_block32_offsets", DType::Int8, 32, false, false, true},
+                               {"int8_block16_dequantized", DType::Int8, 16, true},
                                {"int4_dequantized", DType::Int4, 0, true},
                                {"int4_block32_dequantized", DType::Int4, 32, true},
                                {"int8_dequantized", DType::Int8, 0, true},
@@ -78,18 +82,21 @@ class Linear {
     }
     if (is_float(format.dtype)) return;
     const int64_t block = format.block == 0 ? columns : format.block;
-    scales_.assign(static_cast<size_t>(rows * columns / block), 0x2000);
+    const auto blocks = static_cast<size_t>(rows * columns / block);
+    scales_.assign(format.offsets ? 2 * blocks : blocks, 0x2000);  // offsets behind them
     chunks_.resize(kernels::quantized_bytes(isa, m, columns) / sizeof(Line));
     auto* quantized = reinterpret_cast<std::byte*>(chunks_.data());
     kernels::quantize(isa, x_.data(), columns, columns, format.dtype, m, 0, m, quantized);
     activations_ = {quantized, format.dtype, m, columns};
-    weight_ = {stream().data() + 1,
-               format.dtype,
-               rows,
-               columns,
-               reinterpret_cast<const std::byte*>(scales_.data()),
-               DType::F16,
-               block};
+    weight_ = {
+        stream().data() + 1,
+        format.dtype,
+        rows,
+        columns,
+        reinterpret_cast<const std::byte*>(scales_.data()),
+        DType::F16,
+        block,
+        format.offsets ? reinterpret_cast<const std::byte*>(scales_.data() + blocks) : nullptr};
   }
 
   void run(ThreadPool& pool) {
@@ -111,7 +118,7 @@ class Linear {
     benchmark::ClobberMemory();
   }
 
-  // Scales included.
+  // Scales and offsets included.
   uint64_t weight_bytes() const {
     return static_cast<uint64_t>(rows_ * columns_ * bit_width(format_.dtype) / 8) +
            2 * scales_.size();

@@ -12,13 +12,8 @@ namespace diptych::checkpoint {
 
 // A tensor of a quantised type: its rows are made of whole blocks, `packed` has exactly their bytes
 // and is kept alive by `owner`. All arithmetic is fp32, one rounding per operation, as the ggml
-// project's reference does it.
+// project's reference does it. A matrix has StoredBlocks.
 Result<WeightRef> gguf_weight(const GgufType& type, Shape shape, Bytes packed,
                               std::shared_ptr<const void> owner);
-
-// One block: reads type.bytes, writes type.block numbers.
-using Dequantizer = void (*)(const std::byte* block, float* out);
-// That of a quantised type which is read, by the type's name.
-Dequantizer gguf_dequantizer(std::string_view type);
 
 }  // namespace diptych::checkpoint

@@ -19,6 +19,25 @@ namespace {
 constexpr size_t kWorst = 5;  // tensors shown
 std::string percent(double fraction) { return fmt::format("{:.3f} %", 100 * fraction); }
 
+// What was kept of the checkpoint's own quantisation, and how exactly.
+void print_kept(const std::vector<exporter::TensorError>& errors) {
+  size_t kept = 0, exact = 0;
+  const exporter::TensorError* worst = nullptr;
+  for (const exporter::TensorError& e : errors) {
+    if (e.how.format.kind != quant::Kind::Kept) continue;
+    ++kept;
+    if (e.largest == 0) ++exact;
+    if (worst == nullptr || e.largest > worst->largest) worst = &e;
+  }
+  if (worst == nullptr) return;
+  const std::string difference =
+      worst->largest == 0
+          ? std::string("none differs")
+          : fmt::format("the largest difference is {:.3g}, in {}", worst->largest, worst->tensor);
+  tell("kept as the checkpoint has them: {} tensors, {} of them exactly; {}", kept, exact,
+       difference);
+}
+
 }  // namespace
 
 void add_quantization_options(Parser& parser, QuantizationArguments& a) {
@@ -29,14 +48,15 @@ void add_quantization_options(Parser& parser, QuantizationArguments& a) {
   known +=
       fmt::format("(default: {} for a MODEL, none with --checkpoint)", exporter::kDefaultRecipe);
   parser.add_option("--recipe", a.recipe, known);
-  parser.add_option("-E,--embedding_quantize", a.embedding,
-                    "Embedding: bits,group (group 0: one scale per row), a palette such as p8, or\n"
-                    "none (default: the recipe's, else 8,0)");
+  parser.add_option(
+      "-E,--embedding_quantize", a.embedding,
+      "Embedding: bits,group (group 0: one scale per row), a palette such as p8, keep\n"
+      "(as a GGUF has it) or none (default: the recipe's, else 8,0)");
   parser.add_option(
       "--linear_quantize", a.linear,
       "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
       "c8w (8 bits, one scale per row), p4, p6, p8 (a palette), p4:32 (one for 32 rows; :8,\n"
-      ":16), or none (default: the recipe's, else c4w)");
+      ":16), keep (as a GGUF has them), or none (default: the recipe's, else c4w)");
   parser.add_option(
       "--quant_algorithm", a.algorithm,
       "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
@@ -133,6 +153,7 @@ Status read_calibration(const QuantizationArguments& a, const std::string& token
 }
 
 void print_errors(const std::vector<exporter::TensorError>& errors) {
+  print_kept(errors);
   if (errors.empty()) return;
   Table table({"tensor", "format", "algorithm", "error", "of outputs, to rtn's"});
   for (size_t i = 0; i < std::min(errors.size(), kWorst); ++i) {
@@ -156,6 +177,7 @@ std::string errors_as_json(const std::vector<exporter::TensorError>& errors) {
                    {"palette", e.how.format.kind == quant::Kind::Palette},
                    {"algorithm", quant::method(e.how)},
                    {"relative_error", e.relative}};
+    if (e.how.format.kind == quant::Kind::Kept) tensor["largest_difference"] = e.largest;
     if (e.against_rounding) tensor["output_error_to_rtn"] = *e.against_rounding;
     tensors.push_back(std::move(tensor));
   }

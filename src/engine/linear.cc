@@ -30,25 +30,29 @@ std::optional<Bytes> bytes_of(const mil::Value* value) {
   return value->weight->bytes();
 }
 
-// What a constexpr_blockwise_shift_scale stands for, when it has scales alone and lies in memory.
+// What a constexpr_blockwise_shift_scale stands for, when it lies in memory and its offsets, if it
+// has any, are of the scales' type.
 std::optional<LinearWeight> integer_weight(const mil::Value& value) {
   if (value.kind != mil::Value::Kind::Result ||
-      value.producer->type != "constexpr_blockwise_shift_scale" || value.type.rank() != 2 ||
-      value.producer->operand("offset") != nullptr) {
+      value.producer->type != "constexpr_blockwise_shift_scale" || value.type.rank() != 2) {
     return std::nullopt;
   }
   const mil::Value *data = value.producer->operand("data"),
-                   *scale = value.producer->operand("scale");
+                   *scale = value.producer->operand("scale"),
+                   *offset = value.producer->operand("offset");
   const auto data_bytes = bytes_of(data), scale_bytes = bytes_of(scale);
+  const auto offset_bytes = bytes_of(offset);
   const DType dtype = data->type.dtype, scale_dtype = scale->type.dtype;
   const int64_t rows = value.type.shape[0], columns = value.type.shape[1];
   if (!data_bytes || !scale_bytes || (scale_dtype != DType::F16 && scale_dtype != DType::F32) ||
-      scale->type.shape[0] != rows) {
+      scale->type.shape[0] != rows ||
+      (offset != nullptr && (!offset_bytes || offset->type.dtype != scale_dtype))) {
     return std::nullopt;
   }
   const int64_t block = columns / scale->type.shape[1];
-  return LinearWeight{data_bytes->data(),  dtype,       rows, columns,
-                      scale_bytes->data(), scale_dtype, block};
+  return LinearWeight{
+      data_bytes->data(),  dtype,       rows,  columns,
+      scale_bytes->data(), scale_dtype, block, offset_bytes ? offset_bytes->data() : nullptr};
 }
 
 std::optional<FloatWeight> float_weight(const mil::Value& value) {
@@ -210,14 +214,12 @@ Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_val
   }
   const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
   const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
-  const auto fits = [&](bool (*can)(DType, int64_t, int64_t)) {
-    return integers && can(integers->dtype, integers->columns, integers->block);
-  };
   const auto keep_integers = [&] {
     lowering.keep(*weight.producer->operand("data"));
     lowering.keep(*weight.producer->operand("scale"));
+    if (integers->offsets) lowering.keep(*weight.producer->operand("offset"));
   };
-  if (numerics == Numerics::Fast && fits(kernels::supported)) {
+  if (numerics == Numerics::Fast && integers && kernels::supported(*integers)) {
     Place& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
     place = TRY(quantized(x_value, integers->dtype, x, lowering));
     segment.weight = *integers;
@@ -235,7 +237,7 @@ Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_val
   if (floats) {
     segment.weight = *floats;
     lowering.keep(weight);
-  } else if (numerics != Numerics::Typed && fits(kernels::can_dequantize)) {
+  } else if (numerics != Numerics::Typed && integers && kernels::can_dequantize(*integers)) {
     segment.weight = Dequantized{*integers};
     keep_integers();
   } else {  // (typed numerics rounds what integers stand for)

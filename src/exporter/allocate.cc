@@ -8,12 +8,19 @@ namespace diptych::exporter {
 
 namespace {
 
-constexpr std::array kLadder = {quant::kC4w, quant::kB4w, quant::kC8w};
+constexpr std::array kLadder = {quant::kC4w, quant::kB4w,
+                                quant::Format{6, 32, quant::Kind::Palette}, quant::kC8w};
 
-// The squared error of a weight's rounding falls about like this from c4w on, by step of the
-// ladder: groups have a largest weight half as large as rows have, and eight bits halve it four
-// times more.
-constexpr std::array<double, kLadder.size()> kError = {1, 0.3, 1.0 / 256};
+// The squared error of a bell-shaped weight's rounding falls about like this from c4w on, by step
+// of the ladder.
+constexpr std::array<double, kLadder.size()> kError = {1, 0.4, 0.09, 0.006};
+
+// Whether groups divide a matrix.
+bool takes(const Weight& matrix, const quant::Format& format, const Options& options) {
+  if (format.group == 0) return true;
+  if (format.kind == quant::Kind::Scaled) return matrix.shape()[1] % format.group == 0;
+  return matrix.rows() / passes::split_count(matrix.rows(), options.split) % format.group == 0;
+}
 
 // The step of the ladder that a format is, or its size.
 size_t step_of(const quant::Format& format) {
@@ -34,6 +41,12 @@ std::span<const quant::Format> format_ladder() { return kLadder; }
 
 uint64_t packed_bytes(const Weight& matrix, const quant::Format& format, DType dtype) {
   const auto width = static_cast<int64_t>(matrix.row_elements());
+  if (format.kind == quant::Kind::Palette) {
+    const int64_t tables = format.group == 0 ? 1 : matrix.rows() / format.group;
+    return static_cast<uint64_t>(matrix.rows() * width * format.bits / 8) +
+           static_cast<uint64_t>(tables * (1 << format.bits)) *
+               static_cast<uint64_t>(bit_width(dtype)) / 8;
+  }
   const int64_t group = format.group == 0 || width % format.group != 0 ? width : format.group;
   const auto scales =
       static_cast<uint64_t>(width / group) * static_cast<uint64_t>(bit_width(dtype)) / 8;
@@ -70,7 +83,7 @@ void raise_formats(const std::vector<double>& sensitivity, const Options& option
   const auto offer = [&](size_t i, size_t from) {
     Step best{0, i, from};
     for (size_t to = from + 1; to < kLadder.size(); ++to) {
-      if (linears[i].weight->row_elements() % 32 != 0 && kLadder[to].group != 0) continue;
+      if (!takes(*linears[i].weight, kLadder[to], options)) continue;
       const uint64_t more = size_at(i, to) - size_at(i, from);
       const double gained =
           sensitivity[i] / kError[step_of(linears[i].how->format)] * (kError[from] - kError[to]);
@@ -96,7 +109,8 @@ void raise_formats(const std::vector<double>& sensitivity, const Options& option
     offer(step.linear, step.to);
   }
   for (size_t i = 0; i < linears.size(); ++i) {
-    if (at[i] < kLadder.size()) linears[i].how->format = kLadder[at[i]];
+    if (at[i] == kLadder.size() || linears[i].how->format == kLadder[at[i]]) continue;
+    linears[i].how = quantization(*linears[i].weight, kLadder[at[i]], options);
   }
 }
 

@@ -19,8 +19,14 @@ constexpr float kMostNormInput = 128;
 
 // Whether a linear is to be quantised by an algorithm that needs the inputs of a text.
 bool wants_inputs(const Options& options) {
+  const auto scaled = [](const std::optional<quant::Format>& format) {
+    return format && format->kind == quant::Kind::Scaled;
+  };
+  const auto& overrides = options.quantization.overrides;
   return quant::needs_inputs(options.quantization.algorithm) &&
-         (options.linear || !options.quantization.overrides.empty());
+         (scaled(options.linear) ||
+          std::any_of(overrides.begin(), overrides.end(),
+                      [&](const LinearOverride& row) { return scaled(row.format); }));
 }
 
 Result<std::unique_ptr<text::Tokenizer>> tokenizer_of(const Model& model, const std::string& path,

@@ -13,6 +13,7 @@
 #include "llama/static_model.h"
 #include "passes/pass.h"
 #include "pte/writer.h"
+#include "quant/keep.h"
 
 namespace diptych::exporter {
 
@@ -46,8 +47,19 @@ void stand_in(const std::vector<NamedLinear>& linears, quant::Cache& quantized) 
   }
 }
 
+// Reads what may keep weights from being kept.
+Status check_kept(std::span<const NamedLinear> tensors) {
+  for (const NamedLinear& tensor : tensors) {
+    if (tensor.how && tensor.how->format.kind == quant::Kind::Kept) {
+      TRY(quant::check_kept(tensor.weight, tensor.tensor));
+    }
+  }
+  return {};
+}
+
 Status run_export_passes(mil::Program& program, const Options& options,
-                         const std::vector<NamedLinear>& linears, bool share_head,
+                         const std::vector<NamedLinear>& linears,
+                         const std::optional<quant::Quantization>& embedding, bool share_head,
                          std::shared_ptr<quant::Cache> quantized) {
   passes::PassOptions pass_options;
   pass_options.split = options.split;
@@ -58,7 +70,7 @@ Status run_export_passes(mil::Program& program, const Options& options,
   }
   pass_options.quantized = std::move(quantized);
   std::vector<std::string_view> names = {"split-linears", "quantize-linears"};
-  if (const auto embedding = embedding_choice(options)) {
+  if (embedding) {
     pass_options.embedding = *embedding;
     names.push_back("quantize-embeddings");
   }
@@ -195,6 +207,13 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
     raise_formats(sensitivity, options, budget, linears);
   }
   const HeadSharing head = head_sharing(prepared.tensors, linears.back(), options);
+  const NamedLinear embedding{
+      llama::tensor_row(&llama::LlamaWeights::tok_embeddings).name(llama::Dialect::Meta),
+      prepared.tensors.tok_embeddings, embedding_choice(prepared.tensors, options)};
+  if (reading == Reading::Contents) {
+    TRY(check_kept(linears));
+    TRY(check_kept({&embedding, 1}));
+  }
 
   mil::Program program;
   std::vector<AssembledMethod> methods;
@@ -211,7 +230,7 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   } else if (calibrated) {
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
   }
-  TRY(run_export_passes(program, options, linears, head.shared, quantized));
+  TRY(run_export_passes(program, options, linears, embedding.how, head.shared, quantized));
 
   Export result;
   Report& report = result.report;
@@ -219,9 +238,7 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   const std::span all(linears);
   report.notes = split_notes(head.shared ? all.first(all.size() - 1) : all, options.split);
   result.calibration_bytes = calibration_bytes(params, linears, options);
-  linears.push_back(
-      {llama::tensor_row(&llama::LlamaWeights::tok_embeddings).name(llama::Dialect::Meta),
-       prepared.tensors.tok_embeddings, head.shared ? std::nullopt : embedding_choice(options)});
+  if (!head.shared) linears.push_back(embedding);
   result.errors = [linears = std::move(linears), quantized, output_errors] {
     return tensor_errors(linears, *quantized, output_errors);
   };

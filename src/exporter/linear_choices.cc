@@ -1,6 +1,9 @@
 #include "exporter/linear_choices.h"
 
+#include <algorithm>
 #include <map>
+
+#include "quant/keep.h"
 
 namespace diptych::exporter {
 
@@ -15,18 +18,54 @@ std::vector<NamedLinear> linears_of(const llama::LlamaWeights& weights) {
   return linears;
 }
 
-std::optional<quant::Quantization> quantization(const std::optional<quant::Format>& format,
+std::optional<quant::Quantization> by_algorithm(const Weight& weight,
+                                                const std::optional<quant::Format>& format,
                                                 quant::Algorithm algorithm) {
   if (!format) return std::nullopt;
-  return quant::Quantization{*format, algorithm};
+  if (format->kind != quant::Kind::Kept) return quant::Quantization{*format, algorithm};
+  const auto kept = quant::kept_format(weight);
+  if (!kept) return std::nullopt;
+  return quant::Quantization{*kept};
+}
+
+// Refuses to keep what is not there.
+Status check_kept(const llama::LlamaWeights& weights, const std::vector<NamedLinear>& linears,
+                  const Options& options) {
+  const auto& overrides = options.quantization.overrides;
+  const auto keeps = [](const std::optional<quant::Format>& format) {
+    return format && format->kind == quant::Kind::Kept;
+  };
+  const bool wanted =
+      keeps(options.linear) || keeps(options.embedding) ||
+      std::any_of(overrides.begin(), overrides.end(),
+                  [&](const LinearOverride& change) { return keeps(change.format); });
+  if (!wanted || quant::kept_format(*weights.tok_embeddings) ||
+      std::any_of(linears.begin(), linears.end(), [](const NamedLinear& linear) {
+        return quant::kept_format(*linear.weight).has_value();
+      })) {
+    return {};
+  }
+  return invalid_argument(
+      "the format keep is for a checkpoint that is quantised, a GGUF; the tensors of this one are "
+      "not: choose c4w, c8w, b4w or none for linears, 8,0, 4,32 or none for the embedding");
 }
 
 std::string format_text(const std::optional<quant::Quantization>& how) {
   if (!how) return "none";
+  if (how->format.kind == quant::Kind::Kept) return quant::to_string(how->format);
   return fmt::format("{} by {}", quant::to_string(how->format), quant::method(*how));
 }
 
 }  // namespace
+
+std::optional<quant::Quantization> quantization(const Weight& weight,
+                                                const std::optional<quant::Format>& format,
+                                                const Options& options) {
+  // Palettes are fitted to the weights alone.
+  const quant::Algorithm algorithm = options.quantization.algorithm;
+  const bool palette = format && format->kind == quant::Kind::Palette;
+  return by_algorithm(weight, format, palette ? quant::info(algorithm).without_inputs : algorithm);
+}
 
 bool fits(std::string_view pattern, std::string_view text) {
   // The last * and where what it stands for would go on.
@@ -51,20 +90,20 @@ bool fits(std::string_view pattern, std::string_view text) {
 Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
                                                 const Options& options) {
   std::vector<NamedLinear> linears = linears_of(weights);
-  const auto by_algorithm = [&](const std::optional<quant::Format>& format) {
-    // Palettes are fitted to the weights alone.
-    const quant::Algorithm algorithm = options.quantization.algorithm;
-    const bool palette = format && format->kind == quant::Kind::Palette;
-    return quantization(format, palette ? quant::info(algorithm).without_inputs : algorithm);
+  TRY(check_kept(weights, linears, options));
+  const auto choose = [&](NamedLinear& linear, const std::optional<quant::Format>& format) {
+    linear.how = quantization(*linear.weight, format, options);
   };
-  for (NamedLinear& linear : linears) linear.how = by_algorithm(options.linear);
-  if (options.share_head && weights.tied()) linears.back().how = embedding_choice(options);
+  for (NamedLinear& linear : linears) choose(linear, options.linear);
+  if (options.share_head && weights.tied()) {
+    linears.back().how = embedding_choice(weights, options);
+  }
   for (const LinearOverride& change : options.quantization.overrides) {
     bool used = false;
     for (NamedLinear& linear : linears) {
       if (!fits(change.pattern, linear.tensor)) continue;
       used = true;
-      linear.how = by_algorithm(change.format);
+      choose(linear, change.format);
     }
     if (used) continue;
     Error error{ErrorCode::InvalidArgument, {}, {}, {}};
@@ -99,8 +138,9 @@ std::vector<std::string> split_notes(std::span<const NamedLinear> linears,
   return notes;
 }
 
-std::optional<quant::Quantization> embedding_choice(const Options& options) {
-  return quantization(options.embedding,
+std::optional<quant::Quantization> embedding_choice(const llama::LlamaWeights& weights,
+                                                    const Options& options) {
+  return by_algorithm(*weights.tok_embeddings, options.embedding,
                       quant::info(options.quantization.algorithm).without_inputs);
 }
 
@@ -108,7 +148,7 @@ HeadSharing head_sharing(const llama::LlamaWeights& weights, const NamedLinear& 
                          const Options& options) {
   HeadSharing sharing;
   sharing.tied = weights.tied();
-  const auto embedding = embedding_choice(options);
+  const auto embedding = embedding_choice(weights, options);
   if (!sharing.tied) return sharing;
   if (embedding != head.how) {
     sharing.reason = fmt::format("the formats differ, embedding {} and head {}",

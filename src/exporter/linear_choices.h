@@ -19,8 +19,9 @@ struct NamedLinear {
   std::optional<quant::Quantization> how;
 };
 
-// Returns all linears in the order of the model. Errors: an override whose pattern fits no tensor,
-// with a list of the names.
+// Returns all linears in the order of the model. Formats to be kept are those of their tensors; a
+// tensor that is not quantised stays so. Errors: an override whose pattern fits no tensor, with a
+// list of the names; a format to be kept when the checkpoint has no quantised matrix.
 Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
                                                 const Options& options);
 
@@ -32,9 +33,15 @@ std::vector<std::string> split_notes(std::span<const NamedLinear> linears,
 // Whether text fits a pattern in which * stands for any characters and ? for one.
 bool fits(std::string_view pattern, std::string_view text);
 
+// How a linear is quantised in a format by the options' algorithm; nothing when it is not.
+std::optional<quant::Quantization> quantization(const Weight& weight,
+                                                const std::optional<quant::Format>& format,
+                                                const Options& options);
+
 // How the embedding is quantised: to options.embedding by the algorithm of the linears, with mse in
 // place of gptq. Nothing when it is not quantised.
-std::optional<quant::Quantization> embedding_choice(const Options& options);
+std::optional<quant::Quantization> embedding_choice(const llama::LlamaWeights& weights,
+                                                    const Options& options);
 
 // A tied head, which is the embedding, can be one quantised blob with it.
 struct HeadSharing {

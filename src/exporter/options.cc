@@ -7,7 +7,7 @@ namespace diptych::exporter {
 
 namespace {
 
-constexpr std::string_view kUnquantized = "none";
+constexpr std::string_view kUnquantized = "none", kKept = "keep";
 
 std::optional<int64_t> number(std::string_view text) {
   int64_t value = 0;
@@ -25,12 +25,13 @@ Result<std::optional<quant::Format>> embedding_from_text(std::string_view text) 
       return std::optional(row.format);
     }
   }
+  if (text == kKept) return std::optional(quant::kKeep);
   const size_t comma = text.find(',');
   const auto bits = number(text.substr(0, comma));
   const auto group = comma == text.npos ? std::nullopt : number(text.substr(comma + 1));
   if (!bits || !group || *bits < 0 || *bits > 64) {
     return invalid_argument(
-        "expected bits,group such as 8,0 or 4,32, a palette such as p8, or none; found \"{}\"",
+        "expected bits,group such as 8,0 or 4,32, a palette such as p8, keep or none; found \"{}\"",
         text);
   }
   const quant::Format format{static_cast<int>(*bits), *group};

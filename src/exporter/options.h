@@ -68,10 +68,11 @@ struct Options {
 };
 
 // Reads the format of embeddings: bits, comma and group size, such as "8,0" (group size 0: one
-// scale per row). "" and "none" stand for no quantisation.
+// scale per row), or "keep", the source's own. "" and "none" stand for no quantisation.
 Result<std::optional<quant::Format>> embedding_from_text(std::string_view text);
 // Reads the format of linears: "c4w" (4 bits, one scale per row), "c8w" (8 bits, one scale per
-// row), "b4w", "b4w:64", "b4w:128" (4 bits, one scale per 32, 64 or 128 inputs) or "none".
+// row), "b4w", "b4w:64", "b4w:128" (4 bits, one scale per 32, 64 or 128 inputs), "keep" (the
+// source's own) or "none".
 Result<std::optional<quant::Format>> linear_from_text(std::string_view text);
 // Reads "PATTERN=FORMAT".
 Result<LinearOverride> override_from_text(std::string_view text);

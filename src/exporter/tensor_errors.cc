@@ -26,7 +26,7 @@ std::vector<TensorError> tensor_errors(const std::vector<NamedLinear>& tensors,
       }
       sum += entry.quantized.error->total();
     }
-    TensorError error{tensor.tensor, *tensor.how, sum.relative(), std::nullopt};
+    TensorError error{tensor.tensor, *tensor.how, sum.relative(), sum.largest, std::nullopt};
     const auto output = outputs.find(tensor.tensor);
     if (output != outputs.end() && output->second.rounded > 0) {
       error.against_rounding = std::sqrt(output->second.chosen / output->second.rounded);

@@ -17,6 +17,7 @@ struct TensorError {
   std::string tensor;
   quant::Quantization how;
   double relative = 0;  // sqrt(sum (w - q)^2 / sum w^2)
+  double largest = 0;   // max |w - q| of a tensor that is kept as it was quantised
   // With gptq: the root of the outputs' squared error over the calibration, divided by that of
   // round-to-nearest.
   std::optional<double> against_rounding;

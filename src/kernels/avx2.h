@@ -31,6 +31,7 @@ struct Avx2 {
 
   static Floats all(float value) { return _mm256_set1_ps(value); }
   static Floats zero() { return _mm256_setzero_ps(); }
+  static Floats all(float value) { return _mm256_set1_ps(value); }
   static Floats load_f32(const float* from) { return _mm256_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm256_storeu_ps(to, a); }
   static Floats load_factors(const float* from) { return load_f32(from); }
@@ -80,10 +81,10 @@ struct Avx2 {
 
   template <DType type>
   struct Steps {
-    __m256 scale;
+    __m256 scale, offset;
 
     Steps() = default;
-    explicit Steps(float of_all) : scale(_mm256_set1_ps(of_all)) {}
+    Steps(float of_all, float off) : scale(_mm256_set1_ps(of_all)), offset(_mm256_set1_ps(off)) {}
   };
   template <DType type>
   static Floats dequantize(const std::byte* from, const Steps<type>& steps) {
@@ -98,7 +99,7 @@ struct Avx2 {
       __builtin_memcpy(&bytes, from, sizeof(bytes));
       integers = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(bytes));
     }
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(integers), steps.scale);
+    return _mm256_mul_ps(_mm256_sub_ps(_mm256_cvtepi32_ps(integers), steps.offset), steps.scale);
   }
 
   static constexpr int kScaleBytes = 32;

@@ -27,6 +27,7 @@ struct Avx512 {
 
   static Floats all(float value) { return _mm512_set1_ps(value); }
   static Floats zero() { return _mm512_setzero_ps(); }
+  static Floats all(float value) { return _mm512_set1_ps(value); }
   static Floats load_f32(const float* from) { return _mm512_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm512_storeu_ps(to, a); }
   static Floats load_factors(const float* from) { return load_f32(from); }
@@ -76,16 +77,16 @@ struct Avx512 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
   }
 
-  // int4: what each value of 4 bits stands for. int8: the scale.
+  // int4: what each value of 4 bits stands for. int8: the scale and the offset.
   template <DType type>
   struct Steps {
-    __m512 table;
+    __m512 table, offset;
 
     Steps() = default;
-    explicit Steps(float scale) : table(_mm512_set1_ps(scale)) {
+    Steps(float scale, float off) : table(_mm512_set1_ps(scale)), offset(_mm512_set1_ps(off)) {
       if constexpr (type == DType::Int4) {
-        table = _mm512_mul_ps(
-            table, _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1));
+        const __m512 codes = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+        table = _mm512_mul_ps(table, _mm512_sub_ps(codes, offset));
       }
     }
   };
@@ -102,8 +103,8 @@ struct Avx512 {
       const __m512i index = _mm512_srlv_epi32(_mm512_permutexvar_epi32(halves, both), to_bottom);
       return _mm512_permutexvar_ps(index, steps.table);
     } else {
-      return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(Avx2::load_half(from))),
-                           steps.table);
+      const __m512 integers = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(Avx2::load_half(from)));
+      return _mm512_mul_ps(_mm512_sub_ps(integers, steps.offset), steps.table);
     }
   }
 

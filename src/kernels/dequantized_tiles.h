@@ -6,7 +6,8 @@
 // over these floats, in the same order.
 //
 // V describes, besides what float_tiles.h needs:
-//   Steps<type>               made of a scale: what turns integers of a type into floats
+//   Steps<type>               made of a scale and an offset: what turns integers of a type into
+//                             floats
 //   dequantize<type>(p, s)    kLanes weights at p, two to a byte for int4, as floats
 #pragma once
 
@@ -14,6 +15,15 @@
 
 namespace diptych::kernels {
 namespace {
+
+// The steps of a block, by its number among all of a weight.
+template <class V, DType type>
+typename V::template Steps<type> block_steps(const LinearWeight& weight, int64_t block) {
+  const int64_t at = block * scale_width(weight);
+  const float offset =
+      weight.offsets == nullptr ? 0 : V::scalar(weight.offsets + at, weight.scale_dtype);
+  return {V::scalar(weight.scales + at, weight.scale_dtype), offset};
+}
 
 // Rows at once: enough sums that none waits for its last addition.
 constexpr int kDequantizedRows = 4;
@@ -24,12 +34,13 @@ void dequantized_tile(const LinearWeight& weight, const float* x, int64_t row, i
   using Floats = typename V::Floats;
   using Steps = typename V::template Steps<type>;
   const int64_t columns = weight.columns, row_bytes = bytes_of_columns<type>(columns);
-  const std::byte *data[R], *scales[R];
+  const std::byte* data[R];
+  int64_t blocks[R];
   Floats sums[R][1];
   DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
     const int64_t index = row + r < last ? row + r : row;
     data[r] = weight.data + index * row_bytes;
-    scales[r] = weight.scales + index * (columns / weight.block) * scale_width(weight);
+    blocks[r] = index * (columns / weight.block);
     sums[r][0] = V::zero();
   }
 
@@ -46,8 +57,7 @@ void dequantized_tile(const LinearWeight& weight, const float* x, int64_t row, i
 
   for (int64_t begin = 0; begin < columns; begin += weight.block) {
     DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-      steps[r] = Steps(V::scalar(scales[r], weight.scale_dtype));
-      scales[r] += scale_width(weight);
+      steps[r] = block_steps<V, type>(weight, blocks[r]++);
     }
     const int64_t end = begin + weight.block;
     int64_t at = begin;
@@ -102,12 +112,10 @@ class DequantizedRows {
 
   // Whole registers: what follows the last column is of no meaning.
   void dequantize(int64_t row, const Part& part, float* to) const {
-    const std::byte* const scales =
-        weight_.scales + row * (weight_.columns / weight_.block) * scale_width(weight_);
+    const int64_t first_block = row * (weight_.columns / weight_.block);
     for (int64_t column = part.first; column < part.last;) {
       const int64_t block = column / weight_.block;
-      const typename V::template Steps<type> steps(
-          V::scalar(scales + block * scale_width(weight_), weight_.scale_dtype));
+      const auto steps = block_steps<V, type>(weight_, first_block + block);
       const int64_t end = least((block + 1) * weight_.block, part.last);
       for (; column + V::kLanes <= end; column += V::kLanes, to += V::kLanes) {
         V::store_f32(V::template dequantize<type>(at(row, column), steps), to);

@@ -18,6 +18,11 @@
 //   kRows<M>, kMaxTile     sizes of tiles
 //   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
 //   sum_all()              the sum of each register's lanes, always in the same order
+//   all(value)             a register whose lanes are the same
+//
+// A weight with offsets, scale * (q - offset), takes off the sums of x: activations hold those,
+// times what raises q. So a block's shift is what they are to be multiplied with: 1 for what was
+// raised, and the offset as a share of that.
 #pragma once
 
 #include "kernels/tiles.h"
@@ -72,8 +77,15 @@ LinearCall<Chunk> call_of(const LinearWeight& weight, const QuantizedActivations
 }
 
 // How the scales of a weight's row are found: one for all; the same way for every chunk, all of
-// them whole with the same number of scales; or anew for each chunk.
-enum class Scales { PerRow, Uniform, General };
+// them whole with the same number of scales; or anew for each chunk. Shifted: with offsets.
+enum class Scales { PerRow, Uniform, General, UniformShifted, GeneralShifted };
+
+constexpr bool is_uniform(Scales scales) {
+  return scales == Scales::Uniform || scales == Scales::UniformShifted;
+}
+constexpr bool is_shifted(Scales scales) {
+  return scales == Scales::UniformShifted || scales == Scales::GeneralShifted;
+}
 
 // R rows of the weight from `row` on where they lie in the file. Those from `call.last` on are
 // copies of the first.
@@ -83,7 +95,7 @@ class StoredRows {
   static constexpr int64_t kBytes = bytes_of_columns<type>(V::Chunk::kColumns);
   // What stands in for a chunk that is cut short by the end of the weight.
   struct Spare {
-    std::byte weights[R][kBytes], scales[R][V::kScaleBytes];
+    std::byte weights[R][kBytes], scales[R][V::kScaleBytes], offsets[R][V::kScaleBytes];
   };
 
   StoredRows(const LinearCall<typename V::Chunk>& call, int64_t row)
@@ -95,7 +107,7 @@ class StoredRows {
       data_[r] = weight_.data + index * call.row_bytes;
       scales_[r] = weight_.scales + index * call.scale_bytes;
     }
-    if constexpr (kScales == Scales::Uniform) find_scales(ChunkScales(weight_, 0));
+    if constexpr (is_uniform(kScales)) find_scales(ChunkScales(weight_, 0));
   }
 
   // To a chunk of all rows.
@@ -111,12 +123,18 @@ class StoredRows {
     }
     if constexpr (kScales == Scales::PerRow) return;
     int64_t first = chunk * (V::Chunk::kColumns / weight_.block);
-    if constexpr (kScales == Scales::General) {
+    if constexpr (!is_uniform(kScales)) {
       first = find_scales(ChunkScales(weight_, chunk * V::Chunk::kBlocks));
     }
     const int64_t width = scale_width(weight_);
     for (int r = 0; r < R; ++r) {
       chunk_scales_[r] = readable(scales_[r] + first * width, scales_end_, spare.scales[r]);
+      if constexpr (is_shifted(kScales)) {
+        const int64_t at = scales_[r] - weight_.scales + first * width;
+        chunk_offsets_[r] =
+            readable(weight_.offsets + at, weight_.offsets + (scales_end_ - weight_.scales),
+                     spare.offsets[r]);
+      }
     }
   }
 
@@ -126,6 +144,12 @@ class StoredRows {
   }
   typename V::Floats scales(int r, int step) const {
     return V::block_scales(chunk_scales_[r], weight_.scale_dtype, scale_index_[step]);
+  }
+  typename V::Floats shifts(int r, int step) const {
+    constexpr float kShare = type == DType::Int4 ? 0x1p-3f : 0x1p-7f;
+    return V::multiply_add(
+        V::block_scales(chunk_offsets_[r], weight_.scale_dtype, scale_index_[step]), V::all(kShare),
+        V::all(V::template kRaised<type> ? 1 : 0));
   }
 
  private:
@@ -137,7 +161,7 @@ class StoredRows {
   const LinearWeight& weight_;
   const std::byte *end_, *scales_end_;
   const std::byte *data_[R], *scales_[R];
-  const std::byte *chunk_[R], *chunk_scales_[R];
+  const std::byte *chunk_[R], *chunk_scales_[R], *chunk_offsets_[R];
   typename V::Ints scale_index_[V::kSteps];
 };
 
@@ -149,25 +173,26 @@ struct Panel {
 
   int64_t first, rows;
   alignas(64) std::byte planes[kBytes];  // row after row, chunk after chunk, step after step
-  alignas(64) float scales[kChunks][kLanes];
+  alignas(64) float scales[kChunks][kLanes], shifts[kChunks][kLanes];
 
   template <DType type, Scales kScales>
   void take_apart(const LinearCall<typename V::Chunk>& call, int64_t from, int64_t count) {
     first = from;
     rows = count;
     std::byte* to = planes;
-    float* scale = scales[0];
+    float *scale = scales[0], *shift = shifts[0];
     for (int64_t row = from; row < from + count; ++row) {
       StoredRows<V, type, kScales, 1> stored(call, row);
       for (int64_t c = 0; c < call.chunks; ++c) {
         typename StoredRows<V, type, kScales, 1>::Spare spare;
         stored.template move_to<true>(c, spare);
-        for (int step = 0; step < V::kSteps; ++step, scale += V::kLanes) {
+        for (int step = 0; step < V::kSteps; ++step, scale += V::kLanes, shift += V::kLanes) {
           for (const auto& plane : stored.planes(0, step).plane) {
             V::store_plane(plane, to);
             to += sizeof plane;
           }
           if constexpr (kScales != Scales::PerRow) V::store_f32(stored.scales(0, step), scale);
+          if constexpr (is_shifted(kScales)) V::store_f32(stored.shifts(0, step), shift);
         }
       }
     }
@@ -185,6 +210,7 @@ class PanelRows {
       const int64_t index = (row - panel.first + r < panel.rows ? r : 0) + row - panel.first;
       rows_[r] = panel.planes + index * call.chunks * V::Chunk::kColumns;
       scales_[r] = panel.scales[index * call.chunks];
+      shifts_[r] = panel.shifts[index * call.chunks];
     }
   }
 
@@ -205,10 +231,13 @@ class PanelRows {
   typename V::Floats scales(int r, int step) const {
     return V::load_f32(scales_[r] + chunk_ * kLanes + step * V::kLanes);
   }
+  typename V::Floats shifts(int r, int step) const {
+    return V::load_f32(shifts_[r] + chunk_ * kLanes + step * V::kLanes);
+  }
 
  private:
   const std::byte* rows_[R];
-  const float* scales_[R];
+  const float *scales_[R], *shifts_[R];
   int64_t chunk_ = 0;
 };
 
@@ -269,10 +298,11 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
     rows.template move_to<M == 1>(c, spare);
     DIPTYCH_UNROLL for (int step = 0; step < V::kSteps; ++step) {
       typename V::template Planes<type> planes[R];
-      Floats row_scales[R];
+      Floats row_scales[R], row_shifts[R];
       DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
         planes[r] = rows.planes(r, step);
         if constexpr (kScales != Scales::PerRow) row_scales[r] = rows.scales(r, step);
+        if constexpr (is_shifted(kScales)) row_shifts[r] = rows.shifts(r, step);
       }
       DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
         const Chunk& activations = x[i * call.chunks + c];
@@ -283,6 +313,11 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
           const Floats products = V::to_float(dots[r]);
           if constexpr (kScales == Scales::PerRow) {
             sums[r][i] = V::multiply_add(products, x_scales, sums[r][i]);
+          } else if constexpr (is_shifted(kScales)) {
+            const Floats shifted =
+                V::multiply(V::load_f32(activations.offsets + step * V::kLanes), row_shifts[r]);
+            sums[r][i] = V::multiply_add(V::multiply_add(products, x_scales, shifted),
+                                         row_scales[r], sums[r][i]);
           } else if constexpr (V::template kRaised<type>) {
             const Floats scaled = V::multiply_add(
                 products, x_scales, V::load_f32(activations.offsets + step * V::kLanes));
@@ -384,11 +419,14 @@ void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_
 template <class V, DType type>
 void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                int64_t last, const Output& y) {
-  const auto run =
-      weight.block == weight.columns ? linear_of<V, type, Scales::PerRow>
-      : V::Chunk::kColumns % weight.block == 0 && weight.columns % V::Chunk::kColumns == 0
-          ? linear_of<V, type, Scales::Uniform>
-          : linear_of<V, type, Scales::General>;
+  const bool shifted = weight.offsets != nullptr;
+  const bool uniform =
+      V::Chunk::kColumns % weight.block == 0 && weight.columns % V::Chunk::kColumns == 0;
+  const auto run = weight.block == weight.columns && !shifted ? linear_of<V, type, Scales::PerRow>
+                   : !shifted && uniform                      ? linear_of<V, type, Scales::Uniform>
+                   : !shifted                                 ? linear_of<V, type, Scales::General>
+                   : uniform ? linear_of<V, type, Scales::UniformShifted>
+                             : linear_of<V, type, Scales::GeneralShifted>;
   run(weight, x, first, last, y);
 }
 

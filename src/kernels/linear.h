@@ -15,22 +15,28 @@
 namespace diptych::kernels {
 
 // Integer weights [rows, columns], two's complement, int4 two to a byte with the even column in the
-// low half. Scales [rows, columns / block]. Rows follow one another without gaps.
+// low half. Scales and offsets [rows, columns / block]: a weight is scale * (q - offset). Rows
+// follow one another without gaps.
 struct LinearWeight {
   const std::byte* data = nullptr;
   DType dtype = DType::Int4;  // Int4 or Int8
   int64_t rows = 0, columns = 0;
   const std::byte* scales = nullptr;
-  DType scale_dtype = DType::F16;  // F16 or F32
-  int64_t block = 0;               // columns per scale
+  DType scale_dtype = DType::F16;      // F16 or F32
+  int64_t block = 0;                   // columns per scale
+  const std::byte* offsets = nullptr;  // of the scales' dtype; null: all 0
 };
 
 // Whether linear() takes weights of such rows: with a scale for each `block` columns, a multiple of
-// kBlock that divides the columns; or with one scale. Rows of int4 must fill their bytes.
-constexpr bool supported(DType weights, int64_t columns, int64_t block) {
+// kBlock that divides the columns; or with one scale, and no offset. Rows of int4 must fill their
+// bytes.
+constexpr bool supported(DType weights, int64_t columns, int64_t block, bool offsets = false) {
   if (columns <= 0 || block <= 0 || columns % block != 0) return false;
-  if (block != columns && block % kBlock != 0) return false;
+  if ((block != columns || offsets) && block % kBlock != 0) return false;
   return weights == DType::Int8 || (weights == DType::Int4 && columns % 2 == 0);
+}
+constexpr bool supported(const LinearWeight& weight) {
+  return supported(weight.dtype, weight.columns, weight.block, weight.offsets != nullptr);
 }
 
 // Weights [rows, columns] of any number of columns.
@@ -61,8 +67,11 @@ constexpr bool can_dequantize(DType weights, int64_t columns, int64_t block) {
   if (block != columns && block % 16 != 0) return false;
   return weights == DType::Int8 || (weights == DType::Int4 && columns % 2 == 0);
 }
+constexpr bool can_dequantize(const LinearWeight& weight) {
+  return can_dequantize(weight.dtype, weight.columns, weight.block);
+}
 
-// Bit for bit what linear_float() makes of the fp32 weights q * scale.
+// Bit for bit what linear_float() makes of the fp32 weights (q - offset) * scale.
 void linear_dequantized(Isa isa, const LinearWeight& weight, const float* x, int64_t x_stride,
                         int64_t m_rows, int64_t first, int64_t last, float* y, int64_t y_stride);
 

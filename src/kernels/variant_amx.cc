@@ -21,7 +21,7 @@ constexpr int kMaxChunks = ActivationTile::kMaxColumns / Chunk512::kColumns;
 // scales of their blocks.
 struct WeightPanel {
   alignas(64) uint8_t weights[kLanes * kMaxChunks][kRows][kBlock];
-  alignas(64) float scales[kRows][kMaxChunks][kLanes];
+  alignas(64) float scales[kRows][kMaxChunks][kLanes], shifts[kRows][kMaxChunks][kLanes];
 };
 
 // The tile registers: 0 and 1 for sums, 2 and 3 for weights, 4 and 5 for values of x, so that two
@@ -64,7 +64,7 @@ constexpr int64_t first_column(int64_t chunk, int lane) {
 }
 
 // Adds the products of a block to the sums.
-template <bool scale_per_row>
+template <Scales kScales>
 void add_block(const TileCall& call, int lane, int64_t chunk,
                const int32_t (&products)[kRows][kRows], TileSums& sums) {
   const __m512 x_scales = _mm512_loadu_ps(call.x[chunk].scales[lane]);
@@ -72,24 +72,28 @@ void add_block(const TileCall& call, int lane, int64_t chunk,
   DIPTYCH_UNROLL for (int r = 0; r < kRows; ++r) {
     const __m512 floats = _mm512_cvtepi32_ps(_mm512_loadu_si512(products[r]));
     __m512& sum = sums.of_row[r];
-    if constexpr (scale_per_row) {
+    if constexpr (kScales == Scales::PerRow) {
       sum = _mm512_fmadd_ps(floats, x_scales, sum);
     } else {
-      const __m512 scaled = _mm512_fmadd_ps(floats, x_scales, offsets);
+      __m512 shifted = offsets;
+      if constexpr (is_shifted(kScales)) {
+        shifted = _mm512_mul_ps(offsets, _mm512_set1_ps(call.panel.shifts[r][chunk][lane]));
+      }
+      const __m512 scaled = _mm512_fmadd_ps(floats, x_scales, shifted);
       sum = _mm512_fmadd_ps(scaled, _mm512_set1_ps(call.panel.scales[r][chunk][lane]), sum);
     }
   }
 }
 
 // The sums of one lane over all chunks.
-template <bool scale_per_row>
+template <Scales kScales>
 TileSums lane_sums(const TileCall& call, int lane) {
   // A row's first chunks may be all that have a block there.
   int64_t chunks = call.of.chunks;
   while (chunks > 0 && first_column(chunks - 1, lane) >= call.of.weight.columns) --chunks;
 
   __m512 begin = _mm512_setzero_ps();
-  if constexpr (scale_per_row) {
+  if constexpr (kScales == Scales::PerRow) {
     for (int64_t c = 0; c < chunks; ++c) {
       begin = _mm512_add_ps(begin, _mm512_loadu_ps(call.x[c].offsets[lane]));
     }
@@ -104,20 +108,20 @@ TileSums lane_sums(const TileCall& call, int lane) {
     const bool two = c + 1 < chunks;
     DIPTYCH_MULTIPLY(0, 2, 4, weights[c], call.x[c].values[lane], products[0]);
     if (two) DIPTYCH_MULTIPLY(1, 3, 5, weights[c + 1], call.x[c + 1].values[lane], products[1]);
-    add_block<scale_per_row>(call, lane, c, products[0], sums);
-    if (two) add_block<scale_per_row>(call, lane, c + 1, products[1], sums);
+    add_block<kScales>(call, lane, c, products[0], sums);
+    if (two) add_block<kScales>(call, lane, c + 1, products[1], sums);
   }
   return sums;
 }
 
 // The sums of lanes `lane`, `lane` + step and so on, added as Avx512::sum() does.
-template <bool scale_per_row, int step = 1>
+template <Scales kScales, int step = 1>
 TileSums sums_of_lanes(const TileCall& call, int lane) {
   if constexpr (step == kLanes) {
-    return lane_sums<scale_per_row>(call, lane);
+    return lane_sums<kScales>(call, lane);
   } else {
-    TileSums sums = sums_of_lanes<scale_per_row, 2 * step>(call, lane);
-    const TileSums others = sums_of_lanes<scale_per_row, 2 * step>(call, lane + step);
+    TileSums sums = sums_of_lanes<kScales, 2 * step>(call, lane);
+    const TileSums others = sums_of_lanes<kScales, 2 * step>(call, lane + step);
     DIPTYCH_UNROLL for (int r = 0; r < kRows; ++r) {
       sums.of_row[r] = _mm512_add_ps(sums.of_row[r], others.of_row[r]);
     }
@@ -178,6 +182,9 @@ void unpack_rows(const LinearCall<Chunk512>& call, int64_t row, WeightPanel& pan
       if constexpr (kScales != Scales::PerRow) {
         Avx512::store_f32(stored.scales(0, 0), panel.scales[r][c]);
       }
+      if constexpr (is_shifted(kScales)) {
+        Avx512::store_f32(stored.shifts(0, 0), panel.shifts[r][c]);
+      }
     }
   }
 }
@@ -233,8 +240,7 @@ void multiply_panels(const LinearCall<Chunk512>& call, const QuantizedActivation
     __asm__ volatile("" : : "r"(&panel) : "memory");
     for (int64_t m = 0; m < x.rows; m += kRows) {
       const TileCall with_rows{call, panel, tiles + m / kRows * call.chunks};
-      store_results<kScales>(call, sums_of_lanes<kScales == Scales::PerRow>(with_rows, 0), row, m,
-                             x.rows);
+      store_results<kScales>(call, sums_of_lanes<kScales>(with_rows, 0), row, m, x.rows);
     }
   }
   _tile_release();
@@ -262,8 +268,9 @@ void palette_by_tiles(const PaletteWeight& weight, const QuantizedActivations& x
 template <DType type>
 void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
                      int64_t last, const Output& y) {
-  const auto run = weight.block == weight.columns ? linear_by_tiles<type, Scales::PerRow>
-                                                  : linear_by_tiles<type, Scales::General>;
+  const auto run = weight.offsets != nullptr        ? linear_by_tiles<type, Scales::GeneralShifted>
+                   : weight.block == weight.columns ? linear_by_tiles<type, Scales::PerRow>
+                                                    : linear_by_tiles<type, Scales::General>;
   run(weight, x, first, last, y);
 }
 

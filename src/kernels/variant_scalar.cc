@@ -22,19 +22,25 @@ int load_int(const std::byte* data, DType dtype, int64_t index) {
   return (nibble ^ 8) - 8;
 }
 
-// The sum of the products of a block's columns [0, columns) with the weights from `first` on.
-int block_products(const LinearWeight& weight, int64_t first, int64_t columns,
-                   const Chunk256& chunk, int block) {
-  int products = 0;
+float load_offset(const LinearWeight& weight, int64_t index) {
+  return weight.offsets == nullptr ? 0 : load_float(weight.offsets, weight.scale_dtype, index);
+}
+
+// The sum of the products of a block's columns [0, columns) with the weights from `first` on, less
+// the offset. (Without one it is an integer.)
+float block_products(const LinearWeight& weight, int64_t first, int64_t columns, float offset,
+                     const Chunk256& chunk, int block) {
+  int products = 0, sum = 0;
   for (int plane = 0; plane < Chunk256::kPlanes; ++plane) {
     for (int byte = 0; byte < Chunk256::kBlockBytes; ++byte) {
       const int column = Chunk256::column(weight.dtype, plane, byte);
       if (column >= columns) continue;
-      products += load_int(weight.data, weight.dtype, first + column) *
-                  chunk.planes[plane][4 * Chunk256::first_lane(block) + byte];
+      const int value = chunk.planes[plane][4 * Chunk256::first_lane(block) + byte];
+      products += load_int(weight.data, weight.dtype, first + column) * value;
+      sum += value;
     }
   }
-  return products;
+  return static_cast<float>(products) - offset * static_cast<float>(sum);
 }
 
 float dot(const LinearWeight& weight, const Chunk256* x, int64_t row) {
@@ -43,11 +49,12 @@ float dot(const LinearWeight& weight, const Chunk256* x, int64_t row) {
   for (int64_t begin = 0; begin < weight.columns; begin += kBlock) {
     const Chunk256& chunk = x[begin / Chunk256::kColumns];
     const int block = static_cast<int>(begin % Chunk256::kColumns / kBlock);
-    const int products =
-        block_products(weight, row * weight.columns + begin, weight.columns - begin, chunk, block);
-    sum +=
-        static_cast<float>(products) * chunk.scales[Chunk256::first_lane(block)] *
-        load_float(weight.scales, weight.scale_dtype, row * scales_per_row + begin / weight.block);
+    const int64_t scale = row * scales_per_row + begin / weight.block;
+    const float products =
+        block_products(weight, row * weight.columns + begin, weight.columns - begin,
+                       load_offset(weight, scale), chunk, block);
+    sum += products * chunk.scales[Chunk256::first_lane(block)] *
+           load_float(weight.scales, weight.scale_dtype, scale);
   }
   return sum;
 }
@@ -81,12 +88,13 @@ void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first,
 void dequantize(const LinearWeight& weight, int64_t row, int64_t begin, int64_t end, float* out) {
   while (begin < end) {
     const int64_t block = begin / weight.block;
-    const float scale = load_float(weight.scales, weight.scale_dtype,
-                                   row * (weight.columns / weight.block) + block);
+    const int64_t index = row * (weight.columns / weight.block) + block;
+    const float scale = load_float(weight.scales, weight.scale_dtype, index);
+    const float offset = load_offset(weight, index);
     const int64_t stop = std::min((block + 1) * weight.block, end);
     for (; begin < stop; ++begin) {
       const int q = load_int(weight.data, weight.dtype, row * weight.columns + begin);
-      *out++ = static_cast<float>(q) * scale;
+      *out++ = (static_cast<float>(q) - offset) * scale;
     }
   }
 }

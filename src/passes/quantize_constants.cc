@@ -32,7 +32,7 @@ Status check_groups(const mil::Program& program, const QuantizationOf& how_of,
       const auto how = how_of(*weight->weight);
       if (!how) continue;
       TRY(check(how->format));
-      if (how->format.group == 0) continue;
+      if (how->format.group == 0 || how->format.kind == quant::Kind::Kept) continue;
       const int64_t size = weight->type.shape[quant::grouped(how->format).axis];
       divisor = std::gcd(divisor, size);
       if (size % how->format.group == 0) continue;
@@ -69,9 +69,12 @@ mil::Value* insert_dequantized(mil::Function& function, size_t at, const mil::Va
         ->result();
   }
   mil::Value* scale = function.add_constant(name + "_scale", quantized.scales);
+  std::vector<mil::Operand> operands = {{"data", {codes}}, {"scale", {scale}}};
+  if (quantized.offsets) {
+    operands.push_back({"offset", {function.add_constant(name + "_offset", quantized.offsets)}});
+  }
   return function
-      .insert_op(at, "constexpr_blockwise_shift_scale", {{"data", {codes}}, {"scale", {scale}}},
-                 std::move(result))
+      .insert_op(at, "constexpr_blockwise_shift_scale", std::move(operands), std::move(result))
       ->result();
 }
 

@@ -18,7 +18,8 @@ using QuantizableParam = std::string_view (*)(const mil::Op& op);
 using QuantizationOf = std::function<std::optional<quant::Quantization>(const Weight& weight)>;
 
 // Replaces every constant fp16 or fp32 matrix bound to such a parameter by
-//   constexpr_blockwise_shift_scale(data = codes, scale = scales) or
+//   constexpr_blockwise_shift_scale(data = codes, scale = scales) with offset = offsets where there are
+//   some, or
 //   constexpr_lut_to_dense(indices = codes, lut = table),
 // inserted before its first use. Where a constant is also bound to other parameters, those keep the
 // float form. The same weight in several functions gives the same codes and scales; those in

@@ -15,6 +15,7 @@ Result<QuantizedWeight> sliced(const QuantizedWeight& all, const Format& format,
                                int64_t rows, std::string_view tensor) {
   QuantizedWeight slice{row_slice(all.codes, first, rows), nullptr, all.error, all.table};
   if (all.scales) slice.scales = row_slice(all.scales, first, rows);
+  if (all.offsets) slice.offsets = row_slice(all.offsets, first, rows);
   if (all.table && format.group != 0) {
     if (first % format.group != 0 || rows % format.group != 0) {
       return invalid_argument("{}: rows {} to {} do not end where groups of {} rows do", tensor,

@@ -27,6 +27,7 @@ constexpr NamedFormat kFormats[] = {
     {"p8:32", {8, 32, Kind::Palette}},
     {"p8:16", {8, 16, Kind::Palette}},
     {"p8:8", {8, 8, Kind::Palette}},
+    {"keep", kKeep},
 };
 
 constexpr int64_t kScaleGroups[] = {32, 64, 128};
@@ -46,8 +47,11 @@ std::string to_string(const Format& format) {
     return format.group == 0 ? fmt::format("{}-bit palette", format.bits)
                              : fmt::format("{}-bit palette of {} rows", format.bits, format.group);
   }
-  return format.group == 0 ? fmt::format("{}-bit per row", format.bits)
-                           : fmt::format("{}-bit in groups of {}", format.bits, format.group);
+  if (format == kKeep) return "as the source is";
+  const std::string text = format.group == 0
+                               ? fmt::format("{}-bit per row", format.bits)
+                               : fmt::format("{}-bit in groups of {}", format.bits, format.group);
+  return format.kind == Kind::Kept ? text + ", kept" : text;
 }
 
 Grouped grouped(const Format& format) {
@@ -56,6 +60,7 @@ Grouped grouped(const Format& format) {
 }
 
 Status check(const Format& format) {
+  if (format.kind == Kind::Kept) return {};
   const bool palette = format.kind == Kind::Palette;
   if (format.bits != 4 && format.bits != 8 && !(palette && format.bits == 6)) {
     return invalid_argument("quantisation to {} bits: expected {}", format.bits,

@@ -37,6 +37,7 @@ void nearest_codes(std::span<const float> weights, float scale, int bits, int8_t
 QuantizationError& QuantizationError::operator+=(const QuantizationError& other) {
   squares += other.squares;
   source_squares += other.source_squares;
+  largest = std::max(largest, other.largest);
   return *this;
 }
 

@@ -31,6 +31,7 @@ void nearest_codes(std::span<const float> weights, float scale, int bits, int8_t
 struct QuantizationError {
   double squares = 0;         // sum of (w - scale * code)^2
   double source_squares = 0;  // sum of w^2
+  double largest = 0;         // of |w - scale * (code - offset)|, where codes are kept; else 0
 
   QuantizationError& operator+=(const QuantizationError& other);
   // The root of the ratio; 0 for nothing at all.

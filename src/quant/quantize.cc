@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/keep.h"
 #include "quant/palette_weight.h"
 #include "tensor/convert.h"
 
@@ -174,6 +175,7 @@ class ScalesWeight : public Weight {
 }  // namespace
 
 std::string_view method(const Quantization& how) {
+  if (how.format.kind == Kind::Kept) return "keep";
   const bool fitted = how.format.kind == Kind::Palette && !needs_inputs(how.algorithm);
   return fitted ? "k-means" : name(how.algorithm);
 }
@@ -190,6 +192,7 @@ QuantizationError ErrorMeter::total() const {
 
 Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
                                  std::string_view tensor) {
+  if (how.format.kind == Kind::Kept) return keep(source, tensor);
   TRY(check(how.format));
   if (needs_inputs(how.algorithm)) {
     return invalid_argument("{}: {} needs a calibration, none was made for this weight", tensor,

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "tensor/stored_blocks.h"
 
 namespace diptych {
 
@@ -51,13 +52,17 @@ bool all_fit(Bytes bytes, DType from, DType to) {
   return all_below(bytes, bit_width(from), first_misfit(from, to));
 }
 
-class FiniteCast : public Weight {
+class FiniteCast : public Weight, public HasStoredBlocks {
  public:
   FiniteCast(WeightRef source, DType dtype, std::string tensor)
       : Weight({dtype, source->shape()}),
         source_(std::move(source)),
         cast_(cast(source_, dtype)),
         tensor_(std::move(tensor)) {}
+
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return diptych::stored_blocks(*source_);
+  }
 
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {

@@ -2,17 +2,25 @@
 
 #include <algorithm>
 
+#include "tensor/stored_blocks.h"
+
 namespace diptych {
 
 namespace {
 
-class HeadShuffle : public Weight {
+class HeadShuffle : public Weight, public HasStoredBlocks {
  public:
   HeadShuffle(WeightRef source, int64_t head_dim, bool to_pairs)
       : Weight(source->type()),
         source_(std::move(source)),
         head_dim_(head_dim),
         to_pairs_(to_pairs) {}
+
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return stored_through(*source_, [&](const WeightRef& part) -> WeightRef {
+      return std::make_shared<HeadShuffle>(part, head_dim_, to_pairs_);
+    });
+  }
 
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {

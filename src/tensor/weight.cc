@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "tensor/convert.h"
 #include "tensor/slice_origin.h"
+#include "tensor/stored_blocks.h"
 
 namespace diptych {
 
@@ -176,10 +177,14 @@ class GeneratedWeight : public Weight {
   uint64_t seed_;
 };
 
-class CastWeight : public Weight {
+class CastWeight : public Weight, public HasStoredBlocks {
  public:
   CastWeight(WeightRef source, DType dtype)
       : Weight({dtype, source->shape()}), source_(std::move(source)) {}
+
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return diptych::stored_blocks(*source_);
+  }
 
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
@@ -203,12 +208,16 @@ class CastWeight : public Weight {
   WeightRef source_;
 };
 
-class StreamedWeight : public Weight {
+class StreamedWeight : public Weight, public HasStoredBlocks {
  public:
   StreamedWeight(WeightRef source, std::shared_ptr<const MappedFile> file)
       : Weight(source->type()), source_(std::move(source)), file_(std::move(file)) {}
 
   std::optional<Bytes> bytes() const override { return source_->bytes(); }
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return stored_through(*source_,
+                          [&](const WeightRef& part) { return streamed_weight(part, file_); });
+  }
 
  protected:
   Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
@@ -234,7 +243,7 @@ class StreamedWeight : public Weight {
   std::shared_ptr<const MappedFile> file_;
 };
 
-class RowSliceWeight : public Weight {
+class RowSliceWeight : public Weight, public HasStoredBlocks {
  public:
   RowSliceWeight(WeightRef source, int64_t first, Shape shape)
       : Weight({source->dtype(), std::move(shape)}), source_(std::move(source)), first_(first) {}
@@ -248,6 +257,11 @@ class RowSliceWeight : public Weight {
     // Sub-byte rows may start or end inside a byte; then there is no packed form to point at.
     if (begin % 8 != 0 || (end % 8 != 0 && end / 8 + 1 != whole->size())) return std::nullopt;
     return whole->subspan(begin / 8, (end + 7) / 8 - begin / 8);
+  }
+
+  std::optional<StoredBlocks> stored_blocks() const override {
+    return stored_through(*source_,
+                          [&](const WeightRef& part) { return row_slice(part, first_, rows()); });
   }
 
   SliceOrigin origin() const { return {source_, first_}; }
@@ -517,6 +531,11 @@ WeightRef row_slice(WeightRef source, int64_t first, int64_t count) {
   Shape shape = source->shape();
   shape.at(0) = count;
   return std::make_shared<RowSliceWeight>(std::move(source), first, std::move(shape));
+}
+
+std::optional<StoredBlocks> stored_blocks(const Weight& weight) {
+  const auto* source = dynamic_cast<const HasStoredBlocks*>(&weight);
+  return source ? source->stored_blocks() : std::nullopt;
 }
 
 SliceOrigin slice_origin(const Weight& weight) {

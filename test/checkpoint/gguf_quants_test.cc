@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/half.h"
+#include "tensor/stored_blocks.h"
 #include "testing/shared_data.h"
 
 namespace diptych::checkpoint {
@@ -16,9 +17,31 @@ using Block = std::vector<std::byte>;
 
 void put_half(Block& block, size_t at, float value) { store(&block[at], float_to_half(value)); }
 
-std::vector<float> numbers(std::string_view type, const Block& block) {
-  std::vector<float> values(256);
-  gguf_dequantizer(type)(block.data(), values.data());
+const GgufType& type_of(std::string_view name) {
+  return *std::find_if(kGgufTypes.begin(), kGgufTypes.end(),
+                       [&](const GgufType& type) { return type.name == name; });
+}
+
+// What the parts of a matrix stand for.
+std::vector<float> numbers_of_parts(const Weight& matrix) {
+  const StoredBlocks blocks = stored_blocks(matrix).value();
+  const auto codes = read_ints(*blocks.codes).value();
+  const auto scales = read_floats(*blocks.scales).value();
+  const auto minima = blocks.minima ? read_floats(*blocks.minima).value() : std::vector<float>();
+  std::vector<float> values;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    const size_t group = i / (codes.size() / scales.size());
+    const float product = static_cast<float>(codes[i] - blocks.zero) * scales[group];
+    values.push_back(minima.empty() ? product : product + minima[group]);
+  }
+  return values;
+}
+
+std::vector<float> numbers(std::string_view name, const Block& block) {
+  const GgufType& type = type_of(name);
+  const auto matrix = gguf_weight(type, {1, type.block}, block, nullptr);
+  const std::vector<float> values = read_floats(**matrix).value();
+  EXPECT_EQ(numbers_of_parts(**matrix), values);
   return values;
 }
 
@@ -108,8 +131,7 @@ TEST(GgufQuants, SuperBlocksOfSixBits) {
 }
 
 TEST(GgufQuants, RowsAreReadOnTheirOwn) {
-  const GgufType& q8_0 = *std::find_if(kGgufTypes.begin(), kGgufTypes.end(),
-                                       [](const GgufType& type) { return type.name == "Q8_0"; });
+  const GgufType& q8_0 = type_of("Q8_0");
   Block data(4 * 2 * 34);
   for (size_t i = 0; i < data.size(); ++i) data[i] = std::byte(i % 61);
   const auto weight = gguf_weight(q8_0, {4, 64}, data, nullptr);

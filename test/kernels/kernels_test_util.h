@@ -107,14 +107,16 @@ inline double decode(const std::vector<std::byte>& bytes, DType dtype, size_t in
   return dtype == DType::F16 ? half_to_float(bits) : bfloat16_to_float(bits);
 }
 
+enum class Offsets : uint8_t { None, Some };
+
 // An integer weight and where its bytes are.
 struct Weight {
   DType dtype, scale_dtype;
   int64_t rows, columns, block;
-  std::vector<std::byte> data, scales;
+  std::vector<std::byte> data, scales, offsets;
 
   Weight(DType type, int64_t row_count, int64_t column_count, int64_t columns_per_scale,
-         DType scale_type = DType::F16)
+         DType scale_type = DType::F16, Offsets with = Offsets::None)
       : dtype(type),
         scale_dtype(scale_type),
         rows(row_count),
@@ -124,12 +126,17 @@ struct Weight {
     data = random_bytes(static_cast<size_t>(rows * columns * bits / 8), 11);
     scales =
         encode(random_floats(static_cast<size_t>(rows * columns / block), 12, 0.02f), scale_dtype);
+    if (with == Offsets::None) return;
+    offsets =
+        encode(random_floats(static_cast<size_t>(rows * columns / block), 18, 9.0f), scale_dtype);
   }
 
-  LinearWeight at(const std::byte* values, const std::byte* scale_values) const {
-    return {values, dtype, rows, columns, scale_values, scale_dtype, block};
+  LinearWeight at(const std::byte* values, const std::byte* scale_values,
+                  const std::byte* offset_values) const {
+    return {values,       dtype,       rows,  columns,
+            scale_values, scale_dtype, block, offsets.empty() ? nullptr : offset_values};
   }
-  LinearWeight here() const { return at(data.data(), scales.data()); }
+  LinearWeight here() const { return at(data.data(), scales.data(), offsets.data()); }
 
   int value(int64_t row, int64_t column) const {
     const auto index = static_cast<size_t>(row * columns + column);
@@ -139,6 +146,11 @@ struct Weight {
   }
   double scale(int64_t row, int64_t column) const {
     return decode(scales, scale_dtype,
+                  static_cast<size_t>(row * (columns / block) + column / block));
+  }
+  double offset(int64_t row, int64_t column) const {
+    if (offsets.empty()) return 0;
+    return decode(offsets, scale_dtype,
                   static_cast<size_t>(row * (columns / block) + column / block));
   }
 };

@@ -27,8 +27,9 @@ std::vector<float> by_floats(Isa isa, const Weight& weight, const std::vector<fl
   std::vector<float> floats;
   for (int64_t row = 0; row < weight.rows; ++row) {
     for (int64_t i = 0; i < weight.columns; ++i) {
-      floats.push_back(static_cast<float>(weight.value(row, i)) *
-                       static_cast<float>(weight.scale(row, i)));
+      floats.push_back(
+          (static_cast<float>(weight.value(row, i)) - static_cast<float>(weight.offset(row, i))) *
+          static_cast<float>(weight.scale(row, i)));
     }
   }
   const int64_t m_rows = rows_of(x, weight.columns);
@@ -64,7 +65,8 @@ TEST_P(LinearDequantized, HasTheBitsOfLinearFloatForAllShapes) {
         for (const int64_t block : {int64_t{16}, int64_t{32}, int64_t{48}, int64_t{96}, columns}) {
           if (!can_dequantize(type, columns, block)) continue;
           for (const int64_t rows : {1, 2, 3, 4, 5, 9}) {
-            const Weight weight(type, rows, columns, block, scale_type);
+            const Weight weight(type, rows, columns, block, scale_type,
+                                rows % 2 == 0 ? Offsets::Some : Offsets::None);
             for (const int64_t m_rows : {1, 2, 7}) {
               check(GetParam(), weight, random_floats(static_cast<size_t>(m_rows * columns), 31));
             }
@@ -87,7 +89,9 @@ TEST_P(LinearDequantized, PartsPanelsAndSlabsDoNotShow) {
   constexpr size_t kColumns = 4128, kRows = 129;
   for (const DType type : kTypes) {
     for (const int64_t block : {48, 4128}) {
-      check(GetParam(), Weight(type, 27, kColumns, block), random_floats(kRows * kColumns, 36));
+      const Offsets offsets = block == 48 ? Offsets::Some : Offsets::None;
+      check(GetParam(), Weight(type, 27, kColumns, block, DType::F16, offsets),
+            random_floats(kRows * kColumns, 36));
     }
   }
 }
@@ -96,15 +100,18 @@ TEST_P(LinearDequantized, ReadsNothingButTheWeightAtAnyAddress) {
   for (const DType type : kTypes) {
     for (const int64_t columns : {2, 16, 30, 32, 172, 256}) {
       for (const int64_t rows : {1, 3, 4, 6}) {
-        const Weight weight(type, rows, columns, columns);
-        const GuardedBytes data(weight.data), scales(weight.scales);
-        const MisalignedBytes odd(weight.data), odd_scales(weight.scales);
+        const Weight weight(type, rows, columns, columns, DType::F16, Offsets::Some);
+        const GuardedBytes data(weight.data), scales(weight.scales), offsets(weight.offsets);
+        const MisalignedBytes odd(weight.data), odd_scales(weight.scales),
+            odd_offsets(weight.offsets);
         for (const int64_t m_rows : {1, 3}) {
           const auto x = random_floats(static_cast<size_t>(m_rows * columns), 33);
           const auto want = run(GetParam(), weight.here(), x);
-          EXPECT_TRUE(same_bits(run(GetParam(), weight.at(data.data(), scales.data()), x), want));
-          EXPECT_TRUE(
-              same_bits(run(GetParam(), weight.at(odd.data(), odd_scales.data()), x), want));
+          EXPECT_TRUE(same_bits(
+              run(GetParam(), weight.at(data.data(), scales.data(), offsets.data()), x), want));
+          EXPECT_TRUE(same_bits(
+              run(GetParam(), weight.at(odd.data(), odd_scales.data(), odd_offsets.data()), x),
+              want));
         }
       }
     }

@@ -28,12 +28,13 @@ void expect_close(const std::vector<float>& y, const Weight& weight, const Quant
     for (int64_t row = 0; row < weight.rows; ++row) {
       double sum = 0, magnitudes = 0;
       for (int64_t i = 0; i < columns; ++i) {
-        const double term =
-            weight.value(row, i) * weight.scale(row, i) * x.value(m, i) * x.scale(m, i);
+        const double term = (weight.value(row, i) - weight.offset(row, i)) * weight.scale(row, i) *
+                            x.value(m, i) * x.scale(m, i);
         sum += term;
         magnitudes += std::abs(term);
         // Weights that are raised to be unsigned leave sums to be taken off again.
-        const double raised = weight.dtype == DType::Int4 ? 8 : 128;
+        const double raised =
+            (weight.dtype == DType::Int4 ? 8 : 128) + std::abs(weight.offset(row, i));
         magnitudes += std::abs(raised * weight.scale(row, i) * x.value(m, i) * x.scale(m, i));
       }
       const double tolerance = static_cast<double>(columns / 32 + 8) * 0x1p-24 * magnitudes;
@@ -50,6 +51,7 @@ void check(Isa isa, const Weight& weight, int64_t m_rows, const std::vector<floa
 }
 
 constexpr DType kTypes[] = {DType::Int4, DType::Int8};
+constexpr Offsets kOffsets[] = {Offsets::None, Offsets::Some};
 constexpr DType kScaleTypes[] = {DType::F16, DType::F32};
 constexpr int64_t kColumns[] = {32,  64,  96,  128,  160, 224, 256, 288, 320,
                                 480, 512, 768, 1056, 2,   30,  172, 258, 2590};
@@ -74,6 +76,8 @@ TEST(LinearApi, SupportsBlocksOf32OrOneScaleForWholeBytes) {
   EXPECT_FALSE(supported(DType::Int8, 172, 32));
   EXPECT_FALSE(supported(DType::Int8, 0, 0));
   EXPECT_FALSE(supported(DType::UInt4, 64, 64));
+  EXPECT_TRUE(supported(DType::Int4, 96, 96, true));
+  EXPECT_FALSE(supported(DType::Int4, 172, 172, true));
 }
 
 TEST_P(Linear, AgreesWithDoublesForAllShapes) {
@@ -81,11 +85,14 @@ TEST_P(Linear, AgreesWithDoublesForAllShapes) {
     for (const int64_t columns : kColumns) {
       for (const int64_t block : blocks_of(columns)) {
         for (const DType scale_type : kScaleTypes) {
-          for (const int64_t rows : {1, 2, 3, 5, 9}) {
-            for (const int64_t m_rows : {1, 2, 3, 5, 8}) {
-              check(GetParam(), Weight(type, rows, columns, block, scale_type), m_rows,
-                    random_floats(static_cast<size_t>(m_rows * columns), 7));
-              if (HasFatalFailure()) return;
+          for (const Offsets offsets : kOffsets) {
+            if (!supported(type, columns, block, offsets == Offsets::Some)) continue;
+            for (const int64_t rows : {1, 2, 3, 5, 9}) {
+              for (const int64_t m_rows : {1, 2, 3, 5, 8}) {
+                check(GetParam(), Weight(type, rows, columns, block, scale_type, offsets), m_rows,
+                      random_floats(static_cast<size_t>(m_rows * columns), 7));
+                if (HasFatalFailure()) return;
+              }
             }
           }
         }
@@ -98,9 +105,11 @@ TEST_P(Linear, AgreesForManyRowsOfBoth) {
   for (const DType type : kTypes) {
     for (const int64_t block : {32, 128, 2048}) {
       for (int64_t m_rows : {1, 4, 6, 7, 9, 16, 33}) {
-        check(GetParam(), Weight(type, 37, 2048, block), m_rows,
-              random_floats(static_cast<size_t>(m_rows * 2048), 8));
-        if (HasFatalFailure()) return;
+        for (const Offsets offsets : kOffsets) {
+          check(GetParam(), Weight(type, 37, 2048, block, DType::F16, offsets), m_rows,
+                random_floats(static_cast<size_t>(m_rows * 2048), 8));
+          if (HasFatalFailure()) return;
+        }
       }
     }
   }
@@ -114,18 +123,25 @@ TEST_P(Linear, ReadsNothingButTheWeightAtAnyAddress) {
       for (const int64_t columns : kColumns) {
         for (const int64_t block : blocks_of(columns)) {
           for (const int64_t rows : {1, 2, 4, 7}) {
-            const Weight weight(type, rows, columns, block, scale_type);
+            const Offsets some = supported(type, columns, block, true) && rows % 2 == 1
+                                     ? Offsets::Some
+                                     : Offsets::None;
+            const Weight weight(type, rows, columns, block, scale_type, some);
             for (const int64_t m_rows : {1, 3, 9, 17}) {
               const Quantized x(GetParam(),
                                 random_floats(static_cast<size_t>(m_rows * columns), 10), m_rows,
                                 columns, type);
               const auto want = run(GetParam(), weight.here(), x.view);
-              const GuardedBytes data(weight.data), scales(weight.scales);
-              EXPECT_TRUE(
-                  same_bits(run(GetParam(), weight.at(data.data(), scales.data()), x.view), want));
-              const MisalignedBytes odd_data(weight.data), odd_scales(weight.scales);
+              const GuardedBytes data(weight.data), scales(weight.scales), offsets(weight.offsets);
               EXPECT_TRUE(same_bits(
-                  run(GetParam(), weight.at(odd_data.data(), odd_scales.data()), x.view), want));
+                  run(GetParam(), weight.at(data.data(), scales.data(), offsets.data()), x.view),
+                  want));
+              const MisalignedBytes odd_data(weight.data), odd_scales(weight.scales),
+                  odd_offsets(weight.offsets);
+              EXPECT_TRUE(same_bits(
+                  run(GetParam(), weight.at(odd_data.data(), odd_scales.data(), odd_offsets.data()),
+                      x.view),
+                  want));
             }
           }
         }
@@ -198,10 +214,11 @@ TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
 TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
   for (const DType type : kTypes) {
     for (const int64_t columns : {64, 172, 288, 1024}) {
-      for (const int64_t block : {int64_t{32}, columns}) {
+      for (const int64_t block : {int64_t{32}, int64_t{-32}, columns}) {  // -32: with offsets
         if (columns % block != 0) continue;
         const int64_t rows = 11, m_rows = 33;
-        const Weight weight(type, rows, columns, block);
+        const Weight weight(type, rows, columns, std::abs(block), DType::F16,
+                            block < 0 ? Offsets::Some : Offsets::None);
         const auto values = random_floats(static_cast<size_t>(m_rows * columns), 15);
         const Quantized all(GetParam(), values, m_rows, columns, type);
         const auto want = run(GetParam(), weight.here(), all.view);
@@ -242,7 +259,12 @@ TEST(LinearByTiles, HasTheBitsOfAvx512) {
     for (const int64_t columns : {32, 172, 768, 1056, 2048, 2590, 16384, 16416}) {
       for (const int64_t block : {int64_t{32}, int64_t{96}, int64_t{256}, columns}) {
         if (columns % block != 0) continue;
-        const Weight weight(type, 37, columns, block, block == 96 ? DType::F32 : DType::F16);
+        // (At other times with offsets.)
+        const Offsets offsets = columns % 64 == 0 && supported(type, columns, block, true)
+                                    ? Offsets::Some
+                                    : Offsets::None;
+        const Weight weight(type, 37, columns, block, block == 96 ? DType::F32 : DType::F16,
+                            offsets);
         for (const int64_t m_rows : {15, 16, 17, 32, 45}) {
           const auto values = random_floats(static_cast<size_t>(m_rows * columns), 17);
           const Quantized tiles(Isa::Amx, values, m_rows, columns, type);
