@@ -9,11 +9,11 @@ namespace diptych::exporter {
 namespace {
 
 constexpr std::array kLadder = {quant::kC4w, quant::kB4w,
-                                quant::Format{6, 32, quant::Kind::Palette}, quant::kC8w};
+                                quant::Format{6, 8, quant::Kind::Palette}, quant::kC8w};
 
 // The squared error of a bell-shaped weight's rounding falls about like this from c4w on, by step
 // of the ladder.
-constexpr std::array<double, kLadder.size()> kError = {1, 0.4, 0.09, 0.006};
+constexpr std::array<double, kLadder.size()> kError = {1, 0.37, 0.032, 0.0036};
 
 // Whether groups divide a matrix.
 bool takes(const Weight& matrix, const quant::Format& format, const Options& options) {

@@ -19,14 +19,14 @@ constexpr float kMostNormInput = 128;
 
 // Whether a linear is to be quantised by an algorithm that needs the inputs of a text.
 bool wants_inputs(const Options& options) {
-  const auto scaled = [](const std::optional<quant::Format>& format) {
-    return format && format->kind == quant::Kind::Scaled;
+  const auto chosen = [](const std::optional<quant::Format>& format) {
+    return format && format->kind != quant::Kind::Kept;
   };
   const auto& overrides = options.quantization.overrides;
   return quant::needs_inputs(options.quantization.algorithm) &&
-         (scaled(options.linear) ||
+         (chosen(options.linear) ||
           std::any_of(overrides.begin(), overrides.end(),
-                      [&](const LinearOverride& row) { return scaled(row.format); }));
+                      [&](const LinearOverride& row) { return chosen(row.format); }));
 }
 
 Result<std::unique_ptr<text::Tokenizer>> tokenizer_of(const Model& model, const std::string& path,

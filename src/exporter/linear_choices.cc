@@ -61,10 +61,7 @@ std::string format_text(const std::optional<quant::Quantization>& how) {
 std::optional<quant::Quantization> quantization(const Weight& weight,
                                                 const std::optional<quant::Format>& format,
                                                 const Options& options) {
-  // Palettes are fitted to the weights alone.
-  const quant::Algorithm algorithm = options.quantization.algorithm;
-  const bool palette = format && format->kind == quant::Kind::Palette;
-  return by_algorithm(weight, format, palette ? quant::info(algorithm).without_inputs : algorithm);
+  return by_algorithm(weight, format, options.quantization.algorithm);
 }
 
 bool fits(std::string_view pattern, std::string_view text) {

@@ -31,7 +31,6 @@ struct Avx2 {
 
   static Floats all(float value) { return _mm256_set1_ps(value); }
   static Floats zero() { return _mm256_setzero_ps(); }
-  static Floats all(float value) { return _mm256_set1_ps(value); }
   static Floats load_f32(const float* from) { return _mm256_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm256_storeu_ps(to, a); }
   static Floats load_factors(const float* from) { return load_f32(from); }

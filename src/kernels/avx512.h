@@ -27,7 +27,6 @@ struct Avx512 {
 
   static Floats all(float value) { return _mm512_set1_ps(value); }
   static Floats zero() { return _mm512_setzero_ps(); }
-  static Floats all(float value) { return _mm512_set1_ps(value); }
   static Floats load_f32(const float* from) { return _mm512_loadu_ps(from); }
   static void store_f32(Floats a, float* to) { _mm512_storeu_ps(to, a); }
   static Floats load_factors(const float* from) { return load_f32(from); }

@@ -6,6 +6,7 @@
 #include "quant/grid.h"
 #include "quant/matrix_product.h"
 #include "quant/mse.h"
+#include "quant/palette.h"
 #include "quant/sum_of_rows.h"
 #include "tensor/convert.h"
 
@@ -17,24 +18,92 @@ constexpr size_t kBlock = 64;  // inputs whose errors are handed on together
 constexpr int64_t kLines = 4;  // the least that a thread takes
 // Rows are worked on together as far as a matrix of them takes so many floats.
 constexpr size_t kMostFloats = size_t{1} << 24;
+constexpr const char kInfiniteWeights[] =
+    "holds an infinite or NaN value, which cannot be quantised; correct the checkpoint";
 // One row in so many tells how rounding to nearest would do.
 constexpr size_t kJudgedRows = 4;
+
+// The values that the rows of a matrix can have when it becomes a palette: a table for each group
+// of rows, fitted to their weights by importance.
+class Tables {
+ public:
+  static Result<Tables> fit(const Weight& source, const Format& format,
+                            std::span<const float> importance, ThreadPool& pool) {
+    Tables tables;
+    tables.rows_each_ = static_cast<size_t>(format.group == 0 ? source.rows() : format.group);
+    const size_t count = static_cast<size_t>(source.rows()) / tables.rows_each_;
+    tables.entries_.resize(count);
+    std::vector<Status> failures(count);
+    pool.parallel_for(static_cast<int64_t>(count), 1, [&](int64_t begin, int64_t end) {
+      ValueCounts counts;
+      for (auto at = static_cast<size_t>(begin); at < static_cast<size_t>(end); ++at) {
+        counts.clear();
+        failures[at] = tables.count(source, at, importance, counts);
+        if (failures[at]) tables.entries_[at] = fit_palette(counts, format.bits, source.dtype());
+      }
+    });
+    for (Status& failure : failures) TRY(std::move(failure));
+    for (const auto& entries : tables.entries_) tables.nearest_.emplace_back(entries);
+    return tables;
+  }
+
+  uint8_t nearest(size_t row, float weight) const { return nearest_[row / rows_each_](weight); }
+  float value(size_t row, uint8_t code) const { return entries_[row / rows_each_][code]; }
+
+  WeightRef weight(DType dtype) const {
+    std::vector<double> all;
+    for (const auto& entries : entries_) all.insert(all.end(), entries.begin(), entries.end());
+    const auto count = static_cast<int64_t>(entries_.size());
+    return constant_floats(dtype, {count, 1, static_cast<int64_t>(all.size()) / count, 1}, all);
+  }
+
+ private:
+  Status count(const Weight& source, size_t at, std::span<const float> importance,
+               ValueCounts& counts) const {
+    for (size_t row = at * rows_each_; row < (at + 1) * rows_each_; ++row) {
+      if (counts.add(TRY(read_floats(source, static_cast<int64_t>(row), 1)), importance)) continue;
+      return invalid_data(kInfiniteWeights);
+    }
+    return {};
+  }
+
+  size_t rows_each_ = 1;
+  std::vector<std::vector<float>> entries_;
+  std::vector<NearestEntry> nearest_;
+};
+
+// Codes of a few bits each, as they are stored: one stream of bits, the least significant first.
+std::vector<std::byte> packed_codes(std::span<const int8_t> codes, int bits) {
+  const auto width = static_cast<size_t>(bits);
+  std::vector<std::byte> packed((codes.size() * width + 7) / 8);
+  uint32_t waiting = 0;
+  size_t held = 0, at = 0;
+  for (const int8_t code : codes) {
+    waiting |= (static_cast<uint32_t>(static_cast<uint8_t>(code)) & ((1U << width) - 1)) << held;
+    for (held += width; held >= 8; held -= 8, waiting >>= 8)
+      packed[at++] = std::byte(waiting & 255);
+  }
+  if (held > 0) packed[at] = std::byte(waiting);
+  return packed;
+}
 
 class Gptq {
  public:
   Gptq(const Weight& source, const Format& format, const GptqFactor& factor, ThreadPool& pool)
-      : source_(source),
+      : palette_(format.kind == Kind::Palette),
+        source_(source),
         format_(format),
         factor_(factor),
         pool_(pool),
         width_(factor.width()),
-        group_(format.group == 0 ? width_ : static_cast<size_t>(format.group)),
+        group_(format.group == 0 || palette_ ? width_ : static_cast<size_t>(format.group)),
         groups_(width_ / group_),
         rows_(static_cast<size_t>(source.rows())),
         codes_(rows_ * width_),
         scales_(rows_ * groups_) {}
 
   Result<GptqWeight> run() {
+    if (palette_) tables_ = TRY(Tables::fit(source_, format_, factor_.importance, pool_));
     const size_t at_once = std::clamp<size_t>(kMostFloats / width_, 1, rows_);
     for (size_t first = 0; first < rows_; first += at_once) {
       TRY(quantize(first, std::min(at_once, rows_ - first)));
@@ -47,8 +116,7 @@ class Gptq {
   Status quantize(size_t first, size_t count) {
     weights_ = TRY(read_floats(source_, static_cast<int64_t>(first), static_cast<int64_t>(count)));
     if (!all_finite(weights_)) {
-      return invalid_data(
-          "holds an infinite or NaN value, which cannot be quantised; correct the checkpoint");
+      return invalid_data(kInfiniteWeights);
     }
     judged_.clear();
     for (size_t row = 0; row < count; ++row) {
@@ -69,7 +137,7 @@ class Gptq {
       if (line < count) {
         choose_scales(first, line);
       } else {
-        round_to_nearest(line - count, line);
+        round_to_nearest(first, line - count, line);
       }
     });
     for (size_t begin = 0; begin < width_; begin += kBlock) {
@@ -92,6 +160,8 @@ class Gptq {
   }
 
   void choose_scales(size_t first, size_t row) {
+    order_targets(row, row);
+    if (palette_) return;
     const std::span<const float> target(weights_.data() + row * width_, width_);
     const std::span<const float> importance(factor_.importance);
     for (size_t g = 0; g < groups_; ++g) {
@@ -99,12 +169,20 @@ class Gptq {
           mse_scale(target.subspan(g * group_, group_), importance.subspan(g * group_, group_),
                     format_.bits, source_.dtype());
     }
-    order_targets(row, row);
   }
 
   // The values that rounding to nearest gives a judged row.
-  void round_to_nearest(size_t judged, size_t line) {
+  void round_to_nearest(size_t first, size_t judged, size_t line) {
     const size_t row = judged_[judged];
+    order_targets(row, line);
+    float* const rounded = rounded_.data() + judged * width_;
+    if (palette_) {
+      for (size_t i = 0; i < width_; ++i) {
+        const float weight = targets_[line * width_ + i];
+        rounded[i] = tables_.value(first + row, tables_.nearest(first + row, weight));
+      }
+      return;
+    }
     std::vector<float> values(width_);
     std::vector<int8_t> codes(group_);
     for (size_t at = 0; at < width_; at += group_) {
@@ -113,8 +191,7 @@ class Gptq {
       nearest_codes(part, scale, format_.bits, codes.data());
       for (size_t i = 0; i < group_; ++i) values[at + i] = scale * codes[i];
     }
-    for (size_t i = 0; i < width_; ++i) rounded_[judged * width_ + i] = values[factor_.order[i]];
-    order_targets(row, line);
+    for (size_t i = 0; i < width_; ++i) rounded[i] = values[factor_.order[i]];
   }
 
   // Rounds the inputs [begin, end) of a line one after another.
@@ -127,7 +204,11 @@ class Gptq {
     for (size_t j = begin; j < end; ++j) {
       const float* const upper = factor_.upper.data() + j * width_;
       float value = 0;
-      if (line < count) {
+      if (line < count && palette_) {
+        const uint8_t code = tables_.nearest(first + line, targets[j]);
+        codes_[(first + line) * width_ + factor_.order[j]] = static_cast<int8_t>(code);
+        value = tables_.value(first + line, code);
+      } else if (line < count) {
         const size_t input = factor_.order[j];
         const float scale = scales_[(first + line) * groups_ + input / group_];
         const float code = std::clamp(std::nearbyint(targets[j] / scale), lowest, highest);
@@ -147,7 +228,14 @@ class Gptq {
   // How far the codes of rows [first, first + count) are from the weights themselves.
   void measure(size_t first, size_t count) {
     QuantizationError error;
-    for (size_t g = 0; g < count * groups_; ++g) {
+    for (size_t i = 0; palette_ && i < count * width_; ++i) {
+      const size_t row = first + i / width_;
+      const auto code = static_cast<uint8_t>(codes_[first * width_ + i]);
+      const auto weight = static_cast<double>(weights_[i]);
+      const double off = weight - static_cast<double>(tables_.value(row, code));
+      error += {off * off, weight * weight};
+    }
+    for (size_t g = 0; !palette_ && g < count * groups_; ++g) {
       error += deviation(std::span(weights_).subspan(g * group_, group_),
                          codes_.data() + first * width_ + g * group_, scales_[first * groups_ + g]);
     }
@@ -156,27 +244,28 @@ class Gptq {
 
   Result<GptqWeight> result() {
     const Shape& shape = source_.shape();
-    const bool narrow = format_.bits == 4;
-    std::vector<std::byte> packed((codes_.size() + (narrow ? 1 : 0)) / (narrow ? 2 : 1));
-    for (size_t i = 0; i < codes_.size(); ++i) {
-      const auto code = static_cast<uint8_t>(codes_[i]);
-      packed[narrow ? i / 2 : i] |= std::byte(narrow ? (code & 15) << (i % 2 * 4) : code);
+    WeightRef codes =
+        TRY(memory_weight({code_type(format_), shape}, packed_codes(codes_, format_.bits)));
+    QuantizedWeight quantized{std::move(codes), nullptr, meter_};
+    if (palette_) {
+      quantized.table = tables_.weight(source_.dtype());
+    } else {
+      const std::vector<double> scales(scales_.begin(), scales_.end());
+      quantized.scales =
+          constant_floats(source_.dtype(), {shape[0], static_cast<int64_t>(groups_)}, scales);
     }
-    std::vector<double> scales(scales_.begin(), scales_.end());
-    WeightRef codes = TRY(memory_weight({code_type(format_.bits), shape}, std::move(packed)));
-    const Shape scale_shape{shape[0], static_cast<int64_t>(groups_)};
-    return GptqWeight{
-        {std::move(codes), constant_floats(source_.dtype(), scale_shape, scales), meter_},
-        output_error_};
+    return GptqWeight{std::move(quantized), output_error_};
   }
 
+  const bool palette_;
   const Weight& source_;
   const Format format_;
   const GptqFactor& factor_;
   ThreadPool& pool_;
   const size_t width_, group_, groups_, rows_;
   std::vector<int8_t> codes_;  // [rows, width], by input
-  std::vector<float> scales_;  // [rows, groups]
+  std::vector<float> scales_;  // [rows, groups]; of a palette nothing
+  Tables tables_;              // of a palette
   // Of the rows at hand: the weights; by line and position what the errors so far ask of them, the
   // errors of a block, and the sum of their squares.
   std::vector<float> weights_, targets_, errors_;
@@ -196,7 +285,7 @@ Result<GptqWeight> quantize_gptq(const Weight& source, const Format& format,
   const TensorType& type = source.type();
   const auto width = static_cast<int64_t>(factor.width());
   if (type.rank() != 2 || type.shape[1] != width ||
-      (format.group != 0 && width % format.group != 0) ||
+      (format.group != 0 && type.shape[grouped(format).axis] % format.group != 0) ||
       (type.dtype != DType::F16 && type.dtype != DType::F32)) {
     return invalid_argument(
         "{} {}: expected an fp16 or fp32 matrix of {} columns, which groups of {} divide", tensor,

@@ -179,7 +179,7 @@ std::optional<Format> kept_format(const Weight& weight) {
   const auto blocks = stored_blocks(weight);
   if (!blocks) return std::nullopt;
   return Format{bit_width(blocks->codes->dtype()),
-                blocks->codes->shape()[1] / blocks->scales->shape()[1], true};
+                blocks->codes->shape()[1] / blocks->scales->shape()[1], Kind::Kept};
 }
 
 Result<QuantizedWeight> keep(const WeightRef& source, std::string_view tensor) {
