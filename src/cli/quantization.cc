@@ -60,7 +60,7 @@ void add_quantization_options(Parser& parser, QuantizationArguments& a) {
   parser.add_option(
       "--quant_algorithm", a.algorithm,
       "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
-      "error), hqq (half-quadratic), gptq (least error of outputs over a text)\n"
+      "error), gptq (least error of outputs over a text)\n"
       "(default: the recipe's, else rtn)");
   parser
       .add_option("--quantize_override", a.overrides,

@@ -3,7 +3,6 @@
 #include <array>
 
 #include "quant/grid.h"
-#include "quant/hqq.h"
 #include "quant/mse.h"
 #include "quant/rtn.h"
 
@@ -35,10 +34,9 @@ bool by_scale(const SourceRow& row, int bits, std::span<float> scales, int8_t* c
   return true;
 }
 
-constexpr std::array<AlgorithmInfo, 4> kAlgorithms = {{
+constexpr std::array<AlgorithmInfo, 3> kAlgorithms = {{
     {Algorithm::Rtn, "rtn", round_to_nearest, Algorithm::Rtn},
     {Algorithm::Mse, "mse", by_scale<least_squares_scale>, Algorithm::Mse},
-    {Algorithm::Hqq, "hqq", by_scale<hqq_scale>, Algorithm::Hqq},
     {Algorithm::Gptq, "gptq", nullptr, Algorithm::Mse},
 }};
 

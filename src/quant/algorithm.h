@@ -13,7 +13,6 @@ namespace diptych::quant {
 enum class Algorithm : uint8_t {
   Rtn,   // the scale of the largest weight, codes rounded to nearest: upstream's (quant/rtn.h)
   Mse,   // the scale of the least squared error (quant/mse.h)
-  Hqq,   // half-quadratic splitting (quant/hqq.h)
   Gptq,  // codes that make up for one another over the inputs of a text (quant/gptq.h)
 };
 

@@ -36,7 +36,7 @@ try() {
 for ((limit = 40; limit <= 400; limit += step)); do
   try $limit export -c "$source/model.pth" -p "$source/params.json" -o out.pte --multifunction
   try $limit export -c "$source/model.pth" -p "$source/params.json" -o out.pte --threads 8 \
-    --quant_algorithm hqq
+    --quant_algorithm mse
   try $limit run m.pte -p "Once upon a time" -n 20 --stats none
   try $limit run m.pte -p "Once upon a time" -n 20 --stats none --threads 8
   try $limit chat m.pte -n 2

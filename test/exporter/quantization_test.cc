@@ -71,7 +71,7 @@ TEST(Quantization, EveryFormatAndAlgorithmRuns) {
   EXPECT_EQ(whole->report.errors.size(), 1u);  // the embedding's
   for (const char* format : {"c4w", "c8w", "b4w", "b4w:64", "b4w:128"}) {
     for (const Algorithm algorithm :
-         {Algorithm::Rtn, Algorithm::Mse, Algorithm::Hqq, Algorithm::Gptq}) {
+         {Algorithm::Rtn, Algorithm::Mse, Algorithm::Gptq}) {
       SCOPED_TRACE(fmt::format("{} {}", format, quant::name(algorithm)));
       const auto quantised = export_and_run(options_of(format, algorithm));
       ASSERT_OK(quantised);

@@ -6,7 +6,6 @@
 
 #include "base/half.h"
 #include "quant/grid.h"
-#include "quant/hqq.h"
 #include "quant/mse.h"
 #include "quant_testing.h"
 
@@ -84,44 +83,6 @@ TEST(Mse, CaresForWhatIsImportant) {
 TEST(Mse, ZerosAndSubnormalsHaveAScale) {
   EXPECT_EQ(mse_scale(std::vector<float>(32), {}, 4, DType::F16), 0x1p-14f);
   EXPECT_EQ(mse_scale(std::vector<float>(32, 0x1p-24f), {}, 4, DType::F16), 0x1p-14f);
-  EXPECT_EQ(hqq_scale(std::vector<float>(32), 4, DType::F16), 0x1p-14f);
-}
-
-double sum_of_errors(const std::vector<float>& row, float scale, int bits) {
-  std::vector<int8_t> codes(row.size());
-  nearest_codes(row, scale, bits, codes.data());
-  double sum = 0;
-  for (size_t i = 0; i < row.size(); ++i) {
-    sum += std::fabs(static_cast<double>(row[i]) - static_cast<double>(scale) * codes[i]);
-  }
-  return sum;
-}
-
-TEST(Hqq, LowersTheSumOfErrors) {
-  for (const Case& format : kCases) {
-    double least = 0, rounded = 0;
-    for (uint32_t seed = 0; seed < 50; ++seed) {
-      const std::vector<float> row = weights(format.group, seed);
-      const double chosen =
-          sum_of_errors(row, hqq_scale(row, format.bits, DType::F16), format.bits);
-      const double of_rtn =
-          sum_of_errors(row, largest_scale(row, format.bits, DType::F16), format.bits);
-      EXPECT_LE(chosen, of_rtn * (1 + 1e-5));
-      least += chosen;
-      rounded += of_rtn;
-    }
-    EXPECT_LT(least, rounded) << format.bits << " " << format.group;
-  }
-}
-
-TEST(Hqq, WeightsThatCodesMeetExactlyAreNoTrouble) {
-  for (const float step : {0.01f, -0.01f, 0.0f}) {
-    std::vector<float> row(64);
-    for (size_t i = 0; i < row.size(); ++i) row[i] = step * static_cast<float>(i % 15);
-    const float scale = hqq_scale(row, 4, DType::F16);
-    EXPECT_TRUE(std::isfinite(scale)) << step;
-    EXPECT_GT(scale, 0);
-  }
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace diptych::quant {
 namespace {
 
-constexpr Algorithm kAll[] = {Algorithm::Rtn, Algorithm::Mse, Algorithm::Hqq, Algorithm::Gptq};
+constexpr Algorithm kAll[] = {Algorithm::Rtn, Algorithm::Mse, Algorithm::Gptq};
 
 TEST(Formats, AreValidAndHaveNamesOfTheirOwn) {
   std::set<std::string_view> names;
@@ -48,7 +48,7 @@ TEST(Algorithms, RowsStandWhereTheirAlgorithmPoints) {
     EXPECT_FALSE(needs_inputs(info(algorithm).without_inputs));
   }
   EXPECT_EQ(algorithm_from_name("best").error().message,
-            "no quantisation algorithm is named \"best\"; there are rtn, mse, hqq, gptq");
+            "no quantisation algorithm is named \"best\"; there are rtn, mse, gptq");
 }
 
 TEST(Algorithms, KeepTheContractOfARow) {
