@@ -23,11 +23,11 @@ constexpr uint64_t kStreamBytes = uint64_t{64} << 20;
 struct Format {
   const char* name;
   DType codes;
-  int64_t block;  // columns that share a scale; 0 for the whole row
+  int64_t block;  // columns that share a scale; 0 for the whole row, and for palettes of one table
 };
-constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
-                               {"int4_block32", DType::Int4, 32},
-                               {"int8", DType::Int8, 0},
+constexpr Format kFormats[] = {{"int4", DType::Int4, 0},      {"int4_block32", DType::Int4, 32},
+                               {"int8", DType::Int8, 0},      {"palette4", DType::UInt4, 0},
+                               {"palette6", DType::UInt6, 0}, {"palette8", DType::UInt8, 0},
                                {"fp16", DType::F16, 0}};
 
 struct LinearCase {
@@ -57,8 +57,13 @@ class Linears {
                          all);
   }
 
+  static bool is_palette(DType codes) {
+    return codes == DType::UInt4 || codes == DType::UInt6 || codes == DType::UInt8;
+  }
+
   Status build(const LinearCase& c) {
-    const bool quantized = !is_float(c.format.codes);
+    const bool palette = is_palette(c.format.codes),
+               quantized = !palette && !is_float(c.format.codes);
     const int64_t blocks = c.format.block == 0 ? 1 : c.in / c.format.block;
     uint64_t bytes = TRY(packed_size({c.format.codes, {c.out, c.in}}));
     if (quantized) bytes += TRY(packed_size({DType::F16, {c.out, blocks}}));
@@ -69,12 +74,18 @@ class Linears {
     mil::Value* x = b.input("x", {DType::F16, {1, c.rows, c.in}});
     const WeightRef codes = TRY(random_in_memory({c.format.codes, {count_ * c.out, c.in}}));
     const WeightRef scales = TRY(random_in_memory({DType::F16, {count_ * c.out, blocks}}));
+    const TensorType table{DType::F16,
+                           {1, 1, int64_t{1} << (palette ? bit_width(c.format.codes) : 0), 1}};
+    mil::Value* lut = palette ? b.constant("lut", TRY(random_in_memory(table))) : nullptr;
     std::vector<mil::Value*> outputs;
     for (int64_t i = 0; i < count_; ++i) {
       mil::Value* weight = b.constant("weight", TRY(slice(codes, i, c.out)));
       if (quantized) {
         mil::Value* scale = b.constant("scale", TRY(slice(scales, i, c.out)));
         weight = b.op("constexpr_blockwise_shift_scale", {{"data", {weight}}, {"scale", {scale}}});
+      }
+      if (palette) {
+        weight = b.op("constexpr_lut_to_dense", {{"indices", {weight}}, {"lut", {lut}}});
       }
       outputs.push_back(b.linear(x, weight, nullptr));
     }

@@ -14,8 +14,10 @@ namespace {
 
 constexpr int kDroppedBits = 12;  // of a float, when it is brought into a bin
 constexpr size_t kBins = size_t{1} << (32 - kDroppedBits);
+// Of which the best table is found; it is then refined for all values.
+constexpr size_t kMostPoints = 1024;
 // An entry moves less and less; what is gained after so many steps does not matter.
-constexpr int kMostSteps = 200;
+constexpr int kMostSteps = 100;
 
 // Floats in ascending order become integers in ascending order.
 uint32_t bin_of(float value) {
@@ -32,35 +34,113 @@ double cube_root(double x) {
   return root;
 }
 
-// Quantiles of the density to the power of 1/3, which is how dense the entries of the best table
-// are when there are many.
-std::vector<double> start(const std::vector<ValueCounts::Value>& values, size_t entries) {
-  std::vector<double> until(values.size());  // the integral up to a value and half its cell
-  double sum = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double before = values[i == 0 ? 0 : i - 1].mean;
-    const double after = values[std::min(i + 1, values.size() - 1)].mean;
+// Masses and moments of values, summed up: of those before each.
+struct Sums {
+  std::vector<double> mass, moment;
+
+  explicit Sums(const std::vector<ValueCounts::Value>& values) : mass(1), moment(1) {
+    for (const ValueCounts::Value& value : values) {
+      mass.push_back(mass.back() + value.mass);
+      moment.push_back(moment.back() + value.mass * value.mean);
+    }
+  }
+  double mean(size_t from, size_t to) const {
+    return (moment[to] - moment[from]) / (mass[to] - mass[from]);
+  }
+  // What one entry for these values takes off the sum of their squares.
+  double gain(size_t from, size_t to) const {
+    const double sum = moment[to] - moment[from];
+    return sum * sum / (mass[to] - mass[from]);
+  }
+};
+
+// At most kMostPoints values that stand for all: neighbours become one where entries will be far
+// apart for them, which is where the density to the power of 1/3 is small.
+std::vector<ValueCounts::Value> thinned(const std::vector<ValueCounts::Value>& values) {
+  const size_t n = values.size();
+  if (n <= kMostPoints) return values;
+  std::vector<double> until(n);  // the integral of that up to a value and its cell
+  double integral = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const double before = values[i == 0 ? 0 : i - 1].mean,
+                 after = values[std::min(i + 1, n - 1)].mean;
     const double width = (after - before) / 2;
-    sum += cube_root(values[i].mass * width * width);
-    until[i] = sum;
+    until[i] = integral += cube_root(values[i].mass * width * width);
   }
-  std::vector<double> table(entries);
-  size_t at = 0;
-  for (size_t e = 0; e < entries; ++e) {
-    const double wanted = sum * (static_cast<double>(e) + 0.5) / static_cast<double>(entries);
-    while (at + 1 < values.size() && until[at] < wanted) ++at;
-    table[e] = values[at].mean;
+  std::vector<ValueCounts::Value> points;
+  size_t last = 0;
+  for (size_t i = 0; i < n; ++i) {
+    // One half of the points goes by the integral, the other by number.
+    const double share = until[i] / integral + static_cast<double>(i + 1) / static_cast<double>(n);
+    const auto point = static_cast<size_t>(share / 2 * static_cast<double>(kMostPoints - 1));
+    if (points.empty() || point != last) {
+      points.push_back(values[i]);
+      last = point;
+      continue;
+    }
+    ValueCounts::Value& sum = points.back();
+    const double mass = sum.mass + values[i].mass;
+    sum = {(sum.mean * sum.mass + values[i].mean * values[i].mass) / mass, mass};
   }
-  return table;
+  return points;
 }
+
+// The best division of points into so many runs, by dynamic programming: for e runs, the best begin
+// of the last one moves up with its end, so each half of the ends looks at its share of the begins.
+class Division {
+ public:
+  Division(const std::vector<ValueCounts::Value>& points, size_t runs)
+      : sums_(points), begins_(runs, std::vector<uint16_t>(points.size() + 1)) {
+    const size_t n = points.size();
+    best_.resize(n + 1);
+    for (size_t end = 1; end <= n; ++end) best_[end] = sums_.gain(0, end);
+    for (size_t run = 1; run < runs; ++run) {
+      next_.assign(n + 1, 0);
+      extend(run, run + 1, n, run, n - 1);
+      best_.swap(next_);
+    }
+  }
+
+  // The means of the runs.
+  std::vector<double> means() const {
+    std::vector<double> means(begins_.size());
+    size_t end = best_.size() - 1;
+    for (size_t run = begins_.size(); run-- > 0;) {
+      const size_t begin = begins_[run][end];
+      means[run] = sums_.mean(begin, end);
+      end = begin;
+    }
+    return means;
+  }
+
+ private:
+  // For ends [first, last], whose last run begins in [low, high].
+  void extend(size_t run, size_t first, size_t last, size_t low, size_t high) {
+    if (first > last) return;
+    const size_t end = (first + last) / 2;
+    size_t found = low;
+    double most = -1;
+    for (size_t begin = low; begin <= std::min(high, end - 1); ++begin) {
+      const double gain = best_[begin] + sums_.gain(begin, end);
+      if (gain > most) {
+        most = gain;
+        found = begin;
+      }
+    }
+    next_[end] = most;
+    begins_[run][end] = static_cast<uint16_t>(found);
+    extend(run, first, end - 1, low, found);
+    extend(run, end + 1, last, found, high);
+  }
+
+  Sums sums_;
+  std::vector<std::vector<uint16_t>> begins_;  // of the last of `run` + 1 runs, by end
+  std::vector<double> best_, next_;            // by end
+};
 
 // Moves each entry to the mean of the values that are nearest to it, until none changes hands.
 void refine(const std::vector<ValueCounts::Value>& values, std::vector<double>& table) {
-  std::vector<double> mass(values.size() + 1), moment(values.size() + 1);  // of those before
-  for (size_t i = 0; i < values.size(); ++i) {
-    mass[i + 1] = mass[i] + values[i].mass;
-    moment[i + 1] = moment[i] + values[i].mass * values[i].mean;
-  }
+  const Sums sums(values);
   std::vector<size_t> ends(table.size());
   for (int step = 0; step < kMostSteps; ++step) {
     bool changed = false;
@@ -77,7 +157,7 @@ void refine(const std::vector<ValueCounts::Value>& values, std::vector<double>& 
       }
       changed = changed || end != ends[e];
       ends[e] = end;
-      if (end > begin) table[e] = (moment[end] - moment[begin]) / (mass[end] - mass[begin]);
+      if (end > begin) table[e] = sums.mean(begin, end);
       begin = end;
     }
     if (!changed) return;
@@ -144,7 +224,7 @@ std::vector<float> fit_palette(const ValueCounts& weights, int bits, DType dtype
   const std::vector<ValueCounts::Value> values = weights.values();
   std::vector<double> table(entries, values.empty() ? 0 : values.back().mean);
   if (values.size() > entries) {
-    table = start(values, entries);
+    table = Division(thinned(values), entries).means();
     refine(values, table);
   } else {
     for (size_t i = 0; i < values.size(); ++i) table[i] = values[i].mean;

@@ -1,10 +1,9 @@
 // Tables of a few numbers that weights are rounded to: k-means in one dimension, weighted by the
 // importance of each weight.
 //
-// Entries are chosen by Lloyd's steps from a start that has the entries as dense as is best for the
-// weights' density. In one dimension that comes within a percent or two of the best table
-// (test/quant compares). Every machine chooses the same entries: sums have one order, in double
-// precision, and no library function rounds in a way of its own.
+// The best table of a thousand points that stand for the weights is found by dynamic programming,
+// and refined for all of them by Lloyd's steps. Every machine chooses the same entries: sums have
+// one order, in double precision, and no library function rounds in a way of its own.
 #pragma once
 
 #include <cstdint>

@@ -36,6 +36,8 @@ RECORDINGS = {
 
 def cases():
     yield "stories", "fp16", "c4w", "8,0", "multi", "unshared"
+    for linear, embedding in (("p4", "p8"), ("p6:8", "p4"), ("p8:8", "8,0")):
+        yield "gqa_untied", "fp16", linear, embedding, "multi", "breaks"
     grid = itertools.product(MODELS, ("fp16", "fp32"), ("c4w", "b4w", "none"), ("8,0", "4,32", "none"),
                              ("multi", "single"), ("breaks", "nobreaks"))
     for model, dtype, linear, embedding, mode, breaks in grid:
