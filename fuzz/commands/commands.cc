@@ -120,6 +120,8 @@ Command export_command(const std::string& source, Random& random) {
   Command command;
   command.words = {"export",      source, "--max_context_len", "64",
                    "--input_len", "8",    "--threads",         "1"};
+  // Other recipes calibrate, which takes longer.
+  if (!random.one_in(6)) command.words.insert(command.words.end(), {"--recipe", "upstream"});
   draw_options(command, kExportOptions, random);
   if (random.one_in(5)) {
     command.words.push_back("--dry_run");

@@ -95,9 +95,10 @@ Models make_models(const std::string& diptych, const std::string& directory) {
   write_file(at / "hf/chat_template.jinja", std::string(kChatTemplate));
   write_file(at / "hf/generation_config.json",
              R"({"do_sample": true, "temperature": 0.8, "top_k": 20, "top_p": 0.9})");
-  run({"export", "hf", "-o", "single.pte", "--max_context_len", "96", "--input_len", "8"});
+  run({"export", "hf", "-o", "single.pte", "--max_context_len", "96", "--input_len", "8",
+       "--recipe", "upstream"});
   run({"export", "hf", "-o", "multi.pte", "--max_context_len", "96", "--input_len", "8",
-       "--multifunction"});
+       "--multifunction", "--recipe", "upstream"});
   models.single = file_of(at / "single.pte");
   models.multi = file_of(at / "multi.pte");
   return models;

@@ -149,7 +149,7 @@ Status read_calibration(const QuantizationArguments& a, const std::string& token
       TRY(within(a.calibration,
                  exporter::token_windows(text, *tokenizer,
                                          {exporter::calibration_window(options.max_context_len)})));
-  return as_usage(exporter::check_calibration(options));
+  return as_usage(exporter::check(options));
 }
 
 void print_errors(const std::vector<exporter::TensorError>& errors) {

@@ -8,18 +8,16 @@ namespace diptych::exporter {
 
 namespace {
 
-constexpr std::array kLadder = {quant::kC4w, quant::kB4w,
-                                quant::Format{6, 8, quant::Kind::Palette}, quant::kC8w};
+// (Palettes of 6 bits were tried between the last two: no better byte for byte, and slower to run.)
+constexpr std::array kLadder = {quant::kC4w, quant::kB4w, quant::kC8w};
 
 // The squared error of a bell-shaped weight's rounding falls about like this from c4w on, by step
 // of the ladder.
-constexpr std::array<double, kLadder.size()> kError = {1, 0.37, 0.032, 0.0036};
+constexpr std::array<double, kLadder.size()> kError = {1, 0.37, 0.0036};
 
 // Whether groups divide a matrix.
-bool takes(const Weight& matrix, const quant::Format& format, const Options& options) {
-  if (format.group == 0) return true;
-  if (format.kind == quant::Kind::Scaled) return matrix.shape()[1] % format.group == 0;
-  return matrix.rows() / passes::split_count(matrix.rows(), options.split) % format.group == 0;
+bool takes(const Weight& matrix, const quant::Format& format) {
+  return format.group == 0 || matrix.shape()[1] % format.group == 0;
 }
 
 // The step of the ladder that a format is, or its size.
@@ -41,12 +39,6 @@ std::span<const quant::Format> format_ladder() { return kLadder; }
 
 uint64_t packed_bytes(const Weight& matrix, const quant::Format& format, DType dtype) {
   const auto width = static_cast<int64_t>(matrix.row_elements());
-  if (format.kind == quant::Kind::Palette) {
-    const int64_t tables = format.group == 0 ? 1 : matrix.rows() / format.group;
-    return static_cast<uint64_t>(matrix.rows() * width * format.bits / 8) +
-           static_cast<uint64_t>(tables * (1 << format.bits)) *
-               static_cast<uint64_t>(bit_width(dtype)) / 8;
-  }
   const int64_t group = format.group == 0 || width % format.group != 0 ? width : format.group;
   const auto scales =
       static_cast<uint64_t>(width / group) * static_cast<uint64_t>(bit_width(dtype)) / 8;
@@ -83,7 +75,7 @@ void raise_formats(const std::vector<double>& sensitivity, const Options& option
   const auto offer = [&](size_t i, size_t from) {
     Step best{0, i, from};
     for (size_t to = from + 1; to < kLadder.size(); ++to) {
-      if (!takes(*linears[i].weight, kLadder[to], options)) continue;
+      if (!takes(*linears[i].weight, kLadder[to])) continue;
       const uint64_t more = size_at(i, to) - size_at(i, from);
       const double gained =
           sensitivity[i] / kError[step_of(linears[i].how->format)] * (kError[from] - kError[to]);

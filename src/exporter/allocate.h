@@ -18,7 +18,7 @@ namespace diptych::exporter {
 // Formats of linears from the fewest bits on; what is allocated takes one step up or several.
 std::span<const quant::Format> format_ladder();
 
-// Packed bytes of a matrix in a format: codes and scales or tables. A group that does not divide
+// Packed bytes of a matrix in a scaled format: codes and scales. A group that does not divide
 // the width is as a whole row.
 uint64_t packed_bytes(const Weight& matrix, const quant::Format& format, DType dtype);
 

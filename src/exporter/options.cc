@@ -94,7 +94,9 @@ Status check(const Options& options) {
     return about(Setting::MostSplits,
                  invalid_argument("expected 1 or more, found {}", options.split.max_splits));
   }
-  return {};
+  const bool calibrated = quant::needs_inputs(options.quantization.algorithm) &&
+                          !options.quantization.calibration.empty();
+  return calibrated ? check_calibration(options) : Status();
 }
 
 int64_t calibration_window(int64_t max_context_len) {

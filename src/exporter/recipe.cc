@@ -17,8 +17,8 @@ constexpr std::array kRecipes = {
            quant::Algorithm::Gptq, 4.3, true},
     Recipe{"balanced", "5.0 bits: close to the unquantised model at a third of its bytes",
            quant::kB4w, kRows8, quant::Algorithm::Gptq, 5.0, true},
-    Recipe{"best", "6.6 bits: hard to tell from the unquantised model", quant::kB4w, kRows8,
-           quant::Algorithm::Gptq, 6.6, true},
+    Recipe{"best", "6.9 bits: hard to tell from the unquantised model", quant::kB4w, kRows8,
+           quant::Algorithm::Gptq, 6.9, true},
     Recipe{"none", "16 bits: the weights as they are", std::nullopt, std::nullopt,
            quant::Algorithm::Rtn, 0, true},
 };

@@ -35,7 +35,7 @@ part_of() {
 cd "$work" || exit 1
 "$diptych" synth --shape dim=256,layers=6,heads=8,kv_heads=4,hidden=768,vocab=4096 --format hf \
   -o model 2>/dev/null >&2 || exit 1
-arguments=(--max_context_len 256 --multifunction --quant_algorithm mse)
+arguments=(--recipe upstream --max_context_len 256 --multifunction --quant_algorithm mse)
 start=$(now)
 "$diptych" export model "${arguments[@]}" -o new.pte >/dev/null 2>err || { cat err; exit 1; }
 export_time=$(($(now) - start))

@@ -39,7 +39,7 @@ def synth(context, family, shape, form):
 
 def export(context, model, *options):
     output = context.work / "families" / f"{model.name}.pte"
-    command = [context.diptych, "export", model, "-o", output, "--max_context_len", 2 * LENGTH, "--input_len", LENGTH]
+    command = [context.diptych, "export", model, "-o", output, "--recipe", "upstream", "--max_context_len", 2 * LENGTH, "--input_len", LENGTH]
     run([*command, "--target_split_size", 32, "--max_splits", 4, *options])
     return output
 

@@ -55,7 +55,7 @@ def answer_row(context, gguf):
     start = time.time()
     model = context.work / "real.pte"
     context.work.mkdir(parents=True, exist_ok=True)
-    run([context.diptych, "export", gguf, "-o", model, "--multifunction"])
+    run([context.diptych, "export", gguf, "-o", model])
     chat = [str(context.diptych), "chat", str(model), "-n", "40", "--temperature", "0"]
     answer = subprocess.run(chat, input=QUESTION + "\n", capture_output=True, text=True).stdout
     return Row(f'the default export answers "{QUESTION}"', ANSWER in answer, seconds=time.time() - start,

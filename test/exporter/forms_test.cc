@@ -107,8 +107,9 @@ TEST(Forms, AContextBeyondTheWindowIsRefused) {
   ASSERT_OK(model);
   Options options = options_of(true);
   options.max_context_len = 5000;
-  EXPECT_THAT(exported(*model, options).error().to_string(),
-              AllOf(HasSubstr("sliding window of 4096 positions"), HasSubstr("expected at most 4096")));
+  EXPECT_THAT(
+      exported(*model, options).error().to_string(),
+      AllOf(HasSubstr("sliding window of 4096 positions"), HasSubstr("expected at most 4096")));
 }
 
 // Whichever tensor it is, and whether quantised or not; no file is left.

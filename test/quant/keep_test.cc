@@ -32,10 +32,14 @@ struct Type {
   bool exact;  // in fp16
 };
 const Type kTypes[] = {
-    {"Q4_0", {0}, {4, 32, true}, false, true},    {"Q8_0", {0}, {8, 32, true}, false, true},
-    {"Q5_0", {0}, {8, 32, true}, false, true},    {"Q4_1", {0, 2}, {4, 32, true}, true, false},
-    {"Q5_1", {0, 2}, {8, 32, true}, true, false}, {"Q4_K", {0, 2}, {4, 32, true}, true, false},
-    {"Q5_K", {0, 2}, {8, 32, true}, true, false}, {"Q6_K", {208}, {8, 16, true}, false, false},
+    {"Q4_0", {0}, {4, 32, Kind::Kept}, false, true},
+    {"Q8_0", {0}, {8, 32, Kind::Kept}, false, true},
+    {"Q5_0", {0}, {8, 32, Kind::Kept}, false, true},
+    {"Q4_1", {0, 2}, {4, 32, Kind::Kept}, true, false},
+    {"Q5_1", {0, 2}, {8, 32, Kind::Kept}, true, false},
+    {"Q4_K", {0, 2}, {4, 32, Kind::Kept}, true, false},
+    {"Q5_K", {0, 2}, {8, 32, Kind::Kept}, true, false},
+    {"Q6_K", {208}, {8, 16, Kind::Kept}, false, false},
 };
 
 const checkpoint::GgufType& gguf_type(std::string_view name) {
