@@ -42,7 +42,7 @@ Result<std::vector<std::vector<float>>> source_logits(const exporter::Model& sou
                                                       const CheckOptions& options,
                                                       Progress& progress) {
   const llama::PreparedWeights weights =
-      TRY(llama::prepare(source.params, source.weights, DType::F16));
+      TRY(llama::prepare(source.params, source.weights, options.dtype));
   std::vector<exporter::TokenText> texts;
   for (const evaluate::Window& window : windows) {
     texts.push_back(window.lead);

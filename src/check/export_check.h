@@ -10,6 +10,7 @@
 #include "engine/numerics.h"
 #include "evaluate/evaluate.h"
 #include "exporter/source.h"
+#include "tensor/type.h"
 
 namespace diptych::check {
 
@@ -27,6 +28,7 @@ std::string_view verdict(double mean_kl);
 bool is_poor(double mean_kl);
 
 struct CheckOptions {
+  DType dtype = DType::F16;  // of the export
   int64_t positions = 512;
   int threads = 0;  // 0: all CPUs of this process
 };

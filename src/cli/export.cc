@@ -178,8 +178,9 @@ Status run_check(const ExportArguments& arguments, const exporter::Options& opti
                  Progress& progress) {
   if (arguments.no_check || !is_quantised(options)) return {};
   auto source = TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
-  const auto checked = check::check_export(std::move(source), arguments.output,
-                                           {arguments.check_positions, options.threads}, progress);
+  const auto checked =
+      check::check_export(std::move(source), arguments.output,
+                          {options.dtype, arguments.check_positions, options.threads}, progress);
   progress.finish();
   if (checked) {
     print_check(*checked);

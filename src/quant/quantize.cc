@@ -211,7 +211,18 @@ Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
         diptych::to_string(type), how.format.group, of.name, type.shape[of.axis],
         nearest == 0 ? fmt::format("0 ({})", of.all) : std::to_string(nearest));
   }
-  if (how.format.kind == Kind::Palette) return palettize(std::move(source), how.format, tensor);
+  if (how.format.kind == Kind::Palette) {
+    const int64_t rows = how.format.group == 0 ? type.shape[0] : how.format.group;
+    const int64_t entries = int64_t{1} << how.format.bits;
+    if (rows * type.shape[1] < entries) {
+      return invalid_argument(
+          "{} {}: a table of {} entries is larger than the {} weights that share it; the nearest "
+          "valid choice is {}",
+          tensor, diptych::to_string(type), entries, rows * type.shape[1],
+          how.format.group == 0 ? "fewer bits" : "one table for all rows, or fewer bits");
+    }
+    return palettize(std::move(source), how.format, tensor);
+  }
   const auto quantizer =
       std::make_shared<const Quantizer>(std::move(source), how, std::string(tensor));
   return QuantizedWeight{std::make_shared<CodesWeight>(quantizer),

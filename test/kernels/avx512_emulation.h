@@ -43,7 +43,7 @@ Vector512 each(F f, const Operands&... operands) {
   return result;
 }
 template <class T>
-Vector512 all(T value) {
+Vector512 every_lane(T value) {
   return each<T>([=](T) { return value; }, Vector512());
 }
 
@@ -248,13 +248,13 @@ inline Vector512 shuffle_bytes(const Vector512& a, const Vector512& index) {
 #define _mm512_permutexvar_ps permute
 #define _mm512_permutexvar_epi32 permute
 #define _mm512_srlv_epi32(a, b) each<uint32_t>([](uint32_t x, uint32_t y) { return x >> y; }, a, b)
-#define _mm512_set1_epi32(value) all<int32_t>(value)
-#define _mm512_set1_epi8(value) all<int8_t>(value)
-#define _mm512_set1_ps(value) all<float>(value)
+#define _mm512_set1_epi32(value) every_lane<int32_t>(value)
+#define _mm512_set1_epi8(value) every_lane<int8_t>(value)
+#define _mm512_set1_ps(value) every_lane<float>(value)
 #undef _mm512_setr_ps
 #define _mm512_setr_ps in_order<float>
-#define _mm512_setzero_ps() all<float>(0)
-#define _mm512_setzero_si512() all<int32_t>(0)
+#define _mm512_setzero_ps() every_lane<float>(0)
+#define _mm512_setzero_si512() every_lane<int32_t>(0)
 #define _mm512_shuffle_i64x2 shuffle_quarters
 #define _mm512_slli_epi32(a, n) each<uint32_t>([](uint32_t x) { return x << (n); }, a)
 #define _mm512_srli_epi16(a, n) \

@@ -90,8 +90,8 @@ TEST(QuantizeLinears, PalettesBecomeIndicesAndTables) {
   return %y
 }
 )");
-  constexpr quant::Format kP6By32{6, 32, quant::Kind::Palette};
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {kP6By32}); }),
+  const quant::Format format{6, 32, quant::Kind::Palette};
+  EXPECT_EQ(after(program, [&](auto& p) { return quantize_linears(p, {format}); }),
             R"(func @f(%x: fp16[4,64]) opset "CoreML8" {
   %b: fp16[64] = zeros
   %w_codes: uint6[64,64] = blob

@@ -222,5 +222,13 @@ TEST(PalettizedWeight, PiecesOfAWeightShareItsOnlyTable) {
               HasSubstr("do not end where groups of 16 rows do"));
 }
 
+TEST(Palette, TablesAreNoLargerThanWhatTheyStandFor) {
+  const auto error = quantize(random_weight({DType::F16, {16, 16}}, 1), {{8, 8, Kind::Palette}}, "w");
+  ASSERT_FALSE(error.has_value());
+  EXPECT_EQ(error.error().to_string(),
+            "w fp16[16,16]: a table of 256 entries is larger than the 128 weights that share it; "
+            "the nearest valid choice is one table for all rows, or fewer bits");
+}
+
 }  // namespace
 }  // namespace diptych::quant
