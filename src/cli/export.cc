@@ -21,6 +21,12 @@ namespace diptych::cli {
 
 namespace {
 
+constexpr std::pair<std::string_view, passes::WeightSharing> kSharings[] = {
+    {"positional", passes::WeightSharing::Positional},
+    {"all", passes::WeightSharing::OnePackage},
+    {"disabled", passes::WeightSharing::Disabled},
+};
+
 struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
   std::string dtype = "fp16", sharing, norm, mask = "inf";
@@ -56,9 +62,8 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
   }
   options.multifunction = arguments.multifunction || (by_recipe && !arguments.single_method);
   options.graph_breaks = !arguments.no_graph_breaks;
-  if (!arguments.sharing.empty()) {
-    options.sharing = arguments.sharing == "disabled" ? passes::WeightSharing::Disabled
-                                                      : passes::WeightSharing::Positional;
+  for (const auto& [text, sharing] : kSharings) {
+    if (arguments.sharing == text) options.sharing = sharing;
   }
   TRY(as_usage(exporter::check(options)));
   const std::string& tokenizer = options.card.tokenizer;
@@ -263,8 +268,10 @@ Action setup_export(Parser& parser) {
       ->excludes(multifunction);
   parser
       .add_option("--weight_sharing", a.sharing,
-                  "How methods share weights (default: the recipe's, else positional)")
-      ->check(one_of({"positional", "disabled"}));
+                  "Which partitions share weights: positional (the first of all methods, the\n"
+                  "second of all, ...; the default), all (in one package, which Apple's runtime of\n"
+                  "ExecuTorch takes with --no_graph_breaks only), or disabled")
+      ->check(one_of({"positional", "all", "disabled"}));
   auto* tokenizer =
       parser.add_option("-t,--tokenizer", a.options.card.tokenizer,
                         "The tokenizer to carry, and of the calibration text: a file, a model's\n"

@@ -44,6 +44,14 @@ Result<ArgumentNames> parse_names(const Json& object) {
   return names;
 }
 
+// The names that stand under a key of "methods"; null when there is no such key.
+const ArgumentNames* names_under(const DelegateMetadata& metadata, std::string_view key) {
+  for (const auto& [name, names] : metadata.methods) {
+    if (name == key) return &names;
+  }
+  return nullptr;
+}
+
 Json names_json(const ArgumentNames& names) {
   return {{"inputNames", names.inputs}, {"outputNames", names.outputs}};
 }
@@ -169,13 +177,11 @@ Result<DelegateFunction> resolve_function(const DelegateModel& delegate, std::st
                                           const Reference* reference) {
   const ArgumentNames* names = &delegate.metadata.names;
   if (delegate.metadata.is_multifunction()) {
-    const auto& methods = delegate.metadata.methods;
-    const auto found = std::find_if(methods.begin(), methods.end(),
-                                    [&](const auto& entry) { return entry.first == method; });
-    if (found == methods.end()) {
-      return not_found("metadata.json has no method \"{}\"", method);
-    }
-    names = &found->second;
+    names = reference && reference->function_name
+                ? names_under(delegate.metadata, *reference->function_name)
+                : nullptr;
+    if (names == nullptr) names = names_under(delegate.metadata, method);
+    if (names == nullptr) return not_found("metadata.json has no method \"{}\"", method);
   }
   // Only a model that lists its functions is asked for one by name.
   DelegateFunction result;

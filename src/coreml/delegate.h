@@ -35,6 +35,7 @@ inline constexpr std::string_view kModelPackage = "model";
 inline constexpr std::string_view kCompiledModel = "compiled_model";
 inline constexpr std::string_view kWeightSharing = "multimethod_weight_sharing_strategy";
 inline constexpr std::string_view kPositional = "positional";
+inline constexpr std::string_view kOneBlob = "one_blob";
 inline constexpr std::string_view kDisabled = "disabled";
 }  // namespace compile_spec
 
@@ -54,7 +55,8 @@ struct ArgumentNames {
 };
 struct DelegateMetadata {
   std::string identifier;  // determines the content; the Apple runtime caches by it
-  // For models with several functions, by method name. Otherwise empty, and `names` holds.
+  // For models with several functions, by the method's name or, where a model holds several
+  // partitions of a method, by the function's. Otherwise empty, and `names` holds.
   std::vector<std::pair<std::string, ArgumentNames>> methods;
   ArgumentNames names;
 
@@ -91,10 +93,10 @@ struct DelegateBlob {
   std::string identifier;  // follows from the content
   SourceRef blob;
   // A blob of several functions goes into named data under this key, and methods refer to it with
-  // format_reference({key, method}). Empty for one function, whose blob itself is the payload.
+  // format_reference({key, function}). Empty for one function, whose blob itself is the payload.
   std::string key;
 };
-// Packs a partition: one function, or the functions of several methods, named after them. The
+// Packs a partition: one function, or several, whose names metadata.json lists. The
 // weight file comes first in the blob, so that weights lie at multiples of 64 if the blob does.
 // `cache` remembers digests across partitions by the address of weights, so it must not outlive the
 // weights it has seen. The blob's weights are produced on `pool`, if one is given.

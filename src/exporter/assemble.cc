@@ -16,16 +16,15 @@ constexpr uint64_t kArenaAlignment = 16;
 // The payload of each partition of each method.
 using Payloads = std::map<std::pair<size_t, size_t>, pte::Blob>;
 
-Result<Payloads> pack(const std::vector<AssembledMethod>& methods,
-                      const std::vector<passes::CutMethod>& cuts,
+Result<Payloads> pack(const std::vector<passes::CutMethod>& cuts,
                       std::vector<passes::Package> packages, pte::Program& program,
                       DigestCache& digests, const std::shared_ptr<ThreadPool>& pool) {
   Payloads payloads;
   for (const passes::Package& package : packages) {
     const auto [method, partition] = package.members.front();
-    const std::string root = cuts[method].partitions.size() == 1
-                                 ? "lowered_module"
-                                 : fmt::format("lowered_module_partition_{}", partition);
+    const bool whole = packages.size() == 1 || cuts[method].partitions.size() == 1;
+    const std::string root =
+        whole ? "lowered_module" : fmt::format("lowered_module_partition_{}", partition);
     const coreml::DelegateBlob blob =
         TRY(within(fmt::format("partition {}", partition),
                    coreml::write_delegate(package.program, root, digests, pool)));
@@ -34,12 +33,25 @@ Result<Payloads> pack(const std::vector<AssembledMethod>& methods,
       continue;
     }
     program.named_data.push_back({blob.key, pte::Blob::produced(blob.blob)});
-    for (const auto& member : package.members) {
+    for (size_t i = 0; i < package.members.size(); ++i) {
+      const auto& member = package.members[i];
       payloads[{member.method, member.partition}] =
-          pte::Blob::own(coreml::format_reference({blob.key, methods[member.method].method.name}));
+          pte::Blob::own(coreml::format_reference({blob.key, package.program.functions[i]->name}));
     }
   }
   return payloads;
+}
+
+std::string_view strategy(passes::WeightSharing sharing) {
+  switch (sharing) {
+    case passes::WeightSharing::Positional:
+      return coreml::compile_spec::kPositional;
+    case passes::WeightSharing::OnePackage:
+      return coreml::compile_spec::kOneBlob;
+    case passes::WeightSharing::Disabled:
+      return coreml::compile_spec::kDisabled;
+  }
+  return {};
 }
 
 std::vector<pte::CompileSpec> compile_specs(const Options& options) {
@@ -52,10 +64,8 @@ std::vector<pte::CompileSpec> compile_specs(const Options& options) {
       entry(spec::kDeploymentTarget, spec::kIos18),
       entry(spec::kComputePrecision, options.dtype == DType::F16 ? spec::kFloat16 : spec::kFloat32),
       entry(spec::kModelType, spec::kModelPackage)};
-  if (options.multifunction) {
-    specs.push_back(entry(spec::kWeightSharing, options.sharing == passes::WeightSharing::Positional
-                                                    ? spec::kPositional
-                                                    : spec::kDisabled));
+  if (options.multifunction || options.sharing == passes::WeightSharing::OnePackage) {
+    specs.push_back(entry(spec::kWeightSharing, strategy(options.sharing)));
   }
   return specs;
 }
@@ -113,7 +123,7 @@ Result<pte::Program> assemble(const contract::Model& model,
                               const Options& options, DigestCache& digests) {
   pte::Program program;
   const auto pool = std::make_shared<ThreadPool>(options.threads);
-  Payloads payloads = TRY(pack(methods, cuts, std::move(packages), program, digests, pool));
+  Payloads payloads = TRY(pack(cuts, std::move(packages), program, digests, pool));
   for (size_t m = 0; m < methods.size(); ++m) {
     pte::Method method = TRY(assemble_method(model, methods[m], cuts[m], options));
     for (size_t p = 0; p < method.delegates.size(); ++p) {

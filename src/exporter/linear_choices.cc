@@ -150,7 +150,7 @@ HeadSharing head_sharing(const llama::LlamaWeights& weights, const NamedLinear& 
   if (embedding != head.how) {
     sharing.reason = fmt::format("the formats differ, embedding {} and head {}",
                                  format_text(embedding), format_text(head.how));
-  } else if (options.graph_breaks) {
+  } else if (options.graph_breaks && options.sharing != passes::WeightSharing::OnePackage) {
     sharing.reason = "they are in two packages";
     sharing.hint = {Advice::OnePackage};
   } else {

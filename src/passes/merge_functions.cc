@@ -7,52 +7,74 @@ namespace diptych::passes {
 
 namespace {
 
-Status check_mergeable(const std::vector<CutMethod>& methods) {
-  std::string counts;
+Status check_names(const std::vector<CutMethod>& methods) {
   for (const CutMethod& method : methods) {
-    counts += fmt::format("{}'{}' has {}", counts.empty() ? "" : ", ", method.name,
-                          method.partitions.size());
     const auto same_name = [&](const CutMethod& other) { return other.name == method.name; };
     if (std::count_if(methods.begin(), methods.end(), same_name) > 1) {
       return invalid_argument("two methods are named '{}'", method.name);
     }
   }
+  return {};
+}
+
+Status check_equal_counts(const std::vector<CutMethod>& methods) {
   const bool equal = std::all_of(methods.begin(), methods.end(), [&](const CutMethod& method) {
     return method.partitions.size() == methods[0].partitions.size();
   });
-  if (!equal) {
-    return invalid_argument(
-        "positional weight sharing needs the same number of partitions in every method, but {}; "
-        "give the methods the same graph breaks or disable weight sharing",
-        counts);
+  if (equal) return {};
+  std::string counts;
+  for (const CutMethod& method : methods) {
+    counts += fmt::format("{}'{}' has {}", counts.empty() ? "" : ", ", method.name,
+                          method.partitions.size());
   }
-  return {};
+  return invalid_argument(
+      "positional weight sharing needs the same number of partitions in every method, but {}; "
+      "give the methods the same graph breaks, share in one package or disable weight sharing",
+      counts);
+}
+
+// The package of a partition, and the name of its function there.
+struct Place {
+  size_t package = 0;
+  std::string function;
+};
+
+Place place_of(const std::vector<CutMethod>& methods, Package::Member member,
+               WeightSharing sharing) {
+  const std::string& method = methods[member.method].name;
+  if (sharing == WeightSharing::OnePackage) {
+    return {0, fmt::format("{}__{}", method, member.partition)};
+  }
+  if (sharing == WeightSharing::Positional) return {member.partition, method};
+  size_t before = 0;
+  for (size_t m = 0; m < member.method; ++m) before += methods[m].partitions.size();
+  return {before + member.partition, method};
 }
 
 }  // namespace
 
 Result<std::vector<Package>> merge_functions(std::vector<CutMethod>& methods,
                                              WeightSharing sharing) {
+  const bool whole = std::all_of(methods.begin(), methods.end(), [](const CutMethod& method) {
+    return method.partitions.size() == 1;
+  });
+  if (sharing == WeightSharing::OnePackage && whole) sharing = WeightSharing::Positional;
+  if (sharing != WeightSharing::Disabled) TRY(check_names(methods));
+  if (sharing == WeightSharing::Positional) TRY(check_equal_counts(methods));
+
   std::vector<Package> packages;
-  if (sharing == WeightSharing::Disabled || methods.size() == 1) {
-    for (size_t m = 0; m < methods.size(); ++m) {
-      for (size_t p = 0; p < methods[m].partitions.size(); ++p) {
-        Package& package = packages.emplace_back();
-        package.members.push_back({m, p});
-        package.program.functions.push_back(std::move(methods[m].partitions[p].function));
-        package.program.functions.back()->name = "main";
-      }
-    }
-    return packages;
-  }
-  TRY(check_mergeable(methods));
-  packages.resize(methods.empty() ? 0 : methods[0].partitions.size());
   for (size_t m = 0; m < methods.size(); ++m) {
-    for (size_t p = 0; p < packages.size(); ++p) {
-      packages[p].members.push_back({m, p});
-      packages[p].program.functions.push_back(std::move(methods[m].partitions[p].function));
-      packages[p].program.functions.back()->name = methods[m].name;
+    for (size_t p = 0; p < methods[m].partitions.size(); ++p) {
+      Place place = place_of(methods, {m, p}, sharing);
+      packages.resize(std::max(packages.size(), place.package + 1));
+      Package& package = packages[place.package];
+      package.members.push_back({m, p});
+      package.program.functions.push_back(std::move(methods[m].partitions[p].function));
+      package.program.functions.back()->name = std::move(place.function);
     }
+  }
+  for (Package& package : packages) {
+    if (package.members.size() == 1) package.program.functions.front()->name = "main";
   }
   return packages;
 }

@@ -11,9 +11,10 @@
 
 namespace diptych::passes {
 
-// Upstream's multimethod_weight_sharing_strategy.
+// Upstream's multimethod_weight_sharing_strategy. OnePackage is what upstream proposed as ONE_BLOB.
 enum class WeightSharing : uint8_t {
   Positional,  // partition i of every method goes into package i
+  OnePackage,  // every partition of every method goes into one package
   Disabled,    // every partition of every method is a package of its own
 };
 
@@ -27,10 +28,15 @@ struct Package {
 };
 
 // Moves the partitions' functions out of `methods` into packages; their bindings stay in `methods`.
+//
 // With positional sharing, partition i of every method goes into package i, and functions are named
-// after the methods. When sharing is disabled or there is one method, each partition is a package,
-// in order of methods and then partitions, and its function is named "main" as in upstream's files.
-// Errors: positional sharing of methods with different numbers of partitions.
+// after the methods. With one package, functions stand in order of methods and then partitions, and
+// are named "{method}__{partition}"; methods of one partition each get what positional sharing
+// gives. A package of one function calls it "main", as upstream's files do: that is each partition
+// when sharing is disabled, or positional and there is one method.
+//
+// Errors: two methods of a name; positional sharing of methods with different numbers of
+// partitions.
 Result<std::vector<Package>> merge_functions(std::vector<CutMethod>& methods,
                                              WeightSharing sharing);
 
