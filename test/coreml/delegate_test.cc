@@ -121,6 +121,18 @@ TEST(Delegate, ASingleFunctionIsItsOwnPayload) {
   EXPECT_THAT(names(function->outputs), ElementsAre("linear", "concat", "cast"));
 }
 
+TEST(Delegate, PartitionsOfAMethodAreFoundByReference) {
+  const Written written = write({{"forward__0", 1}, {"forward__1", 4}});
+  const auto delegate = read_delegate(*written.bytes, written.bytes);
+  ASSERT_OK(delegate);
+  const Reference second{written.delegate.key, "forward__1"};
+  const auto function = resolve_function(*delegate, "forward", &second);
+  ASSERT_OK(function);
+  EXPECT_EQ(to_string(function->inputs[0]->type), "fp16[1,4,32]");
+  EXPECT_EQ(resolve_function(*delegate, "forward", nullptr).error().to_string(),
+            "metadata.json has no method \"forward\"");
+}
+
 TEST(Delegate, SeveralFunctionsAreFoundByReferenceOrMethod) {
   const Written written = write({{"forward", 1}, {"prefill", 4}});
   EXPECT_EQ(written.delegate.key, "coreml_" + written.delegate.identifier);

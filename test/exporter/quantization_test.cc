@@ -201,6 +201,19 @@ TEST(Quantization, ATiedHeadOfTheSameFormatSharesTheEmbeddingsBlob) {
   // Its codes and scales are stored once.
   EXPECT_GE(apart->report.unique_bytes, shared->report.unique_bytes + kVocabulary * (128 + 2));
 
+  // In one package they share across graph breaks, too.
+  options.graph_breaks = true;
+  options.sharing = passes::WeightSharing::OnePackage;
+  for (const bool multifunction : {false, true}) {
+    options.multifunction = multifunction;
+    const auto one = export_and_run(options);
+    ASSERT_OK(one);
+    EXPECT_TRUE(one->report.head.shared);
+    EXPECT_EQ(one->report.package_bytes.size(), 1U);
+    EXPECT_LT(distance(one->logits, apart->logits), 1e-3);
+  }
+  options.multifunction = false;
+
   options.quantization.overrides.clear();
   const auto different = export_and_run(options);
   ASSERT_OK(different);

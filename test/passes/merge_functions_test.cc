@@ -87,9 +87,42 @@ TEST(MergeFunctions, UnequalPartitionCountsAreRefusedUnlessDisabled) {
   ASSERT_FALSE(packages.has_value());
   EXPECT_EQ(packages.error().to_string(),
             "positional weight sharing needs the same number of partitions in every method, but "
-            "'forward' has 2, 'prefill' has 1; give the methods the same graph breaks or disable "
-            "weight sharing");
+            "'forward' has 2, 'prefill' has 1; give the methods the same graph breaks, share in "
+            "one package or disable weight sharing");
   EXPECT_EQ(merge_functions(methods, WeightSharing::Disabled)->size(), 3u);
+}
+
+TEST(MergeFunctions, OnePackageTakesAllPartitionsHoweverMany) {
+  auto methods = two_methods();
+  methods[1].partitions.pop_back();
+  const auto packages = merge_functions(methods, WeightSharing::OnePackage);
+  ASSERT_OK(packages);
+  ASSERT_EQ(packages->size(), 1u);
+  const Package& package = packages->front();
+  EXPECT_THAT(function_names(package), ElementsAre("forward__0", "forward__1", "prefill__0"));
+  ASSERT_EQ(package.members.size(), 3u);
+  EXPECT_EQ(package.members[2].method, 1u);
+  EXPECT_EQ(package.members[2].partition, 0u);
+  EXPECT_TRUE(mil::verify(package.program).has_value());
+  EXPECT_EQ(count_constant_bytes(package.program).unique, 2112u + 64);
+}
+
+TEST(MergeFunctions, OnePackageOfOneMethodHasItsPartitions) {
+  auto methods = two_methods();
+  methods.pop_back();
+  const auto packages = merge_functions(methods, WeightSharing::OnePackage);
+  ASSERT_OK(packages);
+  ASSERT_EQ(packages->size(), 1u);
+  EXPECT_THAT(function_names(packages->front()), ElementsAre("forward__0", "forward__1"));
+}
+
+TEST(MergeFunctions, OnePackageOfWholeMethodsIsThePositionalOne) {
+  auto methods = two_methods();
+  for (CutMethod& method : methods) method.partitions.pop_back();
+  const auto packages = merge_functions(methods, WeightSharing::OnePackage);
+  ASSERT_OK(packages);
+  ASSERT_EQ(packages->size(), 1u);
+  EXPECT_THAT(function_names(packages->front()), ElementsAre("forward", "prefill"));
 }
 
 TEST(MergeFunctions, MethodsNeedDifferentNames) {
