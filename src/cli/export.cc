@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 
 #include "base/clock.h"
 #include "check/export_check.h"
@@ -178,21 +179,28 @@ void print_check(const check::ExportCheck& check) {
       check.overflows.near_weight);
 }
 
-// Runs what was written; a file that cannot be checked is told, and is written all the same.
+// Runs what was written. The file stands whatever comes of it, so that is told and is no error.
 Status run_check(const ExportArguments& arguments, const exporter::Options& options,
                  Progress& progress) {
   if (arguments.no_check || !is_quantised(options)) return {};
-  auto source = TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
-  const auto checked =
-      check::check_export(std::move(source), arguments.output,
-                          {options.dtype, arguments.check_positions, options.threads}, progress);
-  progress.finish();
-  if (checked) {
-    print_check(*checked);
-  } else if (checked.error().code == ErrorCode::Cancelled) {
-    return tl::unexpected(checked.error());
-  } else {
-    tell("not checked: {}", checked.error().to_string());
+  const auto checked = [&]() -> Result<check::ExportCheck> {
+    auto source = TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
+    return check::check_export(std::move(source), arguments.output,
+                               {options.dtype, arguments.check_positions, options.threads},
+                               progress);
+  };
+  try {
+    const auto result = checked();
+    progress.finish();
+    if (result) {
+      print_check(*result);
+    } else if (result.error().code == ErrorCode::Cancelled) {
+      return tl::unexpected(result.error());
+    } else {
+      tell("not checked: {}", result.error().to_string());
+    }
+  } catch (const std::bad_alloc&) {
+    tell("not checked: memory ran out");
   }
   return {};
 }
@@ -267,10 +275,11 @@ Action setup_export(Parser& parser) {
                 "One method with all logits, for lookahead (the default without a recipe)")
       ->excludes(multifunction);
   parser
-      .add_option("--weight_sharing", a.sharing,
-                  "Which partitions share weights: positional (the first of all methods, the\n"
-                  "second of all, ...; the default), all (in one package, which Apple's runtime of\n"
-                  "ExecuTorch takes with --no_graph_breaks only), or disabled")
+      .add_option(
+          "--weight_sharing", a.sharing,
+          "Which partitions share weights: positional (the first of all methods, the\n"
+          "second of all, ...; the default), all (in one package, which Apple's runtime of\n"
+          "ExecuTorch takes with --no_graph_breaks only), or disabled")
       ->check(one_of({"positional", "all", "disabled"}));
   auto* tokenizer =
       parser.add_option("-t,--tokenizer", a.options.card.tokenizer,

@@ -33,17 +33,16 @@ namespace diptych::cli {
 namespace {
 
 constexpr std::array kCommands = {
-    Command{
-        "export", "Export a model to a Core ML .pte",
-        "  diptych export ./Llama-3.2-1B-Instruct -o llama.pte\n"
-        "  diptych export model.gguf --dry-run\n"
-        "  diptych export model.gguf -o small.pte --target-size 90M\n"
-        "  diptych export -c model.pth -p params.json -o model.pte --multifunction\n"
-        "  diptych export -c model.pth -p params.json -o model.pte --max_context_len 512 \\\n"
-        "      --input_len 32 -E 4,32 --linear_quantize b4w\n"
-        "  diptych export ./model -o model.pte --recipe best --calibration text.txt \\\n"
-        "      --quantize-override 'layers.0.*=c8w' --quant-report errors.json\n",
-        setup_export},
+    Command{"export", "Export a model to a Core ML .pte",
+            "  diptych export ./Llama-3.2-1B-Instruct -o llama.pte\n"
+            "  diptych export model.gguf --dry-run\n"
+            "  diptych export model.gguf -o small.pte --target-size 90M\n"
+            "  diptych export -c model.pth -p params.json -o model.pte --multifunction\n"
+            "  diptych export -c model.pth -p params.json -o model.pte --max_context_len 512 \\\n"
+            "      --input_len 32 -E 4,32 --linear_quantize b4w\n"
+            "  diptych export ./model -o model.pte --recipe best --calibration text.txt \\\n"
+            "      --quantize-override 'layers.0.*=c8w' --quant-report errors.json\n",
+            setup_export},
     Command{
         "run", "Generate text with an exported model",
         "  diptych run model.pte -p \"Once upon a time\" -n 100\n"

@@ -48,16 +48,16 @@ void add_quantization_options(Parser& parser, QuantizationArguments& a) {
   known +=
       fmt::format("(default: {} for a MODEL, none with --checkpoint)", exporter::kDefaultRecipe);
   parser.add_option("--recipe", a.recipe, known);
-  parser.add_option(
+  a.embedding_option = parser.add_option(
       "-E,--embedding_quantize", a.embedding,
       "Embedding: bits,group (group 0: one scale per row), a palette such as p8, keep\n"
       "(as a GGUF has it) or none (default: the recipe's, else 8,0)");
-  parser.add_option(
+  a.linear_option = parser.add_option(
       "--linear_quantize", a.linear,
       "Linears: c4w (4 bits, one scale per row), b4w (per 32 inputs), b4w:64, b4w:128,\n"
       "c8w (8 bits, one scale per row), p4, p6, p8 (a palette), p4:32 (one for 32 rows; :8,\n"
       ":16), keep (as a GGUF has them), or none (default: the recipe's, else c4w)");
-  parser.add_option(
+  a.algorithm_option = parser.add_option(
       "--quant_algorithm", a.algorithm,
       "How codes and scales are chosen: rtn (nearest; upstream's), mse (least squared\n"
       "error), gptq (least error of outputs over a text)\n"
@@ -111,16 +111,16 @@ Status set_quantization(const QuantizationArguments& a, exporter::Options& optio
     exporter::apply(*TRY(as_usage(within("--recipe", exporter::recipe_from_name(a.recipe)))),
                     options);
   }
-  if (!a.embedding.empty()) {
+  if (a.embedding_option->count() > 0) {
     options.embedding =
         TRY(as_usage(within("--embedding_quantize", exporter::embedding_from_text(a.embedding))));
   }
-  if (!a.linear.empty()) {
+  if (a.linear_option->count() > 0) {
     options.linear =
         TRY(as_usage(within("--linear_quantize", exporter::linear_from_text(a.linear))));
     options.quantization.bits = 0;
   }
-  if (!a.algorithm.empty()) {
+  if (a.algorithm_option->count() > 0) {
     options.quantization.algorithm =
         TRY(as_usage(within("--quant_algorithm", quant::algorithm_from_name(a.algorithm))));
   }

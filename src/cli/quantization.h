@@ -12,8 +12,9 @@
 
 namespace diptych::cli {
 
-// Texts are empty where the option was not given.
 struct QuantizationArguments {
+  // Whether they were given; set by add_quantization_options().
+  const Option *embedding_option = nullptr, *linear_option = nullptr, *algorithm_option = nullptr;
   std::string recipe, embedding, linear, algorithm, calibration, report, target_size;
   std::vector<std::string> overrides;
 };

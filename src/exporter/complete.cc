@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "exporter/recipe.h"
 #include "exporter/sample_texts.h"
 #include "exporter/staged_model.h"
 
@@ -126,7 +127,8 @@ Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& 
 }  // namespace
 
 Status complete_from_headers(const std::string& path, Model& model, Options& options) {
-  model.card.recipe = options.recipe;
+  // Upstream's files are made to the bit.
+  if (options.recipe != kUpstreamRecipe) model.card.recipe = options.recipe;
   // Bytes are shared within a package, and Apple's runtime of ExecuTorch takes one a partition.
   if (options.share_head && model.weights.tied() &&
       options.sharing == passes::WeightSharing::Positional) {

@@ -134,8 +134,12 @@ TEST(Keep, LogitsAreThoseOfTheNumbersInTheFile) {
       }
       return std::pair(distance(kept->logits, whole->logits), kept->logits == whole->logits);
     };
-    if (t < 4) EXPECT_TRUE(compare(DType::F32, Numerics::Precise).second);
-    if (t < 3) EXPECT_TRUE(compare(DType::F16, Numerics::Typed).second);
+    if (t < 4) {
+      EXPECT_TRUE(compare(DType::F32, Numerics::Precise).second);
+    }
+    if (t < 3) {
+      EXPECT_TRUE(compare(DType::F16, Numerics::Typed).second);
+    }
     EXPECT_LT(compare(DType::F16, Numerics::Precise).first, 5e-3);
     EXPECT_LT(compare(DType::F16, Numerics::Fast).first, 5e-2);
   }
@@ -153,8 +157,8 @@ TEST(Keep, FormatsFollowFromTheTensors) {
     const bool feed_forward = error.tensor.find("feed_forward") != std::string::npos;
     const bool own = error.tensor.find("wo") != std::string::npos;
     EXPECT_EQ(error.how.format, own            ? quant::kC8w
-                                : feed_forward ? (quant::Format{4, 32, true})
-                                               : (quant::Format{8, 16, true}))
+                                : feed_forward ? (quant::Format{4, 32, quant::Kind::Kept})
+                                               : (quant::Format{8, 16, quant::Kind::Kept}))
         << error.tensor;
   }
   options.graph_breaks = false;

@@ -127,8 +127,8 @@ TEST(SampleTexts, ChatsAreWrittenInTheModelsTemplate) {
   const std::string shouting = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}";
   const auto text_of = [&](std::string_view text, const std::string* chat_template) {
     std::string decoded;
-    for (const auto& window :
-         token_windows(text, **tokenizer, {512, 1000, chat_template}).value()) {
+    const auto windows = token_windows(text, **tokenizer, {512, 1000, chat_template});
+    for (const auto& window : windows.value()) {
       for (const int64_t id : window) decoded += (*tokenizer)->piece(static_cast<int32_t>(id));
     }
     return decoded;

@@ -212,6 +212,7 @@ inline Vector512 shuffle_bytes(const Vector512& a, const Vector512& index) {
 #define __mmask16 uint16_t
 #define _mm512_add_ps add_lanes
 #define _mm512_mul_ps multiply_lanes
+#define _mm512_sub_ps(a, b) each<float>([](float x, float y) { return x - y; }, a, b)
 #define _mm512_fmadd_ps fmadd
 #define _mm512_castps512_ps256(a) half_of(a, 0)
 #define _mm512_extractf32x8_ps half_of
