@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <new>
+#include <optional>
 
 #include "base/clock.h"
 #include "check/export_check.h"
@@ -179,30 +179,18 @@ void print_check(const check::ExportCheck& check) {
       check.overflows.near_weight);
 }
 
-// Runs what was written. The file stands whatever comes of it, so that is told and is no error.
-Status run_check(const ExportArguments& arguments, const exporter::Options& options,
-                 Progress& progress) {
-  if (arguments.no_check || !is_quantised(options)) return {};
-  const auto checked = [&]() -> Result<check::ExportCheck> {
+// Runs what was written; nothing when there is nothing to check.
+std::optional<Result<check::ExportCheck>> run_check(const ExportArguments& arguments,
+                                                    const exporter::Options& options,
+                                                    Progress& progress) {
+  if (arguments.no_check || !is_quantised(options)) return std::nullopt;
+  const auto run = [&]() -> Result<check::ExportCheck> {
     auto source = TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
     return check::check_export(std::move(source), arguments.output,
                                {options.dtype, arguments.check_positions, options.threads},
                                progress);
   };
-  try {
-    const auto result = checked();
-    progress.finish();
-    if (result) {
-      print_check(*result);
-    } else if (result.error().code == ErrorCode::Cancelled) {
-      return tl::unexpected(result.error());
-    } else {
-      tell("not checked: {}", result.error().to_string());
-    }
-  } catch (const std::bad_alloc&) {
-    tell("not checked: memory ran out");
-  }
-  return {};
+  return run();
 }
 
 Status run_export(const ExportArguments& arguments) {
@@ -214,10 +202,19 @@ Status run_export(const ExportArguments& arguments) {
   ProgressBar progress;
   const exporter::Report report = TRY(exporter::export_files(arguments.source(), arguments.params,
                                                              arguments.output, options, progress));
-  progress.finish();
-  print_report(report, seconds_since(start));
+  const double seconds = seconds_since(start);
   TRY(errors.write([&] { return errors_as_json(report.errors); }));
-  TRY(run_check(arguments, options, progress));
+  // The file stands whatever comes of this.
+  const auto checked = run_check(arguments, options, progress);
+  progress.finish();
+  print_report(report, seconds);
+  if (checked && *checked) {
+    print_check(**checked);
+  } else if (checked && checked->error().code == ErrorCode::Cancelled) {
+    return tl::unexpected(checked->error());
+  } else if (checked) {
+    tell("not checked: {}", checked->error().to_string());
+  }
   return write_results(arguments.output + "\n");
 }
 

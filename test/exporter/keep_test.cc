@@ -141,7 +141,8 @@ TEST(Keep, LogitsAreThoseOfTheNumbersInTheFile) {
       EXPECT_TRUE(compare(DType::F16, Numerics::Typed).second);
     }
     EXPECT_LT(compare(DType::F16, Numerics::Precise).first, 5e-3);
-    EXPECT_LT(compare(DType::F16, Numerics::Fast).first, 5e-2);
+    // Activations are rounded to 8 bits.
+    EXPECT_LT(compare(DType::F16, Numerics::Fast).first, 0.15);
   }
 }
 
