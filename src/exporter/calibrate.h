@@ -18,12 +18,12 @@ namespace diptych::exporter {
 
 // Quantises the linears whose algorithm is Gptq and puts them into `quantized`. On success returns
 // the errors of their outputs by tensor. The texts run through our own engine (precise numerics,
-// wide ports) on options.threads threads, twice: through the model as it is, and through what is
-// quantised so far, which gives the inputs that each linear will see.
+// wide ports) on options.threads threads, stage by stage, each stage in its quantised form, so that
+// every linear sees the inputs that it will have. Where round-to-nearest would leave less error in a
+// linear's outputs, it is taken.
 //
-// In memory at a time are the hidden states of the texts in both forms, the weights of one layer,
-// the moments and the drift of one input and the factor made of them (each width^2 floats), and all
-// codes made so far.
+// In memory at a time are the hidden states of the texts, the weights of one layer, the moments of
+// one input and the factor made of them (each width^2 floats), and all codes made so far.
 Result<std::map<std::string, quant::OutputError>> calibrate(const llama::Params& params,
                                                             const llama::PreparedWeights& weights,
                                                             const std::vector<NamedLinear>& linears,
