@@ -165,8 +165,7 @@ void print_check(const check::ExportCheck& check) {
   const double kl = e.comparison->mean_kl;
   tell(
       "check on {} positions: perplexity {:.2f}, {:.2f} unquantised; KL {:.3f}; same top-1 {:.0f} "
-      "%: "
-      "{}{}",
+      "%: {}{}",
       e.positions, e.model.perplexity(), e.reference->perplexity(), kl,
       100 * e.comparison->top1_agreement, check::verdict(kl),
       check::is_poor(kl) ? "; --recipe balanced or best helps" : "");

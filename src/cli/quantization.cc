@@ -17,6 +17,7 @@ namespace diptych::cli {
 namespace {
 
 constexpr size_t kWorst = 5;  // tensors shown
+
 std::string percent(double fraction) { return fmt::format("{:.3f} %", 100 * fraction); }
 
 // What was kept of the checkpoint's own quantisation, and how exactly.

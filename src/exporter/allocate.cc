@@ -35,8 +35,6 @@ bool may_rise(const NamedLinear& linear, const Options& options) {
 
 }  // namespace
 
-std::span<const quant::Format> format_ladder() { return kLadder; }
-
 uint64_t packed_bytes(const Weight& matrix, const quant::Format& format, DType dtype) {
   const auto width = static_cast<int64_t>(matrix.row_elements());
   const int64_t group = format.group == 0 || width % format.group != 0 ? width : format.group;

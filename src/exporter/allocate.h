@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -14,9 +13,6 @@
 #include "llama/weights.h"
 
 namespace diptych::exporter {
-
-// Formats of linears from the fewest bits on; what is allocated takes one step up or several.
-std::span<const quant::Format> format_ladder();
 
 // Packed bytes of a matrix in a scaled format: codes and scales. A group that does not divide
 // the width is as a whole row.
@@ -34,9 +30,9 @@ Result<std::vector<double>> sensitivities(const llama::Params& params,
                                           const std::vector<std::vector<int64_t>>& texts,
                                           int threads, Progress& progress);
 
-// Raises formats of `linears` along the ladder, the step with the most sensitivity gained a byte
-// first, as long as their packed bytes stay within `bytes`. Linears that an override gives a format
-// are left alone, as are those that are not quantised.
+// Raises formats of `linears` from c4w to b4w and c8w, the step with the most sensitivity gained a
+// byte first, as long as their packed bytes stay within `bytes`. Linears that an override gives a
+// format are left alone, as are those that are not quantised.
 void raise_formats(const std::vector<double>& sensitivity, const Options& options, uint64_t bytes,
                    std::vector<NamedLinear>& linears);
 

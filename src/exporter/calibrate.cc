@@ -47,22 +47,14 @@ class Calibration {
       const Stages quantized = TRY(model_.stages(layer, choices_, &quantized_));
       TRY(model_.run(quantized, stage, states_, progress_));
     }
-    for (TextState& state : states_) {
-      std::vector<float> hidden = std::move(state.at(original.hidden_out()));
-      state.clear();
-      state[original.hidden_in()] = std::move(hidden);
-    }
+    original.hand_on(states_);
     return {};
   }
 
   Status finish() {
     const Stages last = TRY(model_.stages(model_.layers() - 1, {}, nullptr));
     if (!wanted_.contains(last.linears[last.head()].weights.front().get())) return {};
-    for (TextState& state : states_) {
-      std::vector<float> hidden = std::move(state.at(last.hidden_in()));
-      state[last.hidden_out()] = std::move(hidden);
-    }
-    TRY(model_.run(last, last.end_of_layer(), states_, progress_));
+    TRY(model_.run_final_norm(last, states_, progress_));
     return quantize(last, last.head());
   }
 

@@ -19,8 +19,8 @@ namespace diptych::exporter {
 // Quantises the linears whose algorithm is Gptq and puts them into `quantized`. On success returns
 // the errors of their outputs by tensor. The texts run through our own engine (precise numerics,
 // wide ports) on options.threads threads, stage by stage, each stage in its quantised form, so that
-// every linear sees the inputs that it will have. Where round-to-nearest would leave less error in a
-// linear's outputs, it is taken.
+// every linear sees the inputs that it will have. Where round-to-nearest would leave less error in
+// a linear's outputs, it is taken.
 //
 // In memory at a time are the hidden states of the texts, the weights of one layer, the moments of
 // one input and the factor made of them (each width^2 floats), and all codes made so far.

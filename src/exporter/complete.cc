@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "exporter/recipe.h"
 #include "exporter/sample_texts.h"
@@ -30,11 +31,16 @@ bool wants_inputs(const Options& options) {
                       [&](const LinearOverride& row) { return chosen(row.format); }));
 }
 
-Result<std::unique_ptr<text::Tokenizer>> tokenizer_of(const Model& model, const std::string& path,
-                                                      const Options& options) {
-  if (model.card.has_tokenizer()) return card::open_tokenizer(model.card);
+using TokenizerRef = std::unique_ptr<text::Tokenizer>;
+
+// The model's tokenizer, or the one that is named; null when there is none.
+Result<TokenizerRef> tokenizer_of(const Model& model, const std::string& path,
+                                  const Options& options) {
   const std::string& named = options.card.tokenizer;
-  return card::open_tokenizer(named.empty() ? path : named);
+  auto tokenizer = model.card.has_tokenizer() ? card::open_tokenizer(model.card)
+                                              : card::open_tokenizer(named.empty() ? path : named);
+  if (tokenizer || tokenizer.error().code != ErrorCode::NotFound) return tokenizer;
+  return TokenizerRef();
 }
 
 Result<std::vector<TokenText>> sample_of(const Model& model, const text::Tokenizer& tokenizer,
@@ -87,11 +93,7 @@ Result<float> largest_norm_input(StagedModel& model, Progress& progress) {
         if (!of_linear) look(value);
       }
     }
-    for (TextState& state : states) {
-      std::vector<float> hidden = std::move(state.at(stages.hidden_out()));
-      state.clear();
-      state[stages.hidden_in()] = std::move(hidden);
-    }
+    stages.hand_on(states);
     progress.advance(1);
   }
   progress.finish();
@@ -101,7 +103,6 @@ Result<float> largest_norm_input(StagedModel& model, Progress& progress) {
 // The safe form of norms where the plain one overflows in fp16 on a text, or comes near it.
 Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& model,
                    Options& options) {
-  if (options.norm) return {};
   options.norm = llama::NormForm::Plain;
   if (options.dtype != DType::F16) return {};
   if (tokenizer == nullptr) {
@@ -124,9 +125,10 @@ Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& 
   return {};
 }
 
-}  // namespace
-
-Status complete_from_headers(const std::string& path, Model& model, Options& options) {
+// complete_from_headers() with a tokenizer that is opened when it is needed, and then is
+// `tokenizer`.
+Status complete_by(const std::string& path, Model& model, Options& options,
+                   std::optional<TokenizerRef>& tokenizer) {
   // Upstream's files are made to the bit.
   if (options.recipe != kUpstreamRecipe) model.card.recipe = options.recipe;
   // Bytes are shared within a package, and Apple's runtime of ExecuTorch takes one a partition.
@@ -135,21 +137,23 @@ Status complete_from_headers(const std::string& path, Model& model, Options& opt
     options.graph_breaks = false;
   }
   if (!wants_inputs(options)) return {};
-  const auto tokenizer = tokenizer_of(model, path, options);
-  if (!tokenizer && tokenizer.error().code != ErrorCode::NotFound) {
-    return tl::unexpected(tokenizer.error());
-  }
-  return choose_calibration(tokenizer ? tokenizer->get() : nullptr, model, options);
+  tokenizer = TRY(tokenizer_of(model, path, options));
+  return choose_calibration(tokenizer->get(), model, options);
+}
+
+}  // namespace
+
+Status complete_from_headers(const std::string& path, Model& model, Options& options) {
+  std::optional<TokenizerRef> tokenizer;
+  return complete_by(path, model, options, tokenizer);
 }
 
 Status complete(const std::string& path, Progress& progress, Model& model, Options& options) {
-  TRY(complete_from_headers(path, model, options));
+  std::optional<TokenizerRef> tokenizer;
+  TRY(complete_by(path, model, options, tokenizer));
   if (options.norm) return {};
-  const auto tokenizer = tokenizer_of(model, path, options);
-  if (!tokenizer && tokenizer.error().code != ErrorCode::NotFound) {
-    return tl::unexpected(tokenizer.error());
-  }
-  return choose_norm(tokenizer ? tokenizer->get() : nullptr, progress, model, options);
+  if (!tokenizer) tokenizer = TRY(tokenizer_of(model, path, options));
+  return choose_norm(tokenizer->get(), progress, model, options);
 }
 
 }  // namespace diptych::exporter

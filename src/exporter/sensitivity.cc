@@ -101,11 +101,7 @@ class Sensitivity {
   Result<std::vector<std::vector<float>>> answers(std::vector<TextState> states,
                                                   const std::vector<size_t>& rounded) {
     const Stages last = TRY(model_.stages(model_.layers() - 1, choices(rounded), &cache_));
-    for (TextState& state : states) {
-      std::vector<float> hidden = std::move(state.at(last.hidden_in()));
-      state[last.hidden_out()] = std::move(hidden);
-    }
-    TRY(model_.run(last, last.end_of_layer(), states, progress_));
+    TRY(model_.run_final_norm(last, states, progress_));
     TRY(model_.run(last, last.head(), states, progress_));
     const auto vocabulary = static_cast<size_t>(params_.vocab_size);
     std::vector<std::vector<float>> rows;

@@ -43,6 +43,14 @@ bool Stages::needed_after(size_t stage, size_t value) const {
   return false;
 }
 
+void Stages::hand_on(std::vector<TextState>& states) const {
+  for (TextState& state : states) {
+    std::vector<float> hidden = std::move(state.at(hidden_out()));
+    state.clear();
+    state[hidden_in()] = std::move(hidden);
+  }
+}
+
 StagedModel::StagedModel(const llama::Params& params, const llama::PreparedWeights& weights,
                          std::vector<TokenText> texts, ThreadPool& pool)
     : params_(params), weights_(&weights), texts_(std::move(texts)), pool_(&pool) {
@@ -137,11 +145,7 @@ Status StagedModel::advance(size_t layer, const passes::LinearChoices& choices,
   for (size_t stage = of_layer.first_of_layer(); stage < of_layer.end_of_layer(); ++stage) {
     TRY(run(of_layer, stage, states, progress));
   }
-  for (TextState& state : states) {
-    std::vector<float> hidden = std::move(state.at(of_layer.hidden_out()));
-    state.clear();
-    state[of_layer.hidden_in()] = std::move(hidden);
-  }
+  of_layer.hand_on(states);
   return {};
 }
 
@@ -183,6 +187,15 @@ Status StagedModel::run(const Stages& stages, size_t stage, std::vector<TextStat
   return {};
 }
 
+Status StagedModel::run_final_norm(const Stages& stages, std::vector<TextState>& states,
+                                   Progress& progress) {
+  for (TextState& state : states) {
+    std::vector<float> hidden = std::move(state.at(stages.hidden_in()));
+    state[stages.hidden_out()] = std::move(hidden);
+  }
+  return run(stages, stages.end_of_layer(), states, progress);
+}
+
 Result<std::vector<std::vector<float>>> logits_of(StagedModel& model, Progress& progress) {
   progress.begin("running the source", model.layers() + 1);
   std::vector<TextState> states(model.texts().size());
@@ -192,11 +205,7 @@ Result<std::vector<std::vector<float>>> logits_of(StagedModel& model, Progress& 
     TRY(model.advance(layer, {}, nullptr, states, progress));
     progress.advance(1);
   }
-  for (TextState& state : states) {
-    std::vector<float> hidden = std::move(state.at(stages.hidden_in()));
-    state[stages.hidden_out()] = std::move(hidden);
-  }
-  TRY(model.run(stages, stages.end_of_layer(), states, progress));
+  TRY(model.run_final_norm(stages, states, progress));
   TRY(model.run(stages, stages.head(), states, progress));
   progress.finish();
   std::vector<std::vector<float>> logits;

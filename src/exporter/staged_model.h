@@ -43,6 +43,8 @@ struct Stages {
   size_t hidden_in() const { return cut.partitions[0].outputs.front(); }
   size_t hidden_out() const { return cut.partitions[end_of_layer()].inputs.front(); }
   size_t logits() const { return cut.outputs.front(); }
+  // After the layer's stages: what the layer leaves becomes what the next one takes.
+  void hand_on(std::vector<TextState>& states) const;
   // Whether a stage after `stage` takes a value.
   bool needed_after(size_t stage, size_t value) const;
 };
@@ -72,6 +74,8 @@ class StagedModel {
   // there. Values that no stage after it takes are dropped, but for the results themselves.
   Status run(const Stages& stages, size_t stage, std::vector<TextState>& states,
              Progress& progress);
+  // Runs the final norm on states that hold the hidden state after the last layer, as hidden_in().
+  Status run_final_norm(const Stages& stages, std::vector<TextState>& states, Progress& progress);
 
  private:
   // What methods take besides hidden values, in the engine's wide form.

@@ -9,6 +9,7 @@
 #include "quant/palette.h"
 #include "quant/sum_of_rows.h"
 #include "tensor/convert.h"
+#include "tensor/pack.h"
 
 namespace diptych::quant {
 
@@ -71,21 +72,6 @@ class Tables {
   std::vector<std::vector<float>> entries_;
   std::vector<NearestEntry> nearest_;
 };
-
-// Codes of a few bits each, as they are stored: one stream of bits, the least significant first.
-std::vector<std::byte> packed_codes(std::span<const int8_t> codes, int bits) {
-  const auto width = static_cast<size_t>(bits);
-  std::vector<std::byte> packed((codes.size() * width + 7) / 8);
-  uint32_t waiting = 0;
-  size_t held = 0, at = 0;
-  for (const int8_t code : codes) {
-    waiting |= (static_cast<uint32_t>(static_cast<uint8_t>(code)) & ((1U << width) - 1)) << held;
-    for (held += width; held >= 8; held -= 8, waiting >>= 8)
-      packed[at++] = std::byte(waiting & 255);
-  }
-  if (held > 0) packed[at] = std::byte(waiting);
-  return packed;
-}
 
 class Gptq {
  public:
@@ -244,8 +230,9 @@ class Gptq {
 
   Result<GptqWeight> result() {
     const Shape& shape = source_.shape();
-    WeightRef codes =
-        TRY(memory_weight({code_type(format_), shape}, packed_codes(codes_, format_.bits)));
+    std::vector<std::byte> packed;
+    pack_bits(std::as_bytes(std::span(codes_)), static_cast<unsigned>(format_.bits), packed);
+    WeightRef codes = TRY(memory_weight({code_type(format_), shape}, std::move(packed)));
     QuantizedWeight quantized{std::move(codes), nullptr, meter_};
     if (palette_) {
       quantized.table = tables_.weight(source_.dtype());

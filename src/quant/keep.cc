@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/half.h"
+#include "quant/made_weight.h"
 #include "tensor/convert.h"
 #include "tensor/stored_blocks.h"
 
@@ -33,23 +34,24 @@ class Keeper {
 
   // The groups of some rows. Errors: those of a scale or an offset that the type cannot hold.
   Result<std::vector<Group>> groups(int64_t first, int64_t count) const {
-    const std::vector<float> scales = TRY(read_floats(*blocks_.scales, first, count));
-    std::vector<float> minima;
-    if (blocks_.minima) minima = TRY(read_floats(*blocks_.minima, first, count));
-    std::vector<Group> groups(scales.size());
-    for (size_t i = 0; i < scales.size(); ++i) {
-      groups[i] = said(scales[i], minima.empty() ? 0 : minima[i]);
-      TRY(check(groups[i], first + static_cast<int64_t>(i / per_row())));
-    }
-    return groups;
+    return groups_of(TRY(numbers_of(first, count)), first);
+  }
+
+  // The scales or the offsets of some rows, in the weight's type.
+  template <float Group::*member>
+  Status read_numbers(int64_t first, int64_t count, MutableBytes out) const {
+    std::vector<float> numbers;
+    for (const Group& group : TRY(groups(first, count))) numbers.push_back(group.*member);
+    convert_floats(reinterpret_cast<const std::byte*>(numbers.data()), DType::F32, numbers.size(),
+                   out.data(), dtype());
+    return {};
   }
 
   // Codes of some rows, and how far what they stand for is from the source.
   Status read_codes(int64_t first, int64_t count, MutableBytes out) const {
-    const auto said = TRY(groups(first, count));
-    const std::vector<float> scales = TRY(read_floats(*blocks_.scales, first, count));
-    std::vector<float> minima(scales.size());
-    if (blocks_.minima) minima = TRY(read_floats(*blocks_.minima, first, count));
+    const Numbers numbers = TRY(numbers_of(first, count));
+    const auto said = TRY(groups_of(numbers, first));
+    const auto& [scales, minima] = numbers;
     TRY(blocks_.codes->read_rows(first, count, out));
     auto* codes = reinterpret_cast<int8_t*>(out.data());
     const size_t size = out.size() / std::max<size_t>(said.size(), 1);
@@ -82,6 +84,26 @@ class Keeper {
   void identify(Hasher& hasher, DigestCache& cache) const { hasher.add(source_->digest(cache)); }
 
  private:
+  // What the source has for each group.
+  struct Numbers {
+    std::vector<float> scales, minima;
+  };
+  Result<Numbers> numbers_of(int64_t first, int64_t count) const {
+    Numbers numbers{TRY(read_floats(*blocks_.scales, first, count)), {}};
+    numbers.minima.resize(numbers.scales.size());
+    if (blocks_.minima) numbers.minima = TRY(read_floats(*blocks_.minima, first, count));
+    return numbers;
+  }
+
+  Result<std::vector<Group>> groups_of(const Numbers& numbers, int64_t first) const {
+    std::vector<Group> groups(numbers.scales.size());
+    for (size_t i = 0; i < groups.size(); ++i) {
+      groups[i] = said(numbers.scales[i], numbers.minima[i]);
+      TRY(check(groups[i], first + static_cast<int64_t>(i / per_row())));
+    }
+    return groups;
+  }
+
   size_t per_row() const { return static_cast<size_t>(blocks_.scales->shape()[1]); }
   float stored(float value) const { return dtype() == DType::F16 ? round_to_half(value) : value; }
 
@@ -113,56 +135,6 @@ class Keeper {
 };
 using KeeperRef = std::shared_ptr<const Keeper>;
 
-class KeptCodes : public Weight {
- public:
-  explicit KeptCodes(KeeperRef keeper)
-      : Weight(keeper->blocks().codes->type()), keeper_(std::move(keeper)) {}
-
- protected:
-  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
-    return keeper_->read_codes(first, count, out);
-  }
-  Status identify(Hasher& hasher, DigestCache& cache) const override {
-    hasher.add(std::string_view("kept codes"));
-    keeper_->identify(hasher, cache);
-    return {};
-  }
-
- private:
-  KeeperRef keeper_;
-};
-
-// The scales or the offsets.
-class KeptNumbers : public Weight {
- public:
-  KeptNumbers(KeeperRef keeper, float Group::*member, std::string_view what)
-      : Weight({keeper->dtype(), keeper->blocks().scales->shape()}),
-        keeper_(std::move(keeper)),
-        member_(member),
-        what_(what) {}
-
- protected:
-  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
-    std::vector<float> numbers;
-    for (const Group& group : TRY(keeper_->groups(first, count))) {
-      numbers.push_back(group.*member_);
-    }
-    convert_floats(reinterpret_cast<const std::byte*>(numbers.data()), DType::F32, numbers.size(),
-                   out.data(), dtype());
-    return {};
-  }
-  Status identify(Hasher& hasher, DigestCache& cache) const override {
-    hasher.add(what_);
-    keeper_->identify(hasher, cache);
-    return {};
-  }
-
- private:
-  KeeperRef keeper_;
-  float Group::*member_;
-  std::string_view what_;
-};
-
 Result<KeeperRef> keeper_of(const WeightRef& source, std::string_view tensor) {
   const TensorType& type = source->type();
   auto blocks = stored_blocks(*source);
@@ -184,11 +156,14 @@ std::optional<Format> kept_format(const Weight& weight) {
 
 Result<QuantizedWeight> keep(const WeightRef& source, std::string_view tensor) {
   const KeeperRef keeper = TRY(keeper_of(source, tensor));
-  QuantizedWeight kept{std::make_shared<KeptCodes>(keeper),
-                       std::make_shared<KeptNumbers>(keeper, &Group::scale, "kept scales"),
-                       keeper->error()};
+  const TensorType numbers{keeper->dtype(), keeper->blocks().scales->shape()};
+  QuantizedWeight kept{
+      made_weight(keeper->blocks().codes->type(), keeper, &Keeper::read_codes, "kept codes"),
+      made_weight(numbers, keeper, &Keeper::read_numbers<&Group::scale>, "kept scales"),
+      keeper->error()};
   if (keeper->blocks().minima) {
-    kept.offsets = std::make_shared<KeptNumbers>(keeper, &Group::offset, "kept offsets");
+    kept.offsets =
+        made_weight(numbers, keeper, &Keeper::read_numbers<&Group::offset>, "kept offsets");
   }
   return kept;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/made_weight.h"
 #include "quant/palette.h"
 #include "tensor/convert.h"
 
@@ -138,51 +139,14 @@ class Palettizer {
   mutable std::vector<std::vector<float>> tables_;  // empty: not made yet
 };
 
-class IndicesWeight : public Weight {
- public:
-  explicit IndicesWeight(std::shared_ptr<const Palettizer> palettizer)
-      : Weight(palettizer->codes_type()), palettizer_(std::move(palettizer)) {}
-
- protected:
-  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
-    return palettizer_->read_codes(first, count, out);
-  }
-  Status identify(Hasher& hasher, DigestCache& cache) const override {
-    hasher.add(std::string_view("indices"));
-    palettizer_->identify(hasher, cache);
-    return {};
-  }
-
- private:
-  std::shared_ptr<const Palettizer> palettizer_;
-};
-
-class TablesWeight : public Weight {
- public:
-  explicit TablesWeight(std::shared_ptr<const Palettizer> palettizer)
-      : Weight(palettizer->table_type()), palettizer_(std::move(palettizer)) {}
-
- protected:
-  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
-    return palettizer_->read_tables(first, count, out);
-  }
-  Status identify(Hasher& hasher, DigestCache& cache) const override {
-    hasher.add(std::string_view("tables"));
-    palettizer_->identify(hasher, cache);
-    return {};
-  }
-
- private:
-  std::shared_ptr<const Palettizer> palettizer_;
-};
-
 }  // namespace
 
 QuantizedWeight palettize(WeightRef source, const Format& format, std::string_view tensor) {
   const auto palettizer =
       std::make_shared<const Palettizer>(std::move(source), format, std::string(tensor));
-  return {std::make_shared<IndicesWeight>(palettizer), nullptr, palettizer->error(),
-          std::make_shared<TablesWeight>(palettizer)};
+  return {made_weight(palettizer->codes_type(), palettizer, &Palettizer::read_codes, "indices"),
+          nullptr, palettizer->error(),
+          made_weight(palettizer->table_type(), palettizer, &Palettizer::read_tables, "tables")};
 }
 
 }  // namespace diptych::quant

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "quant/keep.h"
+#include "quant/made_weight.h"
 #include "quant/palette_weight.h"
 #include "tensor/convert.h"
 
@@ -134,44 +135,6 @@ class Quantizer {
   mutable std::vector<bool> known_;        // by row: computed and not yet read
 };
 
-class CodesWeight : public Weight {
- public:
-  explicit CodesWeight(std::shared_ptr<const Quantizer> quantizer)
-      : Weight(quantizer->codes_type()), quantizer_(std::move(quantizer)) {}
-
- protected:
-  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
-    return quantizer_->read_codes(first, count, out);
-  }
-  Status identify(Hasher& hasher, DigestCache& cache) const override {
-    hasher.add(std::string_view("codes"));
-    quantizer_->identify(hasher, cache);
-    return {};
-  }
-
- private:
-  std::shared_ptr<const Quantizer> quantizer_;
-};
-
-class ScalesWeight : public Weight {
- public:
-  explicit ScalesWeight(std::shared_ptr<const Quantizer> quantizer)
-      : Weight(quantizer->scales_type()), quantizer_(std::move(quantizer)) {}
-
- protected:
-  Status do_read_rows(int64_t first, int64_t count, MutableBytes out) const override {
-    return quantizer_->read_scales(first, count, out);
-  }
-  Status identify(Hasher& hasher, DigestCache& cache) const override {
-    hasher.add(std::string_view("scales"));
-    quantizer_->identify(hasher, cache);
-    return {};
-  }
-
- private:
-  std::shared_ptr<const Quantizer> quantizer_;
-};
-
 }  // namespace
 
 std::string_view method(const Quantization& how) {
@@ -225,8 +188,10 @@ Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
   }
   const auto quantizer =
       std::make_shared<const Quantizer>(std::move(source), how, std::string(tensor));
-  return QuantizedWeight{std::make_shared<CodesWeight>(quantizer),
-                         std::make_shared<ScalesWeight>(quantizer), quantizer->error()};
+  return QuantizedWeight{
+      made_weight(quantizer->codes_type(), quantizer, &Quantizer::read_codes, "codes"),
+      made_weight(quantizer->scales_type(), quantizer, &Quantizer::read_scales, "scales"),
+      quantizer->error()};
 }
 
 }  // namespace diptych::quant

@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "base/thread_pool.h"
 #include "tensor/convert.h"
+#include "tensor/pack.h"
 #include "tensor/slice_origin.h"
 #include "tensor/stored_blocks.h"
 
@@ -275,29 +276,6 @@ class RowSliceWeight : public Weight, public HasStoredBlocks {
   WeightRef source_;
   int64_t first_;
 };
-
-// Packs elements of one byte each, least significant bits first. The last byte is filled with
-// zeros.
-void pack_bits(Bytes elements, unsigned width, std::vector<std::byte>& out) {
-  out.resize((elements.size() * width + 7) / 8);
-  size_t i = 0, at = 0;
-  if (width == 4) {
-    for (; i + 1 < elements.size(); i += 2) {
-      out[at++] = (elements[i] & std::byte{15}) | (elements[i + 1] << 4);
-    }
-  }
-  unsigned pending = 0, filled = 0;
-  for (; i < elements.size(); ++i) {
-    pending |= (static_cast<unsigned>(elements[i]) & ((1u << width) - 1)) << filled;
-    filled += width;
-    if (filled >= 8) {
-      out[at++] = std::byte(pending & 0xFF);
-      pending >>= 8;
-      filled -= 8;
-    }
-  }
-  if (filled > 0) out[at] = std::byte(pending & 0xFF);
-}
 
 // Blocks of rows are produced side by side, as many as there are threads, and written in order.
 class PackedSource : public Source {
