@@ -13,6 +13,7 @@
 #include "bench.h"
 #include "kernels/bf16.h"
 #include "kernels/linear.h"
+#include "kernels/palette.h"
 
 namespace diptych::bench {
 namespace {
@@ -44,6 +45,10 @@ struct Format {
   bool dequantized = false;  // meets activations as they are
   bool in_bf16 = false;      // meets activations rounded to bf16
   bool offsets = false;      // beside the scales
+
+  bool is_palette() const {
+    return dtype == DType::UInt4 || dtype == DType::UInt6 || dtype == DType::UInt8;
+  }
 };
 constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int4_block32", DType::Int4, 32},
@@ -54,6 +59,12 @@ constexpr Format kFormats[] = {{"int4", DType::Int4, 0},
                                {"int4_dequantized", DType::Int4, 0, true},
                                {"int4_block32_dequantized", DType::Int4, 32, true},
                                {"int8_dequantized", DType::Int8, 0, true},
+                               {"palette4", DType::UInt4, 0},
+                               {"palette6", DType::UInt6, 0},
+                               {"palette8", DType::UInt8, 0},
+                               {"palette4_dequantized", DType::UInt4, 0, true},
+                               {"palette6_dequantized", DType::UInt6, 0, true},
+                               {"palette8_dequantized", DType::UInt8, 0, true},
                                {"fp16", DType::F16, 0},
                                {"fp16_in_bf16", DType::F16, 0, false, true}};
 
@@ -81,13 +92,19 @@ class Linear {
       bf16_ = {rounded, m, columns};
     }
     if (is_float(format.dtype)) return;
+    if (format.is_palette()) {
+      entries_.assign(size_t{1} << bit_width(format.dtype), 0.5f);
+      codes_.assign(entries_.size(), 1);
+      row_scales_.assign(static_cast<size_t>(rows), 0.5f);
+      palette_ = {stream().data() + 1, bit_width(format.dtype), rows,           columns, rows,
+                  codes_.data(),       row_scales_.data(),      entries_.data()};
+      quantize(kernels::palette_activations(palette_.bits));
+      return;
+    }
+    quantize(format.dtype);
     const int64_t block = format.block == 0 ? columns : format.block;
     const auto blocks = static_cast<size_t>(rows * columns / block);
     scales_.assign(format.offsets ? 2 * blocks : blocks, 0x2000);  // offsets behind them
-    chunks_.resize(kernels::quantized_bytes(isa, m, columns) / sizeof(Line));
-    auto* quantized = reinterpret_cast<std::byte*>(chunks_.data());
-    kernels::quantize(isa, x_.data(), columns, columns, format.dtype, m, 0, m, quantized);
-    activations_ = {quantized, format.dtype, m, columns};
     weight_ = {
         stream().data() + 1,
         format.dtype,
@@ -107,6 +124,11 @@ class Linear {
       } else if (is_float(format_.dtype)) {
         kernels::linear_float(isa_, {stream().data() + 1, format_.dtype, rows_, columns_},
                               x_.data(), columns_, m_, begin, end, y_.data(), rows_);
+      } else if (format_.is_palette() && format_.dequantized) {
+        kernels::linear_palette_dequantized(isa_, palette_, x_.data(), columns_, m_, begin, end,
+                                            y_.data(), rows_);
+      } else if (format_.is_palette()) {
+        kernels::linear_palette(isa_, palette_, activations_, begin, end, y_.data(), rows_);
       } else if (format_.dequantized) {
         kernels::linear_dequantized(isa_, weight_, x_.data(), columns_, m_, begin, end, y_.data(),
                                     rows_);
@@ -125,6 +147,13 @@ class Linear {
   }
 
  private:
+  void quantize(DType weights) {
+    chunks_.resize(kernels::quantized_bytes(isa_, m_, columns_) / sizeof(Line));
+    auto* quantized = reinterpret_cast<std::byte*>(chunks_.data());
+    kernels::quantize(isa_, x_.data(), columns_, columns_, weights, m_, 0, m_, quantized);
+    activations_ = {quantized, weights, m_, columns_};
+  }
+
   Isa isa_;
   Format format_;
   int64_t rows_, columns_, m_;
@@ -134,6 +163,9 @@ class Linear {
   kernels::QuantizedActivations activations_;
   kernels::Bf16Activations bf16_;
   kernels::LinearWeight weight_;
+  kernels::PaletteWeight palette_;
+  std::vector<int8_t> codes_;
+  std::vector<float> entries_, row_scales_;
 };
 
 void bench_read(benchmark::State& state, int threads) {

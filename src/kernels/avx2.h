@@ -131,9 +131,7 @@ struct Avx2 {
     _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(to), plane);
   }
 
-  static Ints byte_table(const uint8_t (&bytes)[16]) {
-    return _mm256_broadcastsi128_si256(load_half(bytes));
-  }
+  static Ints byte_table(__m128i bytes) { return _mm256_broadcastsi128_si256(bytes); }
   static Ints shuffle(Ints table, Ints plane) { return _mm256_shuffle_epi8(table, plane); }
 
   // Blocks 2 step, 2 step + 4, 2 step + 1 and 2 step + 5 of the chunk.
@@ -194,15 +192,13 @@ struct Avx2 {
 template <class V>
 constexpr Variant vector_variant() {
   using Chunk = typename V::Chunk;
-  return {sizeof(Chunk),
-          Chunk::kColumns,
-          1,
-          quantize_rows<Avx2Quantizer, Chunk>,
-          linear<V>,
-          linear_float<V>,
-          linear_dequantized<V>,
-          linear_palette<V>,
-          linear_palette_dequantized<V>};
+  return {sizeof(Chunk),   Chunk::kColumns,      1, quantize_rows<Avx2Quantizer, Chunk>, linear<V>,
+          linear_float<V>, linear_dequantized<V>};
+}
+
+template <class V>
+constexpr PaletteKernels vector_palettes() {
+  return {linear_palette<V>, linear_palette_dequantized<V>};
 }
 
 }  // namespace

@@ -130,9 +130,7 @@ struct Avx512 {
   static __m512i load_plane(const std::byte* from) { return _mm512_loadu_si512(from); }
   static void store_plane(__m512i plane, std::byte* to) { _mm512_storeu_si512(to, plane); }
 
-  static Ints byte_table(const uint8_t (&bytes)[16]) {
-    return _mm512_broadcast_i32x4(Avx2::load_half(bytes));
-  }
+  static Ints byte_table(__m128i bytes) { return _mm512_broadcast_i32x4(bytes); }
   static Ints shuffle(Ints table, Ints plane) { return _mm512_shuffle_epi8(table, plane); }
 
   // Of four registers whose quarters have 4 bytes for each of 4 planes, the planes.
@@ -164,18 +162,28 @@ struct Avx512 {
       }
     } else {
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
-      __m512i first[4], second[4];  // halves of four blocks each
-      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
-        const __m512i w0 = load(2 * i), w1 = load(2 * i + 1);
-        first[i] = _mm512_xor_si512(_mm512_shuffle_i64x2(w0, w1, 0x88), raise);
-        second[i] = _mm512_xor_si512(_mm512_shuffle_i64x2(w0, w1, 0xDD), raise);
+      __m512i bytes[Chunk::kPlanes];
+      DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
+        bytes[i] = _mm512_xor_si512(load(i), raise);
       }
-      const Four low = turned(first[0], first[1], first[2], first[3]);
-      const Four high = turned(second[0], second[1], second[2], second[3]);
-      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
-        planes.plane[i] = low.plane[i];
-        planes.plane[4 + i] = high.plane[i];
-      }
+      planes = planes_of(bytes);
+    }
+    return planes;
+  }
+
+  // From a chunk's bytes in the order of their columns.
+  static Planes<DType::Int8> planes_of(const __m512i (&bytes)[Chunk::kPlanes]) {
+    __m512i first[4], second[4];  // halves of four blocks each
+    DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+      first[i] = _mm512_shuffle_i64x2(bytes[2 * i], bytes[2 * i + 1], 0x88);
+      second[i] = _mm512_shuffle_i64x2(bytes[2 * i], bytes[2 * i + 1], 0xDD);
+    }
+    const Four low = turned(first[0], first[1], first[2], first[3]);
+    const Four high = turned(second[0], second[1], second[2], second[3]);
+    Planes<DType::Int8> planes;
+    DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+      planes.plane[i] = low.plane[i];
+      planes.plane[4 + i] = high.plane[i];
     }
     return planes;
   }

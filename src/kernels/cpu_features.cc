@@ -43,7 +43,9 @@ bool has_avx512() {
 
 bool has_avx_vnni() { return (CpuId(7, 1).eax >> 4 & 1) != 0; }
 
-bool has_avx512_bf16() { return (CpuId(7, 1).eax >> 5 & 1) != 0; }
+bool has_avx512_bf16() {
+  return (CpuId(7, 1).eax >> 5 & 1) != 0 && __builtin_cpu_supports("avx512vbmi");
+}
 
 bool has_tiles() {
   constexpr unsigned kBf16 = 1u << 22, kTiles = 1u << 24, kInt8 = 1u << 25;  // AMX-BF16 and so on

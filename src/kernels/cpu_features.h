@@ -16,7 +16,7 @@ bool has_avx_vnni();
 // AVX-512 F, BW, VL, DQ and VNNI.
 bool has_avx512();
 
-// Arithmetic in bf16, in registers of AVX-512.
+// Arithmetic in bf16, in registers of AVX-512, and any order of their bytes (VBMI).
 bool has_avx512_bf16();
 
 // Matrix instructions for int8 and bf16, and the tiles they need: 8 KiB per thread, which Linux

@@ -13,6 +13,10 @@ namespace {
 
 constexpr double kLargest = 127;
 
+const PaletteKernels& palettes_of(Isa isa) {
+  return *nearest(isa, [](const IsaKernels& kernels) { return kernels.palettes; });
+}
+
 // The largest number that all entries are multiples of, by at most kLargest; 0 when there is none.
 double common_unit(std::span<const float> entries, double largest) {
   // In units of the last bit that a number needs whose multiple by 127 is the largest entry: others
@@ -53,14 +57,13 @@ float palette_codes(std::span<const float> entries, int8_t* codes) {
 
 void linear_palette(Isa isa, const PaletteWeight& weight, const QuantizedActivations& x,
                     int64_t first, int64_t last, float* y, int64_t y_stride) {
-  variant_of(isa).linear_palette(weight, x, first, last, {y, y_stride});
+  palettes_of(isa).linear(weight, x, first, last, {y, y_stride});
 }
 
 void linear_palette_dequantized(Isa isa, const PaletteWeight& weight, const float* x,
                                 int64_t x_stride, int64_t m_rows, int64_t first, int64_t last,
                                 float* y, int64_t y_stride) {
-  variant_of(isa).linear_palette_dequantized(weight, {x, x_stride, m_rows}, first, last,
-                                             {y, y_stride});
+  palettes_of(isa).linear_dequantized(weight, {x, x_stride, m_rows}, first, last, {y, y_stride});
 }
 
 }  // namespace diptych::kernels

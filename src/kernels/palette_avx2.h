@@ -11,7 +11,7 @@ namespace diptych::kernels {
 namespace {
 
 // Bytes behind a chunk of indices of 6 bits that are read with it.
-constexpr int64_t kSpareIndexBytes = 8;
+constexpr int64_t kSpareIndexBytes = 16;
 
 // 32 indices of 6 bits, a byte each. Three bytes hold four of them.
 inline __m256i unpack_six_bits(const std::byte* from) {

@@ -5,12 +5,15 @@
 // A palette's weights are int8 with a scale per row (integer_tiles.h) that are looked up as they
 // are taken apart. 4 bits are taken apart as int4 is, and a register of nibbles is looked up by one
 // shuffle. Of more bits a chunk is looked up first, in the order of its columns, and what then lies
-// in the first level of cache is taken apart as int8.
+// in the first level of cache is taken apart as int8; or V looks up planes of indices.
 //
 // V describes, besides what integer_tiles.h and float_tiles.h need:
 //   all(f)                      a register of floats
-//   byte_table(16 bytes)        a register that shuffle() looks up in
+//   byte_table(__m128i)         a register that shuffle() looks up in
 //   shuffle(table, plane)       the table's bytes for a plane of bytes below 16
+// and, where there are shuffles of larger tables,
+//   Table<bits>                 a table of 2^bits codes in registers
+//   look_up(chunk, table)       the planes that dot() wants, of a chunk of indices
 #pragma once
 
 #include "kernels/float_tiles.h"
@@ -52,13 +55,35 @@ LinearCall<Chunk> palette_call(const LinearWeight& weight, const QuantizedActiva
 // unsigned where dot() wants that.
 template <class V>
 typename V::Ints nibble_table(const int8_t* codes) {
-  uint8_t table[16];
-  for (int i = 0; i < 16; ++i) {
-    const auto code = static_cast<uint8_t>(codes[i ^ 8]);
-    table[i] = V::template kRaised<DType::Int8> ? code ^ 0x80 : code;
+  constexpr int kHalvesExchanged = 0x4E;
+  __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(codes));
+  table = _mm_shuffle_epi32(table, kHalvesExchanged);
+  if constexpr (V::template kRaised<DType::Int8>) {
+    table = _mm_xor_si128(table, _mm_set1_epi8(static_cast<char>(0x80)));
   }
   return V::byte_table(table);
 }
+
+template <class V, int bits>
+concept LooksUpPlanes = requires {
+  typename V::template Table<bits>;
+};
+
+// What a row's indices are looked up in: a register for nibbles, V's registers where it looks up
+// planes, else memory.
+template <class V, int bits>
+struct TableOf {
+  using Type = const int8_t*;
+};
+template <class V>
+struct TableOf<V, 4> {
+  using Type = typename V::Ints;
+};
+template <class V, int bits>
+requires LooksUpPlanes<V, bits>
+struct TableOf<V, bits> {
+  using Type = typename V::template Table<bits>;
+};
 
 // R rows of the weight from `row` on. Those from `last` on are copies of the first.
 template <class V, int bits, int R>
@@ -67,9 +92,10 @@ class PaletteRows {
   static constexpr int64_t kColumns = V::Chunk::kColumns;
   static constexpr int64_t kBytes = bytes_of_indices(bits, kColumns);
   static constexpr int64_t kReadBytes = kBytes + (bits == 6 ? kSpareIndexBytes : 0);
+  static constexpr bool kLooksUpBytes = bits != 4 && !LooksUpPlanes<V, bits>;
   struct Spare {
     std::byte indices[R][kReadBytes];
-    alignas(64) std::byte weights[R][bits == 4 ? 1 : kColumns];
+    alignas(64) std::byte weights[R][kLooksUpBytes ? kColumns : 1];
   };
 
   PaletteRows(const PaletteWeight& weight, int64_t row, int64_t last) {
@@ -78,8 +104,14 @@ class PaletteRows {
     for (int r = 0; r < R; ++r) {
       const int64_t index = row + r < last ? row + r : row;
       data_[r] = weight.data + index * row_bytes;
-      codes_[r] = codes_of(weight, index);
-      if constexpr (bits == 4) tables_[r] = nibble_table<V>(codes_[r]);
+      const int8_t* const codes = codes_of(weight, index);
+      if constexpr (bits == 4) {
+        tables_[r] = nibble_table<V>(codes);
+      } else if constexpr (kLooksUpBytes) {
+        tables_[r] = codes;
+      } else {
+        tables_[r] = V::template Table<bits>::of(codes);
+      }
     }
   }
 
@@ -92,31 +124,35 @@ class PaletteRows {
       if constexpr (prefetch) {
         for (int64_t i = 0; i < kBytes; i += 64) __builtin_prefetch(from + kPrefetchBytes + i);
       }
-      if constexpr (bits != 4) {
-        look_up_bytes<bits, kColumns>(chunk_[r], codes_[r], spare.weights[r]);
+      if constexpr (kLooksUpBytes) {
+        look_up_bytes<bits, kColumns>(chunk_[r], tables_[r], spare.weights[r]);
         chunk_[r] = spare.weights[r];
       }
     }
   }
 
-  // Of 4 bits indices, of more what was looked up.
+  // What was looked up where that is in memory, else indices.
   const std::byte* bytes(int r) const { return chunk_[r]; }
 
   typename V::template Planes<DType::Int8> planes(int r, int step) const {
-    if constexpr (bits != 4) return V::template take_apart<DType::Int8>(chunk_[r], step);
-    const auto nibbles = V::template take_apart<DType::Int4>(chunk_[r], step);
-    typename V::template Planes<DType::Int8> planes;
-    DIPTYCH_UNROLL for (int i = 0; i < V::Chunk::kPlanes; ++i) {
-      planes.plane[i] = V::shuffle(tables_[r], nibbles.plane[i]);
+    if constexpr (kLooksUpBytes) {
+      return V::template take_apart<DType::Int8>(chunk_[r], step);
+    } else if constexpr (bits != 4) {
+      return V::look_up(chunk_[r], tables_[r]);
+    } else {
+      const auto nibbles = V::template take_apart<DType::Int4>(chunk_[r], step);
+      typename V::template Planes<DType::Int8> planes;
+      DIPTYCH_UNROLL for (int i = 0; i < V::Chunk::kPlanes; ++i) {
+        planes.plane[i] = V::shuffle(tables_[r], nibbles.plane[i]);
+      }
+      return planes;
     }
-    return planes;
   }
   typename V::Floats scales(int /*r*/, int /*step*/) const { return V::zero(); }
 
  private:
   const std::byte *end_, *data_[R], *chunk_[R];
-  const int8_t* codes_[R];
-  typename V::Ints tables_[R];
+  typename TableOf<V, bits>::Type tables_[R];
 };
 
 // Where the weights of tiles come from.

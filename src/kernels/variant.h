@@ -56,10 +56,14 @@ struct Variant {
                        const Output& y);
   void (*linear_dequantized)(const LinearWeight& weight, const FloatInput& x, int64_t first,
                              int64_t last, const Output& y);
-  void (*linear_palette)(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
-                         int64_t last, const Output& y);
-  void (*linear_palette_dequantized)(const PaletteWeight& weight, const FloatInput& x,
-                                     int64_t first, int64_t last, const Output& y);
+};
+
+// linear_palette() and linear_palette_dequantized(), for the activations of the variant.
+struct PaletteKernels {
+  void (*linear)(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
+                 int64_t last, const Output& y);
+  void (*linear_dequantized)(const PaletteWeight& weight, const FloatInput& x, int64_t first,
+                             int64_t last, const Output& y);
 };
 
 // What there is besides where arithmetic in bf16 is.
@@ -73,16 +77,19 @@ struct Bf16Kernels {
 // for the one that it builds on is used (isas.inc).
 struct IsaKernels {
   const Variant* variant = nullptr;
+  const PaletteKernels* palettes = nullptr;
   const Bf16Kernels* bf16 = nullptr;
   const DotLoops* dot_loops = nullptr;
 };
 
 // The kernels of a row, in variant_<name>.cc, and what they point to: its own file may define that
-// or another (bf16_<name>.cc, dot_loop_<name>.cc). What a row has nothing for is only declared.
-#define DIPTYCH_ISA(id, ...)              \
-  extern const IsaKernels k##id##Kernels; \
-  extern const Variant k##id##Variant;    \
-  extern const Bf16Kernels k##id##InBf16; \
+// or another (bf16_<name>.cc, palette_<name>.cc, dot_loop_<name>.cc). What a row has nothing for is
+// only declared.
+#define DIPTYCH_ISA(id, ...)                   \
+  extern const IsaKernels k##id##Kernels;      \
+  extern const Variant k##id##Variant;         \
+  extern const PaletteKernels k##id##Palettes; \
+  extern const Bf16Kernels k##id##InBf16;      \
   extern const DotLoops k##id##DotLoops;
 #include "kernels/isas.inc"
 

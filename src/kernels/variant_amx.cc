@@ -334,7 +334,7 @@ void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t
 
 void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
                     int64_t last, const Output& y) {
-  const auto run = !by_tiles(x.rows, x.columns) ? kAvx512Variant.linear_palette
+  const auto run = !by_tiles(x.rows, x.columns) ? kAvx512Bf16Palettes.linear
                    : weight.bits == 4           ? palette_by_tiles<4>
                    : weight.bits == 6           ? palette_by_tiles<6>
                                                 : palette_by_tiles<8>;
@@ -343,21 +343,15 @@ void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, 
 
 void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x, int64_t first,
                                 int64_t last, const Output& y) {
-  kAvx512Variant.linear_palette_dequantized(weight, x, first, last, y);
+  kAvx512Bf16Palettes.linear_dequantized(weight, x, first, last, y);
 }
 
 }  // namespace
 
-const Variant kAmxVariant = {sizeof(Chunk512),
-                             Chunk512::kColumns,
-                             kRows,
-                             quantize,
-                             linear,
-                             linear_float,
-                             linear_dequantized,
-                             linear_palette,
-                             linear_palette_dequantized};
-const IsaKernels kAmxKernels = {&kAmxVariant, &kAmxInBf16, &kAmxDotLoops};
+const Variant kAmxVariant = {sizeof(Chunk512), Chunk512::kColumns, kRows, quantize, linear,
+                             linear_float,     linear_dequantized};
+const PaletteKernels kAmxPalettes = {linear_palette, linear_palette_dequantized};
+const IsaKernels kAmxKernels = {&kAmxVariant, &kAmxPalettes, &kAmxInBf16, &kAmxDotLoops};
 
 }  // namespace diptych::kernels
 

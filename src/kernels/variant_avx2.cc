@@ -6,7 +6,8 @@
 namespace diptych::kernels {
 
 const Variant kAvx2Variant = vector_variant<Avx2>();
-const IsaKernels kAvx2Kernels = {&kAvx2Variant, nullptr, &kAvx2DotLoops};
+const PaletteKernels kAvx2Palettes = vector_palettes<Avx2>();
+const IsaKernels kAvx2Kernels = {&kAvx2Variant, &kAvx2Palettes, nullptr, &kAvx2DotLoops};
 
 }  // namespace diptych::kernels
 

@@ -6,7 +6,8 @@
 namespace diptych::kernels {
 
 const Variant kAvx512Variant = vector_variant<Avx512>();
-const IsaKernels kAvx512Kernels = {&kAvx512Variant, nullptr, &kAvx512DotLoops};
+const PaletteKernels kAvx512Palettes = vector_palettes<Avx512>();
+const IsaKernels kAvx512Kernels = {&kAvx512Variant, &kAvx512Palettes, nullptr, &kAvx512DotLoops};
 
 }  // namespace diptych::kernels
 

@@ -30,7 +30,8 @@ void linear_bf16(const FloatWeight& weight, const Bf16Activations& x, int64_t fi
 }  // namespace
 
 const Bf16Kernels kAvx512Bf16InBf16 = {round_rows, linear_bf16};
-const IsaKernels kAvx512Bf16Kernels = {nullptr, &kAvx512Bf16InBf16, &kAvx512Bf16DotLoops};
+const IsaKernels kAvx512Bf16Kernels = {nullptr, &kAvx512Bf16Palettes, &kAvx512Bf16InBf16,
+                                       &kAvx512Bf16DotLoops};
 
 }  // namespace diptych::kernels
 

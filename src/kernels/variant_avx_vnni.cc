@@ -93,7 +93,9 @@ struct AvxVnni : Avx2 {
 }  // namespace
 
 const Variant kAvxVnniVariant = vector_variant<AvxVnni>();
-const IsaKernels kAvxVnniKernels = {&kAvxVnniVariant, nullptr, &kAvxVnniDotLoops};
+const PaletteKernels kAvxVnniPalettes = vector_palettes<AvxVnni>();
+const IsaKernels kAvxVnniKernels = {&kAvxVnniVariant, &kAvxVnniPalettes, nullptr,
+                                    &kAvxVnniDotLoops};
 
 }  // namespace diptych::kernels
 

@@ -178,15 +178,10 @@ void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x
 
 }  // namespace
 
-const Variant kScalarVariant = {sizeof(Chunk256),
-                                Chunk256::kColumns,
-                                1,
-                                quantize_rows<PlainQuantizer, Chunk256>,
-                                linear,
-                                linear_float,
-                                linear_dequantized,
-                                linear_palette,
-                                linear_palette_dequantized};
-const IsaKernels kScalarKernels = {&kScalarVariant, nullptr, nullptr};
+const Variant kScalarVariant = {
+    sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<PlainQuantizer, Chunk256>, linear,
+    linear_float,     linear_dequantized};
+const PaletteKernels kScalarPalettes = {linear_palette, linear_palette_dequantized};
+const IsaKernels kScalarKernels = {&kScalarVariant, &kScalarPalettes, nullptr, nullptr};
 
 }  // namespace diptych::kernels
