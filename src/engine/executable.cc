@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "engine/fuse/fuse.h"
+#include "engine/joint_frame.h"
 #include "engine/lowering.h"
 #include "engine/plan.h"
 #include "kernels/isa.h"
@@ -155,12 +156,14 @@ Status Execution::bind_output(size_t index, void* data, const TensorType& type) 
   return {};
 }
 
-void Execution::note_overflows(uint64_t count, const std::string& op,
+void Execution::note_overflows(std::atomic<uint64_t>& count, const std::string& op,
                                const std::string& near_weight) {
-  if (count > 0) overflows_ += {count, op, near_weight};
+  if (const uint64_t overflown = count.exchange(0); overflown > 0) {
+    overflows_ += {overflown, op, near_weight};
+  }
 }
 
-Status Execution::run(ThreadPool& pool, RunObserver* observer) {
+Status Execution::prepare(int threads) {
   const Plan& plan = *executable_->plan_;
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     for (const Place place : plan.input_places[i]) {
@@ -173,39 +176,106 @@ Status Execution::run(ThreadPool& pool, RunObserver* observer) {
       return invalid_argument("{}: output '{}' is not bound", plan.function, plan.outputs[i].name);
     }
   }
-
-  if (memory_->scratch_threads < pool.threads()) {
-    const auto threads = static_cast<uint64_t>(pool.threads());
-    memory_->scratch = TRY(allocate(threads * plan.thread_scratch_size, plan));
-    memory_->scratch_threads = pool.threads();
+  if (memory_->scratch_threads < threads) {
+    const auto count = static_cast<uint64_t>(threads);
+    memory_->scratch = TRY(allocate(count * plan.thread_scratch_size, plan));
+    memory_->scratch_threads = threads;
   }
+  return {};
+}
 
-  std::atomic<uint64_t> overflows{0};
-  const Frame frame{memory_->addresses,       pool,      memory_->scratch.get(),
-                    plan.thread_scratch_size, overflows, live_tokens_};
-  Observed observed(observer, *executable_);
-  for (size_t i = 0; i < plan.steps.size(); ++i) {
-    const Step& step = plan.steps[i];
-    if (auto status = step.run(frame); !status) {
-      return tl::unexpected(
-          std::move(status.error()).within(plan.function + ": " + to_string(step.label)));
-    }
-    const uint64_t overflown = overflows.exchange(0);
-    if (overflown > 0) note_overflows(overflown, to_string(step.label), step.near_weight);
-    observed.step(i);
-  }
+Frame Execution::frame(ThreadPool& pool, std::atomic<uint64_t>& overflows) {
+  return {memory_->addresses,
+          pool,
+          memory_->scratch.get(),
+          executable_->plan_->thread_scratch_size,
+          overflows,
+          live_tokens_};
+}
+
+Status Execution::write_outputs(ThreadPool& pool, std::atomic<uint64_t>& overflows) {
+  const Plan& plan = *executable_->plan_;
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const Port& port = plan.outputs[i];
     const uint64_t count = TRY(element_count(port.type.shape));
-    const std::byte* cells = frame.bytes(plan.output_places[i]);
+    const std::byte* cells = memory_->addresses[static_cast<size_t>(plan.output_places[i])];
     const auto width = static_cast<int64_t>(element_size(port.type.dtype));
     pool.parallel_for(static_cast<int64_t>(count), kNarrowGrain, [&](int64_t begin, int64_t end) {
       overflows += narrow(port.type.dtype, cells + begin * kCellSize,
                           static_cast<uint64_t>(end - begin), memory_->outputs[i] + begin * width);
     });
-    const uint64_t overflown = overflows.exchange(0);
-    if (overflown > 0) note_overflows(overflown, fmt::format("output '{}'", port.name), "");
+    note_overflows(overflows, fmt::format("output '{}'", port.name), "");
   }
+  return {};
+}
+
+namespace {
+
+Status in_step(const Plan& plan, const Step& step, Status status) {
+  if (status) return status;
+  return tl::unexpected(
+      std::move(status.error()).within(plan.function + ": " + to_string(step.label)));
+}
+
+}  // namespace
+
+Status Execution::run(ThreadPool& pool, RunObserver* observer) {
+  TRY(prepare(pool.threads()));
+  const Plan& plan = *executable_->plan_;
+  std::atomic<uint64_t> overflows{0};
+  const Frame frame = this->frame(pool, overflows);
+  Observed observed(observer, *executable_);
+  for (size_t i = 0; i < plan.steps.size(); ++i) {
+    const Step& step = plan.steps[i];
+    TRY(in_step(plan, step, step.run.alone(frame)));
+    note_overflows(overflows, to_string(step.label), step.near_weight);
+    observed.step(i);
+  }
+  TRY(write_outputs(pool, overflows));
+  observed.step(plan.steps.size());
+  return {};
+}
+
+Status Execution::run_together(std::span<Execution* const> executions, ThreadPool& pool,
+                               JointMemory& memory, RunObserver* observer) {
+  if (executions.empty()) return {};
+  if (executions.size() == 1) return executions.front()->run(pool, observer);
+  const Executable& executable = executions.front()->executable();
+  const Plan& plan = *executable.plan_;
+  ThreadPool own_thread(1);  // does all in the calling thread
+  std::vector<std::atomic<uint64_t>> overflows(executions.size());
+  std::vector<Frame> frames;
+  frames.reserve(executions.size());
+  for (size_t i = 0; i < executions.size(); ++i) {
+    if (&executions[i]->executable() != &executable) {
+      return invalid_argument("{} and {} are no executions of one function", plan.function,
+                              executions[i]->executable().name());
+    }
+    TRY(executions[i]->prepare(pool.threads()));
+    frames.push_back(executions[i]->frame(own_thread, overflows[i]));
+  }
+  const JointFrame joint{frames, pool, memory};
+  const auto each = [&](const auto& body) {
+    return parallel_status(pool, std::ssize(executions), 1,
+                           [&](int64_t begin, int64_t end, int /*thread*/) -> Status {
+                             for (int64_t i = begin; i < end; ++i) {
+                               TRY(body(static_cast<size_t>(i)));
+                             }
+                             return {};
+                           });
+  };
+  Observed observed(observer, executable);
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    const Step& step = plan.steps[s];
+    TRY(in_step(plan, step, step.run.together ? step.run.together(joint) : each([&](size_t i) {
+                  return step.run.alone(frames[i]);
+                })));
+    for (size_t i = 0; i < executions.size(); ++i) {
+      executions[i]->note_overflows(overflows[i], to_string(step.label), step.near_weight);
+    }
+    observed.step(s);
+  }
+  TRY(each([&](size_t i) { return executions[i]->write_outputs(own_thread, overflows[i]); }));
   observed.step(plan.steps.size());
   return {};
 }

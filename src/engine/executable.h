@@ -2,13 +2,16 @@
 // the parts.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "engine/joint_memory.h"
 #include "engine/numerics.h"
 #include "engine/run_observer.h"
 #include "engine/step_work.h"
@@ -18,6 +21,7 @@
 
 namespace diptych::engine {
 
+struct Frame;
 struct Plan;
 
 // An input or output: its name in the function and its packed form.
@@ -111,6 +115,13 @@ class Execution {
   // range). Outputs are then unspecified. `observer` may be null.
   Status run(ThreadPool& pool, RunObserver* observer = nullptr);
 
+  // Runs executions of one executable together: each step for all of them, so that every weight is
+  // read once for all. Results are the same bits as by run(). `memory` may be used for other runs
+  // before and after. Errors: those of run(); InvalidArgument for executions of several
+  // executables. If one fails, the outputs of all are unspecified.
+  static Status run_together(std::span<Execution* const> executions, ThreadPool& pool,
+                             JointMemory& memory, RunObserver* observer = nullptr);
+
   // All overflows since creation.
   const Overflows& overflows() const { return overflows_; }
 
@@ -118,7 +129,12 @@ class Execution {
 
  private:
   explicit Execution(std::shared_ptr<const Executable> executable);
-  void note_overflows(uint64_t count, const std::string& op, const std::string& near_weight);
+  // Checks that all is bound and that there is scratch memory for so many threads.
+  Status prepare(int threads);
+  Frame frame(ThreadPool& pool, std::atomic<uint64_t>& overflows);
+  Status write_outputs(ThreadPool& pool, std::atomic<uint64_t>& overflows);
+  void note_overflows(std::atomic<uint64_t>& count, const std::string& op,
+                      const std::string& near_weight);
 
   std::shared_ptr<const Executable> executable_;
   struct Memory;

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/fp32_linear.h"
+#include "engine/joint_frame.h"
 #include "engine/kernels.h"
 #include "engine/palette.h"
 #include "kernels/bf16.h"
@@ -65,8 +66,8 @@ std::optional<FloatWeight> float_weight(const mil::Value& value) {
 // x [rows, columns] in the forms that the weights of an operation need.
 struct Activations {
   StepRows all;
-  int64_t rows = 1, columns = 0;  // rows: those that are computed
-  Place floats{}, in_bf16{}, for_int4{}, for_int8{};
+  int64_t rows = 1, columns = 0;                             // rows: those that are computed
+  std::optional<Place> floats, in_bf16, for_int4, for_int8;  // those that the weights need
 };
 
 // A weight that is multiplied in bf16, and one that is as floats.
@@ -91,21 +92,51 @@ struct Segment {
       weight{};
 };
 
+// Slots of JointMemory: what lies at a place, and what only one step uses.
+constexpr size_t kGathered = 0, kResults = 1, kFirstPlace = 2;
+size_t slot_of(Place place) { return kFirstPlace + static_cast<size_t>(place); }
+
+float* joint_floats(const JointFrame& joint, size_t slot, int64_t rows, int64_t columns) {
+  const auto count = static_cast<size_t>(rows * columns);
+  return reinterpret_cast<float*>(joint.memory.of(slot, count * sizeof(float)));
+}
+
+// Copies joint rows [begin, end) of what lies at a place in each frame.
+void gather(const JointFrame& joint, Place from, const StepRows& all, int64_t columns,
+            int64_t begin, int64_t end, float* to) {
+  joint.for_rows(all, begin, end, [&](int64_t row, const Frame& frame, int64_t own) {
+    std::copy_n(frame.floats(from) + own * columns, columns, to + row * columns);
+  });
+}
+
 // x in another form, `size` bytes in all; made once for all operations that ask for it, by
 // prepare(x, rows of x, first, last, out) for its rows [first, last).
 template <class Prepare>
 Result<Place> prepared(const mil::Value& x, const char* what, uint64_t size,
                        const Activations& shape, Lowering& lowering, const Prepare& prepare) {
-  const auto make = [&](Place out) -> Result<Run> {
+  const auto make = [&](Place out) -> Result<Runs> {
     const Place from = TRY(lowering.cells(x));
     const int64_t grain = std::max<int64_t>(kGrain / (8 * shape.columns), 1);
-    return Run([=, rows = shape.all](const Frame& frame) -> Status {
+    const Run alone = [=, rows = shape.all](const Frame& frame) -> Status {
       const int64_t live = frame.live(rows);
       frame.pool.parallel_for(live, grain, [&](int64_t begin, int64_t end) {
         prepare(frame.floats(from), live, begin, end, frame.bytes(out));
       });
       return {};
-    });
+    };
+    const RunTogether together = [=, bytes = size / static_cast<uint64_t>(shape.rows),
+                                  columns = shape.columns,
+                                  all = shape.all](const JointFrame& joint) -> Status {
+      const int64_t rows = joint.rows(all);
+      float* const floats = joint_floats(joint, kGathered, rows, columns);
+      auto* const made = joint.memory.of(slot_of(out), static_cast<size_t>(rows) * bytes);
+      joint.pool.parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
+        gather(joint, from, all, columns, begin, end, floats);
+        prepare(floats, rows, begin, end, made);
+      });
+      return {};
+    };
+    return Runs(alone, together);
   };
   return lowering.derived(x, what, size, make);
 }
@@ -133,53 +164,136 @@ Result<Place> in_bf16(const mil::Value& x, const Activations& shape, Lowering& l
       });
 }
 
-// Adds columns [begin, end) of `rows` rows, row m from `from` + m * `stride` on, to the results.
-void add_rows(const float* from, int64_t stride, int64_t rows, int64_t begin, int64_t end,
-              float* out, const Segment& segment) {
-  for (int64_t m = 0; m < rows; ++m, from += stride, out += segment.out_width) {
-    for (int64_t i = begin; i < end; ++i) out[i] += from[i];
-  }
-}
+// Rows of x in the forms that weights meet.
+struct Operand {
+  int64_t rows, columns;
+  const float* floats;
+  const std::byte *in_bf16, *for_int4, *for_int8;
 
-// The first x.rows rows of the results.
-Status multiply(const Frame& frame, int thread, const Activations& x, const Segment& segment,
-                int64_t begin, int64_t end) {
-  const kernels::Isa isa = kernels::selected_isa();
-  float* out = frame.floats(segment.out) + segment.out_first;
-  if (const auto* integers = std::get_if<LinearWeight>(&segment.weight)) {
-    const Place place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
-    kernels::linear(isa, *integers, {frame.bytes(place), integers->dtype, x.rows, x.columns}, begin,
-                    end, out, segment.out_width);
-  } else if (const auto* in_bf16 = std::get_if<InBf16>(&segment.weight)) {
-    kernels::linear_bf16(isa, in_bf16->weight, {frame.bytes(x.in_bf16), x.rows, x.columns}, begin,
-                         end, out, segment.out_width);
-  } else if (const auto* floats = std::get_if<FloatWeight>(&segment.weight)) {
-    kernels::linear_float(isa, *floats, frame.floats(x.floats), x.columns, x.rows, begin, end, out,
-                          segment.out_width);
-  } else if (const auto* dequantized = std::get_if<Dequantized>(&segment.weight)) {
-    kernels::linear_dequantized(isa, dequantized->weight, frame.floats(x.floats), x.columns, x.rows,
-                                begin, end, out, segment.out_width);
-  } else if (const auto* palette = std::get_if<Palette>(&segment.weight)) {
-    const DType activations = kernels::palette_activations(palette->bits());
-    const Place place = activations == DType::Int4 ? x.for_int4 : x.for_int8;
-    kernels::linear_palette(isa, palette->weight(),
-                            {frame.bytes(place), activations, x.rows, x.columns}, begin, end, out,
-                            segment.out_width);
-  } else if (const auto* entries = std::get_if<DequantizedPalette>(&segment.weight)) {
-    kernels::linear_palette_dequantized(isa, entries->palette.weight(), frame.floats(x.floats),
-                                        x.columns, x.rows, begin, end, out, segment.out_width);
-  } else {
-    TRY(std::get<Fp32Linear>(segment.weight)
-            .multiply(frame, thread, frame.floats(x.floats), x.rows, begin, end, out,
-                      segment.out_width));
+  kernels::QuantizedActivations quantized(DType weights) const {
+    return {weights == DType::Int4 ? for_int4 : for_int8, weights, rows, columns};
   }
-  if (segment.bias) add_rows(frame.floats(*segment.bias), 0, x.rows, begin, end, out, segment);
-  if (segment.residual) {
-    add_rows(frame.floats(*segment.residual) + segment.out_first, segment.out_width, x.rows, begin,
-             end, out, segment);
+};
+
+// The products with rows [begin, end) of a weight, row m's from out + m * stride + begin on.
+Status multiply(const Frame& frame, int thread, const Operand& x, const Segment& segment,
+                int64_t begin, int64_t end, float* out, int64_t stride) {
+  const kernels::Isa isa = kernels::selected_isa();
+  if (const auto* integers = std::get_if<LinearWeight>(&segment.weight)) {
+    kernels::linear(isa, *integers, x.quantized(integers->dtype), begin, end, out, stride);
+  } else if (const auto* in_bf16 = std::get_if<InBf16>(&segment.weight)) {
+    kernels::linear_bf16(isa, in_bf16->weight, {x.in_bf16, x.rows, x.columns}, begin, end, out,
+                         stride);
+  } else if (const auto* floats = std::get_if<FloatWeight>(&segment.weight)) {
+    kernels::linear_float(isa, *floats, x.floats, x.columns, x.rows, begin, end, out, stride);
+  } else if (const auto* dequantized = std::get_if<Dequantized>(&segment.weight)) {
+    kernels::linear_dequantized(isa, dequantized->weight, x.floats, x.columns, x.rows, begin, end,
+                                out, stride);
+  } else if (const auto* palette = std::get_if<Palette>(&segment.weight)) {
+    kernels::linear_palette(isa, palette->weight(),
+                            x.quantized(kernels::palette_activations(palette->bits())), begin, end,
+                            out, stride);
+  } else if (const auto* entries = std::get_if<DequantizedPalette>(&segment.weight)) {
+    kernels::linear_palette_dequantized(isa, entries->palette.weight(), x.floats, x.columns, x.rows,
+                                        begin, end, out, stride);
+  } else {
+    return std::get<Fp32Linear>(segment.weight)
+        .multiply(frame, thread, x.floats, x.rows, begin, end, out, stride);
   }
   return {};
 }
+
+// Adds bias and residual to columns [begin, end) of a row of products.
+void finish_row(const Frame& frame, const Segment& segment, int64_t row, int64_t begin, int64_t end,
+                float* out) {
+  const auto add = [&](const float* from) {
+    for (int64_t i = begin; i < end; ++i) out[i] += from[i];
+  };
+  if (segment.bias) add(frame.floats(*segment.bias));
+  if (segment.residual) {
+    add(frame.floats(*segment.residual) + row * segment.out_width + segment.out_first);
+  }
+}
+
+// A linear of one input and several weights, whose rows are counted through.
+struct Linear {
+  Activations x;
+  std::vector<Segment> segments;
+  std::vector<std::pair<Place, int64_t>> results;  // and the columns of each
+  int64_t weight_rows = 0, grain = 1;
+
+  // Calls visit(segment, its first row, its last row) for the weights' rows [begin, end).
+  template <class Visit>
+  Status for_segments(int64_t begin, int64_t end, const Visit& visit) const {
+    for (const Segment& segment : segments) {
+      const int64_t from = std::max(begin, segment.first) - segment.first;
+      const int64_t to = std::min(end, segment.first + segment.count) - segment.first;
+      if (from < to) TRY(visit(segment, from, to));
+    }
+    return {};
+  }
+
+  Status run(const Frame& frame) const {
+    const auto at = [&](std::optional<Place> place) {
+      return place ? frame.bytes(*place) : nullptr;
+    };
+    const Operand operand{
+        frame.live(x.all), x.columns,      reinterpret_cast<const float*>(at(x.floats)),
+        at(x.in_bf16),     at(x.for_int4), at(x.for_int8)};
+    const auto some = [&](int64_t begin, int64_t end, int thread) {
+      return for_segments(begin, end,
+                          [&](const Segment& segment, int64_t from, int64_t to) -> Status {
+                            float* const out = frame.floats(segment.out) + segment.out_first;
+                            const int64_t stride = segment.out_width;
+                            TRY(multiply(frame, thread, operand, segment, from, to, out, stride));
+                            for (int64_t row = 0; row < operand.rows; ++row) {
+                              finish_row(frame, segment, row, from, to, out + row * stride);
+                            }
+                            return {};
+                          });
+    };
+    TRY(parallel_status(frame.pool, weight_rows, grain, some));
+    for (const auto& [out, width] : results) frame.repeat_first(out, x.all, width);
+    return {};
+  }
+
+  Status run_together(const JointFrame& joint) const {
+    const int64_t rows = joint.rows(x.all);
+    const auto made = [&](std::optional<Place> place) {
+      return place ? joint.memory.of(slot_of(*place), 0) : nullptr;
+    };
+    float* floats = nullptr;
+    if (x.floats) {
+      floats = joint_floats(joint, kGathered, rows, x.columns);
+      gather(joint, *x.floats, x.all, x.columns, 0, rows, floats);
+    }
+    const Operand operand{
+        rows, x.columns, floats, made(x.in_bf16), made(x.for_int4), made(x.for_int8)};
+    // Products first, since rows of several executions do not lie at one distance.
+    float* const products = joint_floats(joint, kResults, rows, weight_rows);
+    const auto some = [&](int64_t begin, int64_t end, int thread) {
+      return for_segments(
+          begin, end, [&](const Segment& segment, int64_t from, int64_t to) -> Status {
+            float* const out = products + segment.first;
+            TRY(multiply(joint.frames.front(), thread, operand, segment, from, to, out,
+                         weight_rows));
+            joint.for_rows(x.all, 0, rows, [&](int64_t row, const Frame& frame, int64_t own) {
+              const float* const product = out + row * weight_rows;
+              float* const result =
+                  frame.floats(segment.out) + own * segment.out_width + segment.out_first;
+              std::copy(product + from, product + to, result + from);
+              finish_row(frame, segment, own, from, to, result);
+            });
+            return {};
+          });
+    };
+    TRY(parallel_status(joint.pool, weight_rows, grain, some));
+    for (const Frame& frame : joint.frames) {
+      for (const auto& [out, width] : results) frame.repeat_first(out, x.all, width);
+    }
+    return {};
+  }
+};
 
 // A weight that is indices into tables, where the kernels take it. Returns what it is multiplied
 // in, or nothing for any other weight.
@@ -197,7 +311,7 @@ Result<std::optional<Arithmetic>> open_palette(const mil::Value& weight, const m
     return Arithmetic::Fp32;
   }
   const DType activations = kernels::palette_activations(palette->bits());
-  Place& place = activations == DType::Int4 ? x.for_int4 : x.for_int8;
+  auto& place = activations == DType::Int4 ? x.for_int4 : x.for_int8;
   place = TRY(quantized(x_value, activations, x, lowering));
   segment.weight = std::move(*palette);
   return activations == DType::Int4 ? Arithmetic::Int4 : Arithmetic::Int8;
@@ -220,7 +334,7 @@ Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_val
     if (integers->offsets) lowering.keep(*weight.producer->operand("offset"));
   };
   if (numerics == Numerics::Fast && integers && kernels::supported(*integers)) {
-    Place& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
+    auto& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
     place = TRY(quantized(x_value, integers->dtype, x, lowering));
     segment.weight = *integers;
     keep_integers();
@@ -253,19 +367,18 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
   const mil::Value& x_value = *op.operand("x");
   std::optional<Place> residual;
   if (const mil::Value* value = op.operand("residual")) residual = TRY(lowering.cells(*value));
-  Activations x;
+  Linear linear;
+  Activations& x = linear.x;
   x.columns = x_value.type.shape.back();
   x.all = lowering.rows_of(x_value);
   x.rows = x.all.count;
   kernels::ByArithmetic<uint64_t> row_multiply_adds;
-  std::vector<Segment> segments;
-  std::vector<std::pair<Place, int64_t>> results;  // and the columns of each
-  int64_t first = 0;
+  int64_t& first = linear.weight_rows;
   for (size_t result = 0, i = 0; result < op.results.size(); ++result) {
     const Place out = TRY(lowering.result(*op.results[result]));
     const int64_t width = op.results[result]->type.shape.back();
     const int64_t result_first = first;
-    results.emplace_back(out, width);
+    linear.results.emplace_back(out, width);
     for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
       Segment segment{first, weights[i]->type.shape[0], out, first - result_first, width};
       segment.residual = residual;
@@ -274,27 +387,18 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
       row_multiply_adds[arithmetic] += static_cast<uint64_t>(segment.count * x.columns);
       if (!biases.empty()) segment.bias = TRY(lowering.cells(*biases[i]));
       first += segment.count;
-      segments.push_back(std::move(segment));
+      linear.segments.push_back(std::move(segment));
     }
   }
-  int64_t grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
-  if (x.rows > 1 && first >= kManyRows) grain = std::max(grain, kernels::kFloatRowsAtOnce);
-  Run run = [=, rows = first](const Frame& frame) -> Status {
-    Activations live = x;
-    live.rows = frame.live(x.all);
-    const auto multiply_rows = [&](int64_t begin, int64_t end, int thread) -> Status {
-      for (const Segment& segment : segments) {
-        const int64_t from = std::max(begin, segment.first) - segment.first;
-        const int64_t to = std::min(end, segment.first + segment.count) - segment.first;
-        if (from < to) TRY(multiply(frame, thread, live, segment, from, to));
-      }
-      return {};
-    };
-    TRY(parallel_status(frame.pool, rows, grain, multiply_rows));
-    for (const auto& [out, width] : results) frame.repeat_first(out, x.all, width);
-    return {};
-  };
-  lowering.emit(op, std::move(run), x.all, row_multiply_adds);
+  linear.grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
+  if (x.rows > 1 && first >= kManyRows) {
+    linear.grain = std::max(linear.grain, kernels::kFloatRowsAtOnce);
+  }
+  const auto shared = std::make_shared<const Linear>(std::move(linear));
+  lowering.emit(op,
+                Runs([shared](const Frame& frame) { return shared->run(frame); },
+                     [shared](const JointFrame& joint) { return shared->run_together(joint); }),
+                shared->x.all, row_multiply_adds);
   return {};
 }
 

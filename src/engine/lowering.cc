@@ -310,7 +310,7 @@ void Lowering::alias(const mil::Value& result, const mil::Value& of) {
 }
 
 Result<Place> Lowering::derived(const mil::Value& unresolved, std::string_view what, uint64_t size,
-                                const std::function<Result<Run>(Place)>& make) {
+                                const std::function<Result<Runs>(Place)>& make) {
   const mil::Value& value = resolve(unresolved);
   const auto key = std::pair(&value, std::string(what));
   auto known = derived_.find(key);
@@ -319,7 +319,7 @@ Result<Place> Lowering::derived(const mil::Value& unresolved, std::string_view w
     PlaceInfo info;
     info.size = size;
     const Place place = add_place(info);
-    Run run = TRY(make(place));
+    Runs run = TRY(make(place));
     touch(place);
     append({{std::string(what), value.name}, {}, std::move(run)});
     draft_ = std::move(outer);
@@ -360,18 +360,18 @@ StepRows Lowering::rows_of(const mil::Value& x) const {
   return rows;
 }
 
-void Lowering::emit(const mil::Op& op, Run run, StepRows rows,
+void Lowering::emit(const mil::Op& op, Runs run, StepRows rows,
                     const kernels::ByArithmetic<uint64_t>& row_multiply_adds) {
   if (find_kernel(op.type)->computes && options_.numerics == Numerics::Typed) {
     for (const mil::Value* result : op.results) {
       if (result->type.dtype != DType::F16) continue;
       const Place place = cells_.at(result);
       const uint64_t count = plan_.places[static_cast<size_t>(place)].size / kCellSize;
-      run = [compute = std::move(run), place, count](const Frame& frame) -> Status {
+      run = Runs([compute = std::move(run.alone), place, count](const Frame& frame) -> Status {
         TRY(compute(frame));
         round_cells(frame, place, count);
         return {};
-      };
+      });
     }
   }
   layer_ = layer_of(op).value_or(layer_);

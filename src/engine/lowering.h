@@ -48,9 +48,10 @@ class Lowering {
   Result<Place> result(const mil::Value& value);
   // Returns the place of something that a step of its own makes of a value: `size` bytes aligned to
   // 64, made once for all operations that ask for the same `what`. `make(place)` requests the
-  // step's sources and returns its work.
+  // step's sources and returns its work. A step that runs together puts what it makes of all
+  // executions into JointMemory, where the slot is the place's number.
   Result<Place> derived(const mil::Value& value, std::string_view what, uint64_t size,
-                        const std::function<Result<Run>(Place)>& make);
+                        const std::function<Result<Runs>(Place)>& make);
   // Keeps the weight of a constant alive for a step that reads it directly.
   void keep(const mil::Value& constant);
   // Records that the step reads `rows` rows of a constant, or of the constants that a value is
@@ -67,7 +68,7 @@ class Lowering {
   void alias(const mil::Value& result, const mil::Value& of);
   // Appends the step of `op`. In typed numerics, fp16 results are rounded if the kernel table says
   // that the operation computes. `rows` and `row_multiply_adds` are those of StepWork.
-  void emit(const mil::Op& op, Run run, StepRows rows = {},
+  void emit(const mil::Op& op, Runs run, StepRows rows = {},
             const kernels::ByArithmetic<uint64_t>& row_multiply_adds = {});
 
   Numerics numerics() const { return options_.numerics; }

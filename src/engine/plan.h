@@ -9,6 +9,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -55,8 +57,22 @@ struct Frame {
   }
 };
 
+struct JointFrame;  // joint_frame.h
+
 // One step's work. One thread at a time calls it with a Frame; several may with different ones.
 using Run = std::function<Status(const Frame&)>;
+// The same for several executions at once, to the bit; empty where each runs on its own.
+using RunTogether = std::function<Status(const JointFrame&)>;
+struct Runs {
+  Run alone;
+  RunTogether together;
+
+  Runs() = default;
+  template <class Alone>
+  requires std::is_invocable_r_v<Status, const Alone&, const Frame&> Runs(
+      Alone one, RunTogether several = {})  // NOLINT: most steps have nothing to share
+      : alone(std::move(one)), together(std::move(several)) {}
+};
 
 // What a step does and on what: an operation and its result, or "input" and the input that the step
 // brings into cells.
@@ -68,7 +84,7 @@ std::string to_string(const StepLabel& label);  // "mul 'aten_mul_tensor'"
 struct Step {
   StepLabel label;          // for errors, overflows and profiles
   std::string near_weight;  // Overflows::near_weight
-  Run run;
+  Runs run;
   StepWork work{};
 };
 
