@@ -156,10 +156,9 @@ Status Execution::bind_output(size_t index, void* data, const TensorType& type) 
   return {};
 }
 
-void Execution::note_overflows(std::atomic<uint64_t>& count, const std::string& op,
-                               const std::string& near_weight) {
+void Execution::note_overflows(std::atomic<uint64_t>& count, const Step& step) {
   if (const uint64_t overflown = count.exchange(0); overflown > 0) {
-    overflows_ += {overflown, op, near_weight};
+    overflows_ += {overflown, to_string(step.label), step.near_weight};
   }
 }
 
@@ -204,7 +203,9 @@ Status Execution::write_outputs(ThreadPool& pool, std::atomic<uint64_t>& overflo
       overflows += narrow(port.type.dtype, cells + begin * kCellSize,
                           static_cast<uint64_t>(end - begin), memory_->outputs[i] + begin * width);
     });
-    note_overflows(overflows, fmt::format("output '{}'", port.name), "");
+    if (const uint64_t overflown = overflows.exchange(0); overflown > 0) {
+      overflows_ += {overflown, fmt::format("output '{}'", port.name), ""};
+    }
   }
   return {};
 }
@@ -228,7 +229,7 @@ Status Execution::run(ThreadPool& pool, RunObserver* observer) {
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
     TRY(in_step(plan, step, step.run.alone(frame)));
-    note_overflows(overflows, to_string(step.label), step.near_weight);
+    note_overflows(overflows, step);
     observed.step(i);
   }
   TRY(write_outputs(pool, overflows));
@@ -271,7 +272,7 @@ Status Execution::run_together(std::span<Execution* const> executions, ThreadPoo
                   return step.run.alone(frames[i]);
                 })));
     for (size_t i = 0; i < executions.size(); ++i) {
-      executions[i]->note_overflows(overflows[i], to_string(step.label), step.near_weight);
+      executions[i]->note_overflows(overflows[i], step);
     }
     observed.step(s);
   }

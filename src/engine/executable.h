@@ -23,6 +23,7 @@ namespace diptych::engine {
 
 struct Frame;
 struct Plan;
+struct Step;
 
 // An input or output: its name in the function and its packed form.
 struct Port {
@@ -133,8 +134,8 @@ class Execution {
   Status prepare(int threads);
   Frame frame(ThreadPool& pool, std::atomic<uint64_t>& overflows);
   Status write_outputs(ThreadPool& pool, std::atomic<uint64_t>& overflows);
-  void note_overflows(std::atomic<uint64_t>& count, const std::string& op,
-                      const std::string& near_weight);
+  // Adds `count`, and begins it anew.
+  void note_overflows(std::atomic<uint64_t>& count, const Step& step);
 
   std::shared_ptr<const Executable> executable_;
   struct Memory;

@@ -63,7 +63,7 @@ Status DelegateCall::bind_output(size_t index, const TensorType& type, MutableBy
       port.type);
 }
 
-Status DelegateCall::run(ThreadPool& pool, engine::RunObserver* observer) {
+Status DelegateCall::convert_inputs() {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     Argument& argument = inputs_[i];
     if (argument.converted.empty()) continue;
@@ -71,7 +71,10 @@ Status DelegateCall::run(ThreadPool& pool, engine::RunObserver* observer) {
                             input(i).type.dtype);
     if (!status) return within("input " + input(i).name, std::move(status));
   }
-  TRY(execution_->run(pool, observer));
+  return {};
+}
+
+Status DelegateCall::convert_outputs() {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     Argument& argument = outputs_[i];
     if (argument.converted.empty()) continue;
@@ -79,6 +82,25 @@ Status DelegateCall::run(ThreadPool& pool, engine::RunObserver* observer) {
                             argument.dtype);
     if (!status) return within("output " + output(i).name, std::move(status));
   }
+  return {};
+}
+
+Status DelegateCall::run(ThreadPool& pool, engine::RunObserver* observer) {
+  TRY(convert_inputs());
+  TRY(execution_->run(pool, observer));
+  return convert_outputs();
+}
+
+Status DelegateCall::run_together(std::span<DelegateCall* const> calls, ThreadPool& pool,
+                                  engine::JointMemory& memory, engine::RunObserver* observer) {
+  if (calls.size() == 1) return calls.front()->run(pool, observer);
+  std::vector<engine::Execution*> executions;
+  for (DelegateCall* call : calls) {
+    TRY(call->convert_inputs());
+    executions.push_back(call->execution_.get());
+  }
+  TRY(engine::Execution::run_together(executions, pool, memory, observer));
+  for (DelegateCall* call : calls) TRY(call->convert_outputs());
   return {};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -38,6 +39,9 @@ class DelegateCall {
   // Runs the function. On success the outputs are written. Errors: an argument that is not bound, a
   // value that does not fit the type it is converted to.
   Status run(ThreadPool& pool, engine::RunObserver* observer = nullptr);
+  // The same for calls of one function, to the bit, by Execution::run_together().
+  static Status run_together(std::span<DelegateCall* const> calls, ThreadPool& pool,
+                             engine::JointMemory& memory, engine::RunObserver* observer = nullptr);
 
   const engine::Executable& executable() const { return execution_->executable(); }
   const engine::Overflows& overflows() const { return execution_->overflows(); }
@@ -51,6 +55,9 @@ class DelegateCall {
     uint64_t size = 0;                 // of the caller's elements, in bytes
     std::vector<std::byte> converted;  // the function's elements, when the types differ
   };
+
+  Status convert_inputs();
+  Status convert_outputs();
 
   explicit DelegateCall(std::unique_ptr<engine::Execution> execution)
       : execution_(std::move(execution)) {}

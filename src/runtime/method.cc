@@ -338,21 +338,47 @@ std::vector<const engine::Executable*> Method::functions() const {
   return functions;
 }
 
-Status Method::execute() {
-  TRY(impl_->check_bound());
-  for (size_t i = 0; i < impl_->calls.size(); ++i) {
-    if (!impl_->needed_calls[i]) continue;
-    Impl::Call& call = impl_->calls[i];
-    Status status = call.bound ? Status() : impl_->bind_call(i);
-    if (status) status = call.delegate.run(impl_->program->threads(), impl_->observer);
-    if (!status) {
-      return within(fmt::format("method {}, partition {}", impl_->name, i), std::move(status));
-    }
-  }
-  for (const Impl::PassThrough& passed : impl_->pass_throughs) {
-    const Impl::Slot& slot = impl_->slots[passed.value];
+void Method::Impl::copy_pass_throughs() const {
+  for (const PassThrough& passed : pass_throughs) {
+    const Slot& slot = slots[passed.value];
     std::memmove(passed.to, slot.data, slot.size);
   }
+}
+
+Status Method::execute() {
+  Method* const self = this;
+  return execute_together({&self, 1});
+}
+
+Status Method::execute_together(std::span<Method* const> methods) {
+  if (methods.empty()) return {};
+  Impl& lead = *methods.front()->impl_;
+  for (const Method* method : methods) {
+    if (method->impl_->program != lead.program || method->impl_->name != lead.name) {
+      return invalid_argument("{} and {} are no instances of one method", lead.name,
+                              method->impl_->name);
+    }
+    TRY(method->impl_->check_bound());
+  }
+  std::vector<DelegateCall*>& together = lead.together;
+  for (size_t i = 0; i < lead.calls.size(); ++i) {
+    if (!lead.needed_calls[i]) continue;
+    together.clear();
+    Status status;
+    for (const Method* method : methods) {
+      Impl::Call& call = method->impl_->calls[i];
+      if (status && !call.bound) status = method->impl_->bind_call(i);
+      together.push_back(&call.delegate);
+    }
+    if (status) {
+      status =
+          DelegateCall::run_together(together, lead.program->threads(), lead.joint, lead.observer);
+    }
+    if (!status) {
+      return within(fmt::format("method {}, partition {}", lead.name, i), std::move(status));
+    }
+  }
+  for (const Method* method : methods) method->impl_->copy_pass_throughs();
   return {};
 }
 

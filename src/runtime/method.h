@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,13 @@ class Method {
   // InvalidArgument when an input or output is not bound; what a call fails with, such as an int64
   // input that does not fit Core ML's int32.
   Status execute();
+
+  // Executes several instances of one method of one Program together: every weight is read once for
+  // all, and the outputs are the same bits as by execute(). What is computed serves the outputs
+  // that the first one wants. Steps are reported to the first one's observer. Errors: those of
+  // execute(); InvalidArgument for instances of several methods. If one fails, the outputs of all
+  // are unspecified.
+  static Status execute_together(std::span<Method* const> methods);
 
   // Reports every step of later executions to `observer`, which must outlive them; null reports to
   // nobody.

@@ -60,6 +60,7 @@ struct Method::Impl {
   // Finds the calls that the wanted outputs need.
   void mark_needed_calls();
   Status check_bound() const;
+  void copy_pass_throughs() const;
 
   std::shared_ptr<Program> program;
   std::string name;
@@ -82,6 +83,9 @@ struct Method::Impl {
   };
   std::vector<PassThrough> pass_throughs;
   engine::RunObserver* observer = nullptr;
+  // For execute_together() with this method in front.
+  engine::JointMemory joint;
+  std::vector<DelegateCall*> together;
 };
 
 }  // namespace diptych::runtime
