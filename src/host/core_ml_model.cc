@@ -1,0 +1,138 @@
+// Core ML models: packages, and specifications on their own.
+#include <filesystem>
+#include <map>
+#include <mutex>
+
+#include "base/thread_pool.h"
+#include "coreml/package.h"
+#include "engine/executable.h"
+#include "host/open.h"
+
+namespace diptych::host {
+namespace {
+
+class CoreMlModel;
+
+class CoreMlFunction final : public Function {
+ public:
+  CoreMlFunction(std::shared_ptr<const CoreMlModel> model, ThreadPool& pool, Signature signature,
+                 std::unique_ptr<engine::Execution> execution)
+      : Function(std::move(signature)),
+        model_(std::move(model)),
+        pool_(pool),
+        execution_(std::move(execution)) {}
+
+  Status bind_input(size_t index, Bytes data) override {
+    TRY(check(signature().inputs, index, data.size(), "input"));
+    return execution_->bind_input(index, data.data(), signature().inputs[index].type);
+  }
+  Status bind_output(size_t index, MutableBytes data) override {
+    TRY(check(signature().outputs, index, data.size(), "output"));
+    return execution_->bind_output(index, data.data(), signature().outputs[index].type);
+  }
+  Status run() override { return execution_->run(pool_); }
+
+ private:
+  static Status check(const std::vector<Feature>& features, size_t index, size_t size,
+                      std::string_view side) {
+    if (index >= features.size()) {
+      return invalid_argument("{} {} does not exist: there are {}", side, index, features.size());
+    }
+    const uint64_t expected = TRY(packed_size(features[index].type));
+    if (size == expected) return {};
+    return invalid_argument("{} \"{}\" is {}: expected {} bytes, found {}", side,
+                            features[index].name, to_string(features[index].type), expected, size);
+  }
+
+  std::shared_ptr<const CoreMlModel> model_;
+  ThreadPool& pool_;
+  std::unique_ptr<engine::Execution> execution_;
+};
+
+class CoreMlModel final : public Model, public std::enable_shared_from_this<CoreMlModel> {
+ public:
+  CoreMlModel(std::string path, const Options& options)
+      : path_(std::move(path)), options_(options), pool_(options.threads) {}
+
+  ThreadPool& pool() const { return pool_; }
+  void set(coreml::Model model) { model_ = std::move(model); }
+
+  std::vector<std::string> functions() const override {
+    std::vector<std::string> names;
+    for (const auto& function : model_.program.functions) names.push_back(function->name);
+    return names;
+  }
+  std::string default_function() const override { return model_.default_function; }
+  int specification_version() const override { return model_.specification_version; }
+
+  Result<Signature> signature(const std::string& name) const override {
+    const mil::Function& function = *TRY(find(name));
+    Signature signature;
+    for (const mil::Value* value : function.inputs) {
+      signature.inputs.push_back({value->name, value->type});
+    }
+    for (const mil::Value* value : function.outputs) {
+      signature.outputs.push_back({value->name, value->type});
+    }
+    return signature;
+  }
+
+  Result<std::unique_ptr<Function>> load(const std::string& name) const override {
+    Signature types = TRY(signature(name));
+    auto execution = TRY(engine::Execution::create(TRY(compiled(*TRY(find(name))))));
+    return std::make_unique<CoreMlFunction>(shared_from_this(), pool_, std::move(types),
+                                            std::move(execution));
+  }
+
+ private:
+  Result<const mil::Function*> find(const std::string& name) const {
+    const mil::Function* found = model_.program.find(name.empty() ? model_.default_function : name);
+    if (found == nullptr) return no_function(path_, name, functions());
+    return found;
+  }
+
+  Result<std::shared_ptr<const engine::Executable>> compiled(const mil::Function& function) const {
+    std::lock_guard lock(mutex_);
+    auto& executable = executables_[&function];
+    if (!executable) {
+      engine::ExecutableOptions options;
+      options.numerics = options_.numerics;
+      options.verified = true;
+      executable = TRY(within(fmt::format("{}: function {}", path_, function.name),
+                              engine::Executable::compile(function, options)));
+    }
+    return executable;
+  }
+
+  const std::string path_;
+  const Options options_;
+  mutable ThreadPool pool_;
+  coreml::Model model_;
+  mutable std::mutex mutex_;
+  mutable std::map<const mil::Function*, std::shared_ptr<const engine::Executable>> executables_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Model>> open_package(const std::string& path, const Options& options) {
+  auto model = std::make_shared<CoreMlModel>(path, options);
+  const coreml::FileMap files = TRY(coreml::map_directory(path));
+  model->set(TRY(within(path, coreml::read_package(files, "", &model->pool()))));
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+Result<std::shared_ptr<const Model>> open_mlmodel(const std::string& path,
+                                                  std::shared_ptr<const MappedFile> file,
+                                                  const Options& options) {
+  auto model = std::make_shared<CoreMlModel>(path, options);
+  coreml::WeightFile weights;
+  const auto beside = std::filesystem::path(path).parent_path() / "weights" / "weight.bin";
+  if (std::error_code ignored; std::filesystem::exists(beside, ignored)) {
+    const auto bytes = TRY(MappedFile::open(beside.string()));
+    weights = TRY(within(beside.string(), coreml::WeightFile::open(bytes->bytes(), bytes)));
+  }
+  model->set(TRY(within(path, coreml::read_model(file->bytes(), weights, &model->pool()))));
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+}  // namespace diptych::host

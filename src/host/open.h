@@ -1,0 +1,23 @@
+// The ways to open a Model. Private to src/host.
+#pragma once
+
+#include "base/file.h"
+#include "coreml/file_map.h"
+#include "host/model.h"
+
+namespace diptych::host {
+
+Result<std::shared_ptr<const Model>> open_package(const std::string& path, const Options& options);
+// A .mlmodel on its own. The weights that it refers to lie beside it, in weights/weight.bin.
+Result<std::shared_ptr<const Model>> open_mlmodel(const std::string& path,
+                                                  std::shared_ptr<const MappedFile> file,
+                                                  const Options& options);
+Result<std::shared_ptr<const Model>> open_program(const std::string& path,
+                                                  std::shared_ptr<const MappedFile> file,
+                                                  const Options& options);
+
+// The error for a function that there is not.
+tl::unexpected<Error> no_function(const std::string& path, const std::string& name,
+                                  std::vector<std::string> functions);
+
+}  // namespace diptych::host
