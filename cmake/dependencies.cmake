@@ -11,6 +11,7 @@ pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
+find_package(ZLIB REQUIRED)
 find_package(HWY REQUIRED)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   # Our loops keep vectors in arrays, which SVE's types of no fixed size do not allow: NEON it is.

@@ -73,6 +73,11 @@ constexpr std::array kCommands = {
             "  diptych cpu\n"
             "  DIPTYCH_ISA=scalar diptych cpu --json\n",
             setup_cpu},
+    Command{"predict", "Call a function of any Core ML program",
+            "  diptych predict model.mlpackage --input x=x.npy\n"
+            "  diptych predict model.mlpackage --input inputs.npz --output outputs.npz\n"
+            "  diptych predict model.pte --function forward --input input_0=x.npy --json\n",
+            setup_predict},
     Command{"inspect", "Show what a .pte holds",
             "  diptych inspect model.pte\n"
             "  diptych inspect model.pte --json\n"

@@ -1,0 +1,136 @@
+#include "tools/predict.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/in_quotes.h"
+#include "base/json.h"
+
+namespace diptych::tools {
+namespace {
+
+// "x: fp32[2,3]" for each.
+std::vector<std::string> listed(const std::vector<host::Feature>& features) {
+  std::vector<std::string> list;
+  for (const auto& feature : features) {
+    list.push_back(fmt::format("{}: {}", feature.name, to_string(feature.type)));
+  }
+  return list;
+}
+
+Status check_names(const std::vector<host::Feature>& features, const numpy::Arrays& inputs) {
+  const auto wrong = [&](std::string message) {
+    return tl::unexpected(
+        Error{ErrorCode::InvalidArgument, {}, std::move(message), listed(features)});
+  };
+  for (const auto& feature : features) {
+    if (!inputs.contains(feature.name)) {
+      return wrong(
+          fmt::format("no array for input {}; the function takes", in_quotes(feature.name)));
+    }
+  }
+  for (const auto& [name, array] : inputs) {
+    const bool known = std::any_of(features.begin(), features.end(),
+                                   [&, &wanted = name](const auto& f) { return f.name == wanted; });
+    if (!known) {
+      return wrong(
+          fmt::format("an array for {}, which is no input; the function takes", in_quotes(name)));
+    }
+  }
+  return {};
+}
+
+Result<numpy::Array> fitted(const host::Feature& feature, const numpy::Array& given) {
+  const auto one = [](const Shape& shape) {
+    return std::all_of(shape.begin(), shape.end(), [](int64_t n) { return n == 1; });
+  };
+  if (given.type.shape != feature.type.shape &&
+      !(one(given.type.shape) && one(feature.type.shape))) {
+    return invalid_argument("expected {}, found {}", to_string(feature.type),
+                            to_string(given.type));
+  }
+  numpy::Array array = TRY(numpy::converted(given, feature.type.dtype));
+  array.type.shape = feature.type.shape;
+  return array;
+}
+
+// The elements as doubles, which is exact for all but long integers.
+Result<std::vector<double>> doubles(const numpy::Array& array) {
+  const auto wide = TRY(numpy::converted(array, DType::F64));
+  std::vector<double> values(wide.data.size() / sizeof(double));
+  std::memcpy(values.data(), wide.data.data(), wide.data.size());
+  return values;
+}
+
+}  // namespace
+
+Result<NamedArrays> predict(host::Function& function, const numpy::Arrays& inputs) {
+  const host::Signature& types = function.signature();
+  TRY(check_names(types.inputs, inputs));
+  std::vector<numpy::Array> given;
+  given.reserve(types.inputs.size());  // bound where they are
+  for (size_t i = 0; i < types.inputs.size(); ++i) {
+    const host::Feature& feature = types.inputs[i];
+    const auto where = [&] { return "input " + in_quotes(feature.name); };
+    given.push_back(TRY(within(where, fitted(feature, inputs.at(feature.name)))));
+    TRY(function.bind_input(i, given.back().data));
+  }
+  NamedArrays results;
+  results.reserve(types.outputs.size());
+  for (size_t i = 0; i < types.outputs.size(); ++i) {
+    const host::Feature& feature = types.outputs[i];
+    numpy::Array array{feature.type, {}};
+    array.data.resize(TRY(packed_size(feature.type)));
+    results.emplace_back(feature.name, std::move(array));
+    TRY(function.bind_output(i, results.back().second.data));
+  }
+  TRY(function.run());
+  return results;
+}
+
+std::string to_text(const NamedArrays& arrays) {
+  constexpr size_t kShown = 8;
+  std::string text;
+  for (const auto& [name, array] : arrays) {
+    text += fmt::format("{}: {}", name, to_string(array.type));
+    const auto values = doubles(array).value_or(std::vector<double>());
+    if (!values.empty()) {
+      const auto [low, high] = std::minmax_element(values.begin(), values.end());
+      text += fmt::format(", {:g} to {:g}\n ", *low, *high);
+      for (const double value : std::span(values).first(std::min(values.size(), kShown))) {
+        text += fmt::format(" {:g}", value);
+      }
+      if (values.size() > kShown) text += fmt::format(" … and {} more", values.size() - kShown);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::string to_json_text(const NamedArrays& arrays) {
+  Json all = Json::object();
+  for (const auto& [output, array] : arrays) {
+    Json data = Json::array();
+    if (is_integer(array.type.dtype)) {
+      const auto signed_ones = numpy::converted(array, DType::Int64);
+      const auto& wide = signed_ones ? *signed_ones : array;  // uint64 beyond
+      for (size_t at = 0; at < wide.data.size(); at += sizeof(int64_t)) {
+        if (signed_ones) {
+          data.push_back(load<int64_t>(&wide.data[at]));
+        } else {
+          data.push_back(load<uint64_t>(&wide.data[at]));
+        }
+      }
+    } else {
+      for (const double value : doubles(array).value_or(std::vector<double>())) {
+        data.push_back(std::isfinite(value) ? Json(value) : Json());
+      }
+    }
+    all[output] = {{"dtype", std::string(name(array.type.dtype))},
+                   {"shape", array.type.shape},
+                   {"data", std::move(data)}};
+  }
+  return dump_json(all) + "\n";
+}
+
+}  // namespace diptych::tools

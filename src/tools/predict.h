@@ -1,0 +1,27 @@
+// One call of a function of a model, with arrays by name.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/model.h"
+#include "numpy/npy.h"
+
+namespace diptych::tools {
+
+// Outputs in the function's order.
+using NamedArrays = std::vector<std::pair<std::string, numpy::Array>>;
+
+// Inputs may have other element types than the function's, where every element can be converted.
+// An input of one element may have any shape of one element. Errors: InvalidArgument with the
+// inputs that there are for one that is missing or surplus, before anything is computed.
+Result<NamedArrays> predict(host::Function& function, const numpy::Arrays& inputs);
+
+// For people: each output's name, type and range, and its first elements.
+std::string to_text(const NamedArrays& arrays);
+// For machines: {"name": {"dtype": …, "shape": […], "data": […]}}, elements in row-major order.
+// What is not finite is null.
+std::string to_json_text(const NamedArrays& arrays);
+
+}  // namespace diptych::tools
