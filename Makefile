@@ -79,7 +79,7 @@ plugin: packages
 conformance-setup: packages
 	@scripts/setup-reference.sh $(REFERENCE)
 	@$(MAKE) --no-print-directory plugin DIPTYCH_EXECUTORCH=$(REFERENCE)
-	@cmake --build --preset release -j $(JOBS) --target diptych test_executorch \
+	@cmake --build --preset release -j $(JOBS) --target diptych libdiptych test_executorch \
 	  conformance_tokenizers conformance_templates
 	@ctest --preset release -R '^executorch\.'
 

@@ -4,7 +4,8 @@ include(GNUInstallDirs)
 install(TARGETS diptych RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 
 install(TARGETS diptych RUNTIME DESTINATION diptych/bin COMPONENT python EXCLUDE_FROM_ALL)
-install(TARGETS libdiptych LIBRARY DESTINATION diptych/lib COMPONENT python EXCLUDE_FROM_ALL NAMELINK_SKIP)
+# One file: packages have no links.
+install(FILES $<TARGET_FILE:libdiptych> DESTINATION diptych/lib RENAME libdiptych.so COMPONENT python EXCLUDE_FROM_ALL)
 if(DIPTYCH_PLUGIN)
   add_dependencies(python_package executorch_backend_coreml)
   install(TARGETS executorch_backend_coreml LIBRARY DESTINATION diptych/lib COMPONENT python EXCLUDE_FROM_ALL)

@@ -41,6 +41,7 @@ class Context:
             **os.environ,
             "PYTHONPATH": str(ROOT / "python"),
             "DIPTYCH_EXECUTORCH_LIBRARY": str(self.build / "lib" / LIBRARY),
+            "DIPTYCH_LIBRARY": str(self.build / "lib" / "libdiptych.so"),
             "DIPTYCH_EXECUTABLE": str(self.diptych),
         }
 
