@@ -60,5 +60,6 @@ std::unique_ptr<const Kind> pte_kind(const Models& models);
 std::unique_ptr<const Kind> delegate_kind(const Models& models);
 std::unique_ptr<const Kind> memory_fs_kind(const Models& models);
 std::unique_ptr<const Kind> outputs_kind(const Models& models);
+std::unique_ptr<const Kind> predict_kind(const Models& models);
 
 }  // namespace diptych::fuzz

@@ -103,7 +103,7 @@ Kinds all_kinds(const Models& models) {
   Kinds kinds;
   for (const auto make : {safetensors_kind, gguf_kind, config_kind, torch_kind, tokenizer_json_kind,
                           tokenizer_model_kind, template_kind, transcript_kind, pte_kind,
-                          delegate_kind, memory_fs_kind, outputs_kind}) {
+                          delegate_kind, memory_fs_kind, outputs_kind, predict_kind}) {
     kinds.push_back(make(models));
   }
   return kinds;

@@ -5,7 +5,7 @@
 
 namespace diptych::testing {
 
-Status write_sample_package(const std::string& directory) {
+Result<std::vector<coreml::FileEntry>> sample_package() {
   using mil::Builder;
   const TensorType type{DType::F32, {2, 3}};
   mil::Program program;
@@ -25,7 +25,11 @@ Status write_sample_package(const std::string& directory) {
     program.functions.push_back(TRY(b.finish({out})));
   }
   const auto model = TRY(coreml::write_model(program));
-  return coreml::write_directory(directory, coreml::package_files(model, {1, 2}));
+  return coreml::package_files(model, {1, 2});
+}
+
+Status write_sample_package(const std::string& directory) {
+  return coreml::write_directory(directory, TRY(sample_package()));
 }
 
 }  // namespace diptych::testing

@@ -1,14 +1,17 @@
-// A small Core ML package on disk.
+// A small Core ML package.
 #pragma once
 
 #include <string>
+#include <vector>
 
-#include "base/error.h"
+#include "coreml/file_map.h"
 
 namespace diptych::testing {
 
-// Writes a package to `directory`. "main" gives "sum" = "x" + "y" and "product" = "x" · "y",
-// "scaled" gives "out" = 2 · "x"; all are fp32[2,3].
+// Of two functions: "main" gives "sum" = "x" + "y" and "product" = "x" · "y", "scaled" gives "out"
+// = 2 · "x"; all are fp32[2,3].
+Result<std::vector<coreml::FileEntry>> sample_package();
+// Writes it to a directory.
 Status write_sample_package(const std::string& directory);
 
 }  // namespace diptych::testing
