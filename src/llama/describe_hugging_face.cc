@@ -72,14 +72,15 @@ void read_window(const Json& config, const Family& family, ParamReader& reader, 
   if (family.window_switch) active = reader.flag("use_sliding_window", false);
   const auto window = config.find("sliding_window");
   const bool off = window != config.end() && window->is_null();
+  std::optional<int64_t> size;
   if (active && !off) {
-    params->attention_window =
-        reader.integer("sliding_window", family.window.value_or(0), INT64_MAX);
+    size = reader.integer("sliding_window", family.window.value_or(0), kMaxWindow);
+    params->layers.assign(static_cast<size_t>(params->n_layers), {size, 0});
   }
   const auto layers = config.find("layer_types");
   if (layers == config.end() || !layers->is_array()) return;
   for (const Json& layer : *layers) {
-    if (layer == "full_attention" || (layer == "sliding_attention" && params->attention_window)) {
+    if (layer == "full_attention" || (layer == "sliding_attention" && size)) {
       continue;
     }
     reader.problem(fmt::format("layer_types: {}, expected \"full_attention\"", quoted(layer)));
@@ -135,7 +136,8 @@ Result<Description> describe_hugging_face(const Json& config) {
   params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
   const bool tied = reader.flag("tie_word_embeddings", false);
   read_hugging_face_rope(config, reader, &params);
-  if (!family.rope_scales && (params.use_scaled_rope || params.rope_linear_factor != 1)) {
+  const RopeParams& rope = params.ropes.front();
+  if (!family.rope_scales && (rope.llama3 || rope.linear_factor != 1)) {
     reader.problem(fmt::format("RoPE of {}: expected type default", family.architecture));
   }
   read_window(config, family, reader, &params);

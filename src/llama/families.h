@@ -66,6 +66,6 @@ Result<Description> describe_gguf(const Json& metadata,
                                   std::span<const std::pair<std::string, WeightRef>> tensors);
 
 // Llama 3's RoPE factors as GGUF files have them, one for each of the d/2 frequencies.
-std::vector<float> llama3_rope_factors(const Params& params);
+std::vector<float> llama3_rope_factors(const RopeParams& rope, int64_t head_dim);
 
 }  // namespace diptych::llama

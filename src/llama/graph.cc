@@ -208,12 +208,13 @@ class GraphBuilder {
     Value *cos, *sin;
   };
 
-  // RoPE: k [1,K,T,d] -> [1,K,T,d]; q [1,H,T,d] -> the same elements as [1,H,T,d], in a shape that
-  // the caller chooses by a reshape.
+  // RoPE, if the layer has any: k [1,K,T,d] -> [1,K,T,d]; q [1,H,T,d] -> the same elements as
+  // [1,H,T,d], in a shape that the caller chooses by a reshape.
   void rotate(size_t i, Value*& q, Value*& k) {
+    const std::optional<size_t> table = model_.rope_of_layer[i];
+    if (!table) return;
     if (params_.use_hf_rope && !rope_widened_) widen_rope_inputs();
-    const size_t table = model_.class_of(i).rope_table;
-    const Rotation by{cos_[table], sin_[table]};
+    const Rotation by{cos_[*table], sin_[*table]};
     if (params_.use_hf_rope) {
       q = rotate_halves(q, params_.n_heads, by);
       k = rotate_halves(k, params_.n_kv_heads, by);

@@ -117,14 +117,15 @@ void read_hugging_face_rope(const Json& config, ParamReader& reader, Params* par
         fmt::format("partial_rotary_factor: {} rotates a part of each head, only 1 is implemented",
                     rope.rotated));
   }
-  params->rope_theta = rope.theta;
-  if (rope.type == "linear") params->rope_linear_factor = rope.factor;
+  RopeParams& table = params->ropes.front();
+  table.theta = rope.theta;
+  if (rope.type == "linear") table.linear_factor = rope.factor;
   if (rope.type != "llama3") return;
-  params->use_scaled_rope = true;
-  params->rope_scale_factor = rope.factor;
-  params->low_freq_factor = rope.low;
-  params->high_freq_factor = rope.high;
-  params->rope_trained_context = rope.trained;
+  table.llama3 = true;
+  table.scale_factor = rope.factor;
+  table.low_freq_factor = rope.low;
+  table.high_freq_factor = rope.high;
+  table.trained_context = rope.trained;
 }
 
 }  // namespace diptych::llama

@@ -17,6 +17,7 @@ inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxDim = int64_t{1} << 20;
 inline constexpr int64_t kMaxInner = int64_t{1} << 22;  // hidden_dim and n_heads * head_dim
 inline constexpr int64_t kMaxVocab = int64_t{1} << 24;
+inline constexpr int64_t kMaxWindow = INT32_MAX;
 
 // A value as it stands in an error, shortened.
 inline std::string shown(const Json& value) {
