@@ -117,6 +117,82 @@ void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
   read_scaling(prefix, reader, &rope);
 }
 
+// A number that 0 says as little of as a missing key.
+std::optional<double> number_under(const std::string& key, ParamReader& reader) {
+  const Json* value = reader.find(key, false);
+  if (value == nullptr || *value == 0) return std::nullopt;
+  return reader.positive(key, 1);
+}
+
+// Keys that change the mathematics of some architectures. At 0, or at the number beside them, they
+// do not.
+struct NeutralKey {
+  std::string_view key;
+  std::optional<double> neutral;
+  bool (*counts)(const Family& family) = nullptr;  // null: for no family
+};
+constexpr bool has_multipliers(const Family& family) { return family.multipliers; }
+constexpr NeutralKey kNeutral[] = {
+    {"attention.clamp_kqv", {}},
+    {"attention.max_alibi_bias", {}},
+    {"attention.output_scale", 1},
+    {"attention.scale", {}, has_multipliers},
+    {"attn_logit_softcapping", {}, [](const Family& f) { return f.attention_cap.has_value(); }},
+    {"embedding_scale", 1, has_multipliers},
+    {"expert_count", {}},
+    {"final_logit_softcapping", {}, [](const Family& family) { return family.final_cap; }},
+    {"logit_scale", 1, has_multipliers},
+    {"residual_scale", 1, has_multipliers},
+};
+
+void check_neutral(const std::string& prefix, const Family& family, ParamReader& reader) {
+  for (const NeutralKey& row : kNeutral) {
+    if (row.counts != nullptr && row.counts(family)) continue;
+    const std::string key = prefix + std::string(row.key);
+    const Json* value = reader.find(key, false);
+    if (value == nullptr || *value == 0 || (row.neutral && *value == *row.neutral)) continue;
+    reader.problem(fmt::format("{}: {} is not implemented for {}, only {} is", key, shown(*value),
+                               family.architecture, row.neutral.value_or(0)));
+  }
+  // The switch of RoPE in files of the families that have multipliers.
+  if (family.multipliers && !reader.flag(prefix + "rope.scaling.finetuned", true)) {
+    reader.problem(prefix +
+                   "rope.scaling.finetuned: false, a model without RoPE, is not implemented");
+  }
+}
+
+void read_multipliers(const std::string& prefix, const Family& family, ParamReader& reader,
+                      Params* params) {
+  if (family.multipliers) {
+    params->embedding_scale_factor = number_under(prefix + "embedding_scale", reader).value_or(1);
+    params->attention_multiplier = number_under(prefix + "attention.scale", reader);
+    params->residual_multiplier = number_under(prefix + "residual_scale", reader).value_or(1);
+    params->logits_scaling = reader.required_positive(prefix + "logit_scale");
+  }
+  if (family.gguf_wide_scalar == params->n_layers) {
+    const auto scalar = static_cast<double>(params->dim / params->n_heads);
+    params->attention_multiplier = 1 / std::sqrt(scalar);
+  }
+  if (family.attention_cap) {
+    params->attn_logit_softcapping =
+        reader.positive(prefix + "attn_logit_softcapping", *family.attention_cap);
+  }
+  if (family.final_cap) {
+    params->final_logit_softcapping = number_under(prefix + "final_logit_softcapping", reader);
+    if (!params->final_logit_softcapping) params->final_logit_softcapping = family.logits_cap;
+  }
+}
+
+// The tensors say which linears have biases.
+void find_biases(std::span<const std::pair<std::string, WeightRef>> tensors, Params* params) {
+  for (const TensorRow& row : layer_rows()) {
+    if (row.kind != TensorKind::Bias || !find(tensors, row.name(Dialect::Gguf))) continue;
+    if (row.presence == Presence::QkvBias) params->attention_qkv_bias = true;
+    if (row.presence == Presence::OutputBias) params->attention_output_bias = true;
+    if (row.presence == Presence::FfnBias) params->ffn_bias = true;
+  }
+}
+
 // Keys whose value may be a list, an element a layer: equal elements become the number they are.
 constexpr std::string_view kPerLayer[] = {"attention.head_count", "attention.head_count_kv",
                                           "feed_forward_length"};
@@ -173,8 +249,10 @@ Result<Description> describe_gguf(const Json& file_metadata,
   params.head_dim =
       reader.integer(prefix + "attention.key_length", params.dim / params.n_heads, kMaxInner);
   params.norm_eps = reader.required_positive(prefix + "attention.layer_norm_rms_epsilon");
-  params.attention_qkv_bias = family.qkv_bias;
-  params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
+  set_mathematics(family, &params);
+  read_multipliers(prefix, family, reader, &params);
+  check_neutral(prefix, family, reader);
+  find_biases(tensors, &params);
 
   const WeightRef embedding =
       find(tensors, tensor_row(&LlamaWeights::tok_embeddings).name(Dialect::Gguf));
@@ -205,7 +283,8 @@ Result<Description> describe_gguf(const Json& file_metadata,
                          name);
     }
   }
-  description.layout = {Dialect::Gguf, family.fused, !family.gguf_pairs, Layout::Tied::ByTensors};
+  description.layout = {
+      .dialect = Dialect::Gguf, .fused = family.fused, .halves = !family.gguf_pairs};
   return description;
 }
 

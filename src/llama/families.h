@@ -26,18 +26,39 @@ struct Family {
   std::string_view title;
 
   // What the mathematics and the tensors have beyond a Llama's.
-  bool qkv_bias;    // q, k and v have biases
-  bool qk_norm;     // heads of q and k are normalised before RoPE
-  bool fused;       // one matrix for q, k, v, another for gate and up
-  bool gguf_pairs;  // GGUF files have RoPE's channels in pairs already
+  bool qkv_bias = false;       // q, k and v have biases
+  bool qk_norm = false;        // q and k are normalised before RoPE, head by head
+  bool qk_norm_whole = false;  // they are, all heads together
+  bool fused = false;          // one matrix for q, k, v, another for gate and up
+  bool gguf_pairs = false;     // GGUF files have RoPE's channels in pairs already
+  bool pre_norms = true;       // blocks normalise what they take
+  bool post_norms = false;     // blocks normalise what they add
+  bool unit_offset = false;    // gains of norms are 1 + weight; GGUF files hold the sum
+  bool width_scales = false;   // embeddings are multiplied by the root of their width
+  bool multipliers = false;    // Granite's four numbers count
+  Activation act_fn = Activation::Silu;
 
   // What config.json means when it does not say.
-  double norm_eps;
-  std::optional<int64_t> kv_heads;  // none: as many as heads
-  std::optional<int64_t> head_dim;  // none: hidden_size / heads
-  std::optional<int64_t> window;    // sliding_window
-  bool window_switch;               // sliding_window counts only with use_sliding_window
-  bool rope_scales;                 // RoPE may be linear or llama3
+  double norm_eps = 1e-6;
+  std::optional<int64_t> heads = {}, vocab = {};  // none: it has to say
+  std::optional<int64_t> kv_heads = {};           // none: as many as heads
+  std::optional<int64_t> head_dim = {};           // none: hidden_size / heads
+  std::optional<int64_t> query_scalar = {};       // none: query_pre_attn_scalar does not count
+  std::optional<double> attention_cap = {};       // none: attn_logit_softcapping does not count
+  std::optional<double> logits_cap = {};          // none: there is no cap
+  std::optional<int64_t> window = {};             // sliding_window
+  bool window_switch = false;  // sliding_window counts only with use_sliding_window
+  double rope_theta = 10000;
+  bool tied = false;  // the output is the embedding
+
+  // Which of config.json's keys count.
+  bool rope_scales = true;      // RoPE may be linear or llama3
+  bool attention_bias = false;  // biases of q, k, v and of the attention's output
+  bool mlp_bias = false;        // those of the feed-forward layer
+  bool final_cap = false;       // final_logit_softcapping
+  // GGUF files do not say query_pre_attn_scalar. It is the width of a head, but in models of so
+  // many layers, where it is the model's width divided by the heads.
+  std::optional<int64_t> gguf_wide_scalar = {};
 };
 
 std::span<const Family> families();
@@ -46,6 +67,9 @@ std::span<const Family> families();
 bool is_architecture(const Family& family, std::string_view architecture);
 // By Family::name; an error lists the known ones.
 Result<const Family*> family_from_name(std::string_view name);
+
+// What the family's models have in common, for parameters whose sizes are known.
+void set_mathematics(const Family& family, Params* params);
 
 // A model's shape and how its checkpoint is arranged.
 struct Description {

@@ -180,6 +180,10 @@ Params for_context(Params params, int64_t max_context_len) {
   return params;
 }
 
+double Params::score_scale() const {
+  return attention_multiplier.value_or(1.0 / std::sqrt(static_cast<double>(head_dim)));
+}
+
 Result<Params> params_from_meta(const Json& json) {
   if (!json.is_object()) {
     return invalid_data("params: expected an object, found {}", json.type_name());

@@ -39,6 +39,9 @@ struct LayerParams {
   bool operator==(const LayerParams&) const = default;
 };
 
+// What the gate of the feed-forward layer goes through.
+enum class Activation : uint8_t { Silu, GeluTanh };
+
 // Every field is set and checked: sizes are positive, n_kv_heads divides n_heads, head_dim is even,
 // and the bytes of the whole model fit 64 bits whatever the element type.
 struct Params {
@@ -55,15 +58,31 @@ struct Params {
   std::vector<RopeParams> ropes = {RopeParams{}};  // at least one; each is of some layer
 
   bool attention_qkv_bias = false;
+  bool attention_output_bias = false;
+  bool ffn_bias = false;  // of all three linears
   bool use_qk_norm = false;
   bool qk_norm_before_rope = false;
   bool qk_norm_affine = true;  // q/k norms have weights
+  bool qk_norm_whole = false;  // over all heads together, before RoPE, not over each
+
+  // Where a layer's two blocks have norms: at what they take, at what they add, or at both.
+  bool pre_norms = true;
+  bool post_norms = false;
+  Activation act_fn = Activation::Silu;
+
+  double embedding_scale_factor = 1;
+  std::optional<double> attention_multiplier;  // of scores, 1 / sqrt(d) if there is none
+  double residual_multiplier = 1;              // of what a block adds
+  double logits_scaling = 1;                   // logits are divided by it
+  // c * tanh(x / c) of scores before the mask, and of logits.
+  std::optional<double> attn_logit_softcapping, final_logit_softcapping;
 
   std::vector<LayerParams> layers;  // [n_layers], or empty: all are as LayerParams{} says
 
   LayerParams layer(size_t index) const {
     return layers.empty() ? LayerParams{} : layers.at(index);
   }
+  double score_scale() const;  // what products of q and k are multiplied by
   int64_t heads_per_group() const { return n_heads / n_kv_heads; }  // G
   int64_t q_dim() const { return n_heads * head_dim; }
   int64_t kv_dim() const { return n_kv_heads * head_dim; }

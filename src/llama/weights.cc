@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "tensor/affine.h"
 #include "tensor/finite_cast.h"
 #include "tensor/views.h"
 
@@ -44,7 +45,12 @@ void visit_tensors(const Params& params, const Layout& layout, Collected& model,
   }
 }
 
-// Brings the tensors of a layout to Meta's: fused ones apart, RoPE's channels to pairs.
+bool is_norm(const TensorRow& row) {
+  return row.kind == TensorKind::Norm || row.kind == TensorKind::HeadNorm;
+}
+
+// Brings the tensors of a layout to Meta's: fused ones apart, RoPE's channels to pairs, gains of
+// norms to what they multiply by.
 void arrange(const Params& params, const Layout& layout, Collected& model) {
   for (size_t layer = 0; layer < model.fused.size(); ++layer) {
     std::array<int64_t, kFusions> taken{};  // rows of each fused matrix
@@ -60,6 +66,11 @@ void arrange(const Params& params, const Layout& layout, Collected& model) {
         weight = halves_to_pairs(std::move(weight), params.head_dim);
       }
     }
+  }
+  if (!layout.unit_offset) return;
+  for (const auto& [row, layer] : all_tensors(model.fused.size())) {
+    WeightRef& weight = row->in(model.weights, layer);
+    if (is_norm(*row) && weight) weight = affine(std::move(weight), 1, 1);
   }
 }
 
@@ -234,6 +245,12 @@ Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DTyp
   const bool tied = weights.tied();
   Collected model(params);
   model.weights = std::move(weights);
+  if (params.logits_scaling != 1) {
+    // The head is linear and its input norm's gain costs nothing, while the head may be the
+    // embedding, whose rows must stay as they are.
+    WeightRef& norm = model.weights.norm;
+    norm = affine(std::move(norm), 1 / params.logits_scaling, 0);
+  }
   visit_tensors(params, {}, model, [&](const ExpectedTensor& expected, WeightRef& slot) {
     slot = finite_cast(std::move(slot), dtype, expected.names.front());
   });
