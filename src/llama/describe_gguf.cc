@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "llama/families.h"
+#include "llama/layer_kinds.h"
 #include "llama/param_reader.h"
 #include "llama/weights.h"
 
@@ -263,7 +264,9 @@ Result<Description> describe_gguf(const Json& file_metadata,
     reader.problem(fmt::format("token_embd.weight: {} rows, expected 1 to {}", rows, kMaxVocab));
   }
   read_rope(prefix, reader, &params);
-  if (metadata.contains(prefix + "attention.sliding_window")) {
+  if (family.has_layer_kinds()) {
+    read_gguf_layer_kinds(metadata, prefix, family, reader, &params);
+  } else if (metadata.contains(prefix + "attention.sliding_window")) {
     const auto window = json_int(metadata, prefix + "attention.sliding_window");
     if (!window || *window < 0 || *window > kMaxWindow) {
       reader.problem(

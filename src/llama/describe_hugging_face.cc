@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "llama/families.h"
 #include "llama/hugging_face_rope.h"
+#include "llama/layer_kinds.h"
 #include "llama/param_reader.h"
 
 namespace diptych::llama {
@@ -191,9 +192,9 @@ Result<Description> describe_hugging_face(const Json& config) {
   ParamReader reader(config);
   params.dim = reader.required("hidden_size", kMaxDim);
   params.n_layers = reader.required("num_hidden_layers", kMaxLayers);
-  params.n_heads = reader.required("num_attention_heads", kMaxInner);
+  params.n_heads = reader.required("num_attention_heads", kMaxInner, family.heads);
   params.hidden_dim = reader.required("intermediate_size", kMaxInner);
-  params.vocab_size = reader.required("vocab_size", kMaxVocab);
+  params.vocab_size = reader.required("vocab_size", kMaxVocab, family.vocab);
   // Null is not what a missing key is: as many as heads, and no width of their own.
   const bool null_heads = reader.find("num_key_value_heads", false) != nullptr;
   params.n_kv_heads = reader.integer(
@@ -214,12 +215,16 @@ Result<Description> describe_hugging_face(const Json& config) {
     params.final_logit_softcapping = read_cap("final_logit_softcapping", family.logits_cap, reader);
   }
   const bool tied = reader.flag("tie_word_embeddings", family.tied);
-  read_hugging_face_rope(config, reader, &params);
+  if (family.has_layer_kinds()) {
+    read_layer_kinds(config, family, reader, &params);
+  } else {
+    params.ropes = {read_hugging_face_rope(config, family.rope_theta, reader)};
+    read_window(config, family, reader, &params);
+  }
   const RopeParams& rope = params.ropes.front();
   if (!family.rope_scales && (rope.llama3 || rope.linear_factor != 1)) {
     reader.problem(fmt::format("RoPE of {}: expected type default", family.architecture));
   }
-  read_window(config, family, reader, &params);
   check_activation(config, family, reader);
   check_neutral(config, family, reader);
   check_quantisation(config, reader);

@@ -48,6 +48,10 @@ struct Family {
   std::optional<double> logits_cap = {};          // none: there is no cap
   std::optional<int64_t> window = {};             // sliding_window
   bool window_switch = false;  // sliding_window counts only with use_sliding_window
+  // Layers of several kinds: every so manieth sees all positions and the others a window; every so
+  // manieth is not rotated; those with a window are rotated by a base of their own.
+  std::optional<int64_t> full_every = {}, no_rope_every = {};
+  std::optional<double> local_rope_theta = {};
   double rope_theta = 10000;
   bool tied = false;  // the output is the embedding
 
@@ -59,6 +63,9 @@ struct Family {
   // GGUF files do not say query_pre_attn_scalar. It is the width of a head, but in models of so
   // many layers, where it is the model's width divided by the heads.
   std::optional<int64_t> gguf_wide_scalar = {};
+  std::optional<int64_t> gguf_window = {};  // of files that do not say, where layers have one
+
+  bool has_layer_kinds() const { return full_every || no_rope_every; }
 };
 
 std::span<const Family> families();

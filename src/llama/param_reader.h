@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,10 +54,10 @@ class ParamReader {
     return fallback;
   }
 
-  // An integer without a default; 1 when it is missing or wrong.
-  int64_t required(std::string_view key, int64_t max) {
-    if (find(key, false) == nullptr) problem(fmt::format("{}: missing", key));
-    return integer(key, 1, max);
+  // An integer, of which some families have a default; 1 when it is missing or wrong.
+  int64_t required(std::string_view key, int64_t max, std::optional<int64_t> fallback = {}) {
+    if (find(key, false) == nullptr && !fallback) problem(fmt::format("{}: missing", key));
+    return integer(key, fallback.value_or(1), max);
   }
 
   double positive(std::string_view key, double fallback, bool nullable = false) {

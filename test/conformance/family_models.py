@@ -44,6 +44,8 @@ MADE = [
         pairs=True,
     ),
     Made("granite, tied", "Granite", dict(logits_scaling=3.0, tie_word_embeddings=True), "granite", pairs=True),
+    Made("smollm3", "SmolLM3", dict(), "smollm3", pairs=True),
+    Made("smollm3, other layers", "SmolLM3", dict(no_rope_layers=[0, 1, 1, 0, 0, 1], attention_bias=True, mlp_bias=True)),
     Made("olmo2", "Olmo2", dict(), "olmo2"),
     Made("gemma2", "Gemma2", dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=512), "gemma2"),
     Made(
@@ -51,6 +53,20 @@ MADE = [
         "Gemma2",
         dict(head_dim=32, query_pre_attn_scalar=40, sliding_window=512, attn_logit_softcapping=2.0,
              final_logit_softcapping=5.0),
+    ),
+    Made(
+        "gemma3",
+        "Gemma3",
+        dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=512,
+             rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0),
+                                  sliding_attention=dict(rope_type="default", rope_theta=1e4))),
+        "gemma3",
+    ),
+    Made(
+        "gemma3, other layers",
+        "Gemma3",
+        dict(head_dim=32, query_pre_attn_scalar=40, sliding_window=512, final_logit_softcapping=5.0,
+             layer_types=["full_attention", "sliding_attention", "sliding_attention"] * 2),
     ),
 ]
 
@@ -62,7 +78,7 @@ def make(made, directory):
 
     torch.manual_seed(7)
     transformers.logging.set_verbosity_error()
-    config = getattr(transformers, f"{made.classes}Config")(**{**SMALL, **made.config})
+    config = getattr(transformers, f"{made.classes}{'Text' if made.classes == 'Gemma3' else ''}Config")(**{**SMALL, **made.config})
     model = getattr(transformers, f"{made.classes}ForCausalLM")(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
