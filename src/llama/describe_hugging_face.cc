@@ -179,12 +179,40 @@ void check_quantisation(const Json& config, ParamReader& reader) {
   }
 }
 
+// The configuration of a model's text part, if the model has others beside it.
+Result<Json> text_part(const Json& config) {
+  const auto is = [&](const char* key, std::string_view wanted) {
+    const auto found = config.find(key);
+    if (found == config.end() || wanted.empty()) return false;
+    const Json& value = found->is_array() && !found->empty() ? found->front() : *found;
+    return value == std::string(wanted);
+  };
+  for (const Family& family : families()) {
+    if (!is("architectures", family.whole_architecture) && !is("model_type", family.whole_type)) {
+      continue;
+    }
+    const auto text = config.find("text_config");
+    if (text == config.end() || !text->is_object()) {
+      return invalid_data("text_config: expected an object, for {}", family.whole_architecture);
+    }
+    Json part = *text;
+    part["architectures"] = {family.architecture};
+    part["model_type"] = family.model_type;
+    if (config.contains("tie_word_embeddings")) {
+      part["tie_word_embeddings"] = config["tie_word_embeddings"];
+    }
+    return part;
+  }
+  return config;
+}
+
 }  // namespace
 
-Result<Description> describe_hugging_face(const Json& config) {
-  if (!config.is_object()) {
-    return invalid_data("config: expected an object, found {}", config.type_name());
+Result<Description> describe_hugging_face(const Json& whole_config) {
+  if (!whole_config.is_object()) {
+    return invalid_data("config: expected an object, found {}", whole_config.type_name());
   }
+  const Json config = TRY(text_part(whole_config));
   Description description;
   description.family = TRY(find_family(config));
   const Family& family = *description.family;
@@ -236,6 +264,7 @@ Result<Description> describe_hugging_face(const Json& config) {
       .fused = family.fused,
       .halves = true,
       .unit_offset = family.unit_offset,
+      .beside_vision = whole_config.contains("text_config"),
       .tied = tied ? Layout::Tied::Yes : Layout::Tied::No,
   };
   return description;

@@ -24,6 +24,9 @@ struct Family {
   std::string_view model_type;    // the same, shorter
   std::string_view gguf;          // general.architecture; the first family of a name counts
   std::string_view title;
+  // Models of which this one is the text part: "architectures" and model_type, with the part's
+  // configuration under text_config. Empty: none.
+  std::string_view whole_architecture = {}, whole_type = {};
 
   // What the mathematics and the tensors have beyond a Llama's.
   bool qkv_bias = false;       // q, k and v have biases

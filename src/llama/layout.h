@@ -16,6 +16,7 @@ struct Layout {
   bool fused = false;        // q, k and v are one matrix, gate and up another
   bool halves = false;       // RoPE turns channels (j, j + d/2): q and k are to be brought to pairs
   bool unit_offset = false;  // weights of norms are stored less 1
+  bool beside_vision = false;  // there are the tensors of a part that sees as well
   // Whether the output is the embedding: as the checkpoint holds it or not, by its configuration.
   enum class Tied : uint8_t { ByTensors, Yes, No };
   Tied tied = Tied::ByTensors;

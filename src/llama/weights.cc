@@ -90,6 +90,13 @@ bool is_computable(std::string_view name) {
   return name == kRopeFactorsTensor;
 }
 
+// Tensors of the parts beside a model's text part, whatever else stands before their names.
+bool is_of_vision(std::string_view name) {
+  constexpr std::string_view kModel = "model.";
+  if (name.starts_with(kModel)) name.remove_prefix(kModel.size());
+  return name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.");
+}
+
 // What programs put before the names of a whole model's tensors (a trainer, a compiler, a model
 // around this one), in any order; "model." is also the language model's own in a causal one.
 constexpr std::string_view kPrefixes[] = {"module.",      "_orig_mod.",      "base_model.",
@@ -186,6 +193,7 @@ Result<LlamaWeights> collect(const Params& params,
   for (const auto& [name, weight] : tensors) {
     known.push_back(known_name(name, expected_names));
     if (is_computable(known.back())) continue;
+    if (layout.beside_vision && is_of_vision(name)) continue;
     if (!left.emplace(known.back(), weight).second) {
       findings.surplus.push_back(fmt::format("surplus: {} occurs twice", shown(name)));
     }

@@ -24,6 +24,7 @@ class Made:
     config: dict = field(default_factory=dict)
     gguf: str = ""  # general.architecture; empty: there is no GGUF form of this one
     pairs: bool = False  # whose q and k rows converters permute
+    vision: bool = False  # the text part of a model that sees as well
 
 
 MADE = [
@@ -68,7 +69,12 @@ MADE = [
         dict(head_dim=32, query_pre_attn_scalar=40, sliding_window=512, final_logit_softcapping=5.0,
              layer_types=["full_attention", "sliding_attention", "sliding_attention"] * 2),
     ),
+    Made("gemma3 with a vision part", "Gemma3", dict(num_attention_heads=8, num_key_value_heads=4, head_dim=32,
+                                                     query_pre_attn_scalar=32, sliding_window=512), vision=True),
 ]
+
+VISION = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+
 
 
 def make(made, directory):
@@ -78,8 +84,14 @@ def make(made, directory):
 
     torch.manual_seed(7)
     transformers.logging.set_verbosity_error()
-    config = getattr(transformers, f"{made.classes}{'Text' if made.classes == 'Gemma3' else ''}Config")(**{**SMALL, **made.config})
-    model = getattr(transformers, f"{made.classes}ForCausalLM")(config)
+    sizes = {**SMALL, **made.config}
+    if made.vision:
+        config = transformers.Gemma3Config(text_config=sizes, vision_config=VISION, mm_tokens_per_image=4)
+        model = transformers.Gemma3ForConditionalGeneration(config)
+    else:
+        text = "Text" if made.classes == "Gemma3" else ""
+        config = getattr(transformers, f"{made.classes}{text}Config")(**sizes)
+        model = getattr(transformers, f"{made.classes}ForCausalLM")(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 1:
