@@ -100,6 +100,7 @@ Result<ExportCheck> check_export(exporter::Model source, const std::string& file
       ids, prefix, std::min(kWindow, model.max_context()), options.positions);
   if (windows.empty()) return invalid_argument("the context is too short for a check");
 
+  source.params = llama::for_context(std::move(source.params), model.max_context());
   ExportCheck result;
   const auto logits = TRY(source_logits(source, windows, options, progress));
   const auto session = TRY(model.new_session());

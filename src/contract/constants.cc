@@ -43,7 +43,8 @@ WeightRef cache_specs(const Model& model, const Places& at) {
 void add_layer_constants(const Model& model, std::vector<ConstantMethod>& constants) {
   std::vector<int64_t> ropes, windows;
   for (size_t layer = 0; layer < model.layers(); ++layer) {
-    ropes.push_back(static_cast<int64_t>(model.class_of(layer).rope_table));
+    const std::optional<size_t> table = model.rope_of_layer[layer];
+    ropes.push_back(table ? static_cast<int64_t>(*table) : kNoRope);
     windows.push_back(model.class_of(layer).window.value_or(0));
   }
   const auto add = [&](std::string_view name, const std::vector<int64_t>& values) {

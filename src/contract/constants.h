@@ -36,8 +36,10 @@ inline constexpr std::string_view kMaskSpecs = "mask_specs";       // [classes, 
 inline constexpr std::string_view kCacheSpecs = "kv_cache_specs";  // [layers, 5]: K input, K
                                                                    // output, V input, V output, C
 inline constexpr std::string_view kAllLogits = "generate_full_logits";
-// By layer, where layers differ: which RoPE table, and the window's positions (0: none).
+// By layer, where layers differ: which RoPE table (kNoRope: none), and the window's positions (0:
+// none).
 inline constexpr std::string_view kLayerRope = "layer_rope_tables";
+inline constexpr int64_t kNoRope = -1;
 inline constexpr std::string_view kLayerWindows = "layer_windows";
 // Of the file, where masks are finite: what hides a column.
 inline constexpr std::string_view kHiddenEntry = "mask_hidden_value";

@@ -27,22 +27,18 @@ Method method_of(Role role, int64_t tokens) {
 }
 
 size_t Model::rope_tables() const {
-  size_t tables = 0;
-  for (const LayerClass& layers : classes) tables = std::max(tables, layers.rope_table + 1);
+  size_t tables = 1;
+  for (const std::optional<size_t> table : rope_of_layer) {
+    if (table) tables = std::max(tables, *table + 1);
+  }
   return tables;
-}
-
-int64_t Model::cache_len() const {
-  const auto shorter = [](const LayerClass& a, const LayerClass& b) {
-    return a.cache_len < b.cache_len;
-  };
-  return std::min_element(classes.begin(), classes.end(), shorter)->cache_len;
 }
 
 Model uniform_model(size_t layers, int64_t cache_len) {
   Model model;
-  model.classes = {{cache_len, 0, {}}};
+  model.classes = {{cache_len, {}}};
   model.class_of_layer.assign(layers, 0);
+  model.rope_of_layer.assign(layers, 0);
   return model;
 }
 

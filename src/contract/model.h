@@ -61,10 +61,10 @@ struct Method {
 // The method of a role as the exporter writes it.
 Method method_of(Role role, int64_t tokens);
 
-// Layers whose caches and masks are alike. Classes of one model differ in their cache lengths.
+// Layers whose caches and masks are alike. Classes of one model differ in their cache lengths. What
+// layers of a class may differ in is by layer: their RoPE tables.
 struct LayerClass {
   int64_t cache_len = 0;          // C
-  size_t rope_table = 0;          // which of the model's
   std::optional<int64_t> window;  // positions that a token sees, itself included; nothing: all
 };
 
@@ -79,14 +79,14 @@ struct Model {
   float hidden = -std::numeric_limits<float>::infinity();
   std::vector<LayerClass> classes;
   std::vector<size_t> class_of_layer;
+  std::vector<std::optional<size_t>> rope_of_layer;  // which of the tables; nothing: no RoPE
 
   size_t layers() const { return class_of_layer.size(); }
-  size_t rope_tables() const;
-  int64_t cache_len() const;  // tokens that the caches of all layers hold
+  size_t rope_tables() const;  // at least one, and each is of some layer
   const LayerClass& class_of(size_t layer) const { return classes[class_of_layer[layer]]; }
 };
 
-// A model whose layers are all of one class.
+// A model whose layers are all of one class and use one RoPE table.
 Model uniform_model(size_t layers, int64_t cache_len);
 
 // What hides a column in masks without infinities. Apple advises it for the Neural Engine. The

@@ -198,7 +198,7 @@ class FunctionReader {
       if (input(mask).dtype != model.dtype || rope.dtype != model.dtype) {
         return broken("mask, RoPE rows and caches of one dtype");
       }
-      model.classes.push_back({cache_len, 0, {}});
+      model.classes.push_back({cache_len, {}});
     }
     for (size_t layer = 0; layer < at().key_inputs.size(); ++layer) {
       const TensorType& cache = input(at().key_inputs[layer]);
@@ -270,32 +270,30 @@ bool same_caches(const Model& a, const Model& b) {
 
 // What the constants say of layers beyond their caches.
 Status read_layers(const pte::Program& file, Model& model, size_t tables) {
-  const auto by_layer = [&](std::string_view name, int64_t most) -> Result<std::vector<int64_t>> {
+  const auto by_layer = [&](std::string_view name, int64_t least,
+                            int64_t most) -> Result<std::vector<int64_t>> {
     const auto said = TRY(constant_ints(file, std::string(name)));
     if (!said) return std::vector<int64_t>(model.layers(), 0);
-    const auto wrong = [most](int64_t value) { return value < 0 || value > most; };
+    const auto wrong = [&](int64_t value) { return value < least || value > most; };
     if (said->size() != model.layers() || std::any_of(said->begin(), said->end(), wrong)) {
-      return invalid_data("metadata method {}: expected {} values from 0 to {}", name,
-                          model.layers(), most);
+      return invalid_data("metadata method {}: expected {} values from {} to {}", name,
+                          model.layers(), least, most);
     }
     return *said;
   };
-  const auto ropes = TRY(by_layer(kLayerRope, static_cast<int64_t>(tables) - 1));
-  const auto windows = TRY(by_layer(kLayerWindows, INT32_MAX));
+  for (const int64_t table : TRY(by_layer(kLayerRope, kNoRope, static_cast<int64_t>(tables) - 1))) {
+    model.rope_of_layer.push_back(table == kNoRope ? std::nullopt
+                                                   : std::optional(static_cast<size_t>(table)));
+  }
+  const auto windows = TRY(by_layer(kLayerWindows, 0, INT32_MAX));
+  std::vector<std::optional<size_t>> first_of_class(model.classes.size());
   for (size_t layer = 0; layer < model.layers(); ++layer) {
-    LayerClass said = model.class_of(layer);
-    said.rope_table = static_cast<size_t>(ropes[layer]);
-    if (windows[layer] > 0) said.window = windows[layer];
-    LayerClass& layers = model.classes[model.class_of_layer[layer]];
-    const size_t first =
-        static_cast<size_t>(std::find(model.class_of_layer.begin(), model.class_of_layer.end(),
-                                      model.class_of_layer[layer]) -
-                            model.class_of_layer.begin());
-    if (first == layer) {
-      layers = said;
-    } else if (said.rope_table != layers.rope_table || said.window != layers.window) {
-      return invalid_data("layers {} and {} share a mask, but not their RoPE table and window",
-                          first, layer);
+    std::optional<size_t>& first = first_of_class[model.class_of_layer[layer]];
+    if (!first) {
+      first = layer;
+      if (windows[layer] > 0) model.classes[model.class_of_layer[layer]].window = windows[layer];
+    } else if (windows[layer] != windows[*first]) {
+      return invalid_data("layers {} and {} share a mask, but not their window", *first, layer);
     }
   }
   return {};
@@ -361,6 +359,14 @@ Status check_constants(const pte::Program& file, const Model& model) {
 }
 
 }  // namespace
+
+int64_t Description::cache_len() const {
+  int64_t tokens = max_context;
+  for (const LayerClass& layers : classes) {
+    if (!layers.window) tokens = std::min(tokens, layers.cache_len);
+  }
+  return tokens;
+}
 
 const Function* Description::verify() const {
   for (auto function = functions.rbegin(); function != functions.rend(); ++function) {

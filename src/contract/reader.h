@@ -41,6 +41,9 @@ struct Description : Model {
   std::vector<RopeRows> ropes;      // by RoPE table
   std::vector<Function> functions;  // at least one; by rising number of tokens
 
+  // Tokens that may be in the caches at a time: as many as layers without a window hold. Layers
+  // with one keep the latest of any number.
+  int64_t cache_len() const;
   // The function for single tokens and the one for the longest pieces of a prompt, which a file
   // with one method has in one.
   const Function& decode() const { return functions.front(); }

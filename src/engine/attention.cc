@@ -164,17 +164,20 @@ void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores,
   }
 }
 
-// Scales a block's first n scores and adds the mask, which is null where it is 0; returns the
-// largest of these and of `largest`, NaN if there is one. Entries up to the next multiple of a
-// vector are overwritten.
-float finish_scores(float* scores, int64_t n, float scale, const MaskRow* mask, float largest) {
+// Scales a block's first n scores, caps them where there is a cap, and adds the mask, which is null
+// where it is 0; returns the largest of these and of `largest`, NaN if there is one. Entries up to
+// the next multiple of a vector are overwritten.
+float finish_scores(float* scores, int64_t n, const AttentionShape& shape, const MaskRow* mask,
+                    float largest) {
   const F32 d;
   const int64_t lanes = lane_count();
   const V32 hidden = hn::Set(d, -kInfinity);
+  const V32 scale = hn::Set(d, shape.cap > 0 ? shape.scale / shape.cap : shape.scale);
   V32 maximum = hidden;
   auto nan = hn::IsNaN(maximum);
   for (int64_t i = 0; i < n; i += lanes) {
-    V32 score = hn::Mul(hn::LoadU(d, scores + i), hn::Set(d, scale));
+    V32 score = hn::Mul(hn::LoadU(d, scores + i), scale);
+    if (shape.cap > 0) score = hn::Mul(hn::Tanh(d, score), hn::Set(d, shape.cap));
     if (mask != nullptr) {
       const V32 penalty = mask->load(i, n - i);
       const auto hides = hn::Le(penalty, hn::Set(d, mask->hidden_from));
@@ -474,7 +477,7 @@ class Item {
     for (int q = 0; q < kQueries; ++q) {
       const Look& look = tile.looks[q];
       float& largest = scratch_.largest[tile.first + q];
-      largest = finish_scores(tile.scores + q * score_stride_, look.visible.count, a_.shape.scale,
+      largest = finish_scores(tile.scores + q * score_stride_, look.visible.count, a_.shape,
                               look.visible.plain ? nullptr : &look.mask, largest);
     }
   }

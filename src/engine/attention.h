@@ -32,6 +32,7 @@ struct AttentionShape {
   int64_t head_dim = 0;
   AttentionColumns columns;
   float scale = 1;
+  float cap = 0;  // scaled scores s become cap * tanh(s / cap); 0: they stay
 };
 
 struct AttentionArguments {

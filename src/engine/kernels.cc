@@ -27,6 +27,7 @@ constexpr Kernel kKernels[] = {
               no_token_axis),
     on_demand("constexpr_lut_to_dense", lower_constexpr_lut_to_dense, no_token_axis),
     computes("cpu.attention", lower_cpu_attention, attention_token_axis),
+    computes("cpu.geglu", lower_cpu_geglu, elementwise_token_axis),
     computes("cpu.linear", lower_cpu_linear, row_token_axis),
     computes("cpu.rms_norm", lower_cpu_rms_norm, row_token_axis),
     computes("cpu.rope", lower_cpu_rope, row_token_axis),
@@ -34,6 +35,7 @@ constexpr Kernel kKernels[] = {
     moves("diptych.graph_break", lower_graph_break, passed_token_axis),
     moves("expand_dims", lower_reshape, reshape_token_axis),
     moves("gather", lower_gather, gather_token_axis),
+    computes("gelu", lower_gelu, elementwise_token_axis),
     computes("greater_equal", lower_greater_equal, elementwise_token_axis),
     computes("linear", lower_linear, row_token_axis),
     computes("matmul", lower_matmul, matmul_token_axis),
@@ -55,6 +57,7 @@ constexpr Kernel kKernels[] = {
     moves("squeeze", lower_reshape, reshape_token_axis),
     moves("stack", lower_stack, stack_token_axis),
     computes("sub", lower_sub, elementwise_token_axis),
+    computes("tanh", lower_tanh, elementwise_token_axis),
     moves("transpose", lower_transpose, transpose_token_axis),
 };
 

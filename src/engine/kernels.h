@@ -41,9 +41,11 @@ Status lower_mul(const mil::Op& op, Lowering& lowering);
 Status lower_real_div(const mil::Op& op, Lowering& lowering);
 Status lower_rsqrt(const mil::Op& op, Lowering& lowering);
 Status lower_select(const mil::Op& op, Lowering& lowering);
+Status lower_gelu(const mil::Op& op, Lowering& lowering);
 Status lower_sigmoid(const mil::Op& op, Lowering& lowering);
 Status lower_silu(const mil::Op& op, Lowering& lowering);
 Status lower_sqrt(const mil::Op& op, Lowering& lowering);
+Status lower_tanh(const mil::Op& op, Lowering& lowering);
 Status lower_square(const mil::Op& op, Lowering& lowering);
 Status lower_sub(const mil::Op& op, Lowering& lowering);
 
@@ -73,6 +75,7 @@ Status lower_matmul(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_attention(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_rms_norm(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_rope(const mil::Op& op, Lowering& lowering);
+Status lower_cpu_geglu(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_swiglu(const mil::Op& op, Lowering& lowering);
 
 // reference/weights.cc

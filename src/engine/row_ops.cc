@@ -137,6 +137,17 @@ void swiglu(const float* gate, const float* up, size_t n, float* out) {
   });
 }
 
+void geglu(const float* gate, const float* up, size_t n, float* out) {
+  const F32 d;
+  // (1 + tanh(y)) / 2 is 1 / (1 + exp(-2y)); the factors are -2 * sqrt(2 / pi) and 0.044715 of it.
+  const V32 one = hn::Set(d, 1.0f), linear = hn::Set(d, -1.5957691216f);
+  const V32 cubic = hn::Set(d, -0.0713548163f);
+  map_pairs(gate, up, n, out, [&](V32 g, V32 u) {
+    const V32 exponent = hn::Mul(g, hn::MulAdd(cubic, hn::Mul(g, g), linear));
+    return hn::Mul(hn::Div(g, hn::Add(one, hn::Exp(d, exponent))), u);
+  });
+}
+
 }  // namespace diptych::engine::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -147,6 +158,7 @@ HWY_EXPORT(rms_norm);
 HWY_EXPORT(rotate_neighbours);
 HWY_EXPORT(rotate_halves);
 HWY_EXPORT(swiglu);
+HWY_EXPORT(geglu);
 
 void rms_norm(const RmsNorm& norm, const float* x, const float* weight, size_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(rms_norm)(norm, x, weight, n, out);
@@ -162,6 +174,10 @@ void rotate_halves(const float* x, const float* cos, const float* sin, size_t n,
 
 void swiglu(const float* gate, const float* up, size_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(swiglu)(gate, up, n, out);
+}
+
+void geglu(const float* gate, const float* up, size_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(geglu)(gate, up, n, out);
 }
 
 }  // namespace diptych::engine

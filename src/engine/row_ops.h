@@ -24,4 +24,7 @@ void rotate_halves(const float* x, const float* cos, const float* sin, size_t n,
 // out = gate / (1 + exp(-gate)) * up.
 void swiglu(const float* gate, const float* up, size_t n, float* out);
 
+// out = gate * (1 + tanh(sqrt(2 / pi) * (gate + 0.044715 * gate^3))) / 2 * up.
+void geglu(const float* gate, const float* up, size_t n, float* out);
+
 }  // namespace diptych::engine

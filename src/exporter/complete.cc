@@ -111,11 +111,11 @@ Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& 
         "the model has no tokenizer to look at its norms with: they are written in the safe form");
     return {};
   }
-  const llama::PreparedWeights weights =
-      TRY(llama::prepare(model.params, model.weights, options.dtype));
+  const llama::Params params = llama::for_context(model.params, options.max_context_len);
+  const llama::PreparedWeights weights = TRY(llama::prepare(params, model.weights, options.dtype));
   ThreadPool pool(options.threads);
   StagedModel staged = TRY(StagedModel::create(
-      model.params, weights, TRY(sample_of(model, *tokenizer, options, kNormTokens)), pool));
+      params, weights, TRY(sample_of(model, *tokenizer, options, kNormTokens)), pool));
   const float largest = TRY(within("norms", largest_norm_input(staged, progress)));
   if (largest < kMostNormInput) return {};
   options.norm = llama::NormForm::Safe;

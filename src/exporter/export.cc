@@ -95,13 +95,16 @@ class ProgressSink : public Sink {
 };
 
 Status check_window(const llama::Params& params, const Options& options) {
-  if (!params.attention_window || options.max_context_len <= *params.attention_window) return {};
-  return about(
-      Setting::ContextLength,
-      unsupported("the model's attention is a sliding window of {} positions, and only full "
-                  "attention is implemented, which is the same up to there; expected at most {}, "
-                  "found {}",
-                  *params.attention_window, *params.attention_window, options.max_context_len));
+  for (const llama::LayerParams& layer : params.layers) {
+    if (!layer.window || options.max_context_len <= *layer.window) continue;
+    return about(
+        Setting::ContextLength,
+        unsupported("the model's attention is a sliding window of {} positions, and only full "
+                    "attention is implemented, which is the same up to there; expected at most {}, "
+                    "found {}",
+                    *layer.window, *layer.window, options.max_context_len));
+  }
+  return {};
 }
 
 // Keys and values of all layers, for one method: methods share the caches.
@@ -173,10 +176,11 @@ Status look_at_weights(const llama::LlamaWeights& weights, DigestCache& digests,
 
 }  // namespace
 
-Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
+Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights weights,
                     const Options& options, Progress& progress, Reading reading,
                     const card::ModelCard& card) {
   TRY(check(options));
+  const llama::Params params = llama::for_context(of_any_context, options.max_context_len);
   TRY(check_window(params, options));
   const llama::LlamaWeights original = weights;  // for other plans
   if (reading == Reading::Contents && !options.quantization.calibration.empty()) {
@@ -261,12 +265,12 @@ Result<Export> plan(const llama::Params& params, llama::LlamaWeights weights,
   report.parameters = parameter_count(params);
   report.cache_bytes = cache_bytes(methods.front().signature);
 
-  const contract::RopeTables tables =
+  const std::vector<contract::RopeTables> tables =
       TRY(llama::rope_tables(params, options.max_context_len, options.dtype));
   progress.begin("reading weights", 0);
   pte::Program container =
       TRY(assemble(model, methods, cuts, std::move(packages),
-                   contract::constant_methods(model, roles, {&tables, 1}), options, digests));
+                   contract::constant_methods(model, roles, tables), options, digests));
   TRY(std::move(digests.failure));
   TRY(card::add_card(card, container));
   report.tokenizer_bytes = card.tokenizer.size();

@@ -33,6 +33,24 @@ void break_at_linears(mil::Function& function) {
   }
 }
 
+// [T, 1 + T]: each token sees itself and those before it, as far as the window goes.
+std::vector<float> causal_mask(int64_t tokens, std::optional<int64_t> window) {
+  const int64_t width = kCacheSlots + tokens;
+  std::vector<float> mask(static_cast<size_t>(tokens * width),
+                          -std::numeric_limits<float>::infinity());
+  for (int64_t row = 0; row < tokens; ++row) {
+    const int64_t seen = std::min(row + 1, window.value_or(tokens));
+    std::fill_n(mask.begin() + row * width + kCacheSlots + row + 1 - seen, seen, 0.0f);
+  }
+  return mask;
+}
+
+// Whatever the layer's window, there is one cache, and nothing in it.
+contract::Model one_layer_model(llama::Params params, DType dtype) {
+  params.layers.front().window.reset();
+  return llama::static_model(params, kCacheSlots, dtype);
+}
+
 }  // namespace
 
 bool Stages::needed_after(size_t stage, size_t value) const {
@@ -54,7 +72,6 @@ void Stages::hand_on(std::vector<TextState>& states) const {
 StagedModel::StagedModel(const llama::Params& params, const llama::PreparedWeights& weights,
                          std::vector<TokenText> texts, ThreadPool& pool)
     : params_(params), weights_(&weights), texts_(std::move(texts)), pool_(&pool) {
-  params_.n_layers = 1;
   for (const TokenText& text : texts_) {
     tokens_ = std::max(tokens_, static_cast<int64_t>(text.size()));
   }
@@ -76,29 +93,39 @@ Result<StagedModel> StagedModel::create(const llama::Params& params,
 }
 
 Status StagedModel::make_inputs() {
-  const auto rows = static_cast<size_t>(tokens_), slots = static_cast<size_t>(kCacheSlots);
-  inputs_.mask.assign(rows * (slots + rows), -std::numeric_limits<float>::infinity());
-  for (size_t row = 0; row < rows; ++row) {
-    const auto first = inputs_.mask.begin() + static_cast<int64_t>(row * (slots + rows) + slots);
-    std::fill_n(first, row + 1, 0.0f);
+  for (size_t layer = 0; layer < layers(); ++layer) {
+    const std::optional<int64_t> window = params_.layer(layer).window;
+    if (!inputs_.masks.contains(window)) inputs_.masks[window] = causal_mask(tokens_, window);
   }
-  const contract::RopeTables tables = TRY(llama::rope_tables(params_, tokens_, weights_->dtype));
-  inputs_.cos = TRY(read_floats(*tables.cos));
-  inputs_.sin = TRY(read_floats(*tables.sin));
-  inputs_.cache.resize(slots * static_cast<size_t>(params_.kv_dim()));
-  inputs_.places =
-      TRY(contract::signature(llama::static_model(params_, kCacheSlots, weights_->dtype),
-                              contract::method_of(contract::Role::Single, tokens_)))
-          .places;
+  for (const auto& table : TRY(llama::rope_tables(params_, tokens_, weights_->dtype))) {
+    inputs_.cos.push_back(TRY(read_floats(*table.cos)));
+    inputs_.sin.push_back(TRY(read_floats(*table.sin)));
+  }
+  inputs_.cache.resize(static_cast<size_t>(kCacheSlots * params_.kv_dim()));
+  inputs_.places = TRY(contract::signature(one_layer_model(one_layer(0), weights_->dtype),
+                                           contract::method_of(contract::Role::Single, tokens_)))
+                       .places;
   return {};
 }
 
-const void* StagedModel::method_input(size_t index, const std::vector<int32_t>& tokens) const {
+llama::Params StagedModel::one_layer(size_t layer) const {
+  llama::Params params = params_;
+  llama::LayerParams only = params.layer(layer);
+  params.n_layers = 1;
+  params.ropes = {params.ropes[only.rope.value_or(0)]};
+  if (only.rope) only.rope = 0;
+  params.layers = {only};
+  return params;
+}
+
+const void* StagedModel::method_input(size_t index, size_t layer,
+                                      const std::vector<int32_t>& tokens) const {
   const contract::Places& places = inputs_.places;
+  const auto [window, rope] = params_.layer(layer);
   if (index == places.tokens) return tokens.data();
-  if (index == places.masks[0]) return inputs_.mask.data();
-  if (index == places.cos[0]) return inputs_.cos.data();
-  if (index == places.sin[0]) return inputs_.sin.data();
+  if (index == places.masks[0]) return inputs_.masks.at(window).data();
+  if (index == places.cos[0]) return inputs_.cos[rope.value_or(0)].data();
+  if (index == places.sin[0]) return inputs_.sin[rope.value_or(0)].data();
   return inputs_.cache.data();
 }
 
@@ -110,10 +137,11 @@ Result<Stages> StagedModel::stages(size_t layer, const passes::LinearChoices& ch
   one.tensors.layers = {all.layers[layer]};
   one.tensors.norm = all.norm;
   one.tensors.output = all.output;
+  const llama::Params params = one_layer(layer);
   mil::Program program;
   program.functions.push_back(
-      TRY(llama::build(params_, one,
-                       {llama::static_model(params_, kCacheSlots, weights_->dtype),
+      TRY(llama::build(params, one,
+                       {one_layer_model(params, weights_->dtype),
                         contract::method_of(contract::Role::Single, tokens_), true})));
   mil::Function& function = *program.functions.front();
   function.outputs.resize(1);  // the logits; nobody wants the keys and values
@@ -122,6 +150,7 @@ Result<Stages> StagedModel::stages(size_t layer, const passes::LinearChoices& ch
   }
   break_at_linears(function);
   Stages result;
+  result.layer = layer;
   result.cut = TRY(passes::cut_at_breaks(function, {llama::leading_partition_inputs(), {}}));
   for (const passes::Partition& partition : result.cut.partitions) {
     Stages::Linears linears;
@@ -169,8 +198,8 @@ Status StagedModel::run(const Stages& stages, size_t stage, std::vector<TextStat
     execution->limit_tokens(static_cast<int64_t>(texts_[t].size()));
     for (size_t i = 0; i < part.inputs.size(); ++i) {
       const size_t value = part.inputs[i];
-      const void* data =
-          value < stages.cut.input_count ? method_input(value, tokens) : states[t].at(value).data();
+      const void* data = value < stages.cut.input_count ? method_input(value, stages.layer, tokens)
+                                                        : states[t].at(value).data();
       TRY(execution->bind_input(i, data, executable->inputs()[i].type));
     }
     for (size_t i = 0; i < part.outputs.size(); ++i) {

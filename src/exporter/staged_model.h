@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct Stages {
     std::vector<WeightRef> weights;
   };
   std::vector<Linears> linears;
+  size_t layer = 0;  // which of the model's
 
   size_t head() const { return cut.partitions.size() - 1; }
   size_t first_of_layer() const { return 1; }
@@ -52,7 +54,8 @@ struct Stages {
 // Texts of at most `tokens` tokens, run through single layers of a model.
 class StagedModel {
  public:
-  // `weights` must outlive it. Errors: a token outside the vocabulary.
+  // `params` are those of llama::for_context(); `weights` must outlive it. Errors: a token outside
+  // the vocabulary.
   static Result<StagedModel> create(const llama::Params& params,
                                     const llama::PreparedWeights& weights,
                                     std::vector<TokenText> texts, ThreadPool& pool);
@@ -80,18 +83,21 @@ class StagedModel {
  private:
   // What methods take besides hidden values, in the engine's wide form.
   struct MethodInputs {
-    std::vector<float> mask;      // [T, 1 + T], causal
-    std::vector<float> cos, sin;  // [T, rope_dim]
-    std::vector<float> cache;     // one layer's, zeros
+    // Layers differ in these. By window: [T, 1 + T], causal; by RoPE table: [T, rope_dim].
+    std::map<std::optional<int64_t>, std::vector<float>> masks;
+    std::vector<std::vector<float>> cos, sin;
+    std::vector<float> cache;  // one layer's, zeros
     contract::Places places;
   };
 
   StagedModel(const llama::Params& params, const llama::PreparedWeights& weights,
               std::vector<TokenText> texts, ThreadPool& pool);
   Status make_inputs();
-  const void* method_input(size_t index, const std::vector<int32_t>& tokens) const;
+  const void* method_input(size_t index, size_t layer, const std::vector<int32_t>& tokens) const;
+  // The parameters of a model that has only this layer.
+  llama::Params one_layer(size_t layer) const;
 
-  llama::Params params_;  // of one layer
+  llama::Params params_;
   const llama::PreparedWeights* weights_;
   std::vector<TokenText> texts_;
   ThreadPool* pool_;

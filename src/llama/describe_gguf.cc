@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "llama/families.h"
+#include "llama/layer_kinds.h"
 #include "llama/param_reader.h"
 #include "llama/weights.h"
 
@@ -34,16 +35,16 @@ WeightRef find(std::span<const std::pair<std::string, WeightRef>> tensors, std::
 }
 
 // Whether the factors are Llama 3's for these parameters, up to the rounding of other programs.
-bool are_llama3_factors(const std::vector<float>& factors, const Params& params) {
-  const std::vector<float> expected = llama3_rope_factors(params);
-  return factors.size() == expected.size() &&
-         std::equal(factors.begin(), factors.end(), expected.begin(),
+bool are_llama3_factors(const std::vector<float>& factors, const RopeParams& rope) {
+  const auto head_dim = 2 * static_cast<int64_t>(factors.size());
+  const std::vector<float> expected = llama3_rope_factors(rope, head_dim);
+  return std::equal(factors.begin(), factors.end(), expected.begin(),
                     [](float a, float b) { return std::abs(a - b) <= 1e-5f * b; });
 }
 
 // Factors of the frequencies, if the file has them.
-Status read_rope_factors(const WeightRef& tensor, Params* params) {
-  const Shape expected = {params->head_dim / 2};
+Status read_rope_factors(const WeightRef& tensor, int64_t head_dim, RopeParams* rope) {
+  const Shape expected = {head_dim / 2};
   if (tensor->shape() != expected || !is_float(tensor->dtype())) {
     return invalid_data("{}: expected floats {}, found {}", kRopeFactorsTensor, to_string(expected),
                         to_string(tensor->type()));
@@ -54,24 +55,24 @@ Status read_rope_factors(const WeightRef& tensor, Params* params) {
       return invalid_data("{}: a factor of {}", kRopeFactorsTensor, factor);
     }
   }
-  Params scaled = *params;
-  scaled.use_scaled_rope = true;
+  RopeParams scaled = *rope;
+  scaled.llama3 = true;
   // The slowest frequencies are divided by the whole factor.
-  scaled.rope_scale_factor = factors.back();
-  const auto linear = static_cast<float>(params->rope_linear_factor);
+  scaled.scale_factor = factors.back();
+  const auto linear = static_cast<float>(rope->linear_factor);
   if (linear == 1 && are_llama3_factors(factors, scaled)) {
-    *params = std::move(scaled);
+    *rope = std::move(scaled);
   } else if (linear != 1) {
     for (float& factor : factors) factor *= linear;
-    params->rope_factors = std::move(factors);
+    rope->factors = std::move(factors);
   } else if (std::any_of(factors.begin(), factors.end(), [](float f) { return f != 1; })) {
-    params->rope_factors = std::move(factors);
+    rope->factors = std::move(factors);
   }
   return {};
 }
 
 // The factor of linear scaling: under its key or the one that older files have; 0 counts as 1.
-void read_scaling(const std::string& prefix, ParamReader& reader, Params* params) {
+void read_scaling(const std::string& prefix, ParamReader& reader, RopeParams* rope) {
   const auto factor_under = [&](std::string_view key) -> std::optional<double> {
     const Json* value = reader.find(prefix + std::string(key), false);
     if (value == nullptr) return std::nullopt;
@@ -89,7 +90,7 @@ void read_scaling(const std::string& prefix, ParamReader& reader, Params* params
   const std::string type = reader.text(prefix + "rope.scaling.type", scales ? "linear" : "none");
   if (type == "linear") {
     if (!scales) reader.problem(prefix + "rope.scaling.factor: missing, the type is linear");
-    params->rope_linear_factor = factor.value_or(older.value_or(1));
+    rope->linear_factor = factor.value_or(older.value_or(1));
   } else if (type != "none") {
     reader.problem(
         fmt::format("{}rope.scaling.type: {}, expected none or linear", prefix, shown(Json(type))));
@@ -104,7 +105,8 @@ void read_scaling(const std::string& prefix, ParamReader& reader, Params* params
 }
 
 void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
-  params->rope_theta = reader.positive(prefix + "rope.freq_base", 10000);
+  RopeParams& rope = params->ropes.front();
+  rope.theta = reader.positive(prefix + "rope.freq_base", 10000);
   const int64_t rotated =
       reader.integer(prefix + "rope.dimension_count", params->head_dim, kMaxInner);
   if (rotated != params->head_dim) {
@@ -113,7 +115,83 @@ void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
                     "(all of it) is implemented",
                     prefix, rotated, params->head_dim));
   }
-  read_scaling(prefix, reader, params);
+  read_scaling(prefix, reader, &rope);
+}
+
+// A number that 0 says as little of as a missing key.
+std::optional<double> number_under(const std::string& key, ParamReader& reader) {
+  const Json* value = reader.find(key, false);
+  if (value == nullptr || *value == 0) return std::nullopt;
+  return reader.positive(key, 1);
+}
+
+// Keys that change the mathematics of some architectures. At 0, or at the number beside them, they
+// do not.
+struct NeutralKey {
+  std::string_view key;
+  std::optional<double> neutral;
+  bool (*counts)(const Family& family) = nullptr;  // null: for no family
+};
+constexpr bool has_multipliers(const Family& family) { return family.multipliers; }
+constexpr NeutralKey kNeutral[] = {
+    {"attention.clamp_kqv", {}},
+    {"attention.max_alibi_bias", {}},
+    {"attention.output_scale", 1},
+    {"attention.scale", {}, has_multipliers},
+    {"attn_logit_softcapping", {}, [](const Family& f) { return f.attention_cap.has_value(); }},
+    {"embedding_scale", 1, has_multipliers},
+    {"expert_count", {}},
+    {"final_logit_softcapping", {}, [](const Family& family) { return family.final_cap; }},
+    {"logit_scale", 1, has_multipliers},
+    {"residual_scale", 1, has_multipliers},
+};
+
+void check_neutral(const std::string& prefix, const Family& family, ParamReader& reader) {
+  for (const NeutralKey& row : kNeutral) {
+    if (row.counts != nullptr && row.counts(family)) continue;
+    const std::string key = prefix + std::string(row.key);
+    const Json* value = reader.find(key, false);
+    if (value == nullptr || *value == 0 || (row.neutral && *value == *row.neutral)) continue;
+    reader.problem(fmt::format("{}: {} is not implemented for {}, only {} is", key, shown(*value),
+                               family.architecture, row.neutral.value_or(0)));
+  }
+  // The switch of RoPE in files of the families that have multipliers.
+  if (family.multipliers && !reader.flag(prefix + "rope.scaling.finetuned", true)) {
+    reader.problem(prefix +
+                   "rope.scaling.finetuned: false, a model without RoPE, is not implemented");
+  }
+}
+
+void read_multipliers(const std::string& prefix, const Family& family, ParamReader& reader,
+                      Params* params) {
+  if (family.multipliers) {
+    params->embedding_scale_factor = number_under(prefix + "embedding_scale", reader).value_or(1);
+    params->attention_multiplier = number_under(prefix + "attention.scale", reader);
+    params->residual_multiplier = number_under(prefix + "residual_scale", reader).value_or(1);
+    params->logits_scaling = reader.required_positive(prefix + "logit_scale");
+  }
+  if (family.gguf_wide_scalar == params->n_layers) {
+    const auto scalar = static_cast<double>(params->dim / params->n_heads);
+    params->attention_multiplier = 1 / std::sqrt(scalar);
+  }
+  if (family.attention_cap) {
+    params->attn_logit_softcapping =
+        reader.positive(prefix + "attn_logit_softcapping", *family.attention_cap);
+  }
+  if (family.final_cap) {
+    params->final_logit_softcapping = number_under(prefix + "final_logit_softcapping", reader);
+    if (!params->final_logit_softcapping) params->final_logit_softcapping = family.logits_cap;
+  }
+}
+
+// The tensors say which linears have biases.
+void find_biases(std::span<const std::pair<std::string, WeightRef>> tensors, Params* params) {
+  for (const TensorRow& row : layer_rows()) {
+    if (row.kind != TensorKind::Bias || !find(tensors, row.name(Dialect::Gguf))) continue;
+    if (row.presence == Presence::QkvBias) params->attention_qkv_bias = true;
+    if (row.presence == Presence::OutputBias) params->attention_output_bias = true;
+    if (row.presence == Presence::FfnBias) params->ffn_bias = true;
+  }
 }
 
 // Keys whose value may be a list, an element a layer: equal elements become the number they are.
@@ -135,19 +213,19 @@ Json with_equal_layers(const Json& metadata, const std::string& prefix) {
 
 }  // namespace
 
-std::vector<float> llama3_rope_factors(const Params& params) {
+std::vector<float> llama3_rope_factors(const RopeParams& rope, int64_t head_dim) {
   std::vector<float> factors;
-  const double trained = params.rope_trained_context;
-  for (int64_t channel = 0; channel < params.head_dim; channel += 2) {
-    const double exponent = static_cast<double>(channel) / static_cast<double>(params.head_dim);
-    const double wavelength = 2 * std::numbers::pi * std::pow(params.rope_theta, exponent);
-    double factor = params.rope_scale_factor;
-    if (wavelength < trained / params.high_freq_factor) {
+  const double trained = rope.trained_context;
+  for (int64_t channel = 0; channel < head_dim; channel += 2) {
+    const double exponent = static_cast<double>(channel) / static_cast<double>(head_dim);
+    const double wavelength = 2 * std::numbers::pi * std::pow(rope.theta, exponent);
+    double factor = rope.scale_factor;
+    if (wavelength < trained / rope.high_freq_factor) {
       factor = 1;
-    } else if (wavelength <= trained / params.low_freq_factor) {
-      const double smooth = (trained / wavelength - params.low_freq_factor) /
-                            (params.high_freq_factor - params.low_freq_factor);
-      factor = 1 / ((1 - smooth) / params.rope_scale_factor + smooth);
+    } else if (wavelength <= trained / rope.low_freq_factor) {
+      const double smooth = (trained / wavelength - rope.low_freq_factor) /
+                            (rope.high_freq_factor - rope.low_freq_factor);
+      factor = 1 / ((1 - smooth) / rope.scale_factor + smooth);
     }
     factors.push_back(static_cast<float>(factor));
   }
@@ -172,8 +250,10 @@ Result<Description> describe_gguf(const Json& file_metadata,
   params.head_dim =
       reader.integer(prefix + "attention.key_length", params.dim / params.n_heads, kMaxInner);
   params.norm_eps = reader.required_positive(prefix + "attention.layer_norm_rms_epsilon");
-  params.attention_qkv_bias = family.qkv_bias;
-  params.use_qk_norm = params.qk_norm_before_rope = family.qk_norm;
+  set_mathematics(family, &params);
+  read_multipliers(prefix, family, reader, &params);
+  check_neutral(prefix, family, reader);
+  find_biases(tensors, &params);
 
   const WeightRef embedding =
       find(tensors, tensor_row(&LlamaWeights::tok_embeddings).name(Dialect::Gguf));
@@ -184,18 +264,21 @@ Result<Description> describe_gguf(const Json& file_metadata,
     reader.problem(fmt::format("token_embd.weight: {} rows, expected 1 to {}", rows, kMaxVocab));
   }
   read_rope(prefix, reader, &params);
-  if (metadata.contains(prefix + "attention.sliding_window")) {
+  if (family.has_layer_kinds()) {
+    read_gguf_layer_kinds(metadata, prefix, family, reader, &params);
+  } else if (metadata.contains(prefix + "attention.sliding_window")) {
     const auto window = json_int(metadata, prefix + "attention.sliding_window");
-    if (!window || *window < 0) {
-      reader.problem(prefix + "attention.sliding_window: expected a count");
+    if (!window || *window < 0 || *window > kMaxWindow) {
+      reader.problem(
+          fmt::format("{}attention.sliding_window: expected 0 to {}", prefix, kMaxWindow));
     } else if (*window > 0) {
-      params.attention_window = *window;
+      params.layers.assign(static_cast<size_t>(params.n_layers), {*window, 0});
     }
   }
   if (reader.clean()) check_relations(params, reader);
   TRY(reader.finish("metadata"));
   if (const WeightRef factors = find(tensors, kRopeFactorsTensor)) {
-    TRY(read_rope_factors(factors, &params));
+    TRY(read_rope_factors(factors, params.head_dim, &params.ropes.front()));
   }
   for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
     if (find(tensors, name)) {
@@ -203,7 +286,8 @@ Result<Description> describe_gguf(const Json& file_metadata,
                          name);
     }
   }
-  description.layout = {Dialect::Gguf, family.fused, !family.gguf_pairs, Layout::Tied::ByTensors};
+  description.layout = {
+      .dialect = Dialect::Gguf, .fused = family.fused, .halves = !family.gguf_pairs};
   return description;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 namespace diptych::llama {
 
@@ -14,16 +15,10 @@ constexpr std::array kFamilies = {
         .model_type = "llama",
         .gguf = "llama",
         .title = "Llama 2, 3, 3.1, 3.2 and all that share its form (TinyLlama, SmolLM2, …)",
-        .qkv_bias = false,
-        .qk_norm = false,
-        .fused = false,
         .gguf_pairs = true,
-        .norm_eps = 1e-6,
-        .kv_heads = {},
-        .head_dim = {},
-        .window = {},
         .window_switch = true,  // sliding_window alone is not read for a Llama
-        .rope_scales = true,
+        .attention_bias = true,
+        .mlp_bias = true,
     },
     Family{
         .name = "mistral",
@@ -31,16 +26,9 @@ constexpr std::array kFamilies = {
         .model_type = "mistral",
         .gguf = "llama",
         .title = "Mistral, up to its window",
-        .qkv_bias = false,
-        .qk_norm = false,
-        .fused = false,
         .gguf_pairs = true,
-        .norm_eps = 1e-6,
         .kv_heads = 8,
-        .head_dim = {},
         .window = 4096,
-        .window_switch = false,
-        .rope_scales = true,
     },
     Family{
         .name = "qwen2",
@@ -49,15 +37,9 @@ constexpr std::array kFamilies = {
         .gguf = "qwen2",
         .title = "Qwen 2 and 2.5",
         .qkv_bias = true,
-        .qk_norm = false,
-        .fused = false,
-        .gguf_pairs = false,
-        .norm_eps = 1e-6,
         .kv_heads = 32,
-        .head_dim = {},
         .window = 4096,
         .window_switch = true,
-        .rope_scales = true,
     },
     Family{
         .name = "qwen3",
@@ -65,16 +47,12 @@ constexpr std::array kFamilies = {
         .model_type = "qwen3",
         .gguf = "qwen3",
         .title = "Qwen 3 (dense)",
-        .qkv_bias = false,
         .qk_norm = true,
-        .fused = false,
-        .gguf_pairs = false,
-        .norm_eps = 1e-6,
         .kv_heads = 32,
         .head_dim = 128,
         .window = 4096,
         .window_switch = true,
-        .rope_scales = true,
+        .attention_bias = true,
     },
     Family{
         .name = "phi3",
@@ -82,16 +60,99 @@ constexpr std::array kFamilies = {
         .model_type = "phi3",
         .gguf = "phi3",
         .title = "Phi-3 and Phi-4 with full rotary embedding",
-        .qkv_bias = false,
-        .qk_norm = false,
         .fused = true,
-        .gguf_pairs = false,
         .norm_eps = 1e-5,
-        .kv_heads = {},
-        .head_dim = {},
-        .window = {},
-        .window_switch = false,
         .rope_scales = false,
+    },
+    Family{
+        .name = "smollm3",
+        .architecture = "SmolLM3ForCausalLM",
+        .model_type = "smollm3",
+        .gguf = "smollm3",
+        .title = "SmolLM3",
+        .gguf_pairs = true,
+        .kv_heads = 4,
+        .window_switch = true,
+        .no_rope_every = 4,
+        .rope_theta = 2e6,
+        .tied = true,
+        .attention_bias = true,
+        .mlp_bias = true,
+    },
+    Family{
+        .name = "granite",
+        .architecture = "GraniteForCausalLM",
+        .model_type = "granite",
+        .gguf = "granite",
+        .title = "Granite 3 (dense)",
+        .gguf_pairs = true,
+        .multipliers = true,
+        .window_switch = true,
+        .attention_bias = true,
+        .mlp_bias = true,
+    },
+    Family{
+        .name = "olmo2",
+        .architecture = "Olmo2ForCausalLM",
+        .model_type = "olmo2",
+        .gguf = "olmo2",
+        .title = "OLMo 2",
+        .qk_norm_whole = true,
+        .pre_norms = false,
+        .post_norms = true,
+        .norm_eps = 1e-5,
+        .window_switch = true,
+        .attention_bias = true,
+    },
+    Family{
+        .name = "gemma2",
+        .architecture = "Gemma2ForCausalLM",
+        .model_type = "gemma2",
+        .gguf = "gemma2",
+        .title = "Gemma 2",
+        .post_norms = true,
+        .unit_offset = true,
+        .width_scales = true,
+        .act_fn = Activation::GeluTanh,
+        .kv_heads = 4,
+        .head_dim = 256,
+        .query_scalar = 256,
+        .attention_cap = 50,
+        .logits_cap = 30,
+        .window = 4096,
+        .full_every = 2,
+        .tied = true,
+        .attention_bias = true,
+        .final_cap = true,
+        .gguf_wide_scalar = 46,
+        .gguf_window = 4096,
+    },
+    Family{
+        .name = "gemma3",
+        .architecture = "Gemma3ForCausalLM",
+        .model_type = "gemma3_text",
+        .gguf = "gemma3",
+        .title = "Gemma 3, the text part",
+        .whole_architecture = "Gemma3ForConditionalGeneration",
+        .whole_type = "gemma3",
+        .qk_norm = true,
+        .post_norms = true,
+        .unit_offset = true,
+        .width_scales = true,
+        .act_fn = Activation::GeluTanh,
+        .heads = 8,
+        .vocab = 262208,
+        .kv_heads = 4,
+        .head_dim = 256,
+        .query_scalar = 256,
+        .window = 4096,
+        .full_every = 6,
+        .local_rope_theta = 10000,
+        .rope_theta = 1e6,
+        .tied = true,
+        .attention_bias = true,
+        .final_cap = true,
+        .gguf_wide_scalar = 62,
     },
 };
 
@@ -105,6 +166,18 @@ bool is_architecture(const Family& family, std::string_view architecture) {
   std::string_view stem = family.architecture;
   stem.remove_suffix(kCausal.size());
   return architecture.starts_with(stem) && architecture.substr(stem.size()) == "Model";
+}
+
+void set_mathematics(const Family& family, Params* params) {
+  params->attention_qkv_bias = family.qkv_bias;
+  params->use_qk_norm = params->qk_norm_before_rope = family.qk_norm || family.qk_norm_whole;
+  params->qk_norm_whole = family.qk_norm_whole;
+  params->pre_norms = family.pre_norms;
+  params->post_norms = family.post_norms;
+  params->act_fn = family.act_fn;
+  if (family.width_scales) {
+    params->embedding_scale_factor = std::sqrt(static_cast<double>(params->dim));
+  }
 }
 
 Result<const Family*> family_from_name(std::string_view name) {

@@ -86,13 +86,21 @@ class GraphBuilder {
 
   Value* embed() {  // -> [1,T,D]
     Value* table = b_.constant("tok_embeddings_weight", weights_.tensors.tok_embeddings);
-    return b_.gather(table, guarded_index(token_ids_, params_.vocab_size), 0);
+    Value* x = b_.gather(table, guarded_index(token_ids_, params_.vocab_size), 0);
+    return times(x, params_.embedding_scale_factor);
   }
 
   Value* layer(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
     const LayerWeights& w = weights_.tensors.layers[i];
-    Value* h = b_.add(x, attention(i, norm(x, norm_weight(i, "attention_norm", w.attention_norm))));
-    return b_.add(h, feed_forward(i, norm(h, norm_weight(i, "ffn_norm", w.ffn_norm))));
+    Value* o = attention(i, norm_if(i, x, "attention_norm", w.attention_norm));
+    x = b_.add(x, update(i, o, "post_attention_norm", w.post_attention_norm));
+    o = feed_forward(i, norm_if(i, x, "ffn_norm", w.ffn_norm));
+    return b_.add(x, update(i, o, "post_ffn_norm", w.post_ffn_norm));
+  }
+
+  // What is added of a block's output.
+  Value* update(size_t i, Value* output, std::string_view name, const WeightRef& post_norm) {
+    return times(norm_if(i, output, name, post_norm), params_.residual_multiplier);
   }
 
   Value* attention(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
@@ -104,6 +112,10 @@ class GraphBuilder {
     Value* q = linear(x, layer_name(i, "attention_wq"), w.wq, w.bq);
     Value* k = linear(x, layer_name(i, "attention_wk"), w.wk, w.bk);
     Value* v = linear(x, layer_name(i, "attention_wv"), w.wv, w.bv);
+    if (params_.qk_norm_whole) {
+      q = norm(q, norm_weight(i, "attention_q_norm", w.q_norm));
+      k = norm(k, norm_weight(i, "attention_k_norm", w.k_norm));
+    }
     q = split_heads(q, heads);     // [1,H,T,d]
     k = split_heads(k, kv_heads);  // [1,K,T,d]
     v = split_heads(v, kv_heads);  // [1,K,T,d]
@@ -111,9 +123,10 @@ class GraphBuilder {
     // Where the V cache is first used decides its place among the partition's inputs.
     Value* all_v = graph_breaks_ ? b_.concat({v_caches_[i], v}, -2) : nullptr;
 
-    if (params_.use_qk_norm && params_.qk_norm_before_rope) normalise(i, q, k);
+    const bool norm_heads = params_.use_qk_norm && !params_.qk_norm_whole;
+    if (norm_heads && params_.qk_norm_before_rope) normalise(i, q, k);
     rotate(i, q, k);
-    if (params_.use_qk_norm && !params_.qk_norm_before_rope) {
+    if (norm_heads && !params_.qk_norm_before_rope) {
       q = reshape(q, {1, heads, tokens_, d});
       normalise(i, q, k);
     }
@@ -126,28 +139,45 @@ class GraphBuilder {
     all_k = reshape(all_k, {kv_heads, 1, total, d});
     all_v = reshape(all_v, {kv_heads, 1, total, d});
     Value* p = b_.matmul(q, all_k, false, true);  // [K,G,T,S]
-    p = b_.mul(p, scalar(1.0 / std::sqrt(static_cast<double>(d))));
+    p = capped(p, params_.score_scale(), params_.attn_logit_softcapping);
     p = b_.add(reshape(p, {1, heads, tokens_, total}), masks_[model_.class_of_layer[i]]);
     p = reshape(b_.softmax(p, -1), {kv_heads, group, tokens_, total});
     Value* o = reshape(b_.matmul(p, all_v, false, false), {1, heads, tokens_, d});
     o = reshape(b_.transpose(o, {0, 2, 1, 3}), {1, tokens_, -1});
-    return linear(o, layer_name(i, "attention_wo"), w.wo);
+    return linear(o, layer_name(i, "attention_wo"), w.wo, w.bo);
   }
 
   Value* feed_forward(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
     const LayerWeights& w = weights_.tensors.layers[i];
-    Value* gate = linear(x, layer_name(i, "feed_forward_w1"), w.w1);
-    Value* up = linear(x, layer_name(i, "feed_forward_w3"), w.w3);
-    return linear(b_.mul(b_.silu(gate), up), layer_name(i, "feed_forward_w2"), w.w2);
+    Value* gate = linear(x, layer_name(i, "feed_forward_w1"), w.w1, w.b1);
+    Value* up = linear(x, layer_name(i, "feed_forward_w3"), w.w3, w.b3);
+    gate = params_.act_fn == Activation::Silu ? b_.silu(gate) : b_.gelu_tanh(gate);
+    return linear(b_.mul(gate, up), layer_name(i, "feed_forward_w2"), w.w2, w.b2);
   }
 
   Value* head(Value* x) {  // [1,T,D] -> [1,T,V], or [1,1,V] with a position
     if (position_ != nullptr) x = b_.gather(x, position_index(), 1);
     x = norm(x, b_.constant("norm_weight", weights_.tensors.norm));
-    return linear(x, "output", weights_.tensors.output);
+    x = linear(x, "output", weights_.tensors.output);
+    // The divisor of logits is in the norm's weight (prepare()).
+    return params_.final_logit_softcapping ? capped(x, 1, params_.final_logit_softcapping) : x;
   }
 
   // --- Parts ---
+
+  // A multiplication by 1 is left out.
+  Value* times(Value* x, double factor) { return factor == 1 ? x : b_.mul(x, scalar(factor)); }
+
+  // x * scale, with a cap c as c * tanh(x * scale / c).
+  Value* capped(Value* x, double scale, const std::optional<double>& cap) {
+    if (!cap) return b_.mul(x, scalar(scale));
+    return b_.mul(b_.unary("tanh", b_.mul(x, scalar(scale / *cap))), scalar(*cap));
+  }
+
+  // Without a weight there is no norm.
+  Value* norm_if(size_t i, Value* x, std::string_view name, const WeightRef& weight) {
+    return weight ? norm(x, norm_weight(i, name, weight)) : x;
+  }
 
   // RMSNorm over the last axis; `scale` null for one without weights.
   Value* norm(Value* x, Value* scale) {
@@ -208,12 +238,13 @@ class GraphBuilder {
     Value *cos, *sin;
   };
 
-  // RoPE: k [1,K,T,d] -> [1,K,T,d]; q [1,H,T,d] -> the same elements as [1,H,T,d], in a shape that
-  // the caller chooses by a reshape.
+  // RoPE, if the layer has any: k [1,K,T,d] -> [1,K,T,d]; q [1,H,T,d] -> the same elements as
+  // [1,H,T,d], in a shape that the caller chooses by a reshape.
   void rotate(size_t i, Value*& q, Value*& k) {
+    const std::optional<size_t> table = model_.rope_of_layer[i];
+    if (!table) return;
     if (params_.use_hf_rope && !rope_widened_) widen_rope_inputs();
-    const size_t table = model_.class_of(i).rope_table;
-    const Rotation by{cos_[table], sin_[table]};
+    const Rotation by{cos_[*table], sin_[*table]};
     if (params_.use_hf_rope) {
       q = rotate_halves(q, params_.n_heads, by);
       k = rotate_halves(k, params_.n_kv_heads, by);

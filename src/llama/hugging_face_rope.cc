@@ -8,12 +8,10 @@ namespace diptych::llama {
 
 namespace {
 
-constexpr double kDefaultTheta = 10000;
-
 // What one of the two objects comes to, together with the keys beside it.
 struct Rope {
   std::string type = "default";
-  double theta = kDefaultTheta;
+  double theta = 0;
   double rotated = 1;  // the part of each head
   double factor = 1;
   double low = 1, high = 4, trained = 8192;  // llama3
@@ -55,9 +53,9 @@ void read_llama3(ParamReader& inner, ParamReader& outer, Rope* rope) {
 }
 
 // `object` may be an empty one.
-Rope read_object(const Json& object, ParamReader& inner, ParamReader& outer) {
+Rope read_object(const Json& object, double default_theta, ParamReader& inner, ParamReader& outer) {
   Rope rope;
-  rope.theta = in_either("rope_theta", kDefaultTheta, false, inner, outer);
+  rope.theta = in_either("rope_theta", default_theta, false, inner, outer);
   rope.rotated = in_either("partial_rotary_factor", 1, true, inner, outer);
   rope.type = type_in(inner);
   for (const auto& [key, value] : object.items()) {
@@ -80,7 +78,8 @@ Rope read_object(const Json& object, ParamReader& inner, ParamReader& outer) {
 }
 
 // The same of the object under `key`; nothing when there is none.
-std::optional<Rope> read_under(const Json& config, const char* key, ParamReader& outer) {
+std::optional<Rope> read_under(const Json& config, const char* key, double default_theta,
+                               ParamReader& outer) {
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return std::nullopt;
   if (!found->is_object()) {
@@ -89,7 +88,7 @@ std::optional<Rope> read_under(const Json& config, const char* key, ParamReader&
   }
   if (found->empty()) return std::nullopt;
   ParamReader inner(*found);
-  Rope rope = read_object(*found, inner, outer);
+  Rope rope = read_object(*found, default_theta, inner, outer);
   for (std::string& problem : inner.take_problems()) {
     outer.problem(fmt::format("{}: {}", key, problem));
   }
@@ -98,9 +97,9 @@ std::optional<Rope> read_under(const Json& config, const char* key, ParamReader&
 
 }  // namespace
 
-void read_hugging_face_rope(const Json& config, ParamReader& reader, Params* params) {
-  const std::optional<Rope> newer = read_under(config, "rope_parameters", reader);
-  const std::optional<Rope> older = read_under(config, "rope_scaling", reader);
+RopeParams read_hugging_face_rope(const Json& config, double default_theta, ParamReader& reader) {
+  const std::optional<Rope> newer = read_under(config, "rope_parameters", default_theta, reader);
+  const std::optional<Rope> older = read_under(config, "rope_scaling", default_theta, reader);
   if (newer && older && *newer != *older) {
     reader.problem("rope_parameters contradicts rope_scaling; remove the one that is wrong");
   }
@@ -110,21 +109,23 @@ void read_hugging_face_rope(const Json& config, ParamReader& reader, Params* par
   } else {
     const Json nothing = Json::object();
     ParamReader inner(nothing);
-    rope = read_object(nothing, inner, reader);
+    rope = read_object(nothing, default_theta, inner, reader);
   }
   if (rope.rotated != 1) {
     reader.problem(
         fmt::format("partial_rotary_factor: {} rotates a part of each head, only 1 is implemented",
                     rope.rotated));
   }
-  params->rope_theta = rope.theta;
-  if (rope.type == "linear") params->rope_linear_factor = rope.factor;
-  if (rope.type != "llama3") return;
-  params->use_scaled_rope = true;
-  params->rope_scale_factor = rope.factor;
-  params->low_freq_factor = rope.low;
-  params->high_freq_factor = rope.high;
-  params->rope_trained_context = rope.trained;
+  RopeParams table;
+  table.theta = rope.theta;
+  if (rope.type == "linear") table.linear_factor = rope.factor;
+  if (rope.type != "llama3") return table;
+  table.llama3 = true;
+  table.scale_factor = rope.factor;
+  table.low_freq_factor = rope.low;
+  table.high_freq_factor = rope.high;
+  table.trained_context = rope.trained;
+  return table;
 }
 
 }  // namespace diptych::llama

@@ -8,8 +8,9 @@
 
 namespace diptych::llama {
 
-// Sets theta and scaling. What transformers would refuse is a problem, and so is what its versions
-// take differently: two places that contradict each other, a factor without a type.
-void read_hugging_face_rope(const Json& config, ParamReader& reader, Params* params);
+// Returns theta, `default_theta` where none is said, and scaling. What transformers would refuse is
+// a problem, and so is what its versions take differently: two places that contradict each other, a
+// factor without a type.
+RopeParams read_hugging_face_rope(const Json& config, double default_theta, ParamReader& reader);
 
 }  // namespace diptych::llama

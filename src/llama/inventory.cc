@@ -37,10 +37,15 @@ constexpr RoleName kLayer{"layers", "model.layers", "blk"};
 constexpr RoleName kQ{"attention.wq", "self_attn.q_proj", "attn_q"};
 constexpr RoleName kK{"attention.wk", "self_attn.k_proj", "attn_k"};
 constexpr RoleName kV{"attention.wv", "self_attn.v_proj", "attn_v"};
+constexpr RoleName kO{"attention.wo", "self_attn.o_proj", "attn_output"};
+constexpr RoleName kGate{"feed_forward.w1", "mlp.gate_proj", "ffn_gate"};
+constexpr RoleName kDown{"feed_forward.w2", "mlp.down_proj", "ffn_down"};
+constexpr RoleName kUp{"feed_forward.w3", "mlp.up_proj", "ffn_up"};
 
 constexpr TensorRow kOfLayer[] = {
     {.role = {"attention_norm", "input_layernorm", "attn_norm"},
      .kind = Norm,
+     .presence = Presence::PreNorms,
      .of_layer = &LayerWeights::attention_norm},
     {.role = kQ,
      .static_name = "attention.wqs.0",
@@ -82,43 +87,69 @@ constexpr TensorRow kOfLayer[] = {
      .rows = Extent::Keys,
      .presence = Presence::QkvBias,
      .of_layer = &LayerWeights::bv},
-    {.role = {"attention.wo", "self_attn.o_proj", "attn_output"},
-     .columns = Extent::Queries,
-     .of_layer = &LayerWeights::wo},
+    {.role = kO, .columns = Extent::Queries, .of_layer = &LayerWeights::wo},
+    {.role = kO, .kind = Bias, .presence = Presence::OutputBias, .of_layer = &LayerWeights::bo},
     {.role = {"attention.q_norm", "self_attn.q_norm", "attn_q_norm"},
      .static_name = "attention.q_norm_fn",
      .kind = HeadNorm,
-     .rows = Extent::HeadDim,
+     .rows = Extent::QueryNorm,
      .presence = Presence::QkNorm,
      .turned = true,
      .of_layer = &LayerWeights::q_norm},
     {.role = {"attention.k_norm", "self_attn.k_norm", "attn_k_norm"},
      .static_name = "attention.k_norm_fn",
      .kind = HeadNorm,
-     .rows = Extent::HeadDim,
+     .rows = Extent::KeyNorm,
      .presence = Presence::QkNorm,
      .turned = true,
      .of_layer = &LayerWeights::k_norm},
-    {.role = {"ffn_norm", "post_attention_layernorm", "ffn_norm"},
+    {.role = {"post_attention_norm", "post_attention_layernorm", "post_attention_norm"},
+     .kind = Norm,
+     .presence = Presence::PostNorms,
+     .of_layer = &LayerWeights::post_attention_norm},
+    {.role = {"ffn_norm", "post_attention_layernorm", "ffn_norm", "pre_feedforward_layernorm"},
      .kind = Norm,
      .block = Block::FeedForward,
+     .presence = Presence::PreNorms,
      .of_layer = &LayerWeights::ffn_norm},
-    {.role = {"feed_forward.w1", "mlp.gate_proj", "ffn_gate"},
+    {.role = kGate,
      .block = Block::FeedForward,
      .rows = Extent::Hidden,
      .columns = Extent::Dim,
      .fusion = Fusion::GateUp,
      .of_layer = &LayerWeights::w1},
-    {.role = {"feed_forward.w2", "mlp.down_proj", "ffn_down"},
+    {.role = kGate,
+     .kind = Bias,
+     .block = Block::FeedForward,
+     .rows = Extent::Hidden,
+     .presence = Presence::FfnBias,
+     .of_layer = &LayerWeights::b1},
+    {.role = kDown,
      .block = Block::FeedForward,
      .columns = Extent::Hidden,
      .of_layer = &LayerWeights::w2},
-    {.role = {"feed_forward.w3", "mlp.up_proj", "ffn_up"},
+    {.role = kDown,
+     .kind = Bias,
+     .block = Block::FeedForward,
+     .presence = Presence::FfnBias,
+     .of_layer = &LayerWeights::b2},
+    {.role = kUp,
      .block = Block::FeedForward,
      .rows = Extent::Hidden,
      .columns = Extent::Dim,
      .fusion = Fusion::GateUp,
      .of_layer = &LayerWeights::w3},
+    {.role = kUp,
+     .kind = Bias,
+     .block = Block::FeedForward,
+     .rows = Extent::Hidden,
+     .presence = Presence::FfnBias,
+     .of_layer = &LayerWeights::b3},
+    {.role = {"post_ffn_norm", "post_feedforward_layernorm", "post_ffw_norm"},
+     .kind = Norm,
+     .block = Block::FeedForward,
+     .presence = Presence::PostNorms,
+     .of_layer = &LayerWeights::post_ffn_norm},
 };
 
 // By Fusion. Meta's checkpoints have none.
@@ -140,8 +171,10 @@ int64_t size_of(Extent extent, const Params& params) {
       return params.q_dim();
     case Extent::Keys:
       return params.kv_dim();
-    case Extent::HeadDim:
-      return params.head_dim;
+    case Extent::QueryNorm:
+      return params.qk_norm_whole ? params.q_dim() : params.head_dim;
+    case Extent::KeyNorm:
+      return params.qk_norm_whole ? params.kv_dim() : params.head_dim;
     case Extent::Hidden:
       return params.hidden_dim;
   }
@@ -158,8 +191,18 @@ std::string_view ending(TensorKind kind) { return kind == Bias ? "bias" : "weigh
 }  // namespace
 
 std::string_view RoleName::in(Dialect dialect) const {
-  if (dialect == Dialect::Meta) return meta;
-  return dialect == Dialect::HuggingFace ? hugging_face : gguf;
+  switch (dialect) {
+    case Dialect::Meta:
+      return meta;
+    case Dialect::Gguf:
+      return gguf;
+    case Dialect::HuggingFacePost:
+      if (!hugging_face_post.empty()) return hugging_face_post;
+      break;
+    case Dialect::HuggingFace:
+      break;
+  }
+  return hugging_face;
 }
 
 const WeightRef& TensorRow::in(const LlamaWeights& weights, size_t layer) const {
@@ -193,8 +236,16 @@ bool TensorRow::is_in(const Params& params) const {
   switch (presence) {
     case Presence::QkvBias:
       return params.attention_qkv_bias;
+    case Presence::OutputBias:
+      return params.attention_output_bias;
+    case Presence::FfnBias:
+      return params.ffn_bias;
     case Presence::QkNorm:
       return params.use_qk_norm && params.qk_norm_affine;
+    case Presence::PreNorms:
+      return params.pre_norms;
+    case Presence::PostNorms:
+      return params.post_norms;
     case Presence::Always:
     case Presence::Untied:
       break;

@@ -19,17 +19,22 @@ namespace diptych::llama {
 
 // Dimensions as in Params: D dim, H heads, K kv heads, d head_dim, F hidden_dim, V vocab_size.
 struct LayerWeights {
-  WeightRef attention_norm;  // [D]
-  WeightRef wq;              // [H*d, D]
-  WeightRef wk;              // [K*d, D]
-  WeightRef wv;              // [K*d, D]
-  WeightRef wo;              // [D, H*d]
-  WeightRef bq, bk, bv;      // [H*d], [K*d], [K*d]; null without attention_qkv_bias
-  WeightRef q_norm, k_norm;  // [d]; null without use_qk_norm or without qk_norm_affine
-  WeightRef ffn_norm;        // [D]
-  WeightRef w1;              // [F, D], gate
-  WeightRef w2;              // [D, F], down
-  WeightRef w3;              // [F, D], up
+  WeightRef attention_norm;       // [D]; null without pre_norms
+  WeightRef wq;                   // [H*d, D]
+  WeightRef wk;                   // [K*d, D]
+  WeightRef wv;                   // [K*d, D]
+  WeightRef wo;                   // [D, H*d]
+  WeightRef bq, bk, bv;           // [H*d], [K*d], [K*d]; null without attention_qkv_bias
+  WeightRef bo;                   // [D]; null without attention_output_bias
+  WeightRef q_norm, k_norm;       // [d]; null without use_qk_norm or without qk_norm_affine;
+                                  // [H*d], [K*d] with qk_norm_whole
+  WeightRef post_attention_norm;  // [D]; null without post_norms
+  WeightRef ffn_norm;             // [D]; null without pre_norms
+  WeightRef w1;                   // [F, D], gate
+  WeightRef w2;                   // [D, F], down
+  WeightRef w3;                   // [F, D], up
+  WeightRef b1, b2, b3;           // [F], [D], [F]; null without ffn_bias
+  WeightRef post_ffn_norm;        // [D]; null without post_norms
 };
 
 struct LlamaWeights {
@@ -44,6 +49,7 @@ struct LlamaWeights {
 // The name of a tensor in each dialect, within its layer and without ending.
 struct RoleName {
   std::string_view meta, hugging_face, gguf;
+  std::string_view hugging_face_post = {};  // empty: as hugging_face
 
   std::string_view in(Dialect dialect) const;
 };
@@ -52,10 +58,19 @@ struct RoleName {
 enum class TensorKind : uint8_t { Embedding, Linear, Bias, HeadNorm, Norm };
 // The part of the model that it belongs to, in the order of computation.
 enum class Block : uint8_t { Embedding, Attention, FeedForward, Head };
-// A dimension of a shape: V, D, H*d, K*d, d, F.
-enum class Extent : uint8_t { None, Vocabulary, Dim, Queries, Keys, HeadDim, Hidden };
+// A dimension of a shape: V, D, H*d, K*d, what the norm of q and that of k is over, F.
+enum class Extent : uint8_t { None, Vocabulary, Dim, Queries, Keys, QueryNorm, KeyNorm, Hidden };
 // Which models have it. One that says Untied is the embedding in others.
-enum class Presence : uint8_t { Always, QkvBias, QkNorm, Untied };
+enum class Presence : uint8_t {
+  Always,
+  QkvBias,
+  OutputBias,
+  FfnBias,
+  QkNorm,
+  PreNorms,
+  PostNorms,
+  Untied
+};
 // The matrix that holds its rows, after those of its row's predecessors, in a fused layout.
 enum class Fusion : uint8_t { None, Qkv, GateUp };
 inline constexpr size_t kFusions = 3;

@@ -14,12 +14,15 @@ void check_relations(const Params& params, ParamReader& reader) {
     reader.problem(
         fmt::format("head_dim: {} is odd, RoPE rotates pairs of channels", params.head_dim));
   }
-  if (params.use_scaled_rope && params.high_freq_factor <= params.low_freq_factor) {
-    reader.problem(fmt::format("high_freq_factor: expected more than {} (the low factor), found {}",
-                               params.low_freq_factor, params.high_freq_factor));
-  }
-  if (params.use_scaled_rope && params.use_hf_rope) {
-    reader.problem("use_scaled_rope: contradicts use_hf_rope, whose tables are never scaled");
+  for (const RopeParams& rope : params.ropes) {
+    if (rope.llama3 && rope.high_freq_factor <= rope.low_freq_factor) {
+      reader.problem(
+          fmt::format("high_freq_factor: expected more than {} (the low factor), found {}",
+                      rope.low_freq_factor, rope.high_freq_factor));
+    }
+    if (rope.llama3 && params.use_hf_rope) {
+      reader.problem("use_scaled_rope: contradicts use_hf_rope, whose tables are never scaled");
+    }
   }
   if (params.q_dim() > kMaxInner) {
     reader.problem(fmt::format("head_dim: n_heads * head_dim is {}, expected at most {}",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@ inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxDim = int64_t{1} << 20;
 inline constexpr int64_t kMaxInner = int64_t{1} << 22;  // hidden_dim and n_heads * head_dim
 inline constexpr int64_t kMaxVocab = int64_t{1} << 24;
+inline constexpr int64_t kMaxWindow = INT32_MAX;
 
 // A value as it stands in an error, shortened.
 inline std::string shown(const Json& value) {
@@ -52,10 +54,10 @@ class ParamReader {
     return fallback;
   }
 
-  // An integer without a default; 1 when it is missing or wrong.
-  int64_t required(std::string_view key, int64_t max) {
-    if (find(key, false) == nullptr) problem(fmt::format("{}: missing", key));
-    return integer(key, 1, max);
+  // An integer, of which some families have a default; 1 when it is missing or wrong.
+  int64_t required(std::string_view key, int64_t max, std::optional<int64_t> fallback = {}) {
+    if (find(key, false) == nullptr && !fallback) problem(fmt::format("{}: missing", key));
+    return integer(key, fallback.value_or(1), max);
   }
 
   double positive(std::string_view key, double fallback, bool nullable = false) {

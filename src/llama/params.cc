@@ -168,6 +168,22 @@ int64_t derived_hidden_dim(ParamReader& reader, int64_t dim) {
 
 }  // namespace
 
+Params for_context(Params params, int64_t max_context_len) {
+  for (RopeParams& rope : params.ropes) {
+    const bool is_long = static_cast<double>(max_context_len) > rope.trained_context;
+    if (is_long && !rope.long_factors.empty()) rope.factors = rope.long_factors;
+    rope.long_factors.clear();
+  }
+  for (LayerParams& layer : params.layers) {
+    if (layer.window && *layer.window >= max_context_len) layer.window.reset();
+  }
+  return params;
+}
+
+double Params::score_scale() const {
+  return attention_multiplier.value_or(1.0 / std::sqrt(static_cast<double>(head_dim)));
+}
+
 Result<Params> params_from_meta(const Json& json) {
   if (!json.is_object()) {
     return invalid_data("params: expected an object, found {}", json.type_name());
@@ -185,12 +201,13 @@ Result<Params> params_from_meta(const Json& json) {
   params.hidden_dim = reader.integer("hidden_dim", 0, kMaxInner, true);
   if (params.hidden_dim == 0) params.hidden_dim = derived_hidden_dim(reader, params.dim);
   params.norm_eps = reader.positive("norm_eps", params.norm_eps);
-  params.rope_theta = reader.positive("rope_freq_base", params.rope_theta);
-  params.rope_theta = reader.positive("rope_theta", params.rope_theta, true);
+  RopeParams& rope = params.ropes.front();
+  rope.theta = reader.positive("rope_freq_base", rope.theta);
+  rope.theta = reader.positive("rope_theta", rope.theta, true);
   params.use_hf_rope = reader.flag("use_hf_rope", params.use_hf_rope);
-  params.use_scaled_rope = reader.flag("use_scaled_rope", params.use_scaled_rope);
-  params.rope_scale_factor = reader.positive("rope_scale_factor", params.rope_scale_factor);
-  params.high_freq_factor = reader.positive("high_freq_factor", params.high_freq_factor);
+  rope.llama3 = reader.flag("use_scaled_rope", rope.llama3);
+  rope.scale_factor = reader.positive("rope_scale_factor", rope.scale_factor);
+  rope.high_freq_factor = reader.positive("high_freq_factor", rope.high_freq_factor);
   params.attention_qkv_bias = reader.flag("attention_qkv_bias", params.attention_qkv_bias);
   params.use_qk_norm = reader.flag("use_qk_norm", params.use_qk_norm);
   params.qk_norm_before_rope = reader.flag("qk_norm_before_rope", params.qk_norm_before_rope);

@@ -13,12 +13,12 @@ constexpr uint64_t kMaxTableBytes = uint64_t{1} << 31;
 
 // Slows down the frequencies whose wavelength exceeds the trained context, leaves the fast ones
 // alone, and blends in between. All arithmetic in fp32, one rounding per step.
-float scaled(float frequency, const Params& params) {
-  const auto factor = static_cast<float>(params.rope_scale_factor);
-  const auto high = static_cast<float>(params.high_freq_factor);
-  const auto low = static_cast<float>(params.low_freq_factor);
+float scaled(float frequency, const RopeParams& rope) {
+  const auto factor = static_cast<float>(rope.scale_factor);
+  const auto high = static_cast<float>(rope.high_freq_factor);
+  const auto low = static_cast<float>(rope.low_freq_factor);
   // Upstream has 8192, Llama 3's, hard-coded, and a low factor of 1.
-  const auto trained = static_cast<float>(params.rope_trained_context);
+  const auto trained = static_cast<float>(rope.trained_context);
   // A number over a tensor is the tensor's reciprocal times the number: two roundings.
   const float wavelength = (1.0f / frequency) * static_cast<float>(2 * std::numbers::pi);
   if (wavelength < trained / high) return frequency;
@@ -38,28 +38,52 @@ void store_as(DType dtype, double value, std::byte* to) {
   }
 }
 
+// One table, of valid sizes.
+Result<contract::RopeTables> table_of(const RopeParams& rope, const Params& params,
+                                      const TensorType& type) {
+  const int64_t positions = type.shape[0];
+  const std::vector<float> frequencies = rope_frequencies(rope, params.head_dim);
+  const size_t width = static_cast<size_t>(bit_width(type.dtype)) / 8;
+  const uint64_t size = TRY(packed_size(type));
+  std::vector<std::byte> cos(size), sin(size);
+  size_t at = 0;
+  for (int64_t position = 0; position < positions; ++position) {
+    for (int64_t column = 0; column < params.rope_dim(); ++column, at += width) {
+      // Half-split rotation uses each frequency twice, for channels j and j + d/2.
+      const float frequency = frequencies[static_cast<size_t>(column) % frequencies.size()];
+      const auto angle = static_cast<double>(static_cast<float>(position) * frequency);
+      store_as(type.dtype, std::cos(angle) * rope.attention_factor, &cos[at]);
+      store_as(type.dtype, std::sin(angle) * rope.attention_factor, &sin[at]);
+    }
+  }
+  contract::RopeTables tables;
+  tables.cos = TRY(memory_weight(type, std::move(cos)));
+  tables.sin = TRY(memory_weight(type, std::move(sin)));
+  return tables;
+}
+
 }  // namespace
 
-std::vector<float> rope_frequencies(const Params& params) {
-  const auto theta = static_cast<double>(static_cast<float>(params.rope_theta));
+std::vector<float> rope_frequencies(const RopeParams& rope, int64_t head_dim) {
+  const auto theta = static_cast<double>(static_cast<float>(rope.theta));
   std::vector<float> frequencies;
-  for (int64_t channel = 0; channel < params.head_dim; channel += 2) {
-    const float exponent = static_cast<float>(channel) / static_cast<float>(params.head_dim);
+  for (int64_t channel = 0; channel < head_dim; channel += 2) {
+    const float exponent = static_cast<float>(channel) / static_cast<float>(head_dim);
     const auto power = static_cast<float>(std::pow(theta, static_cast<double>(exponent)));
     const float frequency = 1.0f / power;
-    if (params.use_scaled_rope) {
-      frequencies.push_back(scaled(frequency, params));
-    } else if (!params.rope_factors.empty()) {
-      frequencies.push_back(frequency / params.rope_factors.at(frequencies.size()));
+    if (rope.llama3) {
+      frequencies.push_back(scaled(frequency, rope));
+    } else if (!rope.factors.empty()) {
+      frequencies.push_back(frequency / rope.factors.at(frequencies.size()));
     } else {
-      frequencies.push_back(frequency / static_cast<float>(params.rope_linear_factor));
+      frequencies.push_back(frequency / static_cast<float>(rope.linear_factor));
     }
   }
   return frequencies;
 }
 
-Result<contract::RopeTables> rope_tables(const Params& params, int64_t max_context_len,
-                                         DType dtype) {
+Result<std::vector<contract::RopeTables>> rope_tables(const Params& params, int64_t max_context_len,
+                                                      DType dtype) {
   if (dtype != DType::F16 && dtype != DType::F32) {
     return invalid_argument("RoPE tables are fp16 or fp32, not {}", name(dtype));
   }
@@ -74,22 +98,8 @@ Result<contract::RopeTables> rope_tables(const Params& params, int64_t max_conte
         "max_context_len: {} makes RoPE tables of {} bytes, expected at most {}", max_context_len,
         size, kMaxTableBytes);
   }
-  const std::vector<float> frequencies = rope_frequencies(params);
-  const size_t width = static_cast<size_t>(bit_width(dtype)) / 8;
-  std::vector<std::byte> cos(size), sin(size);
-  size_t at = 0;
-  for (int64_t position = 0; position < max_context_len; ++position) {
-    for (int64_t column = 0; column < params.rope_dim(); ++column, at += width) {
-      // Half-split rotation uses each frequency twice, for channels j and j + d/2.
-      const float frequency = frequencies[static_cast<size_t>(column) % frequencies.size()];
-      const float angle = static_cast<float>(position) * frequency;
-      store_as(dtype, std::cos(static_cast<double>(angle)), &cos[at]);
-      store_as(dtype, std::sin(static_cast<double>(angle)), &sin[at]);
-    }
-  }
-  contract::RopeTables tables;
-  tables.cos = TRY(memory_weight(type, std::move(cos)));
-  tables.sin = TRY(memory_weight(type, std::move(sin)));
+  std::vector<contract::RopeTables> tables;
+  for (const RopeParams& rope : params.ropes) tables.push_back(TRY(table_of(rope, params, type)));
   return tables;
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "tensor/affine.h"
 #include "tensor/finite_cast.h"
 #include "tensor/views.h"
 
@@ -44,7 +45,12 @@ void visit_tensors(const Params& params, const Layout& layout, Collected& model,
   }
 }
 
-// Brings the tensors of a layout to Meta's: fused ones apart, RoPE's channels to pairs.
+bool is_norm(const TensorRow& row) {
+  return row.kind == TensorKind::Norm || row.kind == TensorKind::HeadNorm;
+}
+
+// Brings the tensors of a layout to Meta's: fused ones apart, RoPE's channels to pairs, gains of
+// norms to what they multiply by.
 void arrange(const Params& params, const Layout& layout, Collected& model) {
   for (size_t layer = 0; layer < model.fused.size(); ++layer) {
     std::array<int64_t, kFusions> taken{};  // rows of each fused matrix
@@ -60,6 +66,11 @@ void arrange(const Params& params, const Layout& layout, Collected& model) {
         weight = halves_to_pairs(std::move(weight), params.head_dim);
       }
     }
+  }
+  if (!layout.unit_offset) return;
+  for (const auto& [row, layer] : all_tensors(model.fused.size())) {
+    WeightRef& weight = row->in(model.weights, layer);
+    if (is_norm(*row) && weight) weight = affine(std::move(weight), 1, 1);
   }
 }
 
@@ -77,6 +88,13 @@ bool is_computable(std::string_view name) {
     if (name.ends_with(table) && name[name.size() - table.size() - 1] == '.') return true;
   }
   return name == kRopeFactorsTensor;
+}
+
+// Tensors of the parts beside a model's text part, whatever else stands before their names.
+bool is_of_vision(std::string_view name) {
+  constexpr std::string_view kModel = "model.";
+  if (name.starts_with(kModel)) name.remove_prefix(kModel.size());
+  return name.starts_with("vision_tower.") || name.starts_with("multi_modal_projector.");
 }
 
 // What programs put before the names of a whole model's tensors (a trainer, a compiler, a model
@@ -175,6 +193,7 @@ Result<LlamaWeights> collect(const Params& params,
   for (const auto& [name, weight] : tensors) {
     known.push_back(known_name(name, expected_names));
     if (is_computable(known.back())) continue;
+    if (layout.beside_vision && is_of_vision(name)) continue;
     if (!left.emplace(known.back(), weight).second) {
       findings.surplus.push_back(fmt::format("surplus: {} occurs twice", shown(name)));
     }
@@ -234,6 +253,12 @@ Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DTyp
   const bool tied = weights.tied();
   Collected model(params);
   model.weights = std::move(weights);
+  if (params.logits_scaling != 1) {
+    // The head is linear and its input norm's gain costs nothing, while the head may be the
+    // embedding, whose rows must stay as they are.
+    WeightRef& norm = model.weights.norm;
+    norm = affine(std::move(norm), 1 / params.logits_scaling, 0);
+  }
   visit_tensors(params, {}, model, [&](const ExpectedTensor& expected, WeightRef& slot) {
     slot = finite_cast(std::move(slot), dtype, expected.names.front());
   });

@@ -152,6 +152,10 @@ Value* Builder::softmax(Value* x, int64_t axis) {
 
 Value* Builder::silu(Value* x) { return unary("silu", x); }
 
+Value* Builder::gelu_tanh(Value* x) {
+  return op("gelu", {bind("x", x), bind("mode", string("TANH_APPROXIMATION"))});
+}
+
 Value* Builder::reduce_mean(Value* x, std::vector<int64_t> axes, bool keep_dims) {
   return op("reduce_mean", {bind("x", x), bind("axes", ints(std::move(axes))),
                             bind("keep_dims", bool_scalar(keep_dims))});

@@ -55,9 +55,10 @@ class Builder {
   Value* matmul(Value* x, Value* y, bool transpose_x, bool transpose_y);
   Value* softmax(Value* x, int64_t axis);
   Value* silu(Value* x);
+  Value* gelu_tanh(Value* x);  // the approximation by a tanh
   Value* reduce_mean(Value* x, std::vector<int64_t> axes, bool keep_dims);
   Value* reduce_max(Value* x, std::vector<int64_t> axes, bool keep_dims);
-  Value* unary(std::string type, Value* x);  // abs, sqrt, square
+  Value* unary(std::string type, Value* x);  // abs, sqrt, square, tanh
   Value* rsqrt(Value* x, double epsilon);    // epsilon is an fp32 constant, as upstream writes it
   Value* gather(Value* x, Value* indices, int64_t axis);
   Value* greater_equal(Value* x, Value* y);

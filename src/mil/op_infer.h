@@ -27,6 +27,7 @@ Status expect_same_dtype(std::string_view a, const TensorType& a_type, std::stri
 // op_infer_elementwise.cc
 Result<Types> infer_float_unary(const Op& op);   // x float
 Result<Types> infer_number_unary(const Op& op);  // x float or int32
+Result<Types> infer_gelu(const Op& op);
 Result<Types> infer_rsqrt(const Op& op);
 Result<Types> infer_float_binary(const Op& op);   // x, y float, broadcast
 Result<Types> infer_number_binary(const Op& op);  // x, y float or int32, broadcast
@@ -59,6 +60,6 @@ Result<Types> infer_cpu_attention(const Op& op);
 Result<Types> infer_cpu_linear(const Op& op);
 Result<Types> infer_cpu_rms_norm(const Op& op);
 Result<Types> infer_cpu_rope(const Op& op);
-Result<Types> infer_cpu_swiglu(const Op& op);
+Result<Types> infer_cpu_gated(const Op& op);
 
 }  // namespace diptych::mil

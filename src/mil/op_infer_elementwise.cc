@@ -24,6 +24,11 @@ Result<Types> infer_float_unary(const Op& op) {
   return Types{TRY(infer_unary(op, is_compute_float))};
 }
 
+Result<Types> infer_gelu(const Op& op) {
+  TRY(gelu_mode(op));
+  return infer_float_unary(op);
+}
+
 Result<Types> infer_number_unary(const Op& op) { return Types{TRY(infer_unary(op, is_number))}; }
 
 Result<Types> infer_rsqrt(const Op& op) {

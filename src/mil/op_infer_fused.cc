@@ -115,10 +115,12 @@ Result<Types> infer_cpu_attention(const Op& op) {
                         to_string(types[4]), to_string(types[5]));
   }
   TRY(float_param(op, "scale", 1));
+  if (!(TRY(float_param(op, "cap", 1)) > 0))
+    return invalid_data("parameter 'cap': expected more than 0");
   return Types{TensorType{q.dtype, {1, q.shape.end()[-2], heads * q.shape.back()}}};
 }
 
-Result<Types> infer_cpu_swiglu(const Op& op) {
+Result<Types> infer_cpu_gated(const Op& op) {
   const Types types = TRY(same_typed(op, {"gate", "up"}));
   if (types[0] != types[1]) {
     return invalid_data("gate is {} and up is {}: expected the same", to_string(types[0]),

@@ -21,8 +21,9 @@ constexpr ParamSpec kConcat[] = {variadic("values"), fixed("axis"), optional_fix
 constexpr ParamSpec kConstexpr[] = {fixed("data"), fixed("scale"), optional_fixed("offset")};
 constexpr ParamSpec kLutToDense[] = {fixed("indices"), fixed("lut"), optional_fixed("vector_axis")};
 constexpr ParamSpec kCpuAttention[] = {
-    required("q"), required("k_cache"), required("k"),          required("v_cache"),
-    required("v"), required("mask"),    optional_fixed("scale")};
+    required("q"), required("k_cache"), required("k"),           required("v_cache"),
+    required("v"), required("mask"),    optional_fixed("scale"), optional_fixed("cap")};
+constexpr ParamSpec kCpuGated[] = {required("gate"), required("up")};
 constexpr ParamSpec kCpuLinear[] = {required("x"),
                                     variadic("weights"),
                                     {"biases", false, true, false},
@@ -32,10 +33,10 @@ constexpr ParamSpec kCpuRmsNorm[] = {required("x"), optional("weight"), fixed("e
                                      optional_fixed("relative_epsilon")};
 constexpr ParamSpec kCpuRope[] = {required("x"), required("cos"), required("sin"),
                                   optional_fixed("interleaved")};
-constexpr ParamSpec kCpuSwiglu[] = {required("gate"), required("up")};
 constexpr ParamSpec kExpandDims[] = {required("x"), fixed("axes")};
 constexpr ParamSpec kGather[] = {required("x"), required("indices"), optional_fixed("axis"),
                                  optional_fixed("batch_dims"), optional_fixed("validate_indices")};
+constexpr ParamSpec kGelu[] = {required("x"), optional_fixed("mode")};
 constexpr ParamSpec kGraphBreak[] = {variadic("values")};
 constexpr ParamSpec kLinear[] = {required("x"), required("weight"), optional("bias")};
 constexpr ParamSpec kMatmul[] = {required("x"), required("y"), optional_fixed("transpose_x"),
@@ -67,13 +68,15 @@ constexpr OpSpec kOps[] = {
     {"constexpr_blockwise_shift_scale", kConstexpr, infer_constexpr_blockwise_shift_scale},
     {"constexpr_lut_to_dense", kLutToDense, infer_constexpr_lut_to_dense},
     {"cpu.attention", kCpuAttention, infer_cpu_attention},
+    {"cpu.geglu", kCpuGated, infer_cpu_gated},
     {"cpu.linear", kCpuLinear, infer_cpu_linear},
     {"cpu.rms_norm", kCpuRmsNorm, infer_cpu_rms_norm},
     {"cpu.rope", kCpuRope, infer_cpu_rope},
-    {"cpu.swiglu", kCpuSwiglu, infer_cpu_swiglu},
+    {"cpu.swiglu", kCpuGated, infer_cpu_gated},
     {"diptych.graph_break", kGraphBreak, infer_graph_break},
     {"expand_dims", kExpandDims, infer_expand_dims},
     {"gather", kGather, infer_gather},
+    {"gelu", kGelu, infer_gelu},
     {"greater_equal", kXY, infer_comparison},
     {"linear", kLinear, infer_linear},
     {"matmul", kMatmul, infer_matmul},
@@ -95,6 +98,7 @@ constexpr OpSpec kOps[] = {
     {"squeeze", kSqueeze, infer_squeeze},
     {"stack", kStack, infer_stack},
     {"sub", kXY, infer_number_binary},
+    {"tanh", kX, infer_float_unary},
     {"transpose", kTranspose, infer_transpose},
 };
 

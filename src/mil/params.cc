@@ -217,6 +217,18 @@ Result<std::vector<int64_t>> resolve_split(const Op& op) {
   return sizes;
 }
 
+Result<GeluMode> gelu_mode(const Op& op) {
+  if (op.operand("mode") == nullptr) return GeluMode::Exact;
+  const std::string mode = TRY(string_param(op, "mode"));
+  if (mode == "EXACT") return GeluMode::Exact;
+  if (mode == "TANH_APPROXIMATION") return GeluMode::Tanh;
+  if (mode == "SIGMOID_APPROXIMATION") return GeluMode::Sigmoid;
+  return invalid_data(
+      "parameter 'mode': expected EXACT, TANH_APPROXIMATION or SIGMOID_APPROXIMATION, found "
+      "\"{}\"",
+      mode);
+}
+
 Result<std::vector<int64_t>> linear_counts(const Op& op) {
   const auto weights = static_cast<int64_t>(op.operand_list("weights").size());
   std::vector<int64_t> counts = TRY(ints_param(op, "counts", {weights}));

@@ -4,6 +4,7 @@
 // All functions are safe on operands from a file. Errors name the parameter.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,11 @@ struct SliceAxis {
 // Returns an entry for each axis of x, with masks and negative indices resolved. Errors: empty
 // slices.
 Result<std::vector<SliceAxis>> resolve_slice(const Op& op);
+
+// How gelu is computed: x * P(X <= x) for a normal X, or approximately.
+enum class GeluMode : uint8_t { Exact, Tanh, Sigmoid };
+// The mode of a gelu, exact if it has none.
+Result<GeluMode> gelu_mode(const Op& op);
 
 // How many weights each result of cpu.linear is made of: `counts`, or without it all weights for
 // the one result.

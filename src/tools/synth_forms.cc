@@ -103,8 +103,8 @@ llama::Params params_of(const SynthShape& shape) {
   params.head_dim = shape.head_dim;
   params.hidden_dim = shape.hidden;
   params.vocab_size = shape.vocab;
-  params.rope_theta = shape.rope_theta;
-  params.rope_scale_factor = static_cast<double>(shape.rope_scale_factor);
+  params.ropes.front().theta = shape.rope_theta;
+  params.ropes.front().scale_factor = static_cast<double>(shape.rope_scale_factor);
   params.attention_qkv_bias = shape.qkv_bias;
   params.use_qk_norm = shape.qk_norm;
   return params;
@@ -141,7 +141,8 @@ std::vector<NamedWeight> tensors_as(SynthForm form, const llama::Family& family,
   std::vector<NamedWeight> tensors =
       Rearranger(gguf ? Dialect::Gguf : Dialect::HuggingFace, family, shape, meta).run();
   if (gguf && shape.rope_scale_factor > 0) {
-    const std::vector<float> factors = llama::llama3_rope_factors(params_of(shape));
+    const std::vector<float> factors =
+        llama::llama3_rope_factors(params_of(shape).ropes.front(), shape.head_dim);
     tensors.emplace_back(std::string(llama::kRopeFactorsTensor),
                          constant_floats(DType::F32, {static_cast<int64_t>(factors.size())},
                                          {factors.begin(), factors.end()}));

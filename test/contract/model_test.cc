@@ -33,8 +33,9 @@ Model two_classes() {
   model.kv_heads = 2;
   model.head_dim = 4;
   model.rope_width = 3;
-  model.classes = {{15, 0, {}}, {8, 1, 8}};
+  model.classes = {{15, {}}, {8, 8}};
   model.class_of_layer = {1, 0, 1};
+  model.rope_of_layer = {1, 0, 1};
   return model;
 }
 

@@ -133,21 +133,25 @@ TEST(Reader, KnowsAThirdRole) {
 
 TEST(Reader, KnowsLayersOfTwoClasses) {
   Model model = small_model();
-  model.classes = {{kContext - 1, 0, {}}, {8, 1, 8}};
+  model.classes = {{kContext - 1, {}}, {8, 8}};
   model.class_of_layer = {1, 1, 0, 1};
+  model.rope_of_layer = {1, {}, 0, 0};
   const std::vector<Method> methods = {method_of(Role::Decode, 1), method_of(Role::Prefill, 8)};
   expect_read(model, methods, true);
   File file(model, methods);
   const Description found = read(file.program, file.methods).value();
   EXPECT_EQ(found.class_of(0).window, 8);
-  EXPECT_EQ(found.class_of(0).rope_table, 1U);
   EXPECT_EQ(found.class_of(2).window, std::nullopt);
-  EXPECT_EQ(found.cache_len(), 8);
+  EXPECT_EQ(found.rope_of_layer, model.rope_of_layer);
+  EXPECT_EQ(found.cache_len(), kContext - 1);
   // Layers of one class cannot differ.
   file.say("layer_windows", {8, 7, 0, 8});
   EXPECT_NE(file.error().find("share a mask"), std::string::npos) << file.error();
   file.say("layer_windows", {8, 8, 0});
   EXPECT_NE(file.error().find("layer_windows"), std::string::npos) << file.error();
+  file.say("layer_windows", {8, 8, 0, 8});
+  file.say("layer_rope_tables", {1, 2, 0, 0});
+  EXPECT_NE(file.error().find("expected 4 values from -1 to 1"), std::string::npos) << file.error();
 }
 
 TEST(Reader, KnowsWhatHidesAColumn) {

@@ -265,7 +265,7 @@ TEST(FuseAttention, LeavesOtherProductsAlone) {
 
 TEST(FuseSwiglu, SiluTimesUp) {
   EXPECT_EQ(
-      after(fuse_swiglu, "%gate: fp32[1,4], %up: fp32[1,4]", R"(  %s: fp32[1,4] = silu(x=%gate)
+      after(fuse_gated, "%gate: fp32[1,4], %up: fp32[1,4]", R"(  %s: fp32[1,4] = silu(x=%gate)
   %y: fp32[1,4] = mul(x=%up, y=%s)
   return %y
 )"),

@@ -130,7 +130,7 @@ void check(const mil::Function& original) {
   const Fusion fusions[] = {
       {"linears", engine::fuse_linears}, {"norms", engine::fuse_norms},
       {"ropes", engine::fuse_ropes},     {"attention", engine::fuse_attention},
-      {"swiglu", engine::fuse_swiglu},   {"residuals", engine::fuse_residuals}};
+      {"swiglu", engine::fuse_gated},   {"residuals", engine::fuse_residuals}};
   // fp16 results may round to neighbours.
   const float tolerance = original.outputs[0]->type.dtype == DType::F16 ? 2e-3f : 2e-5f;
   const Outputs wanted = run(original, engine::Numerics::Precise);

@@ -64,8 +64,8 @@ TEST(Families, DefaultsAreTransformers) {
   EXPECT_EQ(llama->params.norm_eps, 1e-6);
   EXPECT_EQ(llama->params.n_kv_heads, 4);
   EXPECT_EQ(llama->params.head_dim, 16);
-  EXPECT_EQ(llama->params.rope_theta, 10000);
-  EXPECT_EQ(llama->params.attention_window, std::nullopt);
+  EXPECT_EQ(llama->params.ropes[0].theta, 10000);
+  EXPECT_EQ(llama->params.layer(0).window, std::nullopt);
   config["architectures"] = {"Phi3ForCausalLM"};
   EXPECT_EQ(describe_hugging_face(config)->params.norm_eps, 1e-5);
 }
@@ -83,19 +83,19 @@ TEST(Families, RopeInBothForms) {
       describe_hugging_face(with(base, "rope_parameters", with(llama3, "rope_theta", 500000.0)));
   for (const auto* model : {&older, &newer}) {
     ASSERT_OK(*model);
-    const Params& params = (*model)->params;
-    EXPECT_EQ(params.rope_theta, 500000);
-    EXPECT_TRUE(params.use_scaled_rope);
-    EXPECT_EQ(params.rope_scale_factor, 32);
-    EXPECT_EQ(params.low_freq_factor, 1.5);
-    EXPECT_EQ(params.high_freq_factor, 3);
-    EXPECT_EQ(params.rope_trained_context, 4096);
+    const RopeParams& rope = (*model)->params.ropes[0];
+    EXPECT_EQ(rope.theta, 500000);
+    EXPECT_TRUE(rope.llama3);
+    EXPECT_EQ(rope.scale_factor, 32);
+    EXPECT_EQ(rope.low_freq_factor, 1.5);
+    EXPECT_EQ(rope.high_freq_factor, 3);
+    EXPECT_EQ(rope.trained_context, 4096);
   }
   const auto linear =
       describe_hugging_face(with(base, "rope_scaling", {{"type", "linear"}, {"factor", 4.0}}));
   ASSERT_OK(linear);
-  EXPECT_EQ(linear->params.rope_linear_factor, 4);
-  EXPECT_EQ(rope_frequencies(linear->params)[0], 0.25f);
+  EXPECT_EQ(linear->params.ropes[0].linear_factor, 4);
+  EXPECT_EQ(rope_frequencies(linear->params.ropes[0], 16)[0], 0.25f);
   ASSERT_OK(describe_hugging_face(with(base, "rope_parameters", {{"rope_type", "default"}})));
   ASSERT_OK(describe_hugging_face(with(base, "rope_scaling", nullptr)));
 }
@@ -122,7 +122,7 @@ TEST(Families, RopeOfScalingNeedsAllItsKeys) {
   const auto model = describe_hugging_face(
       with(with(base, "rope_scaling", llama3), "max_position_embeddings", 2048));
   ASSERT_OK(model);
-  EXPECT_EQ(model->params.rope_trained_context, 2048);
+  EXPECT_EQ(model->params.ropes[0].trained_context, 2048);
 }
 
 TEST(Families, RopeThatContradictsItself) {
@@ -139,7 +139,7 @@ TEST(Families, RopeThatContradictsItself) {
   const auto same = describe_hugging_face(with(
       with(base, "rope_parameters", with(linear, "rope_theta", 10000.0)), "rope_scaling", linear));
   ASSERT_OK(same);
-  EXPECT_EQ(same->params.rope_linear_factor, 4);
+  EXPECT_EQ(same->params.ropes[0].linear_factor, 4);
   ASSERT_OK(describe_hugging_face(with(base, "rope_scaling", Json::object())));
 }
 
@@ -162,7 +162,7 @@ TEST(Families, ArchitecturesWithoutTheirHead) {
 
 TEST(Families, Windows) {
   const auto window = [](const Json& config) {
-    return describe_hugging_face(config)->params.attention_window;
+    return describe_hugging_face(config)->params.layer(0).window;
   };
   const Json mistral = config_of("MistralForCausalLM"), qwen = config_of("Qwen2ForCausalLM");
   EXPECT_EQ(window(mistral), 4096);
@@ -239,11 +239,10 @@ TEST(Gguf, VocabularyOfTheEmbedding) {
 }
 
 TEST(Gguf, RecognisesTheFactorsOfLlama3) {
-  Params scaled;
-  scaled.head_dim = 16;
-  scaled.rope_theta = 500000;
-  scaled.rope_scale_factor = 32;
-  const std::vector<float> factors = llama3_rope_factors(scaled);
+  RopeParams scaled;
+  scaled.theta = 500000;
+  scaled.scale_factor = 32;
+  const std::vector<float> factors = llama3_rope_factors(scaled, 16);
   const auto describe = [&](const std::vector<float>& values) {
     const std::vector<std::pair<std::string, WeightRef>> tensors = {
         {"rope_freqs.weight", constant_floats(DType::F32, {static_cast<int64_t>(values.size())},
@@ -252,19 +251,20 @@ TEST(Gguf, RecognisesTheFactorsOfLlama3) {
   };
   const auto recognised = describe(factors);
   ASSERT_OK(recognised);
-  EXPECT_TRUE(recognised->params.use_scaled_rope);
-  EXPECT_EQ(recognised->params.rope_scale_factor, 32);
-  EXPECT_TRUE(recognised->params.rope_factors.empty());
+  EXPECT_TRUE(recognised->params.ropes[0].llama3);
+  EXPECT_EQ(recognised->params.ropes[0].scale_factor, 32);
+  EXPECT_TRUE(recognised->params.ropes[0].factors.empty());
 
   std::vector<float> others = factors;
   others[1] = 3;
   const auto explicit_factors = describe(others);
   ASSERT_OK(explicit_factors);
-  EXPECT_FALSE(explicit_factors->params.use_scaled_rope);
-  EXPECT_EQ(explicit_factors->params.rope_factors, others);
-  Params plain = explicit_factors->params;
-  plain.rope_factors.clear();
-  EXPECT_EQ(rope_frequencies(explicit_factors->params)[1], rope_frequencies(plain)[1] / 3);
+  EXPECT_FALSE(explicit_factors->params.ropes[0].llama3);
+  EXPECT_EQ(explicit_factors->params.ropes[0].factors, others);
+  RopeParams plain = explicit_factors->params.ropes[0];
+  plain.factors.clear();
+  EXPECT_EQ(rope_frequencies(explicit_factors->params.ropes[0], 16)[1],
+            rope_frequencies(plain, 16)[1] / 3);
 
   EXPECT_FALSE(describe({1, 2}));
   others[0] = -1;
@@ -276,7 +276,8 @@ TEST(Gguf, LinearScalingUnderBothKeys) {
     Json metadata = metadata_of("llama");
     metadata.update(more);
     const auto model = describe_gguf(metadata, {});
-    return model ? fmt::format("{}", model->params.rope_linear_factor) : model.error().to_string();
+    return model ? fmt::format("{}", model->params.ropes[0].linear_factor)
+                 : model.error().to_string();
   };
   EXPECT_EQ(factor(Json::object()), "1");
   EXPECT_EQ(factor({{"llama.rope.scale_linear", 4.0f}}), "4");

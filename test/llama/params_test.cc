@@ -33,8 +33,8 @@ TEST(Params, DefaultsAreUpstreams) {
   EXPECT_EQ(params->vocab_size, 512);
   EXPECT_EQ(params->hidden_dim, 11008);  // Llama 2 7B
   EXPECT_EQ(params->norm_eps, 1e-5);
-  EXPECT_EQ(params->rope_theta, 10000.0);
-  EXPECT_FALSE(params->use_scaled_rope);
+  EXPECT_EQ(params->ropes[0].theta, 10000.0);
+  EXPECT_FALSE(params->ropes[0].llama3);
 }
 
 TEST(Params, HiddenDimFollowsMetasRule) {
@@ -56,11 +56,11 @@ TEST(Params, OptionalValuesMayBeNull) {
           "rope_theta":null,"rope_freq_base":500000,"sliding_window":null})");
   ASSERT_OK(params);
   EXPECT_EQ(params->n_kv_heads, 32);
-  EXPECT_EQ(params->rope_theta, 500000);
+  EXPECT_EQ(params->ropes[0].theta, 500000);
 }
 
 TEST(Params, RopeThetaWinsOverRopeFreqBase) {
-  EXPECT_EQ(read(R"({"rope_theta":7,"rope_freq_base":9})")->rope_theta, 7);
+  EXPECT_EQ(read(R"({"rope_theta":7,"rope_freq_base":9})")->ropes[0].theta, 7);
 }
 
 TEST(Params, KnownKeysAtTheirNeutralValueAreFine) {

@@ -15,19 +15,18 @@ namespace {
 TEST(Rope, FrequenciesFallGeometrically) {
   Params params;
   params.head_dim = 8;
-  const std::vector<float> frequencies = rope_frequencies(params);
+  const std::vector<float> frequencies = rope_frequencies(params.ropes[0], params.head_dim);
   EXPECT_EQ(frequencies, (std::vector<float>{1.0f, 0.1f, 0.01f, 0.001f}));
 }
 
 // Frequencies of Llama 3.2 1B (scale factor 32) around the blended region, as upstream computes
 // them.
 TEST(Rope, ScalingIsUpstreamsToTheBit) {
-  Params params;
-  params.head_dim = 64;
-  params.rope_theta = 500000;
-  params.use_scaled_rope = true;
-  params.rope_scale_factor = 32;
-  const std::vector<float> frequencies = rope_frequencies(params);
+  RopeParams rope;
+  rope.theta = 500000;
+  rope.llama3 = true;
+  rope.scale_factor = 32;
+  const std::vector<float> frequencies = rope_frequencies(rope, 64);
   const float expected[] = {0x1.ddee9ep-8f, 0x1.3d2804p-8f,  0x1.a4ee4p-9f,   0x1.524f36p-10f,
                             0x1.c26c4p-12f, 0x1.9731eep-14f, 0x1.46831ap-16f, 0x1.b159020p-17f,
                             0x1.1f91fp-17f, 0x1.7da9e8p-18f};
@@ -39,8 +38,10 @@ TEST(Rope, TablesHoldCosineAndSineOfTheAngles) {
   params.head_dim = 4;
   const auto tables = rope_tables(params, 3, DType::F32);
   ASSERT_OK(tables);
-  EXPECT_EQ(tables->cos->shape(), (Shape{3, 2}));
-  const auto cos = read_floats(*tables->cos).value(), sin = read_floats(*tables->sin).value();
+  ASSERT_EQ(tables->size(), 1U);
+  const auto& [cosines, sines] = tables->front();
+  const auto cos = read_floats(*cosines).value(), sin = read_floats(*sines).value();
+  EXPECT_EQ(cosines->shape(), (Shape{3, 2}));
   EXPECT_EQ(cos[0], 1.0f);
   EXPECT_EQ(sin[0], 0.0f);
   EXPECT_EQ(cos[4], static_cast<float>(std::cos(2.0)));
@@ -53,7 +54,7 @@ TEST(Rope, HalfSplitTablesRepeatTheirColumns) {
   params.use_hf_rope = true;
   const auto tables = rope_tables(params, 2, DType::F16);
   ASSERT_OK(tables);
-  const auto cos = read_floats(*tables->cos).value();
+  const auto cos = read_floats(*tables->front().cos).value();
   ASSERT_EQ(cos.size(), 8u);
   EXPECT_EQ(cos[4], cos[6]);
   EXPECT_EQ(cos[5], cos[7]);
@@ -76,7 +77,7 @@ struct GoldenTable {
 Result<contract::RopeTables> golden_tables(const GoldenTable& golden, DType dtype) {
   const auto path = testing::shared_data("golden/models/" + golden.model + "/params.json");
   const Params params = TRY(params_from_meta(TRY(parse_json(TRY(read_text_file(path))))));
-  return rope_tables(params, golden.context, dtype);
+  return TRY(rope_tables(params, golden.context, dtype)).front();
 }
 
 // The tables lie somewhere in upstream's file as they are.

@@ -33,9 +33,26 @@ struct Scores {
   mil::Value *q = nullptr, *mask = nullptr;
   Columns k;
   double scale = 1;
+  std::optional<double> cap;
 };
 
-// q . k^T * scale + mask, with the scale before or after the product of q and k, or nowhere.
+// The x of `x * factor`, where there is a factor; else the value itself.
+mil::Value* take_scale(mil::Value* scaled, double* scale) {
+  const mil::Op* mul = made_by(scaled, "mul");
+  if (mul == nullptr) return scaled;
+  either_way(*mul, [&](mil::Value* x, mil::Value* y) {
+    const auto constant = number(y);
+    if (constant) {
+      *scale *= *constant;
+      scaled = x;
+    }
+    return constant.has_value();
+  });
+  return scaled;
+}
+
+// q . k^T * scale + mask, with the scale before or after the product of q and k, or nowhere; or,
+// with a cap c, c * tanh(q . k^T * scale / c) + mask.
 std::optional<Scores> scores(mil::Value* value) {
   const mil::Op* add = made_by(behind_reshapes(value), "add");
   std::optional<Scores> found;
@@ -43,26 +60,17 @@ std::optional<Scores> scores(mil::Value* value) {
   either_way(*add, [&](mil::Value* product, mil::Value* mask) {
     Scores candidate;
     candidate.mask = mask;
-    const auto take_scale = [&](mil::Value* scaled) {
-      const mil::Op* mul = made_by(scaled, "mul");
-      if (mul == nullptr) return scaled;
-      either_way(*mul, [&](mil::Value* x, mil::Value* y) {
-        const auto constant = number(y);
-        if (constant) {
-          candidate.scale *= *constant;
-          scaled = x;
-        }
-        return constant.has_value();
-      });
-      return scaled;
-    };
-    const mil::Op* matmul =
-        made_by(behind_reshapes(take_scale(behind_reshapes(product))), "matmul");
+    mil::Value* inner = behind_reshapes(take_scale(behind_reshapes(product), &candidate.scale));
+    if (const mil::Op* tanh = made_by(inner, "tanh"); tanh != nullptr && candidate.scale > 0) {
+      candidate.cap = candidate.scale;
+      inner = behind_reshapes(take_scale(behind_reshapes(tanh->operand("x")), &candidate.scale));
+    }
+    const mil::Op* matmul = made_by(inner, "matmul");
     if (matmul == nullptr) return false;
     const auto transpose_x = mil::bool_param(*matmul, "transpose_x", false);
     const auto transpose_y = mil::bool_param(*matmul, "transpose_y", false);
     if (!transpose_x || *transpose_x || !transpose_y || !*transpose_y) return false;
-    candidate.q = take_scale(matmul->operand("x"));
+    candidate.q = take_scale(matmul->operand("x"), &candidate.scale);
     const auto k = columns(matmul->operand("y"));
     if (!k) return false;
     candidate.k = *k;
@@ -114,14 +122,16 @@ bool fuse(mil::Function& function, mil::Op& root) {
   if (root.result()->type.shape != Shape{1, rows, count * dim}) return false;
   mil::Value* scale = function.add_constant(root.result()->name + "_scale",
                                             constant_floats(DType::F32, {}, {found->scale}));
-  rewrite(root, "cpu.attention",
-          {{"q", {found->q}},
-           {"k_cache", {found->k.cache}},
-           {"k", {found->k.fresh}},
-           {"v_cache", {v->cache}},
-           {"v", {v->fresh}},
-           {"mask", {found->mask}},
-           {"scale", {scale}}});
+  std::vector<mil::Operand> operands = {{"q", {found->q}},       {"k_cache", {found->k.cache}},
+                                        {"k", {found->k.fresh}}, {"v_cache", {v->cache}},
+                                        {"v", {v->fresh}},       {"mask", {found->mask}},
+                                        {"scale", {scale}}};
+  if (found->cap) {
+    operands.push_back({"cap",
+                        {function.add_constant(root.result()->name + "_cap",
+                                               constant_floats(DType::F32, {}, {*found->cap}))}});
+  }
+  rewrite(root, "cpu.attention", std::move(operands));
   return true;
 }
 

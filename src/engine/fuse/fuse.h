@@ -28,12 +28,14 @@ Status fuse_norms(mil::Function& function);
 // tables have half as many columns) or those half a row apart.
 Status fuse_ropes(mil::Function& function);
 
-// cpu.attention(q, k_cache, k, v_cache, v, mask, scale): softmax(q . [k_cache; k] * scale + mask)
-// . [v_cache; v], heads side by side in the result; groups of query heads share a head of keys.
+// cpu.attention(q, k_cache, k, v_cache, v, mask, scale, cap): softmax(q . [k_cache; k] * scale +
+// mask) . [v_cache; v], heads side by side in the result; groups of query heads share a head of
+// keys. With a cap, scaled scores s become cap * tanh(s / cap) before the mask.
 Status fuse_attention(mil::Function& function);
 
-// cpu.swiglu(gate, up): silu(gate) * up.
-Status fuse_swiglu(mil::Function& function);
+// cpu.swiglu(gate, up): silu(gate) * up. cpu.geglu(gate, up): the same with gelu's approximation by
+// a tanh.
+Status fuse_gated(mil::Function& function);
 
 // cpu.linear's residual: what is added to its one result, which nobody else uses.
 Status fuse_residuals(mil::Function& function);

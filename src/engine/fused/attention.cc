@@ -84,6 +84,7 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
   shape.heads = op.result()->type.shape[2] / shape.head_dim;
   shape.columns = {{cache[2], op.operand("k")->type.shape[2]}};
   shape.scale = static_cast<float>(TRY(mil::float_param(op, "scale", 1)));
+  shape.cap = static_cast<float>(TRY(mil::float_param(op, "cap", 0)));
 
   const StepRows rows{shape.rows,
                       lowering.token_axes().of(q_value) == q_value.type.shape.size() - 2};

@@ -1,4 +1,4 @@
-// cpu.rms_norm, cpu.rope and cpu.swiglu: one row after another.
+// cpu.rms_norm, cpu.rope, cpu.swiglu and cpu.geglu: one row after another.
 #include <algorithm>
 
 #include "engine/kernels.h"
@@ -17,6 +17,29 @@ int64_t row_count(const Shape& shape) {
   int64_t rows = 1;
   for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
   return rows;
+}
+
+using Gated = void (*)(const float* gate, const float* up, size_t n, float* out);
+
+Status lower_gated(const mil::Op& op, Lowering& lowering, Gated gated) {
+  const Shape& shape = op.result()->type.shape;
+  const StepRows rows = lowering.rows_of(*op.result());
+  const int64_t width = shape.empty() ? 1 : shape.back();
+  const Place gate = TRY(lowering.cells(*op.operand("gate")));
+  const Place up = TRY(lowering.cells(*op.operand("up")));
+  const Place result = TRY(lowering.result(*op.result()));
+  Run run = [=](const Frame& frame) -> Status {
+    const float *gates = frame.floats(gate), *ups = frame.floats(up);
+    float* to = frame.floats(result);
+    const int64_t count = frame.live(rows) * width;
+    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+      gated(gates + begin, ups + begin, static_cast<size_t>(end - begin), to + begin);
+    });
+    frame.repeat_first(result, rows, width);
+    return {};
+  };
+  lowering.emit(op, std::move(run), rows);
+  return {};
 }
 
 }  // namespace
@@ -71,24 +94,11 @@ Status lower_cpu_rope(const mil::Op& op, Lowering& lowering) {
 }
 
 Status lower_cpu_swiglu(const mil::Op& op, Lowering& lowering) {
-  const Shape& shape = op.result()->type.shape;
-  const StepRows rows = lowering.rows_of(*op.result());
-  const int64_t width = shape.empty() ? 1 : shape.back();
-  const Place gate = TRY(lowering.cells(*op.operand("gate")));
-  const Place up = TRY(lowering.cells(*op.operand("up")));
-  const Place result = TRY(lowering.result(*op.result()));
-  Run run = [=](const Frame& frame) -> Status {
-    const float *gates = frame.floats(gate), *ups = frame.floats(up);
-    float* to = frame.floats(result);
-    const int64_t count = frame.live(rows) * width;
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-      swiglu(gates + begin, ups + begin, static_cast<size_t>(end - begin), to + begin);
-    });
-    frame.repeat_first(result, rows, width);
-    return {};
-  };
-  lowering.emit(op, std::move(run), rows);
-  return {};
+  return lower_gated(op, lowering, swiglu);
+}
+
+Status lower_cpu_geglu(const mil::Op& op, Lowering& lowering) {
+  return lower_gated(op, lowering, geglu);
 }
 
 }  // namespace diptych::engine

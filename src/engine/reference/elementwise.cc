@@ -163,6 +163,27 @@ Status lower_rsqrt(const mil::Op& op, Lowering& lowering) {
   return lower_float_unary(op, lowering, kGrain,
                            [epsilon](float a) { return 1.0f / std::sqrt(a + epsilon); });
 }
+Status lower_tanh(const mil::Op& op, Lowering& lowering) {
+  return lower_float_unary(op, lowering, kExpGrain, [](float a) { return std::tanh(a); });
+}
+Status lower_gelu(const mil::Op& op, Lowering& lowering) {
+  switch (TRY(mil::gelu_mode(op))) {
+    case mil::GeluMode::Tanh:
+      return lower_float_unary(op, lowering, kExpGrain, [](float a) {
+        constexpr float kRoot = 0.7978845608f;  // sqrt(2 / pi)
+        return 0.5f * a * (1 + std::tanh(kRoot * (a + 0.044715f * a * a * a)));
+      });
+    case mil::GeluMode::Sigmoid:
+      return lower_float_unary(op, lowering, kExpGrain,
+                               [](float a) { return a / (1 + std::exp(-1.702f * a)); });
+    case mil::GeluMode::Exact:
+      break;
+  }
+  return lower_float_unary(op, lowering, kExpGrain, [](float a) {
+    constexpr float kRoot = 0.7071067812f;  // 1 / sqrt(2)
+    return 0.5f * a * (1 + std::erf(kRoot * a));
+  });
+}
 Status lower_sigmoid(const mil::Op& op, Lowering& lowering) {
   return lower_float_unary(op, lowering, kExpGrain,
                            [](float a) { return 1.0f / (1.0f + std::exp(-a)); });

@@ -19,15 +19,24 @@ mil::Value* silu_of(const mil::Value* value) {
   return found;
 }
 
+// The y of gelu(y), approximated by a tanh; or null.
+mil::Value* gelu_of(const mil::Value* value) {
+  const mil::Op* gelu = made_by(value, "gelu");
+  if (gelu == nullptr) return nullptr;
+  const auto mode = mil::gelu_mode(*gelu);
+  return mode && *mode == mil::GeluMode::Tanh ? gelu->operand("x") : nullptr;
+}
+
 }  // namespace
 
-Status fuse_swiglu(mil::Function& function) {
+Status fuse_gated(mil::Function& function) {
   for (const auto& op : function.ops) {
     if (op->type != "mul") continue;
     either_way(*op, [&](mil::Value* activated, mil::Value* up) {
-      mil::Value* gate = silu_of(activated);
+      mil::Value *silu = silu_of(activated), *gelu = gelu_of(activated);
+      mil::Value* gate = silu != nullptr ? silu : gelu;
       if (gate == nullptr || gate->type != up->type) return false;
-      rewrite(*op, "cpu.swiglu", {{"gate", {gate}}, {"up", {up}}});
+      rewrite(*op, silu != nullptr ? "cpu.swiglu" : "cpu.geglu", {{"gate", {gate}}, {"up", {up}}});
       return true;
     });
   }
@@ -36,7 +45,7 @@ Status fuse_swiglu(mil::Function& function) {
 
 Status fuse_for_cpu(mil::Function& function) {
   for (const auto fuse :
-       {fuse_linears, fuse_norms, fuse_ropes, fuse_attention, fuse_swiglu, fuse_residuals}) {
+       {fuse_linears, fuse_norms, fuse_ropes, fuse_attention, fuse_gated, fuse_residuals}) {
     TRY(fuse(function));
     function.remove_dead();
   }
