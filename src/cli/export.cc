@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "check/export_check.h"
+#include "cli/byte_count.h"
 #include "cli/command.h"
 #include "cli/hints.h"
 #include "cli/quantization.h"
@@ -30,7 +31,7 @@ constexpr std::pair<std::string_view, passes::WeightSharing> kSharings[] = {
 
 struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
-  std::string dtype = "fp16", sharing, norm, mask = "inf";
+  std::string dtype = "fp16", sharing, max_unshared, norm, mask = "inf";
   exporter::Options options;
   QuantizationArguments quantization;
   int64_t check_positions = 512;
@@ -61,10 +62,15 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
   } else if (arguments.norm == "safe") {
     options.norm = llama::NormForm::Safe;
   }
-  options.multifunction = arguments.multifunction || (by_recipe && !arguments.single_method);
+  options.multifunction = arguments.multifunction || !options.prefill_lens.empty() ||
+                          options.verify_len || (by_recipe && !arguments.single_method);
   options.graph_breaks = !arguments.no_graph_breaks;
   for (const auto& [text, sharing] : kSharings) {
     if (arguments.sharing == text) options.sharing = sharing;
+  }
+  if (!arguments.max_unshared.empty()) {
+    options.max_unshared =
+        TRY(as_usage(within("--max_unshared", bytes_from(arguments.max_unshared, 0))));
   }
   TRY(as_usage(exporter::check(options)));
   const std::string& tokenizer = options.card.tokenizer;
@@ -232,10 +238,10 @@ Action setup_export(Parser& parser) {
       .add_option("--max_context_len", a.options.max_context_len,
                   "Positions of prompt and answer together")
       ->show_default();
-  parser
-      .add_option("--input_len", a.options.input_len,
-                  "Tokens per call (of prefill when multifunction)")
-      ->show_default();
+  auto* input_len = parser
+                        .add_option("--input_len", a.options.input_len,
+                                    "Tokens per call (of prefill when multifunction)")
+                        ->show_default();
   parser.add_option("--dtype", a.dtype, "Element type; the Neural Engine wants fp16")
       ->check(one_of({"fp16", "fp32"}))
       ->show_default();
@@ -266,10 +272,25 @@ Action setup_export(Parser& parser) {
       "--multifunction", a.multifunction,
       "Methods prefill (input_len tokens) and forward (one token) that share weights,\n"
       "with logits of the last token (the default with a recipe other than upstream)");
+  auto* prefill_len =
+      parser
+          .add_option(
+              "--prefill_len", a.options.prefill_lens,
+              "Multifunction with several methods for prompts, of so many tokens: 64,512\n"
+              "(the first is prefill, as upstream's runner calls it, the second prefill_512)")
+          ->split_at(',')
+          ->one_value_each()
+          ->excludes(input_len);
+  auto* verify_len = parser.add_option(
+      "--verify_len", a.options.verify_len,
+      "Multifunction with a method verify of so many tokens and the logits after\n"
+      "each, to check drafts (run --lookahead, --prompt_lookup, --draft)");
   parser
       .add_flag("--single_method", a.single_method,
                 "One method with all logits, for lookahead (the default without a recipe)")
-      ->excludes(multifunction);
+      ->excludes(multifunction)
+      ->excludes(prefill_len)
+      ->excludes(verify_len);
   parser
       .add_option(
           "--weight_sharing", a.sharing,
@@ -277,6 +298,9 @@ Action setup_export(Parser& parser) {
           "second of all, ...; the default), all (in one package, which Apple's runtime of\n"
           "ExecuTorch takes with --no_graph_breaks only), or disabled")
       ->check(one_of({"positional", "all", "disabled"}));
+  parser.add_option("--max_unshared", a.max_unshared,
+                    "Fail if methods keep more than so many bytes of weights for themselves, with\n"
+                    "K, M or G for thousands, millions or billions");
   auto* tokenizer =
       parser.add_option("-t,--tokenizer", a.options.card.tokenizer,
                         "The tokenizer to carry, and of the calibration text: a file, a model's\n"

@@ -9,10 +9,12 @@ struct SettingRow {
   std::string_view option;
 };
 constexpr SettingRow kSettings[] = {
-    {Setting::ContextLength, "--max_context_len"},    {Setting::InputLength, "--input_len"},
-    {Setting::SplitSize, "--target_split_size"},      {Setting::MostSplits, "--max_splits"},
-    {Setting::FormatOverride, "--quantize_override"}, {Setting::Algorithm, "--quant_algorithm"},
-    {Setting::Calibration, "--calibration"},          {Setting::TargetSize, "--target_size"},
+    {Setting::ContextLength, "--max_context_len"}, {Setting::InputLength, "--input_len"},
+    {Setting::PrefillLengths, "--prefill_len"},    {Setting::VerifyLength, "--verify_len"},
+    {Setting::MostUnshared, "--max_unshared"},     {Setting::SplitSize, "--target_split_size"},
+    {Setting::MostSplits, "--max_splits"},         {Setting::FormatOverride, "--quantize_override"},
+    {Setting::Algorithm, "--quant_algorithm"},     {Setting::Calibration, "--calibration"},
+    {Setting::TargetSize, "--target_size"},
 };
 
 // The first row that fits counts; one with a command is for that one alone.

@@ -40,6 +40,7 @@ constexpr std::array kCommands = {
             "  diptych export -c model.pth -p params.json -o model.pte --multifunction\n"
             "  diptych export -c model.pth -p params.json -o model.pte --max_context_len 512 \\\n"
             "      --input_len 32 -E 4,32 --linear_quantize b4w\n"
+            "  diptych export ./model -o model.pte --prefill-len 64,512 --verify-len 16\n"
             "  diptych export ./model -o model.pte --recipe best --calibration text.txt \\\n"
             "      --quantize-override 'layers.0.*=c8w' --quant-report errors.json\n",
             setup_export},

@@ -1,12 +1,11 @@
 #include "cli/quantization.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "card/card_of_model.h"
+#include "cli/byte_count.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "exporter/recipe.h"
@@ -79,30 +78,6 @@ void add_quantization_options(Parser& parser, QuantizationArguments& a) {
                     "File for the quantisation error of every tensor, as JSON");
 }
 
-namespace {
-
-// "90M", "1.5G", "123456".
-Result<uint64_t> bytes_from(const std::string& text) {
-  constexpr std::string_view kSuffixes = "KMG";
-  double factor = 1;
-  std::string_view digits = text;
-  if (const size_t at = digits.empty() ? kSuffixes.npos : kSuffixes.find(digits.back());
-      at != kSuffixes.npos) {
-    factor = std::pow(1000.0, static_cast<double>(at + 1));
-    digits.remove_suffix(1);
-  }
-  double number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  constexpr double kMost = 1e15;
-  if (error != std::errc() || end != digits.data() + digits.size() || !(number > 0) ||
-      number * factor > kMost) {
-    return invalid_argument("expected bytes such as 90M or 1.5G, found \"{}\"", text);
-  }
-  return static_cast<uint64_t>(number * factor);
-}
-
-}  // namespace
-
 Status set_quantization(const QuantizationArguments& a, exporter::Options& options) {
   if (!a.target_size.empty()) {
     if (!a.recipe.empty()) return usage_error("--recipe and --target-size: give one of them");
@@ -128,7 +103,7 @@ Status set_quantization(const QuantizationArguments& a, exporter::Options& optio
   if (!a.target_size.empty()) {
     options.recipe = "target-size";
     options.quantization.target_bytes =
-        TRY(as_usage(within("--target_size", bytes_from(a.target_size))));
+        TRY(as_usage(within("--target_size", bytes_from(a.target_size, 1))));
   }
   for (const std::string& text : a.overrides) {
     options.quantization.overrides.push_back(

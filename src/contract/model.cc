@@ -26,6 +26,12 @@ Method method_of(Role role, int64_t tokens) {
   return {std::string(row.method), role, tokens, row.all_logits};
 }
 
+Method further_method_of(Role role, int64_t tokens) {
+  Method method = method_of(role, tokens);
+  method.name += fmt::format("_{}", tokens);
+  return method;
+}
+
 size_t Model::rope_tables() const {
   size_t tables = 1;
   for (const std::optional<size_t> table : rope_of_layer) {

@@ -58,8 +58,10 @@ struct Method {
   int64_t tokens = 1;       // T
   bool all_logits = false;  // after each of the T tokens, else after the one that is asked for
 };
-// The method of a role as the exporter writes it.
+// The method of a role as the exporter writes it: the one of the role's own name, and a further one
+// of the role, which its number of tokens tells apart ("prefill_512").
 Method method_of(Role role, int64_t tokens);
+Method further_method_of(Role role, int64_t tokens);
 
 // Layers whose caches and masks are alike. Classes of one model differ in their cache lengths. What
 // layers of a class may differ in is by layer: their RoPE tables.

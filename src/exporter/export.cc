@@ -1,5 +1,8 @@
 #include "exporter/export.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <map>
 
 #include "base/file.h"
@@ -22,10 +25,16 @@ namespace {
 std::vector<contract::Method> methods_of(const Options& options) {
   using contract::Role;
   if (!options.multifunction) return {contract::method_of(Role::Single, options.input_len)};
-  std::vector<contract::Method> methods = {contract::method_of(Role::Decode, 1),
-                                           contract::method_of(Role::Prefill, options.input_len)};
-  if (options.verify_len > 0) {
-    methods.push_back(contract::method_of(Role::Verify, options.verify_len));
+  std::vector<contract::Method> methods = {contract::method_of(Role::Decode, 1)};
+  if (options.prefill_lens.empty()) {
+    methods.push_back(contract::method_of(Role::Prefill, options.input_len));
+  }
+  for (size_t i = 0; i < options.prefill_lens.size(); ++i) {
+    methods.push_back(i == 0 ? contract::method_of(Role::Prefill, options.prefill_lens[i])
+                             : contract::further_method_of(Role::Prefill, options.prefill_lens[i]));
+  }
+  if (options.verify_len) {
+    methods.push_back(contract::method_of(Role::Verify, *options.verify_len));
   }
   return methods;
 }
@@ -93,6 +102,29 @@ class ProgressSink : public Sink {
   Sink& sink_;
   Progress& progress_;
 };
+
+// Refuses packages in which methods keep more for themselves than they may.
+Status check_unshared(const std::vector<passes::Package>& packages,
+                      const std::vector<contract::Method>& methods, const Options& options) {
+  if (!options.max_unshared) return {};
+  const std::vector<passes::Unshared> unshared = passes::find_unshared(packages, methods.size());
+  uint64_t bytes = 0;
+  for (const passes::Unshared& row : unshared) bytes += row.bytes;
+  if (bytes <= *options.max_unshared) return {};
+  constexpr size_t kNamed = 3;
+  std::string names;
+  for (const passes::Unshared& row : std::span(unshared).first(std::min(kNamed, unshared.size()))) {
+    std::vector<std::string_view> owners;
+    for (const size_t method : row.methods) owners.push_back(methods[method].name);
+    names += fmt::format("{}{} ({} bytes, of {})", names.empty() ? "" : ", ", row.name, row.bytes,
+                         fmt::join(owners, " and "));
+  }
+  if (unshared.size() > kNamed) names += fmt::format(" and {} more", unshared.size() - kNamed);
+  return about(Setting::MostUnshared,
+               invalid_argument("expected at most {} bytes of weights that not all methods share, "
+                                "found {}: {}",
+                                *options.max_unshared, bytes, names));
+}
 
 Status check_window(const llama::Params& params, const Options& options) {
   for (const llama::LayerParams& layer : params.layers) {
@@ -262,6 +294,7 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
     report.unique_bytes += bytes.unique;
     report.package_bytes.push_back(bytes.unique);
   }
+  TRY(check_unshared(packages, roles, options));
   report.parameters = parameter_count(params);
   report.cache_bytes = cache_bytes(methods.front().signature);
 

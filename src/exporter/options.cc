@@ -16,6 +16,45 @@ std::optional<int64_t> number(std::string_view text) {
   return value;
 }
 
+// One method leaves at least one position to the cache; several have a cache beside the one token
+// of decoding.
+Status check_length(Setting setting, int64_t least, int64_t length, const Options& options) {
+  const int64_t largest =
+      options.multifunction ? options.max_context_len : options.max_context_len - 1;
+  if (length >= least && length <= largest) return {};
+  return about(
+      setting,
+      invalid_argument(
+          "expected {} to {} for a context of {}{}, found {}", least, largest,
+          options.max_context_len,
+          options.multifunction ? "" : " (at least one position must stay for the cache)", length));
+}
+
+// The tokens of each method.
+Status check_functions(const Options& options) {
+  const std::vector<int64_t>& prefills = options.prefill_lens;
+  if (prefills.empty()) TRY(check_length(Setting::InputLength, 1, options.input_len, options));
+  if (!options.multifunction && (!prefills.empty() || options.verify_len)) {
+    return invalid_argument("lengths of methods for prompts and drafts are for several methods");
+  }
+  for (size_t i = 0; i < prefills.size(); ++i) {
+    TRY(check_length(Setting::PrefillLengths, 1, prefills[i], options));
+    if (std::find(prefills.begin(), prefills.begin() + static_cast<std::ptrdiff_t>(i),
+                  prefills[i]) != prefills.begin() + static_cast<std::ptrdiff_t>(i)) {
+      return about(Setting::PrefillLengths,
+                   invalid_argument("expected each length once, found {} twice", prefills[i]));
+    }
+  }
+  if (prefills.size() > kMostPrefills) {
+    return about(Setting::PrefillLengths, invalid_argument("expected at most {} lengths, found {}",
+                                                           kMostPrefills, prefills.size()));
+  }
+  // What decoding does for one token needs no method of its own.
+  constexpr int64_t kLeastVerified = 2;
+  if (!options.verify_len) return {};
+  return check_length(Setting::VerifyLength, kLeastVerified, *options.verify_len, options);
+}
+
 }  // namespace
 
 Result<std::optional<quant::Format>> embedding_from_text(std::string_view text) {
@@ -64,21 +103,7 @@ Status check(const Options& options) {
     return about(Setting::ContextLength, invalid_argument("expected 2 to {}, found {}", kMaxContext,
                                                           options.max_context_len));
   }
-  const int64_t largest =
-      options.multifunction ? options.max_context_len : options.max_context_len - 1;
-  if (options.input_len < 1 || options.input_len > largest) {
-    return about(
-        Setting::InputLength,
-        invalid_argument(
-            "expected 1 to {} for a context of {}{}, found {}", largest, options.max_context_len,
-            options.multifunction ? "" : " (at least one position must stay for the cache)",
-            options.input_len));
-  }
-  if (options.verify_len != 0 && (!options.multifunction || options.verify_len < 2 ||
-                                  options.verify_len > options.max_context_len)) {
-    return invalid_argument("tokens to verify: expected 2 to {} with several functions, found {}",
-                            options.max_context_len, options.verify_len);
-  }
+  TRY(check_functions(options));
   if (options.finite_mask && options.dtype != DType::F16) {
     return invalid_argument(
         "finite masks are for fp16, found an export in {}; fp32 takes infinite "

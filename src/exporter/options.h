@@ -42,10 +42,13 @@ struct QuantizationOptions {
 };
 inline constexpr size_t kLeastCalibration = 256;
 
+// Methods for prompts that a file may have.
+inline constexpr size_t kMostPrefills = 16;
+
 struct Options {
   std::string recipe;  // that these come from (exporter/recipe.h), for the file to say; or empty
   int64_t max_context_len = 1024;
-  int64_t input_len = 32;
+  int64_t input_len = 32;  // of the single method, or of the pair's prefill
   DType dtype = DType::F16;                                      // F16 or F32
   std::optional<quant::Format> embedding = quant::Format{8, 0};  // none: unquantised
   std::optional<quant::Format> linear = quant::kC4w;             // none: unquantised
@@ -58,10 +61,16 @@ struct Options {
   // Nothing: safe where the inputs of norms come near what the plain form can take.
   std::optional<llama::NormForm> norm = llama::NormForm::Plain;
   bool finite_mask = false;  // hidden columns get contract::kFiniteHidden in place of -inf
+  // Methods for decoding and for prompts in place of a single one: upstream's pair, or the list that
+  // the next two members make.
   bool multifunction = false;
-  // With multifunction: the number of tokens of a third method, which gives the logits after each
-  // of them to check drafts; 0 for no such method.
-  int64_t verify_len = 0;
+  // Tokens of the methods for prompts; none: one of input_len. The first is named "prefill", as
+  // upstream's runner calls it, others after their tokens ("prefill_512").
+  std::vector<int64_t> prefill_lens;
+  // Tokens of a method that gives the logits after each of them, to check drafts; nothing: none.
+  std::optional<int64_t> verify_len;
+  // The most bytes of weights that some methods may keep for themselves; more end the export.
+  std::optional<uint64_t> max_unshared;
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
   card::CardOptions card;
   int threads = 0;  // 0: ThreadPool::default_threads()

@@ -1,12 +1,11 @@
 #include "generate/session.h"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <future>
 
-#include "base/half.h"
 #include "engine/cells.h"
+#include "generate/masks.h"
 #include "runtime/coreml_payload.h"
 
 namespace diptych::generate {
@@ -14,15 +13,6 @@ namespace diptych::generate {
 namespace {
 
 size_t width_of(DType dtype) { return static_cast<size_t>(bit_width(dtype)) / 8; }
-
-// Writes the bits of an entry of a mask, fp16 or fp32.
-void put_mask(std::byte* out, DType dtype, uint32_t entry) {
-  if (dtype == DType::F16) {
-    store(out, static_cast<uint16_t>(entry));
-  } else {
-    store(out, entry);
-  }
-}
 
 using MethodLoading = std::future<Result<std::unique_ptr<runtime::Method>>>;
 
@@ -59,14 +49,14 @@ Result<contract::Description> describe(const runtime::Program& program) {
 }
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Program> program) {
-  std::unique_ptr<Session> session(new Session);
-  session->program_ = std::move(program);
-  session->model_ = TRY(describe(*session->program_));
-  const contract::Description& model = session->model_;
-  for (const contract::LayerClass& layers : model.classes) {
+  contract::Description described = TRY(describe(*program));
+  for (const contract::LayerClass& layers : described.classes) {
     if (layers.window) return unsupported("layers with a window of {} positions", *layers.window);
   }
-  TRY(session->make_caches());
+  std::unique_ptr<Session> session(new Session(TRY(KvCache::create(described))));
+  session->program_ = std::move(program);
+  session->model_ = std::move(described);
+  const contract::Description& model = session->model_;
   std::vector<MethodLoading> methods = load_methods(*session->program_, model.functions);
   for (size_t i = 0; i < methods.size(); ++i) {
     TRY(session->add_function(model.functions[i], TRY(methods[i].get())));
@@ -81,32 +71,6 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
   session->logits_.reserve(static_cast<size_t>(model.vocab_size));
   session->history_.reserve(static_cast<size_t>(model.max_context));
   return session;
-}
-
-Status Session::make_caches() {
-  constexpr uint64_t kAlignment = 64;
-  const contract::Description& model = model_;
-  // Of a layer's keys, and of its values.
-  const auto size_of = [&](size_t layer) {
-    return static_cast<uint64_t>(model.kv_heads * model.class_of(layer).cache_len *
-                                 model.head_dim) *
-           width_of(model.dtype);
-  };
-  uint64_t all = 0;
-  for (size_t layer = 0; layer < model.layers(); ++layer) {
-    const uint64_t both = 2 * align_up(size_of(layer), kAlignment);
-    if (!checked_add(all, both, &all)) return unsupported("caches of {} bytes a layer", both);
-  }
-  // Slots start at zero: masked values must be finite.
-  caches_ = TRY(ZeroedMemory::allocate(all));
-  uint64_t at = 0;
-  for (size_t layer = 0; layer < model.layers(); ++layer) {
-    for (std::vector<MutableBytes>* caches : {&key_cache_, &value_cache_}) {
-      caches->push_back(caches_.bytes().subspan(at, size_of(layer)));
-      at += align_up(size_of(layer), kAlignment);
-    }
-  }
-  return {};
 }
 
 Status Session::add_function(const contract::Function& function,
@@ -140,14 +104,15 @@ Status Session::add_function(const contract::Function& function,
   TRY(bind_inputs(at.masks, loaded.masks));
   TRY(bind_inputs(at.cos, loaded.cos));
   TRY(bind_inputs(at.sin, loaded.sin));
-  for (size_t layer = 0; layer < key_cache_.size(); ++layer) {
-    TRY(method.bind_input(at.key_inputs[layer], key_cache_[layer]));
-    TRY(method.bind_input(at.value_inputs[layer], value_cache_[layer]));
+  for (size_t layer = 0; layer < model_.layers(); ++layer) {
+    TRY(method.bind_input(at.key_inputs[layer], cache_.keys(layer)));
+    TRY(method.bind_input(at.value_inputs[layer], cache_.values(layer)));
   }
   loaded.logits.resize(TRY(output_size(at.logits)));
   TRY(method.bind_output(at.logits, loaded.logits));
-  TRY(bind_outputs(at.key_outputs, loaded.keys));
-  TRY(bind_outputs(at.value_outputs, loaded.values));
+  loaded.fresh.tokens = function.method.tokens;
+  TRY(bind_outputs(at.key_outputs, loaded.fresh.keys));
+  TRY(bind_outputs(at.value_outputs, loaded.fresh.values));
   loaded_.push_back(std::move(loaded));
   return {};
 }
@@ -163,21 +128,10 @@ void Session::set_position_row(Loaded& loaded, int64_t row, int64_t position) {
   }
 }
 
-void Session::set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns) {
-  const int64_t tokens = loaded.function->method.tokens;
-  const DType dtype = model_.dtype;
-  const size_t width = width_of(dtype);
-  const uint32_t hidden =
-      dtype == DType::F16 ? float_to_half(model_.hidden) : std::bit_cast<uint32_t>(model_.hidden);
+void Session::set_visible(Loaded& loaded, int64_t row, const uint8_t* new_columns) {
+  const RowView view{row, cache_.tokens(), new_columns};
   for (size_t i = 0; i < loaded.masks.size(); ++i) {
-    const int64_t slots = model_.classes[i].cache_len;
-    std::byte* out = &loaded.masks[i][static_cast<size_t>(row * (slots + tokens)) * width];
-    const auto put = [&](bool visible) {
-      put_mask(out, dtype, visible ? 0 : hidden);
-      out += width;
-    };
-    for (int64_t c = 0; c < slots; ++c) put(c < cached);
-    for (int64_t c = 0; c < tokens; ++c) put(new_columns ? new_columns[c] != 0 : c <= row);
+    put_row(model_, model_.classes[i], loaded.function->method.tokens, view, loaded.masks[i]);
   }
 }
 
@@ -192,22 +146,6 @@ Status Session::run(Loaded& loaded, int64_t rows, bool with_logits) {
   statistics.seconds +=
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return {};
-}
-
-void Session::store_row(const Loaded& loaded, int64_t row) {
-  const contract::Description& model = model_;
-  const int64_t tokens = loaded.function->method.tokens;
-  const size_t bytes = static_cast<size_t>(model.head_dim) * width_of(model.dtype);
-  for (size_t layer = 0; layer < key_cache_.size(); ++layer) {
-    const int64_t slots = model.class_of(layer).cache_len;
-    for (int64_t head = 0; head < model.kv_heads; ++head) {
-      const size_t from = static_cast<size_t>(head * tokens + row) * bytes;
-      const size_t to = static_cast<size_t>(head * slots + cached_) * bytes;
-      std::copy_n(&loaded.keys[layer][from], bytes, key_cache_[layer].data() + to);
-      std::copy_n(&loaded.values[layer][from], bytes, value_cache_[layer].data() + to);
-    }
-  }
-  ++cached_;
 }
 
 std::span<const float> Session::logits_of(const Loaded& loaded, int64_t first_row, int64_t rows) {
@@ -261,7 +199,7 @@ Session::Loaded& Session::verifying() {
 
 Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens,
                                                Logits logits) {
-  const int64_t tail = position() - cached_;
+  const int64_t cached = cache_.tokens(), tail = position() - cached;
   const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
   const int64_t capacity = loaded.function->method.tokens;
   const int64_t rows = std::min(capacity, wanted);
@@ -271,16 +209,16 @@ Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const i
   }
   history_.insert(history_.end(), tokens.begin(), tokens.begin() + (rows - tail));
   for (int64_t row = 0; row < capacity; ++row) {
-    const auto index = static_cast<size_t>(cached_ + row);
+    const auto index = static_cast<size_t>(cached + row);
     loaded.tokens[static_cast<size_t>(row)] =
         row < rows ? static_cast<int32_t>(history_[index]) : 0;
-    set_position_row(loaded, row, cached_ + row);
-    set_visible(loaded, row, cached_, nullptr);
+    set_position_row(loaded, row, cached + row);
+    set_visible(loaded, row, nullptr);
   }
   loaded.last_position = rows - 1;
   TRY(run(loaded, rows, logits == Logits::Always || rows == wanted));
-  const int64_t room = model_.cache_len() - cached_;
-  for (int64_t row = 0; row < std::min(room, rows); ++row) store_row(loaded, row);
+  const int64_t kept = std::min(cache_.room(), rows);
+  for (int64_t row = 0; row < kept; ++row) cache_.append(loaded.fresh, row);
   return Chunk{&loaded, tail, rows};
 }
 
@@ -288,7 +226,7 @@ Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens
                                                  const std::function<bool()>& cancelled) {
   TRY(check_tokens(tokens));
   for (;;) {
-    const int64_t wanted = position() - cached_ + static_cast<int64_t>(tokens.size());
+    const int64_t wanted = position() - cache_.tokens() + static_cast<int64_t>(tokens.size());
     const Chunk chunk = TRY(evaluate_chunk(function_for(wanted), tokens, Logits::AtTheEnd));
     tokens = tokens.subspan(static_cast<size_t>(chunk.rows - chunk.tail));
     if (tokens.empty()) {
@@ -304,7 +242,7 @@ Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& vi
   const auto vocab = static_cast<size_t>(model_.vocab_size);
   for (size_t done = 0; done < tokens.size();) {
     const std::span<const int64_t> rest = tokens.subspan(done);
-    const int64_t tail = position() - cached_;
+    const int64_t tail = position() - cache_.tokens();
     // Together where a function takes the tail and something new, else one by one.
     Loaded* together = all_logits_function_for(tail + static_cast<int64_t>(rest.size()));
     if (together != nullptr && together->function->method.tokens <= tail) together = nullptr;
@@ -325,11 +263,11 @@ Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& vi
 
 void Session::rewind(int64_t position) {
   history_.resize(static_cast<size_t>(position));
-  cached_ = std::min(cached_, position);
+  cache_.rewind(std::min(cache_.tokens(), position));
 }
 
 bool Session::rows_fit(int64_t needed) const {
-  return cached_ == position() && cached_ + needed <= model_.cache_len() && needed <= remaining();
+  return cache_.tokens() == position() && needed <= cache_.room() && needed <= remaining();
 }
 
 Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
@@ -339,7 +277,7 @@ Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
     const auto index = static_cast<size_t>(row);
     loaded.tokens[index] = static_cast<int32_t>(rows.tokens[index]);
     set_position_row(loaded, row, rows.positions[index]);
-    set_visible(loaded, row, cached_, &rows.visible[index * static_cast<size_t>(capacity)]);
+    set_visible(loaded, row, &rows.visible[index * static_cast<size_t>(capacity)]);
   }
   loaded.last_position = 0;
   TRY(run(loaded, rows.used, true));
@@ -347,7 +285,7 @@ Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
 }
 
 void Session::keep_row(int64_t row, int64_t token) {
-  store_row(verifying(), row);
+  cache_.append(verifying().fresh, row);
   history_.push_back(token);
 }
 

@@ -1,12 +1,9 @@
 // A conversation with a static-attention model: the KV cache, and the evaluation of tokens against
 // it.
 //
-// The policy is upstream's "smart mask". Masks are added: 0 shows a column, the file's
-// hidden entry (-inf unless it says another) hides it. All rows see the cache slots that hold
-// tokens; of the new tokens, a row sees those up to its own. Only real tokens are written to the
-// cache, never padding. Unlike upstream's, it has no silent sliding window: tokens that no longer
-// fit the cache form a tail that is evaluated again with each call, so that all max_context
-// positions are usable and exact.
+// Unlike upstream's, it has no silent sliding window: tokens that no longer fit the cache form a
+// tail that is evaluated again with each call, so that all max_context positions are usable and
+// exact.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +15,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/zeroed_memory.h"
 #include "contract/reader.h"
+#include "generate/kv_cache.h"
 #include "runtime/method.h"
 #include "runtime/program.h"
 
@@ -94,7 +91,7 @@ class Session {
     std::vector<std::vector<std::byte>> cos, sin;  // by RoPE table: [T, rope_width]
     int64_t last_position = 0;
     std::vector<std::byte> logits;
-    std::vector<std::vector<std::byte>> keys, values;  // new ones by layer: [kv_heads, T, head_dim]
+    FreshRows fresh;
   };
 
   // What one call evaluated: rows [0, tail) are of tokens of the tail, rows [tail, rows) of new
@@ -104,7 +101,7 @@ class Session {
     int64_t tail = 0, rows = 0;
   };
 
-  Session() = default;
+  explicit Session(KvCache cache) : cache_(std::move(cache)) {}
   Status check_tokens(std::span<const int64_t> tokens) const;
   // The smallest function that takes all rows at once, or else the largest.
   Loaded& function_for(int64_t rows);
@@ -114,12 +111,10 @@ class Session {
   // Which calls compute logits: all, or only the one that takes the last of the tokens.
   enum class Logits { Always, AtTheEnd };
   Result<Chunk> evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens, Logits logits);
-  Status make_caches();
   Status add_function(const contract::Function& function,
                       std::unique_ptr<runtime::Method> loaded_method);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
-  void set_visible(Loaded& loaded, int64_t row, int64_t cached, const uint8_t* new_columns);
-  void store_row(const Loaded& loaded, int64_t row);
+  void set_visible(Loaded& loaded, int64_t row, const uint8_t* new_columns);
   // Runs a method, of whose rows the first `rows` count.
   Status run(Loaded& loaded, int64_t rows, bool with_logits);
   std::span<const float> logits_of(const Loaded& loaded, int64_t first_row, int64_t rows);
@@ -127,10 +122,8 @@ class Session {
   std::shared_ptr<runtime::Program> program_;
   contract::Description model_;
   std::vector<Loaded> loaded_;  // one for each of model_.functions
-  ZeroedMemory caches_;
-  std::vector<MutableBytes> key_cache_, value_cache_;  // by layer: [kv_heads, C, head_dim]
-  int64_t cached_ = 0;                                 // tokens in the cache, slots 0..cached_-1
-  std::vector<int64_t> history_;  // all tokens; those from cached_ on are the tail
+  KvCache cache_;
+  std::vector<int64_t> history_;  // all tokens; those that are not in the cache are the tail
   std::vector<float> logits_;
   std::map<std::string, MethodStatistics> statistics_;
 };

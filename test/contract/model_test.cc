@@ -25,6 +25,8 @@ TEST(Role, SaysWhichLogitsTheExporterGives) {
   EXPECT_FALSE(method_of(Role::Prefill, 64).all_logits);
   EXPECT_TRUE(method_of(Role::Verify, 16).all_logits);
   EXPECT_EQ(method_of(Role::Decode, 1).name, "forward");
+  EXPECT_EQ(further_method_of(Role::Prefill, 512).name, "prefill_512");
+  EXPECT_EQ(role_of(further_method_of(Role::Prefill, 512).name), Role::Prefill);
 }
 
 Model two_classes() {
