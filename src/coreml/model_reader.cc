@@ -30,11 +30,11 @@ Status check_name(std::string_view name, std::string_view whose) {
 
 // The parameters of an operation in an order of ours: the op table's, then alphabetical. The order
 // in the file means nothing.
-std::vector<std::string> parameter_order(const proto::Operation& op) {
+std::vector<std::string> parameter_order(const proto::Operation& op, mil::Opset opset) {
   std::vector<std::string> rest;
   for (const auto& input : op.inputs) rest.emplace_back(input.first);
   std::vector<std::string> order;
-  if (const mil::OpSpec* spec = mil::find_op(op.type)) {
+  if (const mil::OpSpec* spec = mil::find_op(op.type, opset)) {
     for (const mil::ParamSpec& param : spec->params) {
       const auto found = std::find(rest.begin(), rest.end(), param.name);
       if (found == rest.end()) continue;
@@ -60,6 +60,7 @@ class FunctionReader {
       return invalid_data("no block for its opset \"{}\"", source_.opset);
     }
     const proto::Block& block = found->second;
+    opset_ = TRY(mil::opset_from_name(source_.opset));
     TRY(reserve_names(block));
     for (const auto& input : source_.inputs) {
       TensorType type = TRY(within(fmt::format("input \"{}\"", input.name), read_type(input.type)));
@@ -98,7 +99,7 @@ class FunctionReader {
     if (op.outputs.empty()) return invalid_data("it has no outputs");
     if (op.type == kConst) return read_const(op);
     std::vector<mil::Operand> operands;
-    for (const std::string& param : parameter_order(op)) {
+    for (const std::string& param : parameter_order(op, opset_)) {
       const proto::Argument& argument = op.inputs.at(param);
       const auto where = [&] { return "input \"" + param + "\""; };
       operands.push_back(TRY(within(where, read_operand(op, param, argument))));
@@ -172,6 +173,7 @@ class FunctionReader {
 
   const proto::Function& source_;
   WeightFile& weights_;
+  mil::Opset opset_ = mil::kLastOpset;
   std::unique_ptr<mil::Function> function_;
   std::unordered_set<std::string> names_;
 };

@@ -5,16 +5,16 @@
 #include <span>
 
 #include "coreml/proto_values.h"
+#include "mil/opset.h"
 
 namespace diptych::coreml {
 
 namespace {
 
-// ML Programs came with 6 (iOS 15); 9 is iOS 18, which introduced the opset below.
+// ML Programs came with 6 (iOS 15); each later one has an opset of its own (mil/opset.h).
 constexpr int32_t kMinSpecification = 6;
 constexpr int32_t kMaxSpecification = 10;
 constexpr int64_t kProgramVersion = 1;
-constexpr std::string_view kOpset = "CoreML8";
 
 // Enough for anybody; bounds the list a hostile file can make us build.
 constexpr size_t kMaxItems = 1000;
@@ -146,8 +146,8 @@ class Finder {
   }
 
   void function(const proto::Function& function, const std::string& where) {
-    if (function.opset != kOpset) {
-      add("{}: opset \"{}\" (supported: {})", where, shown(function.opset), kOpset);
+    if (const auto opset = mil::opset_from_name(function.opset); !opset) {
+      add("{}: {}", where, opset.error().message);
     }
     for (const auto& input : function.inputs) {
       value_type(input, [&] { return where + ", input"; });

@@ -33,42 +33,86 @@ std::span<const Kernel> kernels();
 const Kernel* find_kernel(std::string_view op);
 
 // reference/elementwise.cc
-Status lower_abs(const mil::Op& op, Lowering& lowering);
-Status lower_add(const mil::Op& op, Lowering& lowering);
-Status lower_cast(const mil::Op& op, Lowering& lowering);
-Status lower_greater_equal(const mil::Op& op, Lowering& lowering);
-Status lower_mul(const mil::Op& op, Lowering& lowering);
-Status lower_real_div(const mil::Op& op, Lowering& lowering);
-Status lower_rsqrt(const mil::Op& op, Lowering& lowering);
-Status lower_select(const mil::Op& op, Lowering& lowering);
+Status lower_unary(const mil::Op& op, Lowering& lowering);     // functions of one element
 Status lower_gelu(const mil::Op& op, Lowering& lowering);
-Status lower_sigmoid(const mil::Op& op, Lowering& lowering);
-Status lower_silu(const mil::Op& op, Lowering& lowering);
-Status lower_sqrt(const mil::Op& op, Lowering& lowering);
-Status lower_tanh(const mil::Op& op, Lowering& lowering);
-Status lower_square(const mil::Op& op, Lowering& lowering);
-Status lower_sub(const mil::Op& op, Lowering& lowering);
+Status lower_channels(const mil::Op& op, Lowering& lowering);  // with constants for each channel
+Status lower_binary(const mil::Op& op, Lowering& lowering);    // functions of two elements
+Status lower_cast(const mil::Op& op, Lowering& lowering);
+Status lower_select(const mil::Op& op, Lowering& lowering);
 
 // reference/shape.cc
 Status lower_concat(const mil::Op& op, Lowering& lowering);
 Status lower_graph_break(const mil::Op& op, Lowering& lowering);
-Status lower_reshape(const mil::Op& op, Lowering& lowering);  // expand_dims and squeeze too
-Status lower_slice_by_index(const mil::Op& op, Lowering& lowering);
+Status lower_reshape(const mil::Op& op, Lowering& lowering);  // whatever keeps the order
 Status lower_split(const mil::Op& op, Lowering& lowering);
 Status lower_stack(const mil::Op& op, Lowering& lowering);
 Status lower_transpose(const mil::Op& op, Lowering& lowering);
 
-// reference/reduce.cc
-Status lower_reduce_max(const mil::Op& op, Lowering& lowering);
-Status lower_reduce_mean(const mil::Op& op, Lowering& lowering);
-Status lower_reduce_sum(const mil::Op& op, Lowering& lowering);
+// reference/rearrange.cc
+Status lower_band_part(const mil::Op& op, Lowering& lowering);
+Status lower_blocks(const mil::Op& op, Lowering& lowering);  // depth_to_space and its like
+Status lower_crop(const mil::Op& op, Lowering& lowering);
+Status lower_pad(const mil::Op& op, Lowering& lowering);
+Status lower_reverse(const mil::Op& op, Lowering& lowering);
+Status lower_reverse_sequence(const mil::Op& op, Lowering& lowering);
+Status lower_slice_by_index(const mil::Op& op, Lowering& lowering);
+Status lower_slice_by_size(const mil::Op& op, Lowering& lowering);
+Status lower_slice_update(const mil::Op& op, Lowering& lowering);
+Status lower_sliding_windows(const mil::Op& op, Lowering& lowering);
+Status lower_tile(const mil::Op& op, Lowering& lowering);
+
+// reference/reduce.cc, sort.cc, normalise.cc
+Status lower_reduce(const mil::Op& op, Lowering& lowering);
+Status lower_reduce_arg(const mil::Op& op, Lowering& lowering);
 Status lower_softmax(const mil::Op& op, Lowering& lowering);
+Status lower_cumsum(const mil::Op& op, Lowering& lowering);
+Status lower_argsort(const mil::Op& op, Lowering& lowering);
+Status lower_topk(const mil::Op& op, Lowering& lowering);
+Status lower_batch_norm(const mil::Op& op, Lowering& lowering);
+Status lower_instance_norm(const mil::Op& op, Lowering& lowering);
+Status lower_l2_norm(const mil::Op& op, Lowering& lowering);
+Status lower_layer_norm(const mil::Op& op, Lowering& lowering);
+Status lower_local_response_norm(const mil::Op& op, Lowering& lowering);
+
+// reference/window.cc
+Status lower_conv(const mil::Op& op, Lowering& lowering);
+Status lower_conv_transpose(const mil::Op& op, Lowering& lowering);
+Status lower_pool(const mil::Op& op, Lowering& lowering);
+
+// reference/gather_scatter.cc
+Status lower_gather_batches(const mil::Op& op, Lowering& lowering);
+Status lower_gather_along_axis(const mil::Op& op, Lowering& lowering);
+Status lower_gather_nd(const mil::Op& op, Lowering& lowering);
+Status lower_scatter(const mil::Op& op, Lowering& lowering);
+Status lower_scatter_along_axis(const mil::Op& op, Lowering& lowering);
+Status lower_scatter_nd(const mil::Op& op, Lowering& lowering);
+
+// reference/resize.cc
+Status lower_affine(const mil::Op& op, Lowering& lowering);
+Status lower_crop_resize(const mil::Op& op, Lowering& lowering);
+Status lower_resample(const mil::Op& op, Lowering& lowering);
+Status lower_resize(const mil::Op& op, Lowering& lowering);
+Status lower_upsample(const mil::Op& op, Lowering& lowering);
+
+// reference/fill.cc
+Status lower_fill(const mil::Op& op, Lowering& lowering);
+Status lower_one_hot(const mil::Op& op, Lowering& lowering);
+Status lower_range_1d(const mil::Op& op, Lowering& lowering);
+Status lower_shape(const mil::Op& op, Lowering& lowering);
+
+// reference/recurrent.cc
+Status lower_gru(const mil::Op& op, Lowering& lowering);
+Status lower_lstm(const mil::Op& op, Lowering& lowering);
+Status lower_rnn(const mil::Op& op, Lowering& lowering);
 
 // linear.cc
 Status lower_linear(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_linear(const mil::Op& op, Lowering& lowering);
 
 // reference/contract.cc
+Status lower_attention(const mil::Op& op, Lowering& lowering);
+Status lower_einsum(const mil::Op& op, Lowering& lowering);
+Status lower_integer_linear(const mil::Op& op, Lowering& lowering);
 Status lower_matmul(const mil::Op& op, Lowering& lowering);
 
 // fused/: attention.cc, rows.cc

@@ -406,6 +406,7 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
 
 // Never by kernels: it is the reference of cpu.linear.
 Status lower_linear(const mil::Op& op, Lowering& lowering) {
+  if (!is_float(op.operand("x")->type.dtype)) return lower_integer_linear(op, lowering);
   return lower_weights(op, op.operand_list("weight"), op.operand_list("bias"), {1}, false,
                        lowering);
 }

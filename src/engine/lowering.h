@@ -15,6 +15,7 @@
 #include "engine/token_axes.h"
 #include "engine/weight_rows.h"
 #include "mil/ir.h"
+#include "mil/opset.h"
 
 namespace diptych::engine {
 
@@ -72,10 +73,13 @@ class Lowering {
             const kernels::ByArithmetic<uint64_t>& row_multiply_adds = {});
 
   Numerics numerics() const { return options_.numerics; }
+  mil::Opset opset() const { return opset_; }
 
  private:
   Lowering(const mil::Function& function, const ExecutableOptions& options)
-      : function_(function), options_(options) {}
+      : function_(function),
+        opset_(mil::opset_from_name(function.opset).value_or(mil::kLastOpset)),
+        options_(options) {}
 
   Status lower_all();
   Status lower_op(const mil::Op& op);
@@ -98,6 +102,7 @@ class Lowering {
   };
 
   const mil::Function& function_;
+  const mil::Opset opset_;
   ExecutableOptions options_;
   Plan plan_;
   std::map<const mil::Value*, Place> cells_, packed_;

@@ -32,6 +32,9 @@ inline Shape broadcast_strides(const Shape& from, const Shape& to) {
   return strides;
 }
 
+// The most axes of a walk: those of two tensors, since some operations split each axis in two.
+inline constexpr int64_t kMaxLoopRank = 2 * mil::kMaxRank;
+
 // The walk over N operands. Axes that lie one behind another in all operands are merged, so dense
 // operands give one long run. Offsets and steps are in elements.
 template <size_t N>
@@ -39,7 +42,7 @@ class StridedLoop {
  public:
   using Offsets = std::array<int64_t, N>;
 
-  // All dimensions are positive, their number at most mil::kMaxRank.
+  // All dimensions are positive, their number at most kMaxLoopRank.
   StridedLoop(const Shape& dims, const std::array<Shape, N>& strides) {
     for (size_t axis = dims.size(); axis-- > 0;) {  // innermost first
       if (dims[axis] == 1) continue;
@@ -62,7 +65,7 @@ class StridedLoop {
   // Calls body(run, offsets of its first element) for runs [first, last).
   template <class Body>
   void walk(int64_t first, int64_t last, Body body) const {
-    std::array<int64_t, mil::kMaxRank> index{};
+    std::array<int64_t, kMaxLoopRank> index{};
     Offsets at{};
     int64_t rest = first;
     for (size_t i = 1; i < rank_; ++i) {
@@ -90,8 +93,8 @@ class StridedLoop {
   }
 
   size_t rank_ = 0;  // axis 0 is the innermost
-  std::array<int64_t, mil::kMaxRank> dims_{};
-  std::array<Offsets, mil::kMaxRank> strides_{};
+  std::array<int64_t, kMaxLoopRank> dims_{};
+  std::array<Offsets, kMaxLoopRank> strides_{};
   int64_t runs_ = 1;
 };
 

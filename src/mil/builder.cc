@@ -80,7 +80,9 @@ std::vector<Value*> Builder::multi_op(std::string type, std::vector<Operand> ope
 
   const std::string result_name(name.empty() ? default_name(type) : name);
   Op op{std::move(type), std::move(operands), {}};
-  auto types = infer(op);
+  auto types = [&]() -> Result<std::vector<TensorType>> {
+    return infer(op, TRY(opset_from_name(function_->opset)));
+  }();
   if (!types) {
     error_ = tl::unexpected(std::move(types.error()).within(result_name));
     return placeholders;

@@ -1,6 +1,5 @@
 // Type inference of the operations with a sum inside, and of the weights they sum over.
 #include <algorithm>
-#include <numeric>
 
 #include "mil/op_infer.h"
 #include "mil/params.h"
@@ -8,24 +7,24 @@
 namespace diptych::mil {
 namespace {
 
-bool is_quantized(DType dtype) {
-  return dtype == DType::Int4 || dtype == DType::UInt4 || dtype == DType::Int8 ||
-         dtype == DType::UInt8;
-}
-bool is_shiftable(DType dtype) { return is_quantized(dtype) || is_compute_float(dtype); }
-bool is_index(DType dtype) {
-  return dtype == DType::UInt1 || dtype == DType::UInt2 || dtype == DType::UInt3 ||
-         dtype == DType::UInt4 || dtype == DType::UInt6 || dtype == DType::UInt8;
-}
-bool is_table_entry(DType dtype) {
-  return dtype == DType::Int8 || dtype == DType::UInt8 || is_compute_float(dtype);
+constexpr TypeSet kCodes{DType::Int4, DType::UInt4, DType::Int8, DType::UInt8};
+constexpr TypeSet kLutIndices{DType::UInt1, DType::UInt2, DType::UInt3,
+                              DType::UInt4, DType::UInt6, DType::UInt8};
+constexpr TypeSet kLutEntries = kFloats | TypeSet{DType::Int8, DType::UInt8};
+
+// [out] or scalar: a bias or nothing.
+Status check_bias(const Op& op, std::string_view param, int64_t size) {
+  const Value* bias = op.operand(param);
+  if (bias == nullptr || bias->type.shape == Shape{size}) return {};
+  return invalid_data("parameter '{}': expected [{}], found {}", param, size,
+                      to_string(bias->type));
 }
 
 }  // namespace
 
 Result<Types> infer_constexpr_blockwise_shift_scale(const Op& op) {
-  const TensorType data = TRY(typed_operand(op, "data", is_shiftable));
-  const TensorType scale = TRY(typed_operand(op, "scale", is_compute_float));
+  const TensorType data = TRY(typed_operand(op, "data", kCodes | kFloats));
+  const TensorType scale = TRY(typed_operand(op, "scale", kFloats));
   if (data.rank() < 1 || data.rank() != scale.rank()) {
     return invalid_data("data is {} and scale is {}: expected the same rank, at least 1",
                         to_string(data), to_string(scale));
@@ -37,7 +36,7 @@ Result<Types> infer_constexpr_blockwise_shift_scale(const Op& op) {
     }
   }
   if (op.operand("offset") != nullptr) {
-    const TensorType offset = TRY(typed_operand(op, "offset", is_shiftable));
+    const TensorType offset = TRY(typed_operand(op, "offset", kCodes | kFloats));
     if (offset.shape != scale.shape) {
       return invalid_data("offset is {} and scale is {}: expected the same shape",
                           to_string(offset), to_string(scale));
@@ -48,8 +47,8 @@ Result<Types> infer_constexpr_blockwise_shift_scale(const Op& op) {
 }
 
 Result<Types> infer_constexpr_lut_to_dense(const Op& op) {
-  const TensorType indices = TRY(typed_operand(op, "indices", is_index));
-  const TensorType lut = TRY(typed_operand(op, "lut", is_table_entry));
+  const TensorType indices = TRY(typed_operand(op, "indices", kLutIndices));
+  const TensorType lut = TRY(typed_operand(op, "lut", kLutEntries));
   const size_t rank = indices.shape.size();
   if (rank < 1 || lut.shape.size() != rank + 2) {
     return invalid_data("indices is {} and lut is {}: expected two axes more, and one at least",
@@ -77,35 +76,35 @@ Result<Types> infer_constexpr_lut_to_dense(const Op& op) {
 }
 
 Result<Types> infer_linear(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_compute_float));
-  const TensorType weight = TRY(typed_operand(op, "weight", is_compute_float));
-  TRY(expect_same_dtype("x", x, "weight", weight));
+  const TensorType &x = type_of(op, "x"), &weight = type_of(op, "weight");
   if (weight.rank() != 2 || x.rank() < 1 || x.shape.back() != weight.shape[1]) {
     return invalid_data("x is {} and weight is {}: expected [..., in] and [out, in]", to_string(x),
                         to_string(weight));
   }
-  if (op.operand("bias") != nullptr) {
-    const TensorType bias = TRY(typed_operand(op, "bias", is_compute_float));
-    const TensorType expected{x.dtype, {weight.shape[0]}};
-    if (bias != expected) {
-      return invalid_data("parameter 'bias': expected {}, found {}", to_string(expected),
-                          to_string(bias));
-    }
-  }
+  TRY(check_bias(op, "bias", weight.shape[0]));
   TensorType result = x;
   result.shape.back() = weight.shape[0];
   return Types{std::move(result)};
 }
 
+// A vector x is a matrix of one row, whose row the result does not have.
 Result<Types> infer_matmul(const Op& op) {
-  TensorType x = TRY(typed_operand(op, "x", is_compute_float));
-  TensorType y = TRY(typed_operand(op, "y", is_compute_float));
-  TRY(expect_same_dtype("x", x, "y", y));
+  TensorType x = type_of(op, "x"), y = type_of(op, "y");
+  // A constant takes the type of what it meets.
+  const bool x_decides = op.operand("y")->is_constant() || !op.operand("x")->is_constant();
+  if (op.operand("x")->is_constant() == op.operand("y")->is_constant()) {
+    TRY(expect_same_dtype("x", x, "y", y));
+  }
+  const bool is_vector = x.rank() == 1;
+  if (is_vector) x.shape.insert(x.shape.begin(), 1);
   if (x.rank() < 2 || y.rank() < 2) {
-    return invalid_data("x is {} and y is {}: expected rank 2 or more", to_string(x), to_string(y));
+    return invalid_data("x is {} and y is {}: expected rank 2 or more", to_string(type_of(op, "x")),
+                        to_string(y));
   }
   for (auto [param, type] : {std::pair{"transpose_x", &x}, std::pair{"transpose_y", &y}}) {
-    if (TRY(bool_param(op, param, false))) std::swap(type->shape.end()[-1], type->shape.end()[-2]);
+    if (!TRY(bool_param(op, param, false))) continue;
+    if (is_vector && type == &x) return invalid_data("transpose_x of the vector {}", to_string(x));
+    std::swap(type->shape.end()[-1], type->shape.end()[-2]);
   }
   if (x.shape.end()[-1] != y.shape.end()[-2]) {
     return invalid_data("after transposition x is {} and y is {}: the inner sizes differ",
@@ -114,24 +113,74 @@ Result<Types> infer_matmul(const Op& op) {
   const Shape x_batch(x.shape.begin(), x.shape.end() - 2);
   const Shape y_batch(y.shape.begin(), y.shape.end() - 2);
   Shape result = TRY(broadcast(x_batch, y_batch));
-  result.push_back(x.shape.end()[-2]);
+  if (!is_vector) result.push_back(x.shape.end()[-2]);
   result.push_back(y.shape.end()[-1]);
-  return Types{TensorType{x.dtype, std::move(result)}};
+  return Types{TensorType{x_decides ? x.dtype : y.dtype, std::move(result)}};
 }
 
-Result<Types> infer_reduce(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_number));
-  std::vector<int64_t> all(x.shape.size());
-  std::iota(all.begin(), all.end(), int64_t{0});
-  const auto axes = TRY(within(
-      "parameter 'axes'", resolve_axes(TRY(ints_param(op, "axes", std::move(all))), x.rank())));
-  const bool keep = TRY(bool_param(op, "keep_dims", false));
-  TensorType result{x.dtype, {}};
-  for (int64_t i = 0; i < x.rank(); ++i) {
-    const bool reduced = std::binary_search(axes.begin(), axes.end(), i);
-    if (!reduced) result.shape.push_back(x.shape[static_cast<size_t>(i)]);
-    if (reduced && keep) result.shape.push_back(1);
+// Two products of matrices that stand on the axes -3 and -1: nchw,nwhu->nchu and chw,whu->chu in
+// any letters. The other axes broadcast.
+Result<Types> infer_einsum(const Op& op) {
+  const auto& values = op.operand_list("values");
+  const std::string equation = TRY(string_param(op, "equation"));
+  std::string letters, pattern;  // the equation in the letters a, b, … by first appearance
+  for (const char c : equation) {
+    if (c == ' ') continue;
+    if (c == ',' || c == '-' || c == '>') {
+      pattern += c;
+      continue;
+    }
+    size_t at = letters.find(c);
+    if (at == letters.npos) {
+      at = letters.size();
+      letters += c;
+    }
+    pattern += static_cast<char>('a' + std::min<size_t>(at, 25));
   }
+  const size_t rank = pattern == "abcd,adce->abce" ? 4 : pattern == "abc,cbd->abd" ? 3 : 0;
+  if (rank == 0) return unsupported("equation \"{}\"", equation);
+  if (values.size() != 2 || values[0]->type.shape.size() != rank ||
+      values[1]->type.shape.size() != rank) {
+    return invalid_data("equation \"{}\": expected two values of rank {}", equation, rank);
+  }
+  const Shape &x = values[0]->type.shape, &y = values[1]->type.shape;
+  if (x.end()[-1] != y.end()[-3]) {
+    return invalid_data("values are {} and {}: the inner sizes differ", to_string(x), to_string(y));
+  }
+  Shape x_outer = x, y_outer = y;
+  x_outer.end()[-1] = x_outer.end()[-3] = y_outer.end()[-1] = y_outer.end()[-3] = 1;
+  Shape result = TRY(broadcast(x_outer, y_outer));
+  result.end()[-3] = x.end()[-3];
+  result.end()[-1] = y.end()[-1];
+  return Types{TensorType{values[0]->type.dtype, std::move(result)}};
+}
+
+// query [..., l, e], key [..., s, e], value [..., s, v], mask broadcast to [..., l, s].
+Result<Types> infer_attention(const Op& op) {
+  const TensorType &query = type_of(op, "query"), &key = type_of(op, "key"),
+                   &value = type_of(op, "value");
+  const auto batch = [](const TensorType& type) {
+    return Shape(type.shape.begin(), type.shape.end() - 2);
+  };
+  if (query.rank() < 3 || key.rank() != query.rank() || value.rank() != query.rank() ||
+      batch(key) != batch(query) || batch(value) != batch(query) ||
+      key.shape.back() != query.shape.back() || key.shape.end()[-2] != value.shape.end()[-2]) {
+    return invalid_data(
+        "query is {}, key is {} and value is {}: expected [..., l, e], [..., s, e] and "
+        "[..., s, v] of rank 3 or more",
+        to_string(query), to_string(key), to_string(value));
+  }
+  Shape scores = query.shape;
+  scores.back() = key.shape.end()[-2];
+  if (const Value* mask = op.operand("attn_mask")) {
+    const auto all = broadcast(scores, mask->type.shape);
+    if (!all || *all != scores) {
+      return invalid_data("attn_mask is {}: it does not broadcast to {}", to_string(mask->type),
+                          to_string(scores));
+    }
+  }
+  TensorType result = query;
+  result.shape.back() = value.shape.back();
   return Types{std::move(result)};
 }
 

@@ -10,7 +10,7 @@ namespace {
 Result<Types> same_typed(const Op& op, std::initializer_list<std::string_view> params) {
   Types types;
   for (const std::string_view param : params) {
-    types.push_back(TRY(typed_operand(op, param, is_compute_float)));
+    types.push_back(TRY(typed_operand(op, param, kFloats)));
     TRY(expect_same_dtype(*params.begin(), types.front(), param, types.back()));
   }
   return types;
@@ -21,7 +21,7 @@ Result<Types> same_typed(const Op& op, std::initializer_list<std::string_view> p
 // x [..., in], weights [out_i, in]: the results are [..., sum of out_i], each over its count of
 // weights. A residual has the type of the only result.
 Result<Types> infer_cpu_linear(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_compute_float));
+  const TensorType x = TRY(typed_operand(op, "x", kFloats));
   const auto& weights = op.operand_list("weights");
   const auto& biases = op.operand_list("biases");
   if (!biases.empty() && biases.size() != weights.size()) {
@@ -59,7 +59,7 @@ Result<Types> infer_cpu_linear(const Op& op) {
 }
 
 Result<Types> infer_cpu_rms_norm(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_compute_float));
+  const TensorType x = TRY(typed_operand(op, "x", kFloats));
   if (op.operand("weight") != nullptr) {
     const Types types = TRY(same_typed(op, {"x", "weight"}));
     if (x.rank() < 1 || types[1].shape != Shape{x.shape.back()}) {

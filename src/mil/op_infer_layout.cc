@@ -7,25 +7,9 @@
 #include "mil/params.h"
 
 namespace diptych::mil {
-namespace {
-
-// The dtype that all `values` share.
-Result<DType> common_dtype(const std::vector<Value*>& values) {
-  const TensorType& first = values.front()->type;
-  if (!is_storable(first.dtype)) {
-    return invalid_data("parameter 'values': cannot hold {}", to_string(first));
-  }
-  for (const Value* value : values) {
-    TRY(expect_same_dtype(values.front()->name, first, value->name, value->type));
-  }
-  return first.dtype;
-}
-
-}  // namespace
-
 Result<Types> infer_concat(const Op& op) {
   const auto& values = op.operand_list("values");
-  const DType dtype = TRY(common_dtype(values));
+  const DType dtype = values.front()->type.dtype;
   const Shape& first = values.front()->type.shape;
   const int64_t rank = values.front()->type.rank();
   const auto axis = static_cast<size_t>(
@@ -49,7 +33,7 @@ Result<Types> infer_concat(const Op& op) {
 
 Result<Types> infer_stack(const Op& op) {
   const auto& values = op.operand_list("values");
-  const DType dtype = TRY(common_dtype(values));
+  const DType dtype = values.front()->type.dtype;
   const Shape& first = values.front()->type.shape;
   for (const Value* value : values) {
     if (value->type.shape != first) {
@@ -66,7 +50,7 @@ Result<Types> infer_stack(const Op& op) {
 }
 
 Result<Types> infer_reshape(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_storable));
+  const TensorType& x = type_of(op, "x");
   Shape shape = TRY(ints_param(op, "shape"));
   const uint64_t total = TRY(element_count(x.shape));
   const auto mismatch = [&] {
@@ -98,7 +82,7 @@ Result<Types> infer_reshape(const Op& op) {
 }
 
 Result<Types> infer_transpose(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_storable));
+  const TensorType& x = type_of(op, "x");
   const auto perm = TRY(ints_param(op, "perm"));
   TRY(within("parameter 'perm'", resolve_axes(perm, x.rank())));
   if (perm.size() != x.shape.size()) {
@@ -112,17 +96,8 @@ Result<Types> infer_transpose(const Op& op) {
   return Types{std::move(result)};
 }
 
-Result<Types> infer_slice_by_index(const Op& op) {
-  TensorType result = TRY(typed_operand(op, "x", is_storable));
-  result.shape.clear();
-  for (const SliceAxis& axis : TRY(resolve_slice(op))) {
-    if (!axis.squeeze) result.shape.push_back(axis.count);
-  }
-  return Types{std::move(result)};
-}
-
 Result<Types> infer_expand_dims(const Op& op) {
-  TensorType x = TRY(typed_operand(op, "x", is_storable));
+  TensorType x = type_of(op, "x");
   const auto given = TRY(ints_param(op, "axes"));
   const int64_t rank = x.rank() + static_cast<int64_t>(given.size());
   for (const int64_t axis : TRY(within("parameter 'axes'", resolve_axes(given, rank)))) {
@@ -132,7 +107,7 @@ Result<Types> infer_expand_dims(const Op& op) {
 }
 
 Result<Types> infer_squeeze(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_storable));
+  const TensorType& x = type_of(op, "x");
   const bool all = op.operand("axes") == nullptr;
   const auto axes =
       TRY(within("parameter 'axes'", resolve_axes(TRY(ints_param(op, "axes", {})), x.rank())));
@@ -147,7 +122,7 @@ Result<Types> infer_squeeze(const Op& op) {
 }
 
 Result<Types> infer_split(const Op& op) {
-  const TensorType x = TRY(typed_operand(op, "x", is_storable));
+  const TensorType& x = type_of(op, "x");
   const auto axis = static_cast<size_t>(
       TRY(within("parameter 'axis'", resolve_axis(TRY(int_param(op, "axis")), x.rank()))));
   Types results;
@@ -158,24 +133,48 @@ Result<Types> infer_split(const Op& op) {
   return results;
 }
 
-Result<Types> infer_gather(const Op& op) {
-  const auto is_index = [](DType dtype) { return is_storable(dtype) && is_integer(dtype); };
-  const TensorType x = TRY(typed_operand(op, "x", is_storable));
-  const TensorType indices = TRY(typed_operand(op, "indices", is_index));
-  const int64_t axis =
-      TRY(within("parameter 'axis'", resolve_axis(TRY(int_param(op, "axis", 0)), x.rank())));
-  TRY(bool_param(op, "validate_indices", false));
-
-  // result: x.shape[:axis] + indices.shape[batch:] + x.shape[axis+1:]
-  const int64_t batch = TRY(int_param(op, "batch_dims", 0));
-  if (batch < 0 || batch > axis || batch > indices.rank() ||
-      !std::equal(x.shape.begin(), x.shape.begin() + batch, indices.shape.begin())) {
-    return invalid_data("parameter 'batch_dims': {} does not fit x {}, indices {} and axis {}",
-                        batch, to_string(x), to_string(indices), axis);
+Result<Types> infer_flatten2d(const Op& op) {
+  const TensorType& x = type_of(op, "x");
+  const int64_t given = TRY(int_param(op, "axis", 1));
+  const int64_t axis = given < 0 ? given + x.rank() : given;
+  if (axis < 0 || axis > x.rank()) {
+    return invalid_data("parameter 'axis': axis {} is outside a tensor of rank {}", given,
+                        x.rank());
   }
-  TensorType result{x.dtype, {x.shape.begin(), x.shape.begin() + axis}};
-  result.shape.insert(result.shape.end(), indices.shape.begin() + batch, indices.shape.end());
-  result.shape.insert(result.shape.end(), x.shape.begin() + axis + 1, x.shape.end());
+  TensorType result{x.dtype, {1, 1}};
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    result.shape[i < axis ? 0 : 1] *= x.shape[static_cast<size_t>(i)];
+  }
+  return Types{std::move(result)};
+}
+
+Result<Types> infer_reshape_like(const Op& op) {
+  const TensorType& x = type_of(op, "x");
+  const auto &references = op.operand_list("ref_tensors"), &begins = op.operand_list("begins"),
+             &ends = op.operand_list("ends"), &masks = op.operand_list("end_masks");
+  if (begins.size() != references.size() || ends.size() != references.size() ||
+      masks.size() != references.size()) {
+    return invalid_data("{} ref_tensors, {} begins, {} ends and {} end_masks: expected as many",
+                        references.size(), begins.size(), ends.size(), masks.size());
+  }
+  TensorType result{x.dtype, {}};
+  for (size_t i = 0; i < references.size(); ++i) {
+    const Shape& shape = references[i]->type.shape;
+    const auto rank = static_cast<int64_t>(shape.size());
+    const auto place = [&](int64_t index) {  // as Python's slices have it
+      return std::clamp<int64_t>(index < 0 ? index + rank : index, 0, rank);
+    };
+    const int64_t begin = place(TRY(constant_int(*begins[i])));
+    const bool open = TRY(constant_int(*masks[i])) != 0;
+    const int64_t end = open ? rank : place(TRY(constant_int(*ends[i])));
+    for (int64_t axis = begin; axis < end; ++axis) {
+      result.shape.push_back(shape[static_cast<size_t>(axis)]);
+    }
+  }
+  const auto elements = element_count(result.shape);
+  if (!elements || *elements != TRY(element_count(x.shape))) {
+    return invalid_data("cannot reshape {} to {}", to_string(x), to_string(result.shape));
+  }
   return Types{std::move(result)};
 }
 

@@ -1,228 +1,461 @@
 #include "mil/op_table.h"
 
 #include <algorithm>
-#include <array>
 
 #include "mil/op_infer.h"
 
 namespace diptych::mil {
 namespace {
 
-constexpr ParamSpec required(std::string_view name) { return {name, true, false, false}; }
-constexpr ParamSpec optional(std::string_view name) { return {name, false, false, false}; }
-constexpr ParamSpec variadic(std::string_view name) { return {name, true, true, false}; }
-constexpr ParamSpec fixed(std::string_view name) { return {name, true, false, true}; }
-constexpr ParamSpec optional_fixed(std::string_view name) { return {name, false, false, true}; }
+using enum Opset;
 
-constexpr ParamSpec kX[] = {required("x")};
-constexpr ParamSpec kXY[] = {required("x"), required("y")};
-constexpr ParamSpec kCast[] = {required("x"), fixed("dtype")};
-constexpr ParamSpec kConcat[] = {variadic("values"), fixed("axis"), optional_fixed("interleave")};
+// A parameter that is bound to a computed value or a constant.
+constexpr ParamSpec in(std::string_view name, TypeSet types, char alike = 0) {
+  return {.name = name, .types = types, .alike = alike};
+}
+constexpr ParamSpec optional(std::string_view name, TypeSet types, char alike = 0) {
+  return {.name = name, .types = types, .alike = alike, .required = false};
+}
+constexpr ParamSpec variadic(std::string_view name, std::optional<TypeSet> types, char alike = 0) {
+  return {.name = name, .types = types, .alike = alike, .variadic = true};
+}
+// A parameter that must be a constant.
+constexpr ParamSpec fixed(std::string_view name) { return {.name = name, .constant = true}; }
+constexpr ParamSpec optional_fixed(std::string_view name) {
+  return {.name = name, .required = false, .constant = true};
+}
+constexpr ParamSpec fixed_list(std::string_view name) {
+  return {.name = name, .variadic = true, .constant = true};
+}
+// What any type may be bound to, for inference to look at.
+constexpr ParamSpec any(std::string_view name) { return {.name = name}; }
+
+constexpr TypeSet kNumbersAndBool = kNumbers | kBool;
+constexpr TypeSet kNumbersAndIntegers = kFloats | kIntegers;
+
+// --- Elementwise ---
+constexpr ParamSpec kBoolX[] = {in("x", kBool)};
+constexpr ParamSpec kFloatX[] = {in("x", kFloats)};
+constexpr ParamSpec kNumberX[] = {in("x", kNumbers)};
+constexpr ParamSpec kElementX[] = {in("x", kElements)};
+constexpr ParamSpec kAlpha[] = {in("x", kFloats), fixed("alpha")};
+constexpr ParamSpec kAlphaBeta[] = {in("x", kFloats), fixed("alpha"), fixed("beta")};
+constexpr ParamSpec kEpsilon[] = {in("x", kFloats), optional_fixed("epsilon")};
+constexpr ParamSpec kGelu[] = {in("x", kFloats), optional_fixed("mode")};
+constexpr ParamSpec kThreshold[] = {in("x", kNumbers), fixed("alpha")};
+constexpr ParamSpec kBools[] = {in("x", kBool), in("y", kBool)};
+constexpr ParamSpec kBinary[] = {in("x", kNumbers, 'T'), in("y", kNumbers, 'T')};
+constexpr ParamSpec kCast[] = {in("x", kElements), fixed("dtype")};
+constexpr ParamSpec kSelect[] = {in("cond", kBool), in("a", kElements, 'T'),
+                                 in("b", kElements, 'T')};
+
+// --- Rows: reductions, norms, sorting ---
+constexpr ParamSpec kReduce[] = {in("x", kNumbers), optional_fixed("axes"),
+                                 optional_fixed("keep_dims")};
+constexpr ParamSpec kReduceArg[] = {in("x", kNumbers), optional_fixed("axis"),
+                                    optional_fixed("keep_dims"),
+                                    optional_fixed("output_dtype").from(CoreML7)};
+constexpr ParamSpec kSoftmax[] = {in("x", kFloats), optional_fixed("axis")};
+constexpr ParamSpec kCumsum[] = {in("x", kNumbers), optional_fixed("axis"),
+                                 optional_fixed("exclusive"), optional_fixed("reverse")};
+constexpr ParamSpec kArgsort[] = {in("x", kNumbers), optional_fixed("axis"),
+                                  optional_fixed("ascending")};
+constexpr ParamSpec kTopk[] = {in("x", kNumbersAndIntegers),
+                               optional_fixed("k"),
+                               optional_fixed("axis"),
+                               optional_fixed("ascending"),
+                               optional_fixed("sort").from(CoreML6),
+                               optional_fixed("return_indices").from(CoreML6),
+                               optional_fixed("output_indices_dtype").from(CoreML7)};
+constexpr ParamSpec kBatchNorm[] = {in("x", kFloats),        in("mean", kFloats),
+                                    in("variance", kFloats), optional("gamma", kFloats),
+                                    optional("beta", kFloats), optional_fixed("epsilon")};
+constexpr ParamSpec kInstanceNorm[] = {in("x", kFloats), optional("gamma", kFloats),
+                                       optional("beta", kFloats), optional_fixed("epsilon")};
+constexpr ParamSpec kLayerNorm[] = {in("x", kFloats), optional_fixed("axes"),
+                                    optional("gamma", kFloats), optional("beta", kFloats),
+                                    optional_fixed("epsilon")};
+constexpr ParamSpec kLocalResponseNorm[] = {in("x", kFloats), fixed("size"),
+                                            optional_fixed("alpha"), optional_fixed("beta"),
+                                            optional_fixed("k")};
+
+// --- Contractions ---
 constexpr ParamSpec kConstexpr[] = {fixed("data"), fixed("scale"), optional_fixed("offset")};
 constexpr ParamSpec kLutToDense[] = {fixed("indices"), fixed("lut"), optional_fixed("vector_axis")};
-constexpr ParamSpec kCpuAttention[] = {
-    required("q"), required("k_cache"), required("k"),           required("v_cache"),
-    required("v"), required("mask"),    optional_fixed("scale"), optional_fixed("cap")};
-constexpr ParamSpec kCpuGated[] = {required("gate"), required("up")};
-constexpr ParamSpec kCpuLinear[] = {required("x"),
-                                    variadic("weights"),
-                                    {"biases", false, true, false},
-                                    optional_fixed("counts"),
-                                    optional("residual")};
-constexpr ParamSpec kCpuRmsNorm[] = {required("x"), optional("weight"), fixed("epsilon"),
-                                     optional_fixed("relative_epsilon")};
-constexpr ParamSpec kCpuRope[] = {required("x"), required("cos"), required("sin"),
-                                  optional_fixed("interleaved")};
-constexpr ParamSpec kExpandDims[] = {required("x"), fixed("axes")};
-constexpr ParamSpec kGather[] = {required("x"), required("indices"), optional_fixed("axis"),
-                                 optional_fixed("batch_dims"), optional_fixed("validate_indices")};
-constexpr ParamSpec kGelu[] = {required("x"), optional_fixed("mode")};
-constexpr ParamSpec kGraphBreak[] = {variadic("values")};
-constexpr ParamSpec kLinear[] = {required("x"), required("weight"), optional("bias")};
-constexpr ParamSpec kMatmul[] = {required("x"), required("y"), optional_fixed("transpose_x"),
-                                 optional_fixed("transpose_y")};
-constexpr ParamSpec kReduce[] = {required("x"), optional_fixed("axes"),
-                                 optional_fixed("keep_dims")};
-constexpr ParamSpec kReshape[] = {required("x"), fixed("shape")};
-constexpr ParamSpec kRsqrt[] = {required("x"), optional_fixed("epsilon")};
-constexpr ParamSpec kSelect[] = {required("cond"), required("a"), required("b")};
-constexpr ParamSpec kSlice[] = {required("x"),
+constexpr ParamSpec kLinear[] = {in("x", kNumbers), in("weight", kNumbers),
+                                 optional("bias", kNumbers)};
+constexpr ParamSpec kMatmul[] = {in("x", kNumbers), in("y", kNumbers),
+                                 optional_fixed("transpose_x"), optional_fixed("transpose_y")};
+constexpr ParamSpec kEinsum[] = {variadic("values", kFloats, 'T'), fixed("equation")};
+constexpr ParamSpec kAttention[] = {in("query", kFloats, 'T'), in("key", kFloats, 'T'),
+                                    in("value", kFloats, 'T'),
+                                    optional("attn_mask", kFloats | kBool)};
+constexpr ParamSpec kConv[] = {in("x", kFloats),
+                               in("weight", kFloats),
+                               optional("bias", kFloats),
+                               optional_fixed("strides"),
+                               optional_fixed("pad_type"),
+                               optional_fixed("pad"),
+                               optional_fixed("dilations"),
+                               optional_fixed("groups")};
+constexpr ParamSpec kConvTranspose[] = {in("x", kFloats),
+                                        in("weight", kFloats),
+                                        optional("bias", kFloats),
+                                        optional_fixed("pad"),
+                                        optional_fixed("output_shape"),
+                                        optional_fixed("pad_type"),
+                                        optional_fixed("strides"),
+                                        optional_fixed("dilations"),
+                                        optional_fixed("groups")};
+constexpr ParamSpec kPool[] = {in("x", kFloats),       fixed("kernel_sizes"),
+                               optional_fixed("strides"), fixed("pad_type"),
+                               optional_fixed("pad"),  optional_fixed("ceil_mode")};
+constexpr ParamSpec kAvgPool[] = {in("x", kFloats),
+                                  fixed("kernel_sizes"),
+                                  optional_fixed("strides"),
+                                  fixed("pad_type"),
+                                  optional_fixed("pad"),
+                                  optional_fixed("exclude_padding_from_average"),
+                                  optional_fixed("ceil_mode")};
+
+// --- Recurrent ---
+constexpr ParamSpec kRnn[] = {in("x", kFloats),
+                              in("initial_h", kFloats),
+                              in("weight_ih", kFloats),
+                              in("weight_hh", kFloats),
+                              optional("bias", kFloats),
+                              optional_fixed("direction"),
+                              optional_fixed("output_sequence"),
+                              optional_fixed("activation")};
+constexpr ParamSpec kGru[] = {in("x", kFloats),
+                              in("initial_h", kFloats),
+                              in("weight_ih", kFloats),
+                              in("weight_hh", kFloats),
+                              optional("bias", kFloats),
+                              optional("input_bias", kFloats).from(CoreML8),
+                              optional_fixed("direction"),
+                              optional_fixed("output_sequence"),
+                              optional_fixed("recurrent_activation"),
+                              optional_fixed("activation"),
+                              optional_fixed("reset_after").from(CoreML8)};
+constexpr ParamSpec kLstm[] = {in("x", kFloats),
+                               in("initial_h", kFloats),
+                               in("initial_c", kFloats),
+                               in("weight_ih", kFloats),
+                               in("weight_hh", kFloats),
+                               optional("bias", kFloats),
+                               optional("peephole", kFloats),
+                               optional("weight_ih_back", kFloats),
+                               optional("weight_hh_back", kFloats),
+                               optional("bias_back", kFloats),
+                               optional("peephole_back", kFloats),
+                               optional_fixed("direction"),
+                               optional_fixed("output_sequence"),
+                               optional_fixed("recurrent_activation"),
+                               optional_fixed("cell_activation"),
+                               optional_fixed("activation"),
+                               optional_fixed("clip")};
+
+// --- Gather and scatter ---
+constexpr ParamSpec kGather[] = {in("x", kElements), in("indices", kIntegers),
+                                 optional_fixed("axis"),
+                                 optional_fixed("batch_dims").from(CoreML6),
+                                 optional_fixed("validate_indices").from(CoreML7)};
+constexpr ParamSpec kGatherAlongAxis[] = {in("x", kElements), in("indices", kIntegers),
+                                          optional_fixed("axis"),
+                                          optional_fixed("validate_indices").from(CoreML7)};
+constexpr ParamSpec kGatherNd[] = {in("x", kElements), in("indices", kIntegers),
+                                   optional_fixed("batch_dims").from(CoreML6),
+                                   optional_fixed("validate_indices").from(CoreML7)};
+constexpr ParamSpec kScatter[] = {in("data", kNumbers, 'T'),
+                                  in("indices", kIntegers),
+                                  in("updates", kNumbers, 'T'),
+                                  optional_fixed("axis"),
+                                  optional_fixed("mode"),
+                                  optional_fixed("validate_indices").from(CoreML7)};
+constexpr ParamSpec kScatterNd[] = {in("data", kNumbers, 'T'), in("indices", kIntegers),
+                                    in("updates", kNumbers, 'T'), optional_fixed("mode"),
+                                    optional_fixed("validate_indices").from(CoreML7)};
+
+// --- Layout ---
+constexpr ParamSpec kConcat[] = {variadic("values", kElements, 'T'), fixed("axis"),
+                                 optional_fixed("interleave")};
+constexpr ParamSpec kStack[] = {variadic("values", kElements, 'T'), fixed("axis")};
+constexpr ParamSpec kSplit[] = {in("x", kElements), fixed("axis"), optional_fixed("num_splits"),
+                                optional_fixed("split_sizes")};
+constexpr ParamSpec kReshape[] = {in("x", kElements), fixed("shape")};
+constexpr ParamSpec kReshapeLike[] = {in("x", kElements), variadic("ref_tensors", kElements),
+                                      fixed_list("begins"), fixed_list("ends"),
+                                      fixed_list("end_masks")};
+constexpr ParamSpec kFlatten[] = {in("x", kElements), optional_fixed("axis")};
+constexpr ParamSpec kExpandDims[] = {in("x", kElements), fixed("axes")};
+constexpr ParamSpec kAxes[] = {in("x", kElements), optional_fixed("axes")};
+constexpr ParamSpec kTranspose[] = {in("x", kElements), fixed("perm")};
+constexpr ParamSpec kBlockSize[] = {in("x", kFloats), fixed("block_size")};
+constexpr ParamSpec kUpscale[] = {in("x", kFloats), fixed("upscale_factor")};
+constexpr ParamSpec kDownscale[] = {in("x", kFloats), fixed("downscale_factor")};
+constexpr ParamSpec kBatchToSpace[] = {in("x", kFloats), fixed("block_shape"), fixed("crops")};
+constexpr ParamSpec kSpaceToBatch[] = {in("x", kFloats), fixed("block_shape"), fixed("paddings")};
+constexpr ParamSpec kSlice[] = {in("x", kElements),
                                 fixed("begin"),
                                 fixed("end"),
                                 optional_fixed("stride"),
                                 optional_fixed("begin_mask"),
                                 optional_fixed("end_mask"),
                                 optional_fixed("squeeze_mask")};
-constexpr ParamSpec kSoftmax[] = {required("x"), optional_fixed("axis")};
-constexpr ParamSpec kSplit[] = {required("x"), fixed("axis"), optional_fixed("num_splits"),
-                                optional_fixed("split_sizes")};
-constexpr ParamSpec kSqueeze[] = {required("x"), optional_fixed("axes")};
-constexpr ParamSpec kStack[] = {variadic("values"), fixed("axis")};
-constexpr ParamSpec kTranspose[] = {required("x"), fixed("perm")};
+constexpr ParamSpec kSliceBySize[] = {in("x", kElements), in("begin", kIntegers), fixed("size")};
+constexpr ParamSpec kSliceUpdate[] = {in("x", kElements, 'T'),
+                                      in("update", kElements, 'T'),
+                                      in("begin", kIntegers),
+                                      in("end", kIntegers),
+                                      optional_fixed("stride"),
+                                      optional_fixed("begin_mask"),
+                                      optional_fixed("end_mask"),
+                                      optional_fixed("squeeze_mask")};
+constexpr ParamSpec kCrop[] = {in("x", kFloats), fixed("crop_height"), fixed("crop_width")};
+constexpr ParamSpec kPad[] = {in("x", kElements), fixed("pad"), optional_fixed("mode"),
+                              optional_fixed("constant_val")};
+constexpr ParamSpec kReverseSequence[] = {in("x", kElements), in("lengths", kIntegers),
+                                          optional_fixed("seq_axis"), optional_fixed("batch_axis")};
+constexpr ParamSpec kSlidingWindows[] = {in("x", kElements), fixed("axis"), fixed("size"),
+                                         optional_fixed("stride")};
+constexpr ParamSpec kTile[] = {in("x", kElements), fixed("reps")};
+constexpr ParamSpec kBandPart[] = {in("x", kNumbersAndBool), optional_fixed("lower"),
+                                   optional_fixed("upper")};
+
+// --- Resizing ---
+constexpr ParamSpec kUpsample[] = {in("x", kFloats), optional_fixed("scale_factor_height"),
+                                   optional_fixed("scale_factor_width")};
+constexpr ParamSpec kUpsampleBilinear[] = {in("x", kFloats), optional_fixed("scale_factor_height"),
+                                           optional_fixed("scale_factor_width"),
+                                           optional_fixed("align_corners"),
+                                           optional_fixed("half_pixel_centers").from(CoreML6)};
+constexpr ParamSpec kResizeNearest[] = {in("x", kFloats), fixed("target_size_height"),
+                                        fixed("target_size_width")};
+constexpr ParamSpec kResizeBilinear[] = {in("x", kFloats), optional_fixed("target_size_height"),
+                                         optional_fixed("target_size_width"),
+                                         optional_fixed("sampling_mode")};
+constexpr ParamSpec kResize[] = {in("x", kNumbers), fixed("shape"), fixed("resized_dims"),
+                                 optional_fixed("interpolation_mode"),
+                                 optional_fixed("sampling_mode")};
+constexpr ParamSpec kCropResizeOfRois[] = {in("x", kFloats),
+                                           in("roi", kFloats),
+                                           optional_fixed("target_height"),
+                                           optional_fixed("target_width"),
+                                           optional_fixed("normalized_coordinates"),
+                                           optional_fixed("spatial_scale"),
+                                           optional_fixed("box_coordinate_mode"),
+                                           optional_fixed("sampling_mode"),
+                                           optional_fixed("pad_value").from(CoreML6)};
+constexpr ParamSpec kCropResizeOfBoxes[] = {in("x", kFloats),
+                                            in("boxes", kFloats | TypeSet{DType::UInt16}),
+                                            optional("box_indices", kIntegers),
+                                            optional_fixed("target_height"),
+                                            optional_fixed("target_width"),
+                                            optional_fixed("normalized_coordinates"),
+                                            optional_fixed("spatial_scale"),
+                                            optional_fixed("box_coordinate_mode"),
+                                            optional_fixed("sampling_mode"),
+                                            optional_fixed("pad_value")};
+constexpr ParamSpec kResample[] = {in("x", kFloats),
+                                   in("coordinates", kNumbersAndIntegers),
+                                   fixed("sampling_mode"),
+                                   fixed("padding_mode"),
+                                   fixed("padding_value"),
+                                   fixed("coordinates_mode"),
+                                   fixed("align_corners")};
+constexpr ParamSpec kAffine[] = {in("x", kFloats),
+                                 in("transform_matrix", kFloats),
+                                 fixed("output_height"),
+                                 fixed("output_width"),
+                                 fixed("sampling_mode"),
+                                 fixed("padding_mode"),
+                                 fixed("padding_value"),
+                                 fixed("coordinates_mode"),
+                                 fixed("align_corners")};
+
+// --- Made from parameters ---
+constexpr ParamSpec kFill[] = {fixed("shape"), optional_fixed("value")};
+constexpr ParamSpec kFillLike[] = {in("ref_tensor", kElements), optional_fixed("value")};
+constexpr ParamSpec kOneHot[] = {in("indices", kIntegers), fixed("one_hot_vector_size"),
+                                 optional_fixed("axis"), optional_fixed("on_value"),
+                                 optional_fixed("off_value")};
+constexpr ParamSpec kRange[] = {fixed("start"), fixed("end"), fixed("step")};
+
+// --- Our own dialect ---
+constexpr ParamSpec kCpuAttention[] = {any("q"), any("k_cache"), any("k"),
+                                       any("v_cache"), any("v"), any("mask"),
+                                       optional_fixed("scale"), optional_fixed("cap")};
+constexpr ParamSpec kCpuLinear[] = {any("x"), variadic("weights", std::nullopt),
+                                    ParamSpec{.name = "biases", .required = false, .variadic = true},
+                                    optional_fixed("counts"),
+                                    ParamSpec{.name = "residual", .required = false}};
+constexpr ParamSpec kCpuRmsNorm[] = {any("x"), ParamSpec{.name = "weight", .required = false},
+                                     fixed("epsilon"), optional_fixed("relative_epsilon")};
+constexpr ParamSpec kCpuRope[] = {any("x"), any("cos"), any("sin"), optional_fixed("interleaved")};
+constexpr ParamSpec kCpuGated[] = {any("gate"), any("up")};
+constexpr ParamSpec kGraphBreak[] = {variadic("values", std::nullopt)};
 
 constexpr OpSpec kOps[] = {
-    {"abs", kX, infer_number_unary},
-    {"add", kXY, infer_number_binary},
+    {"abs", kNumberX, infer_unary},
+    {"acos", kFloatX, infer_unary},
+    {"add", kBinary, infer_binary},
+    {"affine", kAffine, infer_affine},
+    {"argsort", kArgsort, infer_argsort},
+    {"asin", kFloatX, infer_unary},
+    {"atan", kFloatX, infer_unary},
+    {"atanh", kFloatX, infer_unary},
+    {"avg_pool", kAvgPool, infer_pool},
+    {"band_part", kBandPart, infer_band_part},
+    {"batch_norm", kBatchNorm, infer_batch_norm},
+    {"batch_to_space", kBatchToSpace, infer_blocks},
     {"cast", kCast, infer_cast},
+    {"ceil", kFloatX, infer_unary},
+    {"clamped_relu", kAlphaBeta, infer_unary},
+    {"clip", kAlphaBeta, infer_unary},
     {"concat", kConcat, infer_concat},
-    {"constexpr_blockwise_shift_scale", kConstexpr, infer_constexpr_blockwise_shift_scale},
-    {"constexpr_lut_to_dense", kLutToDense, infer_constexpr_lut_to_dense},
+    {"constexpr_blockwise_shift_scale", kConstexpr, infer_constexpr_blockwise_shift_scale, CoreML8},
+    {"constexpr_lut_to_dense", kLutToDense, infer_constexpr_lut_to_dense, CoreML8},
+    {"conv", kConv, infer_conv},
+    {"conv_transpose", kConvTranspose, infer_conv_transpose},
+    {"cos", kFloatX, infer_unary},
+    {"cosh", kFloatX, infer_unary},
     {"cpu.attention", kCpuAttention, infer_cpu_attention},
     {"cpu.geglu", kCpuGated, infer_cpu_gated},
     {"cpu.linear", kCpuLinear, infer_cpu_linear},
     {"cpu.rms_norm", kCpuRmsNorm, infer_cpu_rms_norm},
     {"cpu.rope", kCpuRope, infer_cpu_rope},
     {"cpu.swiglu", kCpuGated, infer_cpu_gated},
+    {"crop", kCrop, infer_crop},
+    {"crop_resize", kCropResizeOfRois, infer_crop_resize, CoreML5, CoreML6},
+    {"crop_resize", kCropResizeOfBoxes, infer_crop_resize, CoreML7},
+    {"cumsum", kCumsum, infer_cumsum},
+    {"depth_to_space", kBlockSize, infer_blocks},
     {"diptych.graph_break", kGraphBreak, infer_graph_break},
+    {"einsum", kEinsum, infer_einsum},
+    {"elu", kAlpha, infer_unary},
+    {"equal", kBinary, infer_comparison},
+    {"erf", kFloatX, infer_unary},
+    {"exp", kFloatX, infer_unary},
+    {"exp2", kNumberX, infer_unary},
     {"expand_dims", kExpandDims, infer_expand_dims},
+    {"fill", kFill, infer_fill},
+    {"fill_like", kFillLike, infer_fill_like, CoreML6},
+    {"flatten2d", kFlatten, infer_flatten2d},
+    {"floor", kFloatX, infer_unary},
+    {"floor_div", kBinary, infer_binary},
     {"gather", kGather, infer_gather},
+    {"gather_along_axis", kGatherAlongAxis, infer_gather_along_axis},
+    {"gather_nd", kGatherNd, infer_gather_nd},
     {"gelu", kGelu, infer_gelu},
-    {"greater_equal", kXY, infer_comparison},
+    {"greater", kBinary, infer_comparison},
+    {"greater_equal", kBinary, infer_comparison},
+    {"gru", kGru, infer_recurrent},
+    {"identity", kElementX, infer_unary},
+    {"instance_norm", kInstanceNorm, infer_instance_norm},
+    {"inverse", kEpsilon, infer_unary},
+    {"l2_norm", kEpsilon, infer_l2_norm},
+    {"l2_pool", kPool, infer_pool},
+    {"layer_norm", kLayerNorm, infer_layer_norm},
+    {"leaky_relu", kAlpha, infer_unary},
+    {"less", kBinary, infer_comparison},
+    {"less_equal", kBinary, infer_comparison},
     {"linear", kLinear, infer_linear},
+    {"linear_activation", kAlphaBeta, infer_unary},
+    {"local_response_norm", kLocalResponseNorm, infer_local_response_norm},
+    {"log", kEpsilon, infer_unary},
+    {"logical_and", kBools, infer_binary},
+    {"logical_not", kBoolX, infer_unary},
+    {"logical_or", kBools, infer_binary},
+    {"logical_xor", kBools, infer_binary},
+    {"lstm", kLstm, infer_lstm},
     {"matmul", kMatmul, infer_matmul},
-    {"mul", kXY, infer_number_binary},
-    {"real_div", kXY, infer_float_binary},
+    {"max_pool", kPool, infer_pool},
+    {"maximum", kBinary, infer_binary},
+    {"minimum", kBinary, infer_binary},
+    {"mod", kBinary, infer_binary},
+    {"mul", kBinary, infer_binary},
+    {"not_equal", kBinary, infer_comparison},
+    {"one_hot", kOneHot, infer_one_hot},
+    {"pad", kPad, infer_pad},
+    {"pixel_shuffle", kUpscale, infer_blocks},
+    {"pixel_unshuffle", kDownscale, infer_blocks, CoreML6},
+    {"pow", kBinary, infer_binary},
+    {"prelu", kAlpha, infer_channels},
+    {"range_1d", kRange, infer_range_1d},
+    {"real_div", kBinary, infer_binary},
+    {"reduce_argmax", kReduceArg, infer_reduce_arg},
+    {"reduce_argmin", kReduceArg, infer_reduce_arg},
+    {"reduce_l1_norm", kReduce, infer_reduce},
+    {"reduce_l2_norm", kReduce, infer_reduce},
+    {"reduce_log_sum", kReduce, infer_reduce},
+    {"reduce_log_sum_exp", kReduce, infer_reduce},
     {"reduce_max", kReduce, infer_reduce},
     {"reduce_mean", kReduce, infer_reduce},
+    {"reduce_min", kReduce, infer_reduce},
+    {"reduce_prod", kReduce, infer_reduce},
     {"reduce_sum", kReduce, infer_reduce},
+    {"reduce_sum_square", kReduce, infer_reduce},
+    {"relu", kFloatX, infer_unary},
+    {"relu6", kFloatX, infer_unary},
+    {"resample", kResample, infer_resample},
     {"reshape", kReshape, infer_reshape},
-    {"rsqrt", kRsqrt, infer_rsqrt},
+    {"reshape_like", kReshapeLike, infer_reshape_like, CoreML6},
+    {"resize", kResize, infer_resize, CoreML7},
+    {"resize_bilinear", kResizeBilinear, infer_resize_to},
+    {"resize_nearest_neighbor", kResizeNearest, infer_resize_to},
+    {"reverse", kAxes, infer_reverse},
+    {"reverse_sequence", kReverseSequence, infer_reverse_sequence},
+    {"rnn", kRnn, infer_recurrent},
+    {"round", kFloatX, infer_unary},
+    {"rsqrt", kEpsilon, infer_unary},
+    {"scaled_dot_product_attention", kAttention, infer_attention, CoreML8},
+    {"scaled_tanh", kAlphaBeta, infer_unary},
+    {"scatter", kScatter, infer_scatter},
+    {"scatter_along_axis", kScatter, infer_scatter_along_axis},
+    {"scatter_nd", kScatterNd, infer_scatter_nd},
     {"select", kSelect, infer_select},
-    {"sigmoid", kX, infer_float_unary},
-    {"silu", kX, infer_float_unary},
+    {"shape", kElementX, infer_shape},
+    {"sigmoid", kFloatX, infer_unary},
+    {"sigmoid_hard", kAlphaBeta, infer_unary},
+    {"sign", kNumberX, infer_unary},
+    {"silu", kFloatX, infer_unary},
+    {"sin", kFloatX, infer_unary},
+    {"sinh", kFloatX, infer_unary},
     {"slice_by_index", kSlice, infer_slice_by_index},
+    {"slice_by_size", kSliceBySize, infer_slice_by_size},
+    {"slice_update", kSliceUpdate, infer_slice_update, CoreML8},
+    {"sliding_windows", kSlidingWindows, infer_sliding_windows},
     {"softmax", kSoftmax, infer_softmax},
+    {"softplus", kFloatX, infer_unary},
+    {"softplus_parametric", kAlphaBeta, infer_channels},
+    {"softsign", kFloatX, infer_unary},
+    {"space_to_batch", kSpaceToBatch, infer_blocks},
+    {"space_to_depth", kBlockSize, infer_blocks},
     {"split", kSplit, infer_split},
-    {"sqrt", kX, infer_float_unary},
-    {"square", kX, infer_number_unary},
-    {"squeeze", kSqueeze, infer_squeeze},
+    {"sqrt", kFloatX, infer_unary},
+    {"square", kNumberX, infer_unary},
+    {"squeeze", kAxes, infer_squeeze},
     {"stack", kStack, infer_stack},
-    {"sub", kXY, infer_number_binary},
-    {"tanh", kX, infer_float_unary},
+    {"sub", kBinary, infer_binary},
+    {"tan", kFloatX, infer_unary},
+    {"tanh", kFloatX, infer_unary},
+    {"threshold", kThreshold, infer_unary},
+    {"thresholded_relu", kAlpha, infer_unary},
+    {"tile", kTile, infer_tile},
+    {"topk", kTopk, infer_topk},
     {"transpose", kTranspose, infer_transpose},
+    {"upsample_bilinear", kUpsampleBilinear, infer_upsample},
+    {"upsample_nearest_neighbor", kUpsample, infer_upsample},
 };
 
-constexpr bool by_type(const OpSpec& a, const OpSpec& b) { return a.type < b.type; }
-static_assert(std::is_sorted(std::begin(kOps), std::end(kOps), by_type));
-
-const ParamSpec* find_param(const OpSpec& spec, std::string_view name) {
-  const auto at = std::find_if(spec.params.begin(), spec.params.end(),
-                               [&](const ParamSpec& param) { return param.name == name; });
-  return at == spec.params.end() ? nullptr : &*at;
+constexpr bool by_type_and_opset(const OpSpec& a, const OpSpec& b) {
+  return a.type != b.type ? a.type < b.type : a.until < b.since;
 }
-
-// A list of axes or sizes may be empty; every other tensor has elements.
-bool may_be_empty(const Value& value) {
-  const DType dtype = value.type.dtype;
-  return value.is_constant() && value.type.rank() == 1 &&
-         (dtype == DType::Int32 || dtype == DType::Bool);
-}
-
-Status check_type(const TensorType& type, bool empty_allowed) {
-  if (type.rank() > kMaxRank) {
-    return unsupported("rank {} is more than {}", type.rank(), kMaxRank);
-  }
-  for (const int64_t dim : type.shape) {
-    if (dim < (empty_allowed ? 0 : 1)) {
-      return invalid_data("expected positive dimensions, found {}", to_string(type));
-    }
-  }
-  TRY(element_count(type.shape));
-  if (type.dtype != DType::String) TRY(packed_size(type));
-  return {};
-}
-
-Status check_operand(const ParamSpec& param, const Operand& operand) {
-  if (operand.values.empty() || (!param.variadic && operand.values.size() != 1)) {
-    return invalid_data("expected {}, found {} values",
-                        param.variadic ? "one or more values" : "one value", operand.values.size());
-  }
-  for (const Value* value : operand.values) {
-    if (value == nullptr) return invalid_data("bound to nothing");
-    if (param.constant && !value->is_constant()) {
-      return invalid_data("expected a constant, found the computed value %{}", value->name);
-    }
-    const auto where = [&] { return "%" + value->name; };
-    TRY(within(where, check_type(value->type, may_be_empty(*value))));
-  }
-  return {};
-}
-
-Status check_operands(const OpSpec& spec, const Op& op) {
-  for (size_t i = 0; i < op.operands.size(); ++i) {
-    const Operand& operand = op.operands[i];
-    const ParamSpec* param = find_param(spec, operand.param);
-    if (param == nullptr) return unsupported("unknown parameter '{}'", operand.param);
-    for (size_t j = 0; j < i; ++j) {
-      if (op.operands[j].param == operand.param) {
-        return invalid_data("parameter '{}' is bound twice", operand.param);
-      }
-    }
-    const auto where = [&] { return fmt::format("parameter '{}'", operand.param); };
-    TRY(within(where, check_operand(*param, operand)));
-  }
-  for (const ParamSpec& param : spec.params) {
-    if (param.required && op.operand(param.name) == nullptr) {
-      return invalid_data("parameter '{}' is missing", param.name);
-    }
-  }
-  return {};
-}
-
-Result<Types> infer_checked(const OpSpec& spec, const Op& op) {
-  TRY(check_operands(spec, op));
-  Types types = TRY(spec.infer(op));
-  for (const TensorType& type : types) TRY(within("result", check_type(type, false)));
-  return types;
-}
+static_assert(std::is_sorted(std::begin(kOps), std::end(kOps), by_type_and_opset));
 
 }  // namespace
 
-bool is_compute_float(DType dtype) { return dtype == DType::F16 || dtype == DType::F32; }
-
-bool is_number(DType dtype) { return is_compute_float(dtype) || dtype == DType::Int32; }
-
-bool is_storable(DType dtype) {
-  return is_number(dtype) || dtype == DType::Bool || dtype == DType::Int8 ||
-         dtype == DType::Int16 || dtype == DType::UInt8 || dtype == DType::UInt16;
-}
-
-Result<TensorType> typed_operand(const Op& op, std::string_view param, DTypeTest accepts) {
-  const Value* value = op.operand(param);
-  if (value == nullptr) return invalid_data("parameter '{}' is missing", param);
-  if (!accepts(value->type.dtype)) {
-    return invalid_data("parameter '{}': %{} has the unsuitable type {}", param, value->name,
-                        to_string(value->type));
-  }
-  return value->type;
-}
-
-Status expect_same_dtype(std::string_view a, const TensorType& a_type, std::string_view b,
-                         const TensorType& b_type) {
-  if (a_type.dtype != b_type.dtype) {
-    return invalid_data("{} is {} and {} is {}: expected the same element type", a,
-                        to_string(a_type), b, to_string(b_type));
-  }
-  return {};
-}
-
 std::span<const OpSpec> op_table() { return kOps; }
-
-const OpSpec* find_op(std::string_view type) {
-  const auto at =
-      std::lower_bound(std::begin(kOps), std::end(kOps), type,
-                       [](const OpSpec& spec, std::string_view t) { return spec.type < t; });
-  return at != std::end(kOps) && at->type == type ? at : nullptr;
-}
-
-Result<std::vector<TensorType>> infer(const Op& op) {
-  const OpSpec* spec = find_op(op.type);
-  if (spec == nullptr) return unsupported("operation '{}' is not supported", op.type);
-  const auto where = [&] {
-    const bool named = !op.results.empty() && op.results.front() != nullptr;
-    return named ? fmt::format("{} %{}", op.type, op.result()->name) : op.type;
-  };
-  return within(where, infer_checked(*spec, op));
-}
 
 }  // namespace diptych::mil

@@ -12,8 +12,8 @@ namespace {
 // claims to be huge from being read.
 constexpr uint64_t kMaxListLength = 4096;
 
-// The constant bound to `param`, checked to be a scalar or a short list.
-Result<const Value*> constant_param(const Op& op, std::string_view param) {
+// The constant bound to `param`, checked to be a scalar or a short list, or to have `most_axes`.
+Result<const Value*> constant_param(const Op& op, std::string_view param, int64_t most_axes = 1) {
   const Value* value = op.operand(param);
   if (value == nullptr) return invalid_data("parameter '{}': missing", param);
   if (!value->is_constant()) {
@@ -21,7 +21,7 @@ Result<const Value*> constant_param(const Op& op, std::string_view param) {
                         value->name);
   }
   const auto count = element_count(value->type.shape);
-  if (value->type.rank() > 1 || !count || *count > kMaxListLength) {
+  if (value->type.rank() > most_axes || !count || *count > kMaxListLength) {
     return invalid_data("parameter '{}': expected a scalar or a list of at most {}, found {}",
                         param, kMaxListLength, to_string(value->type));
   }
@@ -32,7 +32,7 @@ Result<const Value*> constant_param(const Op& op, std::string_view param) {
 }
 
 bool is_parameter_integer(DType dtype) {
-  return dtype == DType::Int8 || dtype == DType::Int16 || dtype == DType::Int32;
+  return is_integer(dtype) && !is_sub_byte(dtype) && bit_width(dtype) <= 32;
 }
 
 Result<int64_t> single(std::string_view param, const std::vector<int64_t>& values) {
@@ -86,6 +86,31 @@ Result<std::string> string_param(const Op& op, std::string_view param) {
   return constant_string(*value);
 }
 
+Result<std::string> string_param(const Op& op, std::string_view param, std::string fallback) {
+  if (op.operand(param) == nullptr) return fallback;
+  return string_param(op, param);
+}
+
+Result<std::vector<int64_t>> table_param(const Op& op, std::string_view param) {
+  const Value* value = TRY(constant_param(op, param, 2));
+  if (!is_parameter_integer(value->type.dtype)) {
+    return invalid_data("parameter '{}': expected integers, found {}", param,
+                        to_string(value->type));
+  }
+  return constant_ints(*value);
+}
+
+Result<double> number_param(const Op& op, std::string_view param) {
+  const Value* value = TRY(constant_param(op, param));
+  if (!is_float(value->type.dtype)) return static_cast<double>(TRY(int_param(op, param)));
+  return float_param(op, param, 0);
+}
+
+Result<double> number_param(const Op& op, std::string_view param, double fallback) {
+  if (op.operand(param) == nullptr) return fallback;
+  return number_param(op, param);
+}
+
 Result<double> float_param(const Op& op, std::string_view param, double fallback) {
   if (op.operand(param) == nullptr) return fallback;
   const Value* value = TRY(constant_param(op, param));
@@ -112,6 +137,13 @@ Result<std::vector<int64_t>> resolve_axes(std::vector<int64_t> axes, int64_t ran
   return axes;
 }
 
+Result<std::vector<int64_t>> resolve_axes_param(const Op& op, std::string_view param,
+                                                int64_t rank) {
+  std::vector<int64_t> all(static_cast<size_t>(rank));
+  std::iota(all.begin(), all.end(), int64_t{0});
+  return resolve_axes(TRY(ints_param(op, param, std::move(all))), rank);
+}
+
 Result<Shape> broadcast(const Shape& a, const Shape& b) {
   const Shape& longer = a.size() >= b.size() ? a : b;
   const Shape& shorter = a.size() >= b.size() ? b : a;
@@ -128,19 +160,30 @@ Result<Shape> broadcast(const Shape& a, const Shape& b) {
   return result;
 }
 
-Result<std::vector<SliceAxis>> resolve_slice(const Op& op) {
+Result<SliceMasks> slice_masks(const Op& op) {
   const Value* x = op.operand("x");
   if (x == nullptr) return invalid_data("parameter 'x': missing");
-  const Shape& shape = x->type.shape;
-  const size_t rank = shape.size();
-
-  const auto begin = TRY(ints_param(op, "begin"));
-  const auto end = TRY(ints_param(op, "end"));
-  const auto stride = TRY(ints_param(op, "stride", std::vector<int64_t>(rank, 1)));
+  const size_t rank = x->type.shape.size();
   const std::vector<int64_t> unset(rank, 0);
-  const auto begin_mask = TRY(ints_param(op, "begin_mask", unset));
-  const auto end_mask = TRY(ints_param(op, "end_mask", unset));
-  const auto squeeze_mask = TRY(ints_param(op, "squeeze_mask", unset));
+  SliceMasks masks;
+  masks.stride = TRY(ints_param(op, "stride", std::vector<int64_t>(rank, 1)));
+  masks.begin_open = TRY(ints_param(op, "begin_mask", unset));
+  masks.end_open = TRY(ints_param(op, "end_mask", unset));
+  masks.squeeze = TRY(ints_param(op, "squeeze_mask", unset));
+  return masks;
+}
+
+Result<std::vector<SliceAxis>> resolve_slice(const Op& op) {
+  const SliceMasks masks = TRY(slice_masks(op));
+  return resolve_slice(op.operand("x")->type.shape, TRY(ints_param(op, "begin")),
+                       TRY(ints_param(op, "end")), masks);
+}
+
+Result<std::vector<SliceAxis>> resolve_slice(const Shape& shape, const std::vector<int64_t>& begin,
+                                             const std::vector<int64_t>& end,
+                                             const SliceMasks& masks) {
+  const size_t rank = shape.size();
+  const auto& [stride, begin_mask, end_mask, squeeze_mask] = masks;
   for (const auto* list : {&begin, &end, &stride, &begin_mask, &end_mask, &squeeze_mask}) {
     if (list->size() != rank) {
       return invalid_data(
@@ -184,6 +227,26 @@ Result<std::vector<SliceAxis>> resolve_slice(const Op& op) {
   return axes;
 }
 
+Result<std::vector<PadAxis>> resolve_pad(const Op& op) {
+  const Value* x = op.operand("x");
+  if (x == nullptr) return invalid_data("parameter 'x': missing");
+  const size_t rank = x->type.shape.size();
+  const auto pad = TRY(ints_param(op, "pad"));
+  if (pad.size() % 2 != 0 || pad.size() / 2 > rank) {
+    return invalid_data("parameter 'pad': expected two entries for each of at most {} axes, found "
+                        "{}",
+                        rank, pad.size());
+  }
+  std::vector<PadAxis> axes;
+  for (size_t i = 0; i < pad.size() / 2; ++i) {
+    if (pad[2 * i] < 0 || pad[2 * i + 1] < 0) {
+      return invalid_data("parameter 'pad': {} and {} for an axis", pad[2 * i], pad[2 * i + 1]);
+    }
+    axes.push_back({rank - pad.size() / 2 + i, pad[2 * i], pad[2 * i + 1]});
+  }
+  return axes;
+}
+
 Result<std::vector<int64_t>> resolve_split(const Op& op) {
   const Value* x = op.operand("x");
   if (x == nullptr) return invalid_data("parameter 'x': missing");
@@ -218,8 +281,7 @@ Result<std::vector<int64_t>> resolve_split(const Op& op) {
 }
 
 Result<GeluMode> gelu_mode(const Op& op) {
-  if (op.operand("mode") == nullptr) return GeluMode::Exact;
-  const std::string mode = TRY(string_param(op, "mode"));
+  const std::string mode = TRY(string_param(op, "mode", "EXACT"));
   if (mode == "EXACT") return GeluMode::Exact;
   if (mode == "TANH_APPROXIMATION") return GeluMode::Tanh;
   if (mode == "SIGMOID_APPROXIMATION") return GeluMode::Sigmoid;

@@ -14,8 +14,8 @@
 
 namespace diptych::mil {
 
-// Return the elements of an integer (int8, int16, int32) or boolean constant bound to `param`, a
-// scalar or a list. An absent parameter gives the fallback; without one it is an error.
+// Return the elements of an integer (8 to 32 bits) or boolean constant bound to `param`, a scalar or
+// a list. An absent parameter gives the fallback; without one it is an error.
 Result<std::vector<int64_t>> ints_param(const Op& op, std::string_view param);
 Result<std::vector<int64_t>> ints_param(const Op& op, std::string_view param,
                                         std::vector<int64_t> fallback);
@@ -23,13 +23,21 @@ Result<int64_t> int_param(const Op& op, std::string_view param);
 Result<int64_t> int_param(const Op& op, std::string_view param, int64_t fallback);
 Result<bool> bool_param(const Op& op, std::string_view param, bool fallback);
 Result<std::string> string_param(const Op& op, std::string_view param);
+Result<std::string> string_param(const Op& op, std::string_view param, std::string fallback);
+// The elements of a constant of two axes, such as paddings, row by row.
+Result<std::vector<int64_t>> table_param(const Op& op, std::string_view param);
 // A floating-point scalar, such as rsqrt's epsilon.
 Result<double> float_param(const Op& op, std::string_view param, double fallback);
+// A scalar of any number type or bool.
+Result<double> number_param(const Op& op, std::string_view param);
+Result<double> number_param(const Op& op, std::string_view param, double fallback);
 
 // Maps an axis in [-rank, rank) to [0, rank).
 Result<int64_t> resolve_axis(int64_t axis, int64_t rank);
 // Resolves axes, which must be distinct, and sorts them in ascending order.
 Result<std::vector<int64_t>> resolve_axes(std::vector<int64_t> axes, int64_t rank);
+// Resolves the axes that a parameter lists; all axes when it is absent.
+Result<std::vector<int64_t>> resolve_axes_param(const Op& op, std::string_view param, int64_t rank);
 
 // NumPy's broadcasting: aligned at the right, dimensions equal or one of them 1.
 Result<Shape> broadcast(const Shape& a, const Shape& b);
@@ -51,6 +59,23 @@ Result<std::vector<SliceAxis>> resolve_slice(const Op& op);
 enum class GeluMode : uint8_t { Exact, Tanh, Sigmoid };
 // The mode of a gelu, exact if it has none.
 Result<GeluMode> gelu_mode(const Op& op);
+// What is constant of a slice whose begin and end are computed at run time.
+struct SliceMasks {
+  std::vector<int64_t> stride, begin_open, end_open, squeeze;  // an entry for each axis
+};
+Result<SliceMasks> slice_masks(const Op& op);
+// The slices of a tensor of `shape`, as resolve_slice() gives them.
+Result<std::vector<SliceAxis>> resolve_slice(const Shape& shape, const std::vector<int64_t>& begin,
+                                             const std::vector<int64_t>& end,
+                                             const SliceMasks& masks);
+
+// Elements that pad adds before and after along one axis.
+struct PadAxis {
+  size_t axis = 0;
+  int64_t before = 0, after = 0;
+};
+// The axes that `pad` lists, which are the last ones of x.
+Result<std::vector<PadAxis>> resolve_pad(const Op& op);
 
 // How many weights each result of cpu.linear is made of: `counts`, or without it all weights for
 // the one result.

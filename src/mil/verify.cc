@@ -11,9 +11,12 @@ namespace {
 class Verifier {
  public:
   Verifier(const Function& function, bool allow_unknown)
-      : function_(function), allow_unknown_(allow_unknown) {}
+      : function_(function),
+        opset_(opset_from_name(function.opset)),
+        allow_unknown_(allow_unknown) {}
 
   std::vector<std::string> run() {
+    if (!opset_) report("{}", opset_.error().to_string());
     for (const Value* input : function_.inputs) check_input(input);
     for (const Value* constant : function_.constants()) check_constant(*constant);
     for (const auto& op : function_.ops) check_op(*op);
@@ -73,7 +76,7 @@ class Verifier {
   void check_op(const Op& op) {
     const bool operands_defined = check_operands(op);
     check_results(op);
-    if (operands_defined) check_types(op);
+    if (operands_defined && opset_) check_types(op);
   }
 
   bool check_operands(const Op& op) {
@@ -106,11 +109,11 @@ class Verifier {
   }
 
   void check_types(const Op& op) {
-    if (find_op(op.type) == nullptr) {
+    if (find_op(op.type, *opset_) == nullptr) {
       if (!allow_unknown_) report("{}: operation '{}' is not supported", label(op), op.type);
       return;
     }
-    const auto types = infer(op);
+    const auto types = infer(op, *opset_);
     if (!types) {
       return report("{}", types.error().to_string());
     }
@@ -134,6 +137,7 @@ class Verifier {
   }
 
   const Function& function_;
+  const Result<Opset> opset_;
   const bool allow_unknown_;
   std::unordered_set<const Value*> defined_;
   std::vector<std::string> findings_;

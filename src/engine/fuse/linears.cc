@@ -86,7 +86,7 @@ Status fuse_linears(mil::Function& function) {
     std::vector<mil::Op*> linears;
     for (const mil::Value* value : op->operand_list("values")) {
       mil::Op* linear = made_by(value, "linear");
-      if (linear == nullptr) break;
+      if (linear == nullptr || !is_float(linear->result()->type.dtype)) break;
       if (!linears.empty() && linear->operand("x") != linears.front()->operand("x")) break;
       linears.push_back(linear);
     }
@@ -94,7 +94,9 @@ Status fuse_linears(mil::Function& function) {
   }
   function.remove_dead();
   for (const auto& op : function.ops) {
-    if (op->type == "linear") TRY(make_linear(*op, {op.get()}));
+    if (op->type == "linear" && is_float(op->result()->type.dtype)) {
+      TRY(make_linear(*op, {op.get()}));
+    }
   }
   std::unordered_set<const mil::Op*> done;
   for (size_t i = 0; i < function.ops.size(); ++i) {

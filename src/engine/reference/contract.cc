@@ -1,8 +1,11 @@
-// matmul: each element of a result is one dot product in fp32, computed the same way however many
-// rows there are.
+// Products of matrices: each element of a result is one dot product in fp32, computed the same way
+// however many rows there are, or, of integers, one in 64 bits that is wrapped.
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "engine/kernels.h"
+#include "engine/rows.h"
 #include "engine/strided.h"
 #include "engine/vector_ops.h"
 #include "mil/params.h"
@@ -40,18 +43,31 @@ void multiply_rows(const MatmulShape& shape, const float* x, const float* y, int
   }
 }
 
+// The same of integers.
+void multiply_rows(const MatmulShape& shape, const int32_t* x, const int32_t* y, int64_t begin,
+                   int64_t end, int32_t* out) {
+  for (int64_t i = begin; i < end; ++i) {
+    for (int64_t j = 0; j < shape.n; ++j) {
+      uint64_t total = 0;
+      for (int64_t k = 0; k < shape.k; ++k) {
+        const int64_t a = x[shape.transpose_x ? k * shape.m + i : i * shape.k + k];
+        const int64_t b = y[shape.transpose_y ? j * shape.k + k : k * shape.n + j];
+        total += static_cast<uint64_t>(a * b);
+      }
+      out[i * shape.n + j] = static_cast<int32_t>(total);
+    }
+  }
+}
+
 // The strides of a tensor's leading axes in the batch shape of the result.
 Shape batch_strides(const Shape& from, const Shape& result) {
   const Shape strides = broadcast_strides(from, result);
   return {strides.begin(), strides.end() - 2};
 }
 
-}  // namespace
-
-Status lower_matmul(const mil::Op& op, Lowering& lowering) {
-  const Shape& x_shape = op.operand("x")->type.shape;
-  const Shape& y_shape = op.operand("y")->type.shape;
-  const Shape& shape = op.result()->type.shape;
+template <class T>
+Status emit_matmul(const mil::Op& op, Lowering& lowering, const Shape& x_shape,
+                   const Shape& y_shape, const Shape& shape) {
   MatmulShape one{shape.end()[-2], 0, shape.end()[-1],
                   TRY(mil::bool_param(op, "transpose_x", false)),
                   TRY(mil::bool_param(op, "transpose_y", false))};
@@ -62,9 +78,9 @@ Status lower_matmul(const mil::Op& op, Lowering& lowering) {
   const Place y = TRY(lowering.cells(*op.operand("y")));
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
-    const float* a = frame.floats(x);
-    const float* b = frame.floats(y);
-    float* out = frame.floats(result);
+    const T* a = reinterpret_cast<const T*>(frame.bytes(x));
+    const T* b = reinterpret_cast<const T*>(frame.bytes(y));
+    T* out = reinterpret_cast<T*>(frame.bytes(result));
     const int64_t length = batch.run_length(), steps_a = batch.steps()[0],
                   steps_b = batch.steps()[1];
     const int64_t rows = batch.runs() * length * one.m;
@@ -82,6 +98,131 @@ Status lower_matmul(const mil::Op& op, Lowering& lowering) {
                                        to, out + first * one.n);
                        }
                      });
+        });
+    return {};
+  });
+  return {};
+}
+
+}  // namespace
+
+Status lower_matmul(const mil::Op& op, Lowering& lowering) {
+  Shape x_shape = op.operand("x")->type.shape, shape = op.result()->type.shape;
+  const Shape& y_shape = op.operand("y")->type.shape;
+  if (x_shape.size() == 1) {  // a matrix of one row, which the result does not have
+    x_shape.insert(x_shape.begin(), 1);
+    shape.insert(shape.end() - 1, 1);
+  }
+  const bool floats = is_float(op.result()->type.dtype);
+  return floats ? emit_matmul<float>(op, lowering, x_shape, y_shape, shape)
+                : emit_matmul<int32_t>(op, lowering, x_shape, y_shape, shape);
+}
+
+// x · weightᵀ + bias of integers; linear.cc has the floats.
+Status lower_integer_linear(const mil::Op& op, Lowering& lowering) {
+  const Shape& weight_shape = op.operand("weight")->type.shape;
+  const mil::Value* bias_value = op.operand("bias");
+  const StepRows rows = lowering.rows_of(*op.operand("x"));
+  const MatmulShape shape{rows.count, weight_shape[1], weight_shape[0], false, true};
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place weight = TRY(lowering.cells(*op.operand("weight")));
+  const std::optional<Place> bias =
+      bias_value == nullptr ? std::nullopt : std::optional(TRY(lowering.cells(*bias_value)));
+  const Place result = TRY(lowering.result(*op.result()));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    int32_t* out = frame.ints(result);
+    multiply_rows(shape, frame.ints(x), frame.ints(weight), 0, shape.m, out);
+    for (int64_t i = 0; bias && i < shape.m * shape.n; ++i) {
+      out[i] = static_cast<int32_t>(int64_t{out[i]} + frame.ints(*bias)[i % shape.n]);
+    }
+    return {};
+  });
+  return {};
+}
+
+// x [b, c, h, k] by y [b, k, h, n], where b is 1 in equations of rank 3 and b and h broadcast.
+Status lower_einsum(const mil::Op& op, Lowering& lowering) {
+  const auto& values = op.operand_list("values");
+  const auto four = [](Shape shape) {
+    if (shape.size() == 3) shape.insert(shape.begin(), 1);
+    return shape;
+  };
+  const Shape xs = four(values[0]->type.shape), ys = four(values[1]->type.shape),
+              shape = four(op.result()->type.shape);
+  const Place x = TRY(lowering.cells(*values[0]));
+  const Place y = TRY(lowering.cells(*values[1]));
+  const Place result = TRY(lowering.result(*op.result()));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const int64_t rows = shape[0] * shape[1] * shape[2], k = xs[3], n = shape[3];
+    frame.pool.parallel_for(rows, at_least_one(kGrain / (k * n)), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const int64_t h = row % shape[2], c = row / shape[2] % shape[1];
+        const int64_t b = row / shape[2] / shape[1];
+        const int64_t from =
+            ((b % xs[0] * xs[1] + c) * xs[2] + h % xs[2]) * k;  // a size of 1 broadcasts
+        const int64_t to = (b % ys[0] * k * ys[2] + h % ys[2]) * n;
+        weighted_sum(frame.floats(x) + from, frame.floats(y) + to,
+                     static_cast<size_t>(ys[2] * n), static_cast<size_t>(k),
+                     static_cast<size_t>(n), frame.floats(result) + row * n);
+      }
+    });
+    return {};
+  });
+  return {};
+}
+
+// softmax(query · keyᵀ / √e + mask) · value, a row of the query at a time.
+Status lower_attention(const mil::Op& op, Lowering& lowering) {
+  const Shape& query_shape = op.operand("query")->type.shape;
+  const Shape& value_shape = op.operand("value")->type.shape;
+  const mil::Value* mask_value = op.operand("attn_mask");
+  const int64_t length = query_shape.end()[-2], e = query_shape.back();
+  const int64_t s = value_shape.end()[-2], width = value_shape.back();
+  const int64_t rows = static_cast<int64_t>(TRY(element_count(query_shape))) / e;
+  const Place query = TRY(lowering.cells(*op.operand("query")));
+  const Place key = TRY(lowering.cells(*op.operand("key")));
+  const Place value = TRY(lowering.cells(*op.operand("value")));
+  const bool is_bool = mask_value != nullptr && mask_value->type.dtype == DType::Bool;
+  std::optional<Place> mask;
+  Shape mask_dims(query_shape.begin(), query_shape.end() - 1), mask_strides;
+  mask_dims.push_back(s);
+  if (mask_value != nullptr) {
+    mask = TRY(lowering.cells(*mask_value));
+    mask_strides = broadcast_strides(mask_value->type.shape, mask_dims);
+  }
+  const Place result = TRY(lowering.result(*op.result()));
+  lowering.thread_scratch(static_cast<uint64_t>(s * kCellSize));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const float scale = 1.0f / std::sqrt(static_cast<float>(e));
+    const auto run = [&](int64_t row, float* scores) {
+      const int64_t batch = row / length;
+      dot_rows(frame.floats(query) + row * e, frame.floats(key) + batch * s * e,
+               static_cast<size_t>(e), static_cast<size_t>(s), static_cast<size_t>(e), scores, 1);
+      int64_t at = 0, rest = row;
+      for (size_t i = mask_strides.size(); i-- > 1;) {  // the mask's row
+        at += rest % mask_dims[i - 1] * mask_strides[i - 1];
+        rest /= mask_dims[i - 1];
+      }
+      for (int64_t i = 0; i < s; ++i) {
+        scores[i] *= scale;
+        if (!mask) continue;
+        const int64_t cell = at + i * mask_strides.back();
+        if (!is_bool) {
+          scores[i] += frame.floats(*mask)[cell];
+        } else if (frame.ints(*mask)[cell] == 0) {
+          scores[i] = -std::numeric_limits<float>::infinity();
+        }
+      }
+      softmax_row(scores, s);
+      weighted_sum(scores, frame.floats(value) + batch * s * width, static_cast<size_t>(width),
+                   static_cast<size_t>(s), static_cast<size_t>(width),
+                   frame.floats(result) + row * width);
+    };
+    frame.pool.parallel_for(
+        rows, at_least_one(kGrain / (s * (e + width))), [&](int64_t begin, int64_t end, int thread) {
+          for (int64_t row = begin; row < end; ++row) {
+            run(row, reinterpret_cast<float*>(frame.scratch(thread)));
+          }
         });
     return {};
   });

@@ -1,9 +1,9 @@
-// Operations that only move elements. They work on cells of any type.
+// Operations that join, split and reorder tensors as they are. They work on cells of any type.
 #include <algorithm>
 #include <numeric>
 
 #include "engine/kernels.h"
-#include "engine/strided.h"
+#include "engine/strided_copy.h"
 #include "mil/params.h"
 
 namespace diptych::engine {
@@ -15,40 +15,6 @@ int64_t product(const Shape& shape, size_t first, size_t last) {
   return std::accumulate(shape.begin() + static_cast<int64_t>(first),
                          shape.begin() + static_cast<int64_t>(last), int64_t{1},
                          std::multiplies<>());
-}
-
-// out[i] = from[i * step], in cells.
-void copy_run(const std::byte* from, int64_t step, int64_t n, std::byte* out) {
-  if (step == 1) {
-    std::memcpy(out, from, static_cast<size_t>(n * kCellSize));
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    std::memcpy(out + i * kCellSize, from + i * step * kCellSize, kCellSize);
-  }
-}
-
-// Emits the step that fills a dense result from x: its element at (i, j, ...) is that of x at
-// base + i * strides[0] + j * strides[1] + ...
-Status emit_strided_copy(const mil::Op& op, const mil::Value& result_value, Lowering& lowering,
-                         int64_t base, const Shape& dims, Shape strides) {
-  const Place x = TRY(lowering.cells(*op.operand("x")));
-  const Place result = TRY(lowering.result(result_value));
-  const StridedLoop<1> loop(dims, {std::move(strides)});
-  lowering.emit(op, [=](const Frame& frame) -> Status {
-    const std::byte* from = frame.bytes(x) + base * kCellSize;
-    std::byte* to = frame.bytes(result);
-    const int64_t length = loop.run_length();
-    frame.pool.parallel_for(
-        loop.runs(), std::max<int64_t>(kGrain / length, 1), [&](int64_t first, int64_t last) {
-          loop.walk(first, last, [&](int64_t run, const StridedLoop<1>::Offsets& at) {
-            copy_run(from + at[0] * kCellSize, loop.steps()[0], length,
-                     to + run * length * kCellSize);
-          });
-        });
-    return {};
-  });
-  return {};
 }
 
 // Emits the step that lays blocks of the values side by side: for each i < outer, pieces[k]
@@ -141,21 +107,8 @@ Status lower_transpose(const mil::Op& op, Lowering& lowering) {
     lowering.alias(*op.result(), *op.operand("x"));
     return {};
   }
-  return emit_strided_copy(op, *op.result(), lowering, 0, op.result()->type.shape,
-                           std::move(strides));
-}
-
-Status lower_slice_by_index(const mil::Op& op, Lowering& lowering) {
-  const Shape dense = row_major_strides(op.operand("x")->type.shape);
-  const std::vector<mil::SliceAxis> axes = TRY(mil::resolve_slice(op));
-  int64_t base = 0;
-  Shape dims, strides;
-  for (size_t i = 0; i < axes.size(); ++i) {
-    base += axes[i].begin * dense[i];
-    dims.push_back(axes[i].count);
-    strides.push_back(axes[i].stride * dense[i]);
-  }
-  return emit_strided_copy(op, *op.result(), lowering, base, dims, std::move(strides));
+  return emit_view(op, *op.result(), lowering, *op.operand("x"),
+                   {0, op.result()->type.shape, std::move(strides)});
 }
 
 Status lower_split(const mil::Op& op, Lowering& lowering) {
@@ -165,7 +118,8 @@ Status lower_split(const mil::Op& op, Lowering& lowering) {
   const Shape dense = row_major_strides(from);
   int64_t begin = 0;
   for (const mil::Value* result : op.results) {
-    TRY(emit_strided_copy(op, *result, lowering, begin * dense[axis], result->type.shape, dense));
+    TRY(emit_view(op, *result, lowering, *op.operand("x"),
+                  {begin * dense[axis], result->type.shape, dense}));
     begin += result->type.shape[axis];
   }
   return {};

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "base/half.h"
+#include "engine/indices.h"
 #include "engine/kernels.h"
 #include "engine/strided.h"
 #include "mil/params.h"
@@ -89,7 +90,7 @@ Status lower_constexpr_lut_to_dense(const mil::Op& op, Lowering& lowering) {
 Status lower_gather(const mil::Op& op, Lowering& lowering) {
   const mil::Value& x_value = *op.operand("x");
   const mil::Value& indices_value = *op.operand("indices");
-  if (TRY(mil::int_param(op, "batch_dims", 0)) != 0) return unsupported("batch_dims other than 0");
+  if (TRY(mil::int_param(op, "batch_dims", 0)) != 0) return lower_gather_batches(op, lowering);
   const Shape& shape = x_value.type.shape;
   const auto axis = static_cast<size_t>(
       TRY(mil::resolve_axis(TRY(mil::int_param(op, "axis", 0)), x_value.type.rank())));
@@ -97,6 +98,7 @@ Status lower_gather(const mil::Op& op, Lowering& lowering) {
   for (size_t i = 0; i < axis; ++i) outer *= shape[i];
   for (size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
   const int64_t limit = shape[axis];
+  const bool negative = negative_indices(lowering);
   const auto count = static_cast<int64_t>(TRY(element_count(indices_value.type.shape)));
 
   const Place indices = TRY(lowering.cells(indices_value));
@@ -108,16 +110,14 @@ Status lower_gather(const mil::Op& op, Lowering& lowering) {
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const int32_t* at = frame.ints(indices);
     for (int64_t i = 0; i < count; ++i) {
-      if (at[i] < 0 || at[i] >= limit) {
-        return invalid_argument("index {} at position {} is outside [0, {})", at[i], i, limit);
-      }
+      TRY(check_index(at[i], i, limit, negative));
     }
     if (rows) {
       const auto read_rows = [&](int64_t begin, int64_t end, int thread) -> Status {
         uint64_t overflows = 0;
         for (int64_t i = begin; i < end; ++i) {
           float* out = frame.floats(result) + i * inner;
-          TRY(rows->read(at[i], out, frame.scratch(thread), &overflows));
+          TRY(rows->read(resolve_index(at[i], limit), out, frame.scratch(thread), &overflows));
         }
         frame.overflows += overflows;
         return {};
@@ -127,7 +127,7 @@ Status lower_gather(const mil::Op& op, Lowering& lowering) {
     std::byte* out = frame.bytes(result);
     for (int64_t o = 0; o < outer; ++o) {
       for (int64_t i = 0; i < count; ++i) {
-        x.read(frame, static_cast<uint64_t>((o * limit + at[i]) * inner),
+        x.read(frame, static_cast<uint64_t>((o * limit + resolve_index(at[i], limit)) * inner),
                static_cast<uint64_t>(inner), out);
         out += inner * kCellSize;
       }

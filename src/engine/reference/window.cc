@@ -1,0 +1,214 @@
+// Convolutions and pools. Each channel of a result is computed by one thread, from whole rows of
+// the last axis; taps are added in the order of their channels and places, in fp32.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "engine/kernels.h"
+#include "mil/params.h"
+#include "mil/window.h"
+
+namespace diptych::engine {
+namespace {
+
+using mil::WindowAxis;
+
+// Windows over three spatial axes; missing ones come first and have the size 1.
+struct Windows {
+  std::array<WindowAxis, 3> axes;  // depth, rows, columns
+
+  explicit Windows(const std::vector<WindowAxis>& given) {
+    std::copy(given.begin(), given.end(), axes.end() - static_cast<std::ptrdiff_t>(given.size()));
+  }
+  int64_t in() const { return axes[0].in * axes[1].in * axes[2].in; }
+  int64_t out() const { return axes[0].out * axes[1].out * axes[2].out; }
+  int64_t kernel() const { return axes[0].kernel * axes[1].kernel * axes[2].kernel; }
+};
+
+// The places [first, last) of an axis whose window has element k inside the input.
+struct PlaceRange {
+  int64_t first, last;
+};
+PlaceRange places_with(const WindowAxis& axis, int64_t k) {
+  const int64_t offset = k * axis.dilation - axis.before;  // place o reads o * stride + offset
+  const int64_t first = offset >= 0 ? 0 : (-offset + axis.stride - 1) / axis.stride;
+  const int64_t room = axis.in - 1 - offset;
+  const int64_t last = room < 0 ? 0 : std::min(axis.out, room / axis.stride + 1);
+  return {first, std::max(first, last)};
+}
+
+// Calls body(tap, out, in, count) for the rows of one channel that each tap of the window connects:
+// elements out, out + 1, … of the result and in, in + stride, … of the input.
+template <class Body>
+void for_each_tap(const Windows& windows, Body body) {
+  const auto& [depth, rows, columns] = windows.axes;
+  int64_t tap = 0;
+  for (int64_t kd = 0; kd < depth.kernel; ++kd) {
+    const PlaceRange d = places_with(depth, kd);
+    for (int64_t kr = 0; kr < rows.kernel; ++kr) {
+      const PlaceRange r = places_with(rows, kr);
+      for (int64_t kc = 0; kc < columns.kernel; ++kc, ++tap) {
+        const PlaceRange c = places_with(columns, kc);
+        if (c.first == c.last) continue;
+        for (int64_t od = d.first; od < d.last; ++od) {
+          const int64_t id = od * depth.stride + kd * depth.dilation - depth.before;
+          for (int64_t orow = r.first; orow < r.last; ++orow) {
+            const int64_t irow = orow * rows.stride + kr * rows.dilation - rows.before;
+            const int64_t icolumn =
+                c.first * columns.stride + kc * columns.dilation - columns.before;
+            body(tap, (od * rows.out + orow) * columns.out + c.first,
+                 (id * rows.in + irow) * columns.in + icolumn, c.last - c.first);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Which channels meet in a (transposed) convolution.
+struct Channels {
+  int64_t in, out, groups;
+
+  int64_t in_per_group() const { return in / groups; }
+  int64_t out_per_group() const { return out / groups; }
+  int64_t group_of(int64_t out_channel) const { return out_channel / out_per_group(); }
+};
+
+// Emits the step that computes each channel of the result: `accumulate(x channel, weights, result
+// channel)` adds what one channel of x gives.
+template <class Accumulate>
+Status emit_conv(const mil::Op& op, Lowering& lowering, Channels channels, int64_t in_size,
+                 int64_t out_size, int64_t kernel, bool transposed, Accumulate accumulate) {
+  const mil::Value* bias_value = op.operand("bias");
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place weight = TRY(lowering.cells(*op.operand("weight")));
+  const std::optional<Place> bias =
+      bias_value == nullptr ? std::nullopt : std::optional(TRY(lowering.cells(*bias_value)));
+  const Place result = TRY(lowering.result(*op.result()));
+  const int64_t batch = op.result()->type.shape[0];
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    frame.pool.parallel_for(batch * channels.out, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t n = i / channels.out, o = i % channels.out;
+        const int64_t first = channels.group_of(o) * channels.in_per_group();
+        float* out = frame.floats(result) + i * out_size;
+        std::fill_n(out, out_size, bias ? frame.floats(*bias)[o] : 0.0f);
+        for (int64_t c = 0; c < channels.in_per_group(); ++c) {
+          // weight: [out, in / groups, ...], transposed [in, out / groups, ...]
+          const int64_t block = transposed ? (first + c) * channels.out_per_group() +
+                                                 o % channels.out_per_group()
+                                           : o * channels.in_per_group() + c;
+          accumulate(frame.floats(x) + (n * channels.in + first + c) * in_size,
+                     frame.floats(weight) + block * kernel, out);
+        }
+      }
+    });
+    return {};
+  });
+  return {};
+}
+
+struct PoolSums {
+  // Begins a result's element, takes in one element of the input, and ends with the number of
+  // elements that it is the mean of.
+  float start;
+  float (*take)(float sum, float x);
+  float (*end)(float sum, float count);
+};
+
+float max_of(float a, float b) { return a > b || std::isnan(a) ? a : b; }
+
+PoolSums pool_sums(std::string_view op) {
+  if (op == "max_pool") {
+    return {-std::numeric_limits<float>::infinity(), max_of, [](float sum, float) { return sum; }};
+  }
+  if (op == "l2_pool") {
+    return {0, [](float sum, float x) { return sum + x * x; },
+            [](float sum, float) { return std::sqrt(sum); }};
+  }
+  return {0, [](float sum, float x) { return sum + x; },
+          [](float sum, float count) { return sum / count; }};
+}
+
+// How many elements of the window at a place count: those of the input or, with `padding`, of the
+// padded input, behind whose end windows of ceil_mode may reach.
+int64_t counted(const WindowAxis& axis, int64_t place, bool padding) {
+  if (!padding) return std::max<int64_t>(axis.last(place) - axis.first(place), 0);
+  return std::min(axis.kernel, axis.in + axis.before + axis.after - place * axis.stride);
+}
+
+}  // namespace
+
+Status lower_conv(const mil::Op& op, Lowering& lowering) {
+  const Windows windows(TRY(mil::resolve_conv(op)));
+  const Channels channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
+                          TRY(mil::int_param(op, "groups", 1))};
+  const int64_t stride = windows.axes[2].stride;
+  return emit_conv(op, lowering, channels, windows.in(), windows.out(), windows.kernel(), false,
+                   [=](const float* x, const float* weight, float* out) {
+                     for_each_tap(windows, [&](int64_t tap, int64_t to, int64_t from, int64_t n) {
+                       const float w = weight[tap];
+                       for (int64_t i = 0; i < n; ++i) out[to + i] += w * x[from + i * stride];
+                     });
+                   });
+}
+
+// The convolution the other way: x has an element for each place of the windows.
+Status lower_conv_transpose(const mil::Op& op, Lowering& lowering) {
+  const Windows windows(TRY(mil::resolve_conv_transpose(op)));
+  const Channels channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
+                          TRY(mil::int_param(op, "groups", 1))};
+  const int64_t stride = windows.axes[2].stride;
+  return emit_conv(op, lowering, channels, windows.out(), windows.in(), windows.kernel(), true,
+                   [=](const float* x, const float* weight, float* out) {
+                     for_each_tap(windows, [&](int64_t tap, int64_t from, int64_t to, int64_t n) {
+                       const float w = weight[tap];
+                       for (int64_t i = 0; i < n; ++i) out[to + i * stride] += w * x[from + i];
+                     });
+                   });
+}
+
+Status lower_pool(const mil::Op& op, Lowering& lowering) {
+  const Windows windows(TRY(mil::resolve_pool(op)));
+  const PoolSums sums = pool_sums(op.type);
+  const bool padding = !TRY(mil::bool_param(op, "exclude_padding_from_average", false));
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place result = TRY(lowering.result(*op.result()));
+  const Shape& shape = op.result()->type.shape;
+  const int64_t channels = shape[0] * shape[1];
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const auto& [depth, rows, columns] = windows.axes;
+    const auto pool_channel = [&](const float* from, float* out) {
+      for (int64_t od = 0; od < depth.out; ++od) {
+        for (int64_t orow = 0; orow < rows.out; ++orow) {
+          for (int64_t ocolumn = 0; ocolumn < columns.out; ++ocolumn) {
+            float sum = sums.start;
+            for (int64_t kd = depth.first(od); kd < depth.last(od); ++kd) {
+              const int64_t id = od * depth.stride + kd - depth.before;
+              for (int64_t kr = rows.first(orow); kr < rows.last(orow); ++kr) {
+                const int64_t irow = orow * rows.stride + kr - rows.before;
+                const float* row = from + (id * rows.in + irow) * columns.in;
+                for (int64_t kc = columns.first(ocolumn); kc < columns.last(ocolumn); ++kc) {
+                  sum = sums.take(sum, row[ocolumn * columns.stride + kc - columns.before]);
+                }
+              }
+            }
+            const int64_t count = counted(depth, od, padding) * counted(rows, orow, padding) *
+                                  counted(columns, ocolumn, padding);
+            *out++ = sums.end(sum, static_cast<float>(count));
+          }
+        }
+      }
+    };
+    frame.pool.parallel_for(channels, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        pool_channel(frame.floats(x) + i * windows.in(), frame.floats(result) + i * windows.out());
+      }
+    });
+    return {};
+  });
+  return {};
+}
+
+}  // namespace diptych::engine
