@@ -32,6 +32,46 @@ void add_section(std::string& out, std::string_view heading, const Table& table)
   if (!table.empty()) out += fmt::format("\n{}\n{}", one_line(heading), table.text());
 }
 
+// A Core ML model: what it takes and gives, and whether it runs here.
+void add_model(std::string& out, const std::string& path, const tools::Inspection& inspection) {
+  const tools::Package& package = inspection.packages.front();
+  out +=
+      fmt::format("{}: {} ({} bytes)", one_line(path), human_bytes(package.bytes), package.bytes);
+  if (package.model == nullptr) {
+    out += '\n';
+    return;
+  }
+  const coreml::Model& model = package.model->model;
+  out += fmt::format(", Core ML model, specification {}, {} functions\n",
+                     model.specification_version, package.functions.size());
+  for (const tools::FunctionSummary& function : package.functions) {
+    const std::string& name = function.function->name;
+    Table ports({"", "name", "type"});
+    for (const auto& feature : function.inputs) {
+      ports.add({"in", feature.name, feature.type.text()});
+    }
+    for (const auto& feature : function.outputs) {
+      ports.add({"out", feature.name, feature.type.text()});
+    }
+    add_section(
+        out,
+        fmt::format("Function {}{}", name, name == model.default_function ? ", the default" : ""),
+        ports);
+    if (function.problems.empty()) {
+      out += "runs here\n";
+      continue;
+    }
+    constexpr size_t kShown = 20;
+    out += "cannot run here:\n";
+    for (size_t i = 0; i < std::min(kShown, function.problems.size()); ++i) {
+      out += fmt::format("  {}\n", one_line(function.problems[i]));
+    }
+    if (function.problems.size() > kShown) {
+      out += fmt::format("  and {} more\n", function.problems.size() - kShown);
+    }
+  }
+}
+
 void add_file(std::string& out, const std::string& path, const tools::Inspection& inspection) {
   const pte::Layout& layout = inspection.layout;
   out += fmt::format(
@@ -170,6 +210,11 @@ void add_metadata(std::string& out, const tools::Inspection& inspection) {
 
 std::string tables(const std::string& path, const tools::Inspection& inspection) {
   std::string out;
+  if (inspection.is_model) {
+    add_model(out, path, inspection);
+    add_packages(out, inspection);
+    return out;
+  }
   add_file(out, path, inspection);
   add_methods(out, inspection);
   for (const tools::MethodSummary& method : inspection.methods) add_ports(out, method);
@@ -181,8 +226,28 @@ std::string tables(const std::string& path, const tools::Inspection& inspection)
 
 // --- Text of functions ---
 
+// The functions of a model.
+Result<std::string> model_functions(const InspectArguments& a,
+                                    const tools::Inspection& inspection) {
+  std::string out;
+  std::vector<std::string> available;
+  for (const tools::FunctionSummary& function : inspection.packages.front().functions) {
+    const std::string& name = function.function->name;
+    available.push_back(one_line(name));
+    if (!a.function.empty() && a.function != name) continue;
+    out += fmt::format("{}// function {}\n{}", out.empty() ? "" : "\n", one_line(name),
+                       mil::print(*function.function));
+  }
+  if (!out.empty()) return out;
+  return tl::unexpected(Error{ErrorCode::NotFound, a.model,
+                              available.empty() ? "holds no Core ML function that can be shown"
+                                                : "no such function; the file has",
+                              available});
+}
+
 // The functions that the chosen partitions run, each once.
 Result<std::string> functions(const InspectArguments& a, const tools::Inspection& inspection) {
+  if (inspection.is_model) return model_functions(a, inspection);
   std::string out;
   std::set<const mil::Function*> printed;
   std::vector<std::string> available;
@@ -215,7 +280,7 @@ Result<std::string> functions(const InspectArguments& a, const tools::Inspection
 Action setup_inspect(Parser& parser) {
   auto arguments = std::make_shared<InspectArguments>();
   InspectArguments& a = *arguments;
-  parser.add_option("model", a.model, "The .pte to look into")->required();
+  parser.add_option("model", a.model, "The .pte, .mlpackage or .mlmodel to look into")->required();
   auto* json = parser.add_flag("--json", a.json, "One JSON object instead of tables");
   auto* mil = parser.add_flag("--mil", a.mil, "The text of the functions instead of tables");
   mil->excludes(json);

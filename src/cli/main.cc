@@ -79,8 +79,9 @@ constexpr std::array kCommands = {
             "  diptych predict model.mlpackage --input inputs.npz --output outputs.npz\n"
             "  diptych predict model.pte --function forward --input input_0=x.npy --json\n",
             setup_predict},
-    Command{"inspect", "Show what a .pte holds",
+    Command{"inspect", "Show what a .pte or a Core ML model holds",
             "  diptych inspect model.pte\n"
+            "  diptych inspect model.mlpackage\n"
             "  diptych inspect model.pte --json\n"
             "  diptych inspect model.pte --mil --partition 1 --function forward\n",
             setup_inspect},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -11,6 +12,7 @@
 #include "pte/constant_method.h"
 #include "pte/reader.h"
 #include "runtime/coreml_payload.h"
+#include "tools/summarise.h"
 
 namespace diptych::tools {
 
@@ -30,82 +32,13 @@ ValueType type_of(const pte::Tensor& tensor) {
   return {std::string(name(tensor.scalar_type)), tensor.sizes,
           tensor.dynamism != pte::ShapeDynamism::Static};
 }
-ValueType type_of(const TensorType& type) { return {std::string(name(type.dtype)), type.shape}; }
-ValueType type_of(const pte::ConstantTensor& tensor) { return type_of(tensor.type); }
+ValueType type_of(const pte::ConstantTensor& tensor) {
+  return tools::type_of(tensor.type);
+}
 
 Port port_of(const pte::Method& method, int32_t index) {
   const pte::EValue& value = method.values[static_cast<size_t>(index)];
   return {index, {}, std::visit([](const auto& v) { return type_of(v); }, value)};
-}
-
-// --- Packages ---
-
-// Operations by type. Constants are no operations in our IR; in the file each is a `const`, but for
-// the operands of constexpr operations, which stand in place.
-std::map<std::string, uint64_t> histogram(const mil::Function& function) {
-  std::map<std::string, uint64_t> ops;
-  std::unordered_set<const mil::Value*> in_place, defined;
-  for (const auto& op : function.ops) {
-    ++ops[op->type];
-    auto& uses = op->type.starts_with("constexpr_") ? in_place : defined;
-    for (const mil::Operand& operand : op->operands) {
-      uses.insert(operand.values.begin(), operand.values.end());
-    }
-  }
-  defined.insert(function.outputs.begin(), function.outputs.end());
-  const auto constants = function.constants();
-  const auto consts = std::count_if(constants.begin(), constants.end(), [&](const auto* constant) {
-    return defined.contains(constant) || !in_place.contains(constant);
-  });
-  if (consts > 0) ops["const"] = static_cast<uint64_t>(consts);
-  return ops;
-}
-
-std::vector<FunctionSummary::Feature> features(const std::vector<mil::Value*>& values) {
-  std::vector<FunctionSummary::Feature> result;
-  for (const mil::Value* value : values) result.push_back({value->name, type_of(value->type)});
-  return result;
-}
-
-// A weight of the weight file, by the address of its bytes.
-using StoredWeights = std::map<const std::byte*, const Weight*>;
-
-// The weights of a function that lie in the blob; other constants are part of the model file.
-StoredWeights stored_weights(const mil::Function& function, Bytes blob) {
-  StoredWeights weights;
-  for (const mil::Value* constant : function.constants()) {
-    if (!constant->weight) continue;
-    const auto bytes = constant->weight->bytes();
-    if (!bytes || std::less<>()(bytes->data(), blob.data()) ||
-        !std::less<>()(bytes->data(), blob.data() + blob.size())) {
-      continue;
-    }
-    weights.emplace(bytes->data(), constant->weight.get());
-  }
-  return weights;
-}
-
-void summarise_functions(Bytes blob, Package& package) {
-  StoredWeights all;
-  std::set<const std::byte*> shared;
-  for (const auto& function : package.model->model.program.functions) {
-    FunctionSummary& summary = package.functions.emplace_back();
-    summary.function = function.get();
-    summary.inputs = features(function->inputs);
-    summary.outputs = features(function->outputs);
-    summary.ops = histogram(*function);
-    for (const auto& entry : summary.ops) summary.op_count += entry.second;
-    for (const auto& [address, weight] : stored_weights(*function, blob)) {
-      summary.weights.add(weight->bytes()->size());
-      if (!all.emplace(address, weight).second) shared.insert(address);
-    }
-  }
-  for (const auto& [address, weight] : all) {
-    const uint64_t size = weight->bytes()->size();
-    package.weights.add(size);
-    package.weights_by_dtype[std::string(name(weight->dtype()))].add(size);
-    if (shared.contains(address)) package.shared.add(size);
-  }
 }
 
 Result<Package> read_package(const runtime::CoremlPayload& payload,
@@ -366,6 +299,14 @@ Result<Inspection> inspect(Bytes file, std::shared_ptr<const void> owner) {
 }
 
 Result<Inspection> inspect(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored) || path.ends_with(".mlmodel")) {
+    Inspection inspection;
+    inspection.is_model = true;
+    inspection.packages.push_back(TRY(inspect_model(path)));
+    inspection.layout.file_size = inspection.packages.front().bytes;
+    return inspection;
+  }
   auto file = TRY(MappedFile::open(path));
   return within(path, inspect(file->bytes(), file));
 }

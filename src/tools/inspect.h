@@ -1,4 +1,5 @@
-// What a .pte holds, as plain structs: the program and, for Core ML, the packages inside it.
+// What a .pte holds, as plain structs: the program and, for Core ML, the packages inside it; or
+// what a Core ML model holds.
 //
 // Any program can be inspected; delegates of other backends stay opaque. Rendered as JSON by
 // inspect_json.h, as tables by the command line.
@@ -53,6 +54,9 @@ struct FunctionSummary {
   std::map<std::string, uint64_t> ops;  // by type, `const` included as Core ML files have it
   uint64_t op_count = 0;
   Count weights;  // in the weight file, each once
+  // What keeps it from running here, an item each; only for models that are inspected by
+  // themselves.
+  std::vector<std::string> problems;
 };
 
 // A Core ML package, read once however many delegates use it.
@@ -117,6 +121,7 @@ struct Inspection {
     std::string key;
     uint64_t bytes = 0;
   };
+  bool is_model = false;  // a Core ML model: one package, and of `layout` the size alone
   pte::Layout layout;
   std::vector<NamedDataSummary> named_data;
   std::vector<MethodSummary> methods;  // without constant methods
@@ -124,7 +129,8 @@ struct Inspection {
   std::vector<Metadata> metadata;
 };
 
-// Reads a file. Damage anywhere in it, in a Core ML package too, is an error that names the place.
+// Reads a .pte, or a .mlpackage or .mlmodel, which is one package without methods. Damage anywhere
+// in it, in a Core ML package too, is an error that names the place.
 Result<Inspection> inspect(const std::string& path);
 // The same over bytes that `owner` keeps alive.
 Result<Inspection> inspect(Bytes file, std::shared_ptr<const void> owner);

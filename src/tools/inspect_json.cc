@@ -79,10 +79,12 @@ Json to_json(const MethodSummary& method) {
 }
 
 Json to_json(const FunctionSummary& summary) {
-  return {{"name", summary.function->name},     {"opset", summary.function->opset},
-          {"inputs", list(summary.inputs)},     {"outputs", list(summary.outputs)},
-          {"op_count", summary.op_count},       {"ops", summary.ops},
-          {"weights", to_json(summary.weights)}};
+  Json out = {{"name", summary.function->name},     {"opset", summary.function->opset},
+              {"inputs", list(summary.inputs)},     {"outputs", list(summary.outputs)},
+              {"op_count", summary.op_count},       {"ops", summary.ops},
+              {"weights", to_json(summary.weights)}};
+  if (!summary.problems.empty()) out["problems"] = summary.problems;
+  return out;
 }
 
 Json to_json(const Package& package) {

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "sample.h"
+#include "sample_package.h"
 #include "testing/shared_data.h"
 #include "tools/inspect_json.h"
 
@@ -343,6 +344,24 @@ TEST(InspectGoldenTest, FilesOfOtherBackends) {
   }
   EXPECT_THAT(found["add"], UnorderedElementsAre("aten::add.out"));
   EXPECT_TRUE(found["stories260k_hybrid_llama_qnn"].contains("QnnBackend"));
+}
+
+TEST(InspectModel, ReadsPackagesAndSpecifications) {
+  const std::string path =
+      (std::filesystem::path(::testing::TempDir()) / "inspect.mlpackage").string();
+  std::filesystem::remove_all(path);
+  ASSERT_TRUE(diptych::testing::write_sample_package(path));
+  for (const std::string& model : {path, path + "/Data/com.apple.CoreML/model.mlmodel"}) {
+    const auto inspection = inspect(model);
+    ASSERT_OK(inspection);
+    EXPECT_TRUE(inspection->is_model);
+    const Package& package = inspection->packages.at(0);
+    ASSERT_EQ(package.functions.size(), 2u);
+    EXPECT_EQ(package.functions[0].inputs.at(1).name, "y");
+    EXPECT_EQ(package.functions[1].ops.at("mul"), 1u);
+    EXPECT_TRUE(package.functions[0].problems.empty());
+  }
+  std::filesystem::remove_all(path);
 }
 
 }  // namespace

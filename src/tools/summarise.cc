@@ -1,0 +1,149 @@
+#include "tools/summarise.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <unordered_set>
+
+#include "base/file.h"
+#include "coreml/package.h"
+#include "engine/executable.h"
+
+namespace diptych::tools {
+
+ValueType type_of(const TensorType& type) { return {std::string(name(type.dtype)), type.shape}; }
+
+namespace {
+
+// Operations by type. Constants are no operations in our IR; in the file each is a `const`, but for
+// the operands of constexpr operations, which stand in place.
+std::map<std::string, uint64_t> histogram(const mil::Function& function) {
+  std::map<std::string, uint64_t> ops;
+  std::unordered_set<const mil::Value*> in_place, defined;
+  for (const auto& op : function.ops) {
+    ++ops[op->type];
+    auto& uses = op->type.starts_with("constexpr_") ? in_place : defined;
+    for (const mil::Operand& operand : op->operands) {
+      uses.insert(operand.values.begin(), operand.values.end());
+    }
+  }
+  defined.insert(function.outputs.begin(), function.outputs.end());
+  const auto constants = function.constants();
+  const auto consts = std::count_if(constants.begin(), constants.end(), [&](const auto* constant) {
+    return defined.contains(constant) || !in_place.contains(constant);
+  });
+  if (consts > 0) ops["const"] = static_cast<uint64_t>(consts);
+  return ops;
+}
+
+std::vector<FunctionSummary::Feature> features(const std::vector<mil::Value*>& values) {
+  std::vector<FunctionSummary::Feature> result;
+  for (const mil::Value* value : values) result.push_back({value->name, type_of(value->type)});
+  return result;
+}
+
+// A weight of the weight file, by the address of its bytes.
+using StoredWeights = std::map<const std::byte*, const Weight*>;
+
+// The weights of a function that lie in the blob; other constants are part of the model file.
+StoredWeights stored_weights(const mil::Function& function, Bytes blob) {
+  StoredWeights weights;
+  for (const mil::Value* constant : function.constants()) {
+    if (!constant->weight) continue;
+    const auto bytes = constant->weight->bytes();
+    if (!bytes || std::less<>()(bytes->data(), blob.data()) ||
+        !std::less<>()(bytes->data(), blob.data() + blob.size())) {
+      continue;
+    }
+    weights.emplace(bytes->data(), constant->weight.get());
+  }
+  return weights;
+}
+
+}  // namespace
+
+void summarise_functions(Bytes blob, Package& package) {
+  StoredWeights all;
+  std::set<const std::byte*> shared;
+  for (const auto& function : package.model->model.program.functions) {
+    FunctionSummary& summary = package.functions.emplace_back();
+    summary.function = function.get();
+    summary.inputs = features(function->inputs);
+    summary.outputs = features(function->outputs);
+    summary.ops = histogram(*function);
+    for (const auto& entry : summary.ops) summary.op_count += entry.second;
+    for (const auto& [address, weight] : stored_weights(*function, blob)) {
+      summary.weights.add(weight->bytes()->size());
+      if (!all.emplace(address, weight).second) shared.insert(address);
+    }
+  }
+  for (const auto& [address, weight] : all) {
+    const uint64_t size = weight->bytes()->size();
+    package.weights.add(size);
+    package.weights_by_dtype[std::string(name(weight->dtype()))].add(size);
+    if (shared.contains(address)) package.shared.add(size);
+  }
+}
+
+namespace {
+
+// What the engine says of a function that it cannot run, an item each.
+std::vector<std::string> problems_of(const mil::Function& function) {
+  engine::ExecutableOptions options;
+  options.verified = true;
+  const auto compiled = engine::Executable::compile(function, options);
+  if (compiled) return {};
+  const Error& error = compiled.error();
+  if (!error.items.empty()) return error.items;
+  return {error.context.empty() ? error.message : error.context + ": " + error.message};
+}
+
+Result<coreml::Model> read_model_at(const std::string& path, coreml::FileMap& files) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    files = TRY(coreml::map_directory(path));
+    return within(path, coreml::read_package(files));
+  }
+  const auto add = [&](const std::string& name, const std::string& from) -> Status {
+    auto file = TRY(MappedFile::open(from));
+    const Bytes bytes = file->bytes();
+    files.emplace(name, coreml::FileView{bytes, std::move(file)});
+    return {};
+  };
+  TRY(add("model.mlmodel", path));
+  const auto beside = std::filesystem::path(path).parent_path() / kWeightFile;
+  coreml::WeightFile weights;
+  if (std::filesystem::exists(beside, ignored)) {
+    TRY(add(std::string(kWeightFile), beside.string()));
+    const coreml::FileView& view = files.at(std::string(kWeightFile));
+    weights = TRY(within(beside.string(), coreml::WeightFile::open(view.bytes, view.owner)));
+  }
+  return within(path, coreml::read_model(files.at("model.mlmodel").bytes, weights));
+}
+
+}  // namespace
+
+Result<Package> inspect_model(const std::string& path) {
+  Package package;
+  auto delegate = std::make_shared<coreml::DelegateModel>();
+  auto model = read_model_at(path, delegate->files);
+  for (const auto& [name, file] : delegate->files) package.bytes += file.bytes.size();
+  if (!model) {
+    if (model.error().code != ErrorCode::Unsupported) return tl::unexpected(model.error());
+    package.unreadable = model.error().to_string();
+    return package;
+  }
+  delegate->model = std::move(*model);
+  Bytes weights;
+  for (const auto& [name, file] : delegate->files) {
+    if (name.ends_with(kWeightFile)) weights = file.bytes;
+  }
+  package.model = std::move(delegate);
+  summarise_functions(weights, package);
+  for (FunctionSummary& function : package.functions) {
+    function.problems = problems_of(*function.function);
+  }
+  return package;
+}
+
+}  // namespace diptych::tools
