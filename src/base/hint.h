@@ -40,6 +40,7 @@ enum class Advice : uint8_t {
   WiderType,         // an export in fp32
   OnePackage,        // an export without graph breaks
   OtherFamily,       // another family, or the form that can say all
+  FamilysForm,       // a form that the family's programs read
   ReplaceModel,      // another directory, or what is in this one replaced
   MergeParts,        // the tool that makes one file of the parts
 };

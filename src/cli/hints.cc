@@ -43,6 +43,7 @@ constexpr AdviceRow kAdvice[] = {
     {Advice::WiderType, "", "export with --dtype fp32"},
     {Advice::OnePackage, "", "--no_graph_breaks makes it one"},
     {Advice::OtherFamily, "", "choose another family or --format meta"},
+    {Advice::FamilysForm, "", "choose --format hf or gguf"},
     {Advice::ReplaceModel, "", "name another directory, or replace it with --force"},
     {Advice::MergeParts, "", "merge them with llama-gguf-split --merge"},
 };

@@ -14,6 +14,10 @@
 #include "checkpoint/checkpoint.h"
 #include "tensor/type.h"
 
+namespace diptych::llama {
+struct Family;
+}
+
 namespace diptych::tools {
 
 // What a Llama's tensors depend on, and the few other parameters that its params.json states.
@@ -23,7 +27,8 @@ struct SynthShape {
   bool qk_norm = false, qk_norm_before_rope = false, qkv_bias = false;
   bool tied = true;  // output.weight is the embedding, stored once
   double norm_eps = 1e-5, rope_theta = 10000;
-  int64_t rope_scale_factor = 0;  // of Llama 3's scaled RoPE; 0: not scaled
+  int64_t rope_scale_factor = 0;          // of Llama 3's scaled RoPE; 0: not scaled
+  const llama::Family* family = nullptr;  // whose mathematics it is; null: what the members say
 };
 
 // A named shape (260k, 110m, 1b, 3b, 8b: stories260K, stories110M, Llama 3.2 1B and 3B, Llama 3.1

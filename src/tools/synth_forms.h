@@ -13,10 +13,10 @@
 namespace diptych::tools {
 
 // Sets what a family has beyond a Llama's, and refuses a shape that its configuration in this form
-// cannot say. Meta's form can say all of a shape.
+// cannot say. Meta's form can say all of a shape, but not what some families compute.
 Status fit_family(const llama::Family& family, SynthForm form, SynthShape* shape);
 
-// The shape as far as it tells of tensors and of RoPE.
+// The shape as far as it tells of tensors, of RoPE and of multipliers.
 llama::Params params_of(const SynthShape& shape);
 
 // What synth_tensors() calls a tensor: biases as upstream's exporter loads them.
@@ -24,7 +24,8 @@ std::string meta_name(const llama::TensorRow& row, size_t layer);
 
 // The tensors of synth_tensors() as Hugging Face's or GGUF's, as views: other names, fused where
 // the family's are, RoPE's channels in halves where they are. GGUF files hold vectors in fp32 and
-// the factors of Llama 3's RoPE; a tied output is left out.
+// the factors of Llama 3's RoPE; a tied output is left out. Hugging Face's norms are less 1 where
+// the family's are.
 std::vector<checkpoint::NamedWeight> tensors_as(SynthForm form, const llama::Family& family,
                                                 const SynthShape& shape,
                                                 const std::vector<checkpoint::NamedWeight>& meta);

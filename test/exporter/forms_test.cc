@@ -59,6 +59,7 @@ Result<std::string> exported(const std::string& model, const Options& options) {
 
 struct Case {
   std::string_view family, shape;
+  size_t first_form = 0;  // 1: Meta's cannot say what the family computes
 };
 constexpr Case kCases[] = {
     {"llama", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,tied=0"},
@@ -69,20 +70,26 @@ constexpr Case kCases[] = {
     {"qwen2", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128"},
     {"qwen3", "dim=64,layers=2,heads=4,kv_heads=2,head_dim=32,hidden=96,vocab=128"},
     {"phi3", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,tied=0"},
+    {"smollm3", "dim=64,layers=5,heads=4,kv_heads=2,hidden=96,vocab=128", 1},
+    {"granite", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128", 1},
+    {"olmo2", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,tied=0", 1},
+    {"gemma2", "dim=64,layers=3,heads=4,kv_heads=2,head_dim=32,hidden=96,vocab=128", 1},
+    {"gemma3",
+     "dim=64,layers=7,heads=4,kv_heads=2,head_dim=32,hidden=96,vocab=128,rope_theta=1000000", 1},
 };
 
 class Forms : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Forms, GiveTheSameProgram) {
-  const auto& [family, shape] = GetParam();
+  const auto& [family, shape, first_form] = GetParam();
   for (const bool multifunction : {false, true}) {
     std::string first;
-    for (size_t form = 0; form < 3; ++form) {
+    for (size_t form = first_form; form < 3; ++form) {
       const auto model = model_of(family, shape, form);
       ASSERT_OK(model);
       const auto program = exported(*model, options_of(multifunction));
       ASSERT_OK(program);
-      if (form == 0) {
+      if (form == first_form) {
         first = *program;
         EXPECT_GT(first.size(), 10'000u);
       }

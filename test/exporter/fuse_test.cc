@@ -16,6 +16,7 @@
 #include "mil/verify.h"
 #include "pte/reader.h"
 #include "testing/shared_data.h"
+#include "tools/synth.h"
 
 namespace diptych {
 namespace {
@@ -125,12 +126,19 @@ int64_t residuals(const mil::Function& function) {
   return found;
 }
 
-void check(const mil::Function& original) {
+// What a function of these operations has of others, by the operations of which there is one for
+// each in a Llama.
+struct Expected {
+  int64_t unrotated_layers = 0;  // no RoPE there
+  bool residuals = true;         // linears add what they are added to
+};
+
+void check(const mil::Function& original, const Expected& expected = {}) {
   using Fusion = std::pair<const char*, Status (*)(mil::Function&)>;
   const Fusion fusions[] = {
       {"linears", engine::fuse_linears}, {"norms", engine::fuse_norms},
       {"ropes", engine::fuse_ropes},     {"attention", engine::fuse_attention},
-      {"swiglu", engine::fuse_gated},   {"residuals", engine::fuse_residuals}};
+      {"gated", engine::fuse_gated},     {"residuals", engine::fuse_residuals}};
   // fp16 results may round to neighbours.
   const float tolerance = original.outputs[0]->type.dtype == DType::F16 ? 2e-3f : 2e-5f;
   const Outputs wanted = run(original, engine::Numerics::Precise);
@@ -142,19 +150,27 @@ void check(const mil::Function& original) {
     ASSERT_OK(mil::verify(*function));
     EXPECT_LE(difference(wanted, run(*function, engine::Numerics::Precise)), tolerance);
   }
-  for (const char* type : {"linear", "softmax", "matmul", "rsqrt", "sqrt", "stack", "silu"}) {
+  for (const char* type :
+       {"linear", "softmax", "matmul", "rsqrt", "sqrt", "stack", "silu", "gelu"}) {
     EXPECT_EQ(count(*function, type), 0) << type << " in " << original.name;
   }
   EXPECT_EQ(count(*function, "cpu.attention"), count(original, "softmax"));
-  EXPECT_EQ(count(*function, "cpu.rope"), 2 * count(original, "softmax"));
+  EXPECT_EQ(count(*function, "cpu.rope"),
+            2 * (count(original, "softmax") - expected.unrotated_layers));
   EXPECT_EQ(count(*function, "cpu.swiglu"), count(original, "silu"));
-  EXPECT_GE(residuals(*function), 2 * count(original, "softmax"));
+  EXPECT_EQ(count(*function, "cpu.geglu"), count(original, "gelu"));
+  EXPECT_GE(residuals(*function), expected.residuals ? 2 * count(original, "softmax") : 0);
   EXPECT_EQ(count(*function, "cpu.rms_norm"), count(original, "rsqrt") + count(original, "sqrt"));
 }
 
-void check_file(const std::string& path) {
+void check_file(const std::string& path, Expected expected = {}) {
   for (const coreml::DelegateModel& delegate : delegates(path)) {
-    for (const auto& function : delegate.model.program.functions) check(*function);
+    for (const auto& function : delegate.model.program.functions) {
+      SCOPED_TRACE(function->name);
+      Expected here = expected;
+      if (count(*function, "softmax") == 0) here.unrotated_layers = 0;
+      check(*function, here);
+    }
   }
 }
 
@@ -190,6 +206,47 @@ TEST(Fused, ComputesTheSameAfterEveryFusionOfTheDemo) {
     check_file(path);
   }
 }
+
+struct FamilyCase {
+  const char *family, *shape;
+  Expected expected;
+};
+
+class FusedFamily : public ::testing::TestWithParam<FamilyCase> {};
+
+TEST_P(FusedFamily, ComputesTheSameAfterEveryFusion) {
+  tools::SynthOptions synth;
+  synth.family = GetParam().family;
+  synth.shape = fmt::format("dim=64,heads=4,kv_heads=2,hidden=96,vocab=128,{}", GetParam().shape);
+  synth.form = tools::SynthForm::HuggingFace;
+  synth.dtype = DType::F32;
+  synth.force = true;
+  synth.directory = fmt::format("{}/fused_{}", testing::temporary_directory(), synth.family);
+  ThreadPool pool(1);
+  Progress silent;
+  ASSERT_OK(tools::synth(synth, pool, silent));
+  for (const llama::NormForm norm : {llama::NormForm::Plain, llama::NormForm::Safe}) {
+    exporter::Options options;
+    options.max_context_len = 64;
+    options.input_len = 16;
+    options.dtype = DType::F32;
+    options.norm = norm;
+    const std::string path = synth.directory + "/fused.pte";
+    ASSERT_OK(exporter::export_files(synth.directory, "", path, options, silent));
+    check_file(path, GetParam().expected);
+  }
+}
+
+constexpr Expected kNoResiduals{.residuals = false};
+INSTANTIATE_TEST_SUITE_P(
+    Files, FusedFamily,
+    ::testing::Values(FamilyCase{"smollm3", "layers=4", {.unrotated_layers = 1}},
+                      FamilyCase{"granite", "layers=2", kNoResiduals},
+                      FamilyCase{"olmo2", "layers=2", kNoResiduals},
+                      FamilyCase{"gemma2", "layers=2,head_dim=32", kNoResiduals},
+                      FamilyCase{"gemma3", "layers=6,head_dim=32,rope_theta=1000000",
+                                 kNoResiduals}),
+    [](const auto& test) { return std::string(test.param.family); });
 
 }  // namespace
 }  // namespace diptych
