@@ -1,17 +1,44 @@
 #include "generate/generator.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "base/clock.h"
+#include "generate/prompt_lookup.h"
 
 namespace diptych::generate {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+// Lookahead where it is worth its time.
+class Ahead {
+ public:
+  Ahead(Lookahead lookahead, bool adapt) : lookahead_(std::move(lookahead)), adapt_(adapt) {}
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+  bool worth_it(const Session& session) {
+    if (!session.rows_fit(lookahead_.positions_needed())) return false;
+    if (!adapt_) return true;
+    const bool worth = pace_.worth(tokens_, session.verifying_seconds(lookahead_.rows()));
+    // What is not tried is forgotten.
+    if (!worth) tokens_ += kForget * (kFirstTokens - tokens_);
+    return worth;
+  }
+  Result<std::vector<int64_t>> step(Session& session, int64_t token) {
+    const auto start = Clock::now();
+    auto found = TRY(lookahead_.step(session, token));
+    pace_.add_step(seconds_since(start), static_cast<int64_t>(found.size()));
+    tokens_ += kNewStep * (static_cast<double>(found.size()) - tokens_);
+    return found;
+  }
+  void add_plain(double seconds) { pace_.add_plain(seconds); }
+
+ private:
+  static constexpr double kFirstTokens = 2, kNewStep = 0.1, kForget = 0.01;
+
+  Lookahead lookahead_;
+  bool adapt_;
+  Pace pace_{1};
+  double tokens_ = kFirstTokens;  // of a step
+};
 
 }  // namespace
 
@@ -44,10 +71,20 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
   if (options.lookahead && (!sampler.plain() || options.logprobs)) {
     return hinted(invalid_argument("lookahead decodes greedily"), Advice::GreedyDecoding);
   }
-  std::optional<Lookahead> lookahead;
+  if (options.lookahead && options.drafter != nullptr) {
+    return invalid_argument("lookahead makes its own drafts, found another drafter");
+  }
+  std::optional<Ahead> ahead;
   if (options.lookahead) {
-    lookahead = TRY(
-        Lookahead::create(*options.lookahead, session.model(), prompt.empty() ? 0 : prompt.back()));
+    ahead.emplace(TRY(Lookahead::create(*options.lookahead, session.model(),
+                                        prompt.empty() ? 0 : prompt.back())),
+                  options.adapt);
+  }
+  PromptLookup lookup;
+  Drafter* const drafter = ahead && options.adapt ? &lookup : options.drafter;
+  std::optional<Speculation> speculation;
+  if (drafter != nullptr) {
+    speculation = TRY(Speculation::create(*drafter, session.model(), options.adapt));
   }
 
   Generation generation;
@@ -68,13 +105,18 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
     }
     return false;
   };
-
-  const auto choose = [&](std::span<const float> logits) -> Result<int64_t> {
-    const int64_t token = TRY(sampler.sample(logits, session.tokens()));
-    if (options.logprobs) {
-      generation.logprobs.push_back(logprobs(logits, token, *options.logprobs));
+  const auto choose = [&](std::span<const float> logits, const int64_t* draft,
+                          const Distribution* from) -> Result<Speculation::Chosen> {
+    Sampler::Verdict verdict;
+    if (draft != nullptr) {
+      verdict = TRY(sampler.verify(logits, session.tokens(), *draft, *from));
+    } else {
+      verdict.token = TRY(sampler.sample(logits, session.tokens()));
     }
-    return token;
+    if (options.logprobs) {
+      generation.logprobs.push_back(logprobs(logits, verdict.token, *options.logprobs));
+    }
+    return Speculation::Chosen{verdict.accepted, take(verdict.token)};
   };
 
   const auto start = Clock::now();
@@ -83,9 +125,10 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
     generation.reason = StopReason::Cancelled;
     return generation;
   }
-  const int64_t first = TRY(choose(TRY(prompt_logits)));
+  bool more = TRY(choose(TRY(prompt_logits), nullptr, nullptr)).more;
+  generation.prompt_calls.assign(session.calls().begin(), session.calls().end());
+  if (speculation && more) TRY(speculation->begin(session.tokens()));
   generation.prefill_seconds = seconds_since(start);
-  bool more = take(first);
   const auto decode_start = Clock::now();
   while (more) {
     if (session.remaining() == 0) {
@@ -94,16 +137,25 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
     }
     const int64_t token = generation.tokens.back();
     ++generation.decode_steps;
-    if (lookahead && session.rows_fit(lookahead->positions_needed())) {
-      for (const int64_t next : TRY(lookahead->step(session, token))) {
+    if (ahead && ahead->worth_it(session)) {
+      for (const int64_t next : TRY(ahead->step(session, token))) {
         more = take(next);
         if (!more) break;
       }
+      if (speculation) speculation->follow(session);
+    } else if (speculation) {
+      const auto step_start = Clock::now();
+      const size_t before = generation.tokens.size();
+      more = TRY(speculation->step(session, token, choose));
+      if (ahead && generation.tokens.size() == before + 1) {
+        ahead->add_plain(seconds_since(step_start));
+      }
     } else {
-      more = take(TRY(choose(TRY(session.evaluate(std::span(&token, 1))))));
+      more = TRY(choose(TRY(session.evaluate(std::span(&token, 1))), nullptr, nullptr)).more;
     }
   }
   generation.decode_seconds = seconds_since(decode_start);
+  if (speculation) generation.speculation = speculation->counts();
   return generation;
 }
 

@@ -12,6 +12,7 @@
 #include "generate/lookahead.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
+#include "generate/speculation.h"
 
 namespace diptych::generate {
 
@@ -20,8 +21,15 @@ struct GenerateOptions {
   SamplerOptions sampler;
   std::set<int64_t> stop_tokens;              // generation ends after one of these
   std::optional<LookaheadOptions> lookahead;  // only with a plain() sampler and without logprobs
-  std::optional<int64_t> logprobs;            // give log probabilities, and of so many best tokens
-  std::function<bool()> cancelled;            // asked between the calls that evaluate a prompt
+  // Guesses tokens that the model then verifies: the tokens, or with a temperature their
+  // distribution, stay the model's. Not with lookahead. Must outlive the generation.
+  Drafter* drafter = nullptr;
+  // Lookahead and drafts where they are expected to save time, by what they took and gave so far.
+  // Where lookahead is not, what followed the same tokens earlier in the text is tried. False:
+  // always, and drafts as long as they can be.
+  bool adapt = true;
+  std::optional<int64_t> logprobs;  // give log probabilities, and of so many best tokens
+  std::function<bool()> cancelled;  // asked between the calls that evaluate a prompt
 };
 
 enum class StopReason : uint8_t { StopToken, StopText, MaxTokens, ContextFull, Cancelled };
@@ -34,6 +42,8 @@ struct Generation {
   double prefill_seconds = 0;  // prompt to first token
   double decode_seconds = 0;   // first token to last
   uint64_t decode_steps = 0;   // model calls after the prompt
+  SpeculationCounts speculation;
+  std::vector<PlannedCall> prompt_calls;  // Session::calls() of the prompt
 };
 
 // What OnToken is called with.
@@ -46,8 +56,10 @@ struct Token {
 // with each token as soon as it is chosen. Generation stops with StopReason::Cancelled when
 // `on_token` returns false, or when options.cancelled returns true during the prompt. On success
 // the session holds the prompt, as far as it was evaluated, and all generated tokens but the last;
-// after lookahead it may hold tokens beyond the last. Errors: InvalidArgument for options that do
-// not fit one another or the model; those of Session::evaluate(), Lookahead and Sampler.
+// after lookahead it may hold tokens beyond the last. With a sampler that draws, a seed gives other
+// tokens with a drafter that draws than without it; with others it gives the same. Errors:
+// InvalidArgument for options that do not fit one another or the model; those of
+// Session::evaluate(), Lookahead and Sampler.
 using OnToken = std::function<bool(const Token& token)>;
 Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
                             const GenerateOptions& options, const OnToken& on_token);

@@ -6,6 +6,17 @@
 
 namespace diptych::generate {
 
+LookaheadOptions fitting_lookahead(const contract::Description& model) {
+  LookaheadOptions options;
+  const contract::Function* verify = model.verify();
+  const int64_t rows = verify == nullptr ? 0 : verify->method.tokens;
+  // A window column and a branch at least.
+  while (options.ngram_size > 2 && 2 * (options.ngram_size - 1) > rows) --options.ngram_size;
+  const int64_t columns = rows / (2 * (options.ngram_size - 1));
+  options.window = options.verifications = std::clamp<int64_t>(columns, 1, options.window);
+  return options;
+}
+
 Result<Lookahead> Lookahead::create(const LookaheadOptions& options,
                                     const contract::Description& model, int64_t first) {
   const auto [n, w, g] = options;

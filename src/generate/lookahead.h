@@ -21,6 +21,9 @@ struct LookaheadOptions {
   int64_t verifications = 4;  // G
 };
 
+// The largest sizes up to the defaults that the model's function for verification has rows for.
+LookaheadOptions fitting_lookahead(const contract::Description& model);
+
 class Lookahead {
  public:
   // `first`, the token that decoding starts from, fills the window. Errors: N, W or G out of range;
@@ -32,6 +35,8 @@ class Lookahead {
   // that follow it, at least one. The session's cache then holds `token` and all of them but the
   // last.
   Result<std::vector<int64_t>> step(Session& session, int64_t token);
+
+  int64_t rows() const { return rows_.used; }  // that a step evaluates
 
   // How many free slots of the cache and how many positions a step may need (Session::rows_fit):
   // those of `token` and N-1 accepted tokens, or those that the window reaches.

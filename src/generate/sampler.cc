@@ -12,6 +12,10 @@ bool likelier(const std::pair<float, int64_t>& a, const std::pair<float, int64_t
   return a.first != b.first ? a.first > b.first : a.second < b.second;
 }
 
+bool less_likely(const std::pair<float, int64_t>& a, const std::pair<float, int64_t>& b) {
+  return likelier(b, a);
+}
+
 bool earlier(const std::pair<float, int64_t>& a, const std::pair<float, int64_t>& b) {
   return a.second < b.second;
 }
@@ -82,11 +86,54 @@ Result<int64_t> likeliest(std::span<const float> logits) {
       "NaN");
 }
 
+double Distribution::probability(int64_t token) const {
+  const auto found = std::lower_bound(
+      weights.begin(), weights.end(), token,
+      [](const std::pair<float, int64_t>& row, int64_t id) { return row.second < id; });
+  if (found == weights.end() || found->second != token) return 0;
+  return static_cast<double>(found->first) / sum;
+}
+
 Result<int64_t> Sampler::sample(std::span<const float> logits, std::span<const int64_t> context) {
+  const std::optional<int64_t> certain = TRY(narrow(logits, context));
+  return certain ? *certain : draw();
+}
+
+Result<int64_t> Sampler::sample(std::span<const float> logits, std::span<const int64_t> context,
+                                Distribution& from) {
+  from = {};
+  const std::optional<int64_t> certain = TRY(narrow(logits, context));
+  if (certain) return *certain;
+  from = {candidates_, sum_of_weights()};
+  return draw();
+}
+
+Result<Sampler::Verdict> Sampler::verify(std::span<const float> logits,
+                                         std::span<const int64_t> context, int64_t draft,
+                                         const Distribution& from) {
+  const std::optional<int64_t> certain = TRY(narrow(logits, context));
+  if (certain || from.weights.empty()) {
+    const int64_t token = certain ? *certain : draw();
+    return Verdict{token, token == draft};
+  }
+  const Distribution wanted{candidates_, sum_of_weights()};
+  if (uniform() * from.probability(draft) < wanted.probability(draft)) return Verdict{draft, true};
+  // Otherwise one of those that the draft does not give often enough, by what is missing.
+  for (auto& [weight, token] : candidates_) {
+    const double missing = static_cast<double>(weight) / wanted.sum - from.probability(token);
+    weight = static_cast<float>(std::max(missing, 0.0));
+  }
+  if (!(sum_of_weights() > 0)) return Verdict{draft, true};  // equal but for a rounding
+  return Verdict{draw(), false};
+}
+
+// Sets candidates_, by token, to what may be drawn; returns the token where it is certain.
+Result<std::optional<int64_t>> Sampler::narrow(std::span<const float> logits,
+                                               std::span<const int64_t> context) {
   logits = changed(logits, context);
   const int64_t best = TRY(likeliest(logits));
   const float largest = logits[static_cast<size_t>(best)];
-  if (options_.temperature <= 0 || !std::isfinite(largest)) return best;
+  if (options_.temperature <= 0 || !std::isfinite(largest)) return std::optional(best);
 
   // Weights relative to the likeliest token's, which is 1: neither overflows. Rounded to float, so
   // that the last bit of a library's exp() does not matter.
@@ -97,7 +144,32 @@ Result<int64_t> Sampler::sample(std::span<const float> logits, std::span<const i
                                    options_.temperature);
     candidates_.emplace_back(static_cast<float>(weight), static_cast<int64_t>(i));
   }
-  return draw();
+  // Sums are taken in the order of the tokens, so that they are defined; the likeliest are taken
+  // off a heap, as most often few are needed.
+  if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < candidates_.size()) {
+    const auto end = candidates_.begin() + options_.top_k;
+    std::nth_element(candidates_.begin(), end - 1, candidates_.end(), likelier);
+    candidates_.erase(end, candidates_.end());
+    std::sort(candidates_.begin(), candidates_.end(), earlier);
+  }
+  if (options_.top_p < 1) {
+    const double wanted = options_.top_p * sum_of_weights();
+    double sum = 0;
+    std::make_heap(candidates_.begin(), candidates_.end(), less_likely);
+    auto end = candidates_.end();
+    while (end != candidates_.begin() && (sum == 0 || sum < wanted)) {
+      std::pop_heap(candidates_.begin(), end, less_likely);
+      sum += static_cast<double>((--end)->first);
+    }
+    candidates_.erase(candidates_.begin(), end);
+    std::sort(candidates_.begin(), candidates_.end(), earlier);
+  }
+  if (options_.min_p > 0) {
+    std::erase_if(candidates_, [&](const auto& candidate) {
+      return static_cast<double>(candidate.first) < options_.min_p;
+    });
+  }
+  return std::optional<int64_t>();
 }
 
 // Biases and penalties; `logits` themselves when there are none.
@@ -129,40 +201,18 @@ void Sampler::penalise(std::span<const int64_t> recent) {
   }
 }
 
-// Narrows candidates_ down and draws one of them. Sums are taken in the order of the tokens, so
-// that they are defined; the likeliest are taken off a heap, as most often few are needed.
+double Sampler::sum_of_weights() const {
+  double sum = 0;
+  for (const auto& candidate : candidates_) sum += static_cast<double>(candidate.first);
+  return sum;
+}
+
+// Of 53 random bits, so that a choice does not depend on a library's distribution.
+double Sampler::uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
+
+// One of candidates_, which are in the order of their tokens before.
 int64_t Sampler::draw() {
-  const auto less_likely = [](const auto& a, const auto& b) { return likelier(b, a); };
-  const auto sum_of_weights = [&] {
-    double sum = 0;
-    for (const auto& candidate : candidates_) sum += static_cast<double>(candidate.first);
-    return sum;
-  };
-  if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < candidates_.size()) {
-    const auto end = candidates_.begin() + options_.top_k;
-    std::nth_element(candidates_.begin(), end - 1, candidates_.end(), likelier);
-    candidates_.erase(end, candidates_.end());
-    std::sort(candidates_.begin(), candidates_.end(), earlier);
-  }
-  if (options_.top_p < 1) {
-    const double wanted = options_.top_p * sum_of_weights();
-    double sum = 0;
-    std::make_heap(candidates_.begin(), candidates_.end(), less_likely);
-    auto end = candidates_.end();
-    while (end != candidates_.begin() && (sum == 0 || sum < wanted)) {
-      std::pop_heap(candidates_.begin(), end, less_likely);
-      sum += static_cast<double>((--end)->first);
-    }
-    candidates_.erase(candidates_.begin(), end);
-    std::sort(candidates_.begin(), candidates_.end(), earlier);
-  }
-  if (options_.min_p > 0) {
-    std::erase_if(candidates_, [&](const auto& candidate) {
-      return static_cast<double>(candidate.first) < options_.min_p;
-    });
-  }
-  // 53 random bits, so that the choice does not depend on a library's distribution.
-  double point = static_cast<double>(random_() >> 11) * 0x1p-53 * sum_of_weights();
+  double point = uniform() * sum_of_weights();
   std::make_heap(candidates_.begin(), candidates_.end(), less_likely);
   for (auto end = candidates_.end();; --end) {
     std::pop_heap(candidates_.begin(), end, less_likely);

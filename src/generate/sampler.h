@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <random>
 #include <span>
 #include <utility>
@@ -48,6 +49,14 @@ int64_t argmax(std::span<const float> logits);
 // The same. Errors: every logit is -inf or NaN, so there is no token to choose.
 Result<int64_t> likeliest(std::span<const float> logits);
 
+// What a sampler draws from.
+struct Distribution {
+  std::vector<std::pair<float, int64_t>> weights;  // weight, token; by rising token
+  double sum = 0;                                  // of the weights
+
+  double probability(int64_t token) const;
+};
+
 // Same seed, options and logits: same tokens.
 class Sampler {
  public:
@@ -59,12 +68,34 @@ class Sampler {
   // after the first call.
   Result<int64_t> sample(std::span<const float> logits, std::span<const int64_t> context = {});
 
+  // The same; leaves what was drawn from in `from`, which is empty where nothing was drawn.
+  Result<int64_t> sample(std::span<const float> logits, std::span<const int64_t> context,
+                         Distribution& from);
+
+  // Chooses as sample() does, so that the token has the same distribution, and whenever possible
+  // `draft`. That was drawn from `from`, or is certain where `from` is empty: then the token is the
+  // one that sample() would choose. (Leviathan et al., "Fast Inference from Transformers via
+  // Speculative Decoding", 2023; Chen et al., "Accelerating Large Language Model Decoding with
+  // Speculative Sampling", 2023.)
+  struct Verdict {
+    int64_t token = 0;
+    bool accepted = false;  // it is the draft
+  };
+  Result<Verdict> verify(std::span<const float> logits, std::span<const int64_t> context,
+                         int64_t draft, const Distribution& from);
+
+  const SamplerOptions& options() const { return options_; }
+
   // True when the sampler always takes the token with the model's largest logit.
   bool plain() const { return options_.temperature <= 0 && !options_.changes_logits(); }
 
  private:
   std::span<const float> changed(std::span<const float> logits, std::span<const int64_t> context);
   void penalise(std::span<const int64_t> recent);
+  Result<std::optional<int64_t>> narrow(std::span<const float> logits,
+                                        std::span<const int64_t> context);
+  double sum_of_weights() const;
+  double uniform();
   int64_t draw();
 
   SamplerOptions options_;

@@ -1,7 +1,6 @@
 #include "generate/session.h"
 
 #include <algorithm>
-#include <chrono>
 #include <future>
 
 #include "engine/cells.h"
@@ -69,6 +68,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Progra
   }
   // Now, so that nothing is allocated while tokens are computed.
   session->logits_.reserve(static_cast<size_t>(model.vocab_size));
+  session->calls_.reserve(1);
   session->history_.reserve(static_cast<size_t>(model.max_context));
   return session;
 }
@@ -110,6 +110,12 @@ Status Session::add_function(const contract::Function& function,
   }
   loaded.logits.resize(TRY(output_size(at.logits)));
   TRY(method.bind_output(at.logits, loaded.logits));
+  TRY(method.want_output(at.logits, false));
+  const MethodCost without_logits = cost_of(method.functions());
+  TRY(method.want_output(at.logits, true));
+  costs_.add_function(predict(without_logits, cost_of(method.functions()), function.method.tokens,
+                              program_->threads().threads()));
+  choices_.push_back({function.method.tokens, {}});
   loaded.fresh.tokens = function.method.tokens;
   TRY(bind_outputs(at.key_outputs, loaded.fresh.keys));
   TRY(bind_outputs(at.value_outputs, loaded.fresh.values));
@@ -135,16 +141,17 @@ void Session::set_visible(Loaded& loaded, int64_t row, const uint8_t* new_column
   }
 }
 
-Status Session::run(Loaded& loaded, int64_t rows, bool with_logits) {
+Status Session::run(Loaded& loaded, int64_t rows, bool with_logits, Clock::time_point start) {
   const contract::Function& function = *loaded.function;
   TRY(loaded.method->want_output(function.places.logits, with_logits));
   TRY(loaded.method->limit_tokens(rows));
-  const auto start = std::chrono::steady_clock::now();
   TRY(loaded.method->execute());
+  const double seconds = seconds_since(start);
   MethodStatistics& statistics = statistics_[function.method.name];
   ++statistics.calls;
-  statistics.seconds +=
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  statistics.rows += static_cast<uint64_t>(rows);
+  statistics.seconds += seconds;
+  costs_.add(static_cast<size_t>(&loaded - loaded_.data()), rows, with_logits, seconds);
   return {};
 }
 
@@ -198,11 +205,12 @@ Session::Loaded& Session::verifying() {
 }
 
 Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens,
-                                               Logits logits) {
+                                               int64_t rows, Logits logits) {
+  const auto start = Clock::now();
   const int64_t cached = cache_.tokens(), tail = position() - cached;
   const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
   const int64_t capacity = loaded.function->method.tokens;
-  const int64_t rows = std::min(capacity, wanted);
+  rows = std::min({rows, capacity, wanted});
   if (rows <= tail) {
     return fail(ErrorCode::Internal, "{} tokens outside the cache leave no row for a new one",
                 tail);
@@ -216,7 +224,7 @@ Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const i
     set_visible(loaded, row, nullptr);
   }
   loaded.last_position = rows - 1;
-  TRY(run(loaded, rows, logits == Logits::Always || rows == wanted));
+  TRY(run(loaded, rows, logits == Logits::Always || rows == wanted, start));
   const int64_t kept = std::min(cache_.room(), rows);
   for (int64_t row = 0; row < kept; ++row) cache_.append(loaded.fresh, row);
   return Chunk{&loaded, tail, rows};
@@ -225,9 +233,10 @@ Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const i
 Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens,
                                                  const std::function<bool()>& cancelled) {
   TRY(check_tokens(tokens));
-  for (;;) {
-    const int64_t wanted = position() - cache_.tokens() + static_cast<int64_t>(tokens.size());
-    const Chunk chunk = TRY(evaluate_chunk(function_for(wanted), tokens, Logits::AtTheEnd));
+  plan(position() - cache_.tokens() + static_cast<int64_t>(tokens.size()));
+  for (const PlannedCall& call : calls_) {
+    const Chunk chunk =
+        TRY(evaluate_chunk(loaded_[call.function], tokens, call.rows, Logits::AtTheEnd));
     tokens = tokens.subspan(static_cast<size_t>(chunk.rows - chunk.tail));
     if (tokens.empty()) {
       return logits_of(*chunk.loaded,
@@ -235,6 +244,23 @@ Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens
     }
     if (cancelled && cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
   }
+  return fail(ErrorCode::Internal, "no method takes the {} tokens that are left", tokens.size());
+}
+
+void Session::plan(int64_t rows) {
+  if (rows == 1) {  // the one of the fewest tokens, which are there for it
+    calls_.assign(1, {0, 1});
+    return;
+  }
+  for (size_t i = 0; i < choices_.size(); ++i) choices_[i].cost = costs_.cost(i);
+  calls_ = plan_calls({rows, cache_.room()}, choices_);
+}
+
+double Session::decoding_seconds() const { return costs_.cost(0).seconds(1, true); }
+
+double Session::verifying_seconds(int64_t rows) const {
+  return costs_.cost(static_cast<size_t>(model_.verify() - model_.functions.data()))
+      .seconds(rows, true);
 }
 
 Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& visit) {
@@ -248,8 +274,9 @@ Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& vi
     if (together != nullptr && together->function->method.tokens <= tail) together = nullptr;
     const Chunk chunk =
         together != nullptr
-            ? TRY(evaluate_chunk(*together, rest, Logits::Always))
-            : TRY(evaluate_chunk(function_for(tail + 1), rest.first(1), Logits::Always));
+            ? TRY(evaluate_chunk(*together, rest, together->function->method.tokens,
+                                 Logits::Always))
+            : TRY(evaluate_chunk(function_for(tail + 1), rest.first(1), tail + 1, Logits::Always));
     const int64_t fresh = chunk.rows - chunk.tail;
     const std::span<const float> logits =
         logits_of(*chunk.loaded, chunk.loaded->function->method.all_logits ? chunk.tail : 0, fresh);
@@ -271,6 +298,7 @@ bool Session::rows_fit(int64_t needed) const {
 }
 
 Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
+  const auto start = Clock::now();
   Loaded& loaded = verifying();
   const int64_t capacity = loaded.function->method.tokens;
   for (int64_t row = 0; row < capacity; ++row) {
@@ -280,7 +308,7 @@ Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
     set_visible(loaded, row, &rows.visible[index * static_cast<size_t>(capacity)]);
   }
   loaded.last_position = 0;
-  TRY(run(loaded, rows.used, true));
+  TRY(run(loaded, rows.used, true, start));
   return logits_of(loaded, 0, rows.used);
 }
 

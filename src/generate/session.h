@@ -14,9 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "contract/reader.h"
+#include "generate/call_cost.h"
 #include "generate/kv_cache.h"
+#include "generate/planner.h"
 #include "runtime/method.h"
 #include "runtime/program.h"
 
@@ -27,6 +30,7 @@ Result<contract::Description> describe(const runtime::Program& program);
 
 struct MethodStatistics {
   uint64_t calls = 0;
+  uint64_t rows = 0;  // that counted
   double seconds = 0;
 };
 
@@ -43,14 +47,16 @@ class Session {
   std::span<const int64_t> tokens() const { return history_; }
   int64_t remaining() const { return model_.max_context - position(); }
 
-  // Evaluates `tokens` after those that were evaluated before, in as few calls as possible. On
-  // success returns the logits [vocab_size] after the last token; the span stays valid until the
-  // next evaluation. Partitions that only make logits run for the last call alone. Errors:
-  // InvalidArgument, before anything is computed, for no tokens, for more than remaining(), or for
-  // ids outside the vocabulary; Cancelled when `cancelled`, which is asked between calls, returned
-  // true: what was evaluated stays.
+  // Evaluates `tokens` after those that were evaluated before, in the calls that take the least
+  // time (generate/planner.h). On success returns the logits [vocab_size] after the last token; the
+  // span stays valid until the next evaluation. Partitions that only make logits run for the last
+  // call alone. Errors: InvalidArgument, before anything is computed, for no tokens, for more than
+  // remaining(), or for ids outside the vocabulary; Cancelled when `cancelled`, which is asked
+  // between calls, returned true: what was evaluated stays.
   Result<std::span<const float>> evaluate(std::span<const int64_t> tokens,
                                           const std::function<bool()>& cancelled = {});
+  // The calls of the last evaluate(); functions are indices of model().functions.
+  std::span<const PlannedCall> calls() const { return calls_; }
   // Evaluates `tokens` and calls `visit` with the logits after each of them, in order. Where no
   // function gives the logits of all its tokens, they are evaluated one by one. Errors: those of
   // evaluate(); an error of `visit`, which ends the evaluation.
@@ -75,6 +81,11 @@ class Session {
   Result<std::span<const float>> evaluate_rows(const Rows& rows);
   // Appends the keys and values of row `row` of the last evaluate_rows() to the cache.
   void keep_row(int64_t row, int64_t token);
+
+  // Seconds that evaluate() of one token and evaluate_rows() are expected to take, from what calls
+  // took so far and what their functions compute.
+  double decoding_seconds() const;
+  double verifying_seconds(int64_t rows) const;
 
   const std::map<std::string, MethodStatistics>& statistics() const { return statistics_; }
   engine::Overflows overflows() const;
@@ -110,13 +121,17 @@ class Session {
   Loaded& verifying();  // model().verify(), which must be there
   // Which calls compute logits: all, or only the one that takes the last of the tokens.
   enum class Logits { Always, AtTheEnd };
-  Result<Chunk> evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens, Logits logits);
+  // Evaluates the tail and as many of the tokens as `rows` has room for, at most all.
+  Result<Chunk> evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens, int64_t rows,
+                               Logits logits);
+  // Chooses the calls for so many rows.
+  void plan(int64_t rows);
   Status add_function(const contract::Function& function,
                       std::unique_ptr<runtime::Method> loaded_method);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);
   void set_visible(Loaded& loaded, int64_t row, const uint8_t* new_columns);
-  // Runs a method, of whose rows the first `rows` count.
-  Status run(Loaded& loaded, int64_t rows, bool with_logits);
+  // Runs a method, of whose rows the first `rows` count. The call began at `start`.
+  Status run(Loaded& loaded, int64_t rows, bool with_logits, Clock::time_point start);
   std::span<const float> logits_of(const Loaded& loaded, int64_t first_row, int64_t rows);
 
   std::shared_ptr<runtime::Program> program_;
@@ -126,6 +141,9 @@ class Session {
   std::vector<int64_t> history_;  // all tokens; those that are not in the cache are the tail
   std::vector<float> logits_;
   std::map<std::string, MethodStatistics> statistics_;
+  CallCosts costs_;  // of loaded_
+  std::vector<Choice> choices_;
+  std::vector<PlannedCall> calls_;
 };
 
 }  // namespace diptych::generate

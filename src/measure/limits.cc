@@ -98,7 +98,7 @@ Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa) {
   return peaks;
 }
 
-double peak_of(const MultiplyAdds& work, const Peaks& peaks) {
+double peak_of(const generate::MultiplyAdds& work, const Peaks& peaks) {
   const uint64_t total = kernels::sum(work);
   if (total == 0) return peaks.fp32;
   double time = 0;

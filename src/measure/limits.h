@@ -13,7 +13,7 @@
 #include "base/zeroed_memory.h"
 #include "kernels/arithmetic.h"
 #include "kernels/isa.h"
-#include "measure/cost.h"
+#include "generate/method_cost.h"
 
 namespace diptych::measure {
 
@@ -53,6 +53,6 @@ Peaks measure_peaks(ThreadPool& pool, kernels::Isa isa);
 
 // How fast a mix of multiply-adds can be done at most: each kind at its own peak, one after the
 // other; what has no peak of its own counts as fp32.
-double peak_of(const MultiplyAdds& work, const Peaks& peaks);
+double peak_of(const generate::MultiplyAdds& work, const Peaks& peaks);
 
 }  // namespace diptych::measure

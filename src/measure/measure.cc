@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "generate/method_cost.h"
 #include "generate/session.h"
 #include "kernels/dot_loop.h"
-#include "measure/cost.h"
 #include "measure/limits.h"
 #include "measure/machine.h"
 
@@ -105,9 +105,10 @@ class ModelBenchmark {
     TRY(session_->evaluate(
         std::span(tokens_).first(static_cast<size_t>(has_prompt ? shortest : 1))));
     start_.first_token_seconds = seconds_since(begin);
-    decode_cost_ = TRY(method_cost(*program_, model.decode()));
-    prefill_cost_ = TRY(method_cost(*program_, model.prefill()));
-    first_prefills_cost_ = TRY(method_cost(*program_, model.prefill(), /*with_logits=*/false));
+    decode_cost_ = TRY(generate::method_cost(*program_, model.decode()));
+    prefill_cost_ = TRY(generate::method_cost(*program_, model.prefill()));
+    first_prefills_cost_ =
+        TRY(generate::method_cost(*program_, model.prefill(), /*with_logits=*/false));
     return {};
   }
 
@@ -190,9 +191,9 @@ class ModelBenchmark {
   }
 
   // The multiply-adds of a full prefill call with logits.
-  MultiplyAdds prefill_arithmetic() const {
+  generate::MultiplyAdds prefill_arithmetic() const {
     const auto tokens = static_cast<uint64_t>(session_->model().prefill().method.tokens);
-    MultiplyAdds sum = prefill_cost_.per_call;
+    generate::MultiplyAdds sum = prefill_cost_.per_call;
     for (const Arithmetic arithmetic : kernels::kArithmetics) {
       sum[arithmetic] += tokens * prefill_cost_.per_token[arithmetic];
     }
@@ -201,7 +202,7 @@ class ModelBenchmark {
 
   std::string limit_name(const TestCase& test) const {
     if (test.is_decode()) return std::string(kMemoryReadLimit);
-    const MultiplyAdds work = prefill_arithmetic();
+    const generate::MultiplyAdds work = prefill_arithmetic();
     const kernels::Isa isa = kernels::selected_isa();
     const auto has = [isa](Arithmetic arithmetic) {
       return kernels::dot_loop(isa, arithmetic).run != nullptr;
@@ -220,7 +221,7 @@ class ModelBenchmark {
   void count_work(Row& row) const {
     const TestCase& test = row.test;
     const contract::Description& model = session_->model();
-    const MethodCost& cost = test.is_decode() ? decode_cost_ : prefill_cost_;
+    const generate::MethodCost& cost = test.is_decode() ? decode_cost_ : prefill_cost_;
     const int64_t step = test.is_decode() ? 1 : model.prefill().method.tokens;
     const int64_t calls = (test.tokens + step - 1) / step;
     // Call i sees the depth and `i * step` positions more.
@@ -228,11 +229,11 @@ class ModelBenchmark {
                           static_cast<double>(step) * static_cast<double>(calls * (calls - 1)) / 2;
     const auto tokens = static_cast<double>(test.tokens);
     // A prompt's logits are those of its last call; of a decoded token always.
-    const MethodCost& other = test.is_decode() ? decode_cost_ : first_prefills_cost_;
+    const generate::MethodCost& other = test.is_decode() ? decode_cost_ : first_prefills_cost_;
     const auto others = static_cast<double>(calls - 1);
     row.bytes_per_token =
         (static_cast<double>(cost.weight_bytes) + others * static_cast<double>(other.weight_bytes) +
-         cached * static_cast<double>(cache_bytes_per_position(model))) /
+         cached * static_cast<double>(generate::cache_bytes_per_position(model))) /
         tokens;
     const double of_last = tokens - others * static_cast<double>(step);
     row.operations_per_token =
@@ -252,8 +253,8 @@ class ModelBenchmark {
   std::unique_ptr<generate::Session> session_;
   std::unique_ptr<MemoryReader> reader_;
   std::vector<int64_t> tokens_;
-  MethodCost decode_cost_, prefill_cost_;
-  MethodCost first_prefills_cost_;  // of calls whose logits nobody sees
+  generate::MethodCost decode_cost_, prefill_cost_;
+  generate::MethodCost first_prefills_cost_;  // of calls whose logits nobody sees
   Start start_;
   std::optional<Profiler> profiler_;
 };

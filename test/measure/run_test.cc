@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "exporter/export.h"
 #include "generate/session.h"
-#include "measure/cost.h"
+#include "generate/method_cost.h"
 #include "measure/limits.h"
 #include "measure/measure.h"
 #include "testing/shared_data.h"
@@ -85,8 +85,8 @@ TEST(Run, CountsTheWorkOfATest) {
   ASSERT_OK(program);
   const auto description = generate::describe(**program);
   ASSERT_OK(description);
-  const auto decode = method_cost(**program, description->decode()),
-             prefill = method_cost(**program, description->prefill());
+  const auto decode = generate::method_cost(**program, description->decode()),
+             prefill = generate::method_cost(**program, description->prefill());
   ASSERT_OK(decode);
   ASSERT_OK(prefill);
   const auto inspection = tools::inspect(*path);
@@ -109,7 +109,7 @@ TEST(Run, CountsTheWorkOfATest) {
   // Logits of the last token only.
   EXPECT_EQ(prefill->per_token.fp32, 6 * kLayerMultiplyAdds);
   EXPECT_EQ(prefill->per_call.fp32, kHeadMultiplyAdds);
-  const auto without_logits = method_cost(**program, description->prefill(), false);
+  const auto without_logits = generate::method_cost(**program, description->prefill(), false);
   ASSERT_OK(without_logits);
   EXPECT_EQ(without_logits->per_token.fp32, prefill->per_token.fp32);
   EXPECT_EQ(kernels::sum(without_logits->per_call), 0U);
@@ -150,7 +150,7 @@ TEST(Run, TellsTheArithmeticOfFastNumerics) {
   ASSERT_OK(program);
   const auto description = generate::describe(**program);
   ASSERT_OK(description);
-  const auto prefill = method_cost(**program, description->prefill());
+  const auto prefill = generate::method_cost(**program, description->prefill());
   ASSERT_OK(prefill);
   EXPECT_EQ(prefill->per_token.int4, 6 * kLayerMultiplyAdds);
   EXPECT_EQ(kernels::sum(prefill->per_token), prefill->per_token.int4);

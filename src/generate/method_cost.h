@@ -10,7 +10,7 @@
 #include "kernels/arithmetic.h"
 #include "runtime/program.h"
 
-namespace diptych::measure {
+namespace diptych::generate {
 
 // Multiply-adds of linears, by what they are computed in.
 using MultiplyAdds = kernels::ByArithmetic<uint64_t>;
@@ -36,4 +36,4 @@ MethodCost cost_of(const std::vector<const engine::Executable*>& functions);
 // Bytes of keys and values of one position in all layers, in the type the caches are bound in.
 uint64_t cache_bytes_per_position(const contract::Description& model);
 
-}  // namespace diptych::measure
+}  // namespace diptych::generate

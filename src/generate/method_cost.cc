@@ -1,11 +1,11 @@
-#include "measure/cost.h"
+#include "generate/method_cost.h"
 
 #include <algorithm>
 #include <map>
 
 #include "runtime/method.h"
 
-namespace diptych::measure {
+namespace diptych::generate {
 
 MethodCost cost_of(const std::vector<const engine::Executable*>& functions) {
   MethodCost cost;
@@ -42,4 +42,4 @@ uint64_t cache_bytes_per_position(const contract::Description& model) {
          static_cast<uint64_t>(bit_width(model.dtype)) / 8;
 }
 
-}  // namespace diptych::measure
+}  // namespace diptych::generate

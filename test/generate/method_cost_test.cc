@@ -1,12 +1,12 @@
 // What a call must read and compute, by functions small enough to count by hand.
-#include "measure/cost.h"
+#include "generate/method_cost.h"
 
 #include <gtest/gtest.h>
 
 #include "mil/builder.h"
 #include "testing/shared_data.h"
 
-namespace diptych::measure {
+namespace diptych::generate {
 namespace {
 
 constexpr int64_t kVocab = 64, kWidth = 8;
@@ -131,4 +131,4 @@ TEST(Cost, OfAPositionInTheCache) {
 }
 
 }  // namespace
-}  // namespace diptych::measure
+}  // namespace diptych::generate

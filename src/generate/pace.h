@@ -1,0 +1,44 @@
+// How many tokens are worth drafting: what drafts and calls took and gave so far decides, and an
+// account of what speculation has cost beside decoding token by token keeps it from ever costing
+// more than a few percent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace diptych::generate {
+
+class Pace {
+ public:
+  explicit Pace(size_t kinds) : kinds_(kinds) {}
+
+  // Of 1 to `most` tokens the number whose draft of this kind gives most tokens a second; 0 where
+  // none gives more than decoding does, or where it would overdraw the account if nothing of it
+  // were accepted. `seconds` says what a step with so many drafted tokens is expected to take.
+  using Seconds = std::function<double(int64_t drafted)>;
+  int64_t length(size_t kind, int64_t most, const Seconds& seconds);
+  // The same for steps that give so many tokens on average, however they come by them.
+  bool worth(double tokens, double seconds) const;
+
+  void add_plain(double seconds);
+  void add_step(double seconds, int64_t tokens);
+  void add_draft(size_t kind, int64_t drafted, int64_t accepted);
+
+ private:
+  // Drafted tokens that were looked at, and those of them that were accepted. What is not tried is
+  // forgotten, so that it is tried again some day.
+  struct Kind {
+    double tried = 0, accepted = 0;
+  };
+  bool knows_decoding() const;
+
+  std::vector<Kind> kinds_;
+  double plain_ = 0;  // seconds of a step without a draft
+  int64_t plain_steps_ = 0;
+  int64_t since_plain_ = 0;  // steps
+  double credit_ = 0;        // seconds that speculation may still lose
+};
+
+}  // namespace diptych::generate

@@ -1,0 +1,36 @@
+// Which functions evaluate a stretch of tokens, call by call, in the least time. All splits give
+// the same bits (docs/engine.md, "Independence"), so that only time decides.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "generate/call_cost.h"
+
+namespace diptych::generate {
+
+// A function that a call may take.
+struct Choice {
+  int64_t tokens = 1;  // rows of a call at most
+  CallCost cost;
+};
+
+struct Stretch {
+  int64_t rows = 0;  // tokens to evaluate one after another; logits are wanted after the last
+  // Rows that the cache takes. A call that goes beyond must be the last: what is not in the cache
+  // nobody sees afterwards.
+  int64_t room = 0;
+};
+
+struct PlannedCall {
+  size_t function = 0;  // among the choices
+  int64_t rows = 0;
+};
+
+// The calls of the least sum of costs, the fewest of equals; the last gives logits. Takes a time of
+// rows * (sum of all choices' tokens). Empty when no choice reaches the end from within the cache.
+std::vector<PlannedCall> plan_calls(const Stretch& stretch, std::span<const Choice> choices);
+
+}  // namespace diptych::generate

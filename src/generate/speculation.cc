@@ -1,0 +1,112 @@
+#include "generate/speculation.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+
+namespace diptych::generate {
+
+Result<Speculation> Speculation::create(Drafter& drafter, const contract::Description& model,
+                                        bool adapt) {
+  const contract::Function* verify = model.verify();
+  if (verify == nullptr || verify->method.tokens < 2) {
+    return hinted(unsupported("drafts need logits of all positions, and no method gives them for "
+                              "two tokens or more"),
+                  Advice::AllLogits);
+  }
+  return Speculation(drafter, verify->method, adapt);
+}
+
+Speculation::Speculation(Drafter& drafter, const contract::Method& verify, bool adapt)
+    : drafter_(&drafter), capacity_(verify.tokens), adapt_(adapt), pace_(drafter.kinds()) {
+  const auto size = static_cast<size_t>(capacity_);
+  rows_.tokens.assign(size, 0);
+  rows_.positions.assign(size, 0);
+  rows_.visible.assign(size * size, 0);
+  for (size_t row = 0; row < size; ++row) {
+    std::fill_n(rows_.visible.begin() + static_cast<std::ptrdiff_t>(row * size), row + 1, 1);
+  }
+}
+
+Status Speculation::begin(std::span<const int64_t> context) {
+  context_.assign(context.begin(), context.end());
+  return drafter_->begin(context);
+}
+
+Result<bool> Speculation::step(Session& session, int64_t token, const Choose& choose) {
+  const auto start = Clock::now();
+  const size_t before = context_.size();
+  context_.push_back(token);
+  const Draft draft = TRY(propose(session));
+  if (draft.tokens.empty()) {
+    const Chosen chosen =
+        TRY(choose(TRY(session.evaluate(std::span(&token, 1))), nullptr, nullptr));
+    pace_.add_plain(seconds_since(start));
+    return chosen.more;
+  }
+  const bool more = TRY(verify(session, token, draft, choose));
+  pace_.add_step(seconds_since(start), static_cast<int64_t>(context_.size() - before));
+  return more;
+}
+
+void Speculation::follow(const Session& session) {
+  const auto tokens = session.tokens();
+  context_.insert(context_.end(), tokens.begin() + static_cast<std::ptrdiff_t>(context_.size()),
+                  tokens.end());
+}
+
+// A draft as long as is worth its time and fits the cache; none where that is nothing.
+Result<Draft> Speculation::propose(const Session& session) {
+  int64_t most = capacity_ - 1;
+  while (most > 0 && !session.rows_fit(most + 1)) --most;
+  if (!adapt_) return drafter_->propose(context_, most);
+  const auto seconds = [&](int64_t drafted) {
+    return session.verifying_seconds(drafted + 1) + drafter_->seconds(drafted);
+  };
+  std::vector<int64_t> lengths;
+  for (size_t kind = 0; kind < drafter_->kinds(); ++kind) {
+    lengths.push_back(pace_.length(kind, most, seconds));
+  }
+  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  if (longest == 0) return Draft();
+  Draft draft = TRY(drafter_->propose(context_, longest));
+  const auto kept = static_cast<size_t>(lengths[draft.kind]);
+  if (draft.tokens.size() > kept) draft.tokens.resize(kept);
+  if (draft.tokens.empty()) drafter_->accept(0);
+  return draft;
+}
+
+Result<bool> Speculation::verify(Session& session, int64_t token, const Draft& draft,
+                                 const Choose& choose) {
+  const size_t drafted = draft.tokens.size();
+  rows_.tokens[0] = token;
+  std::copy(draft.tokens.begin(), draft.tokens.end(), rows_.tokens.begin() + 1);
+  for (size_t row = 0; row < rows_.positions.size(); ++row) {
+    rows_.positions[row] = session.position() + static_cast<int64_t>(row);
+  }
+  rows_.used = static_cast<int64_t>(drafted) + 1;
+  const std::span<const float> logits = TRY(session.evaluate_rows(rows_));
+  const auto vocab = static_cast<size_t>(session.model().vocab_size);
+  session.keep_row(0, token);
+  static const Distribution kCertain;
+  Chosen chosen;
+  size_t accepted = 0;
+  for (;;) {
+    const bool last = accepted == drafted;
+    const auto row = logits.subspan(accepted * vocab, vocab);
+    const Distribution& from = draft.from.empty() || last ? kCertain : draft.from[accepted];
+    chosen = TRY(choose(row, last ? nullptr : &draft.tokens[accepted], &from));
+    if (!chosen.accepted) break;
+    const int64_t right = draft.tokens[accepted++];
+    if (!chosen.more) break;  // as after any other token: the last is not evaluated
+    session.keep_row(static_cast<int64_t>(accepted), right);
+    context_.push_back(right);
+  }
+  drafter_->accept(accepted);
+  counts_.drafted += drafted;
+  counts_.accepted += accepted;
+  pace_.add_draft(draft.kind, static_cast<int64_t>(drafted), static_cast<int64_t>(accepted));
+  return chosen.more;
+}
+
+}  // namespace diptych::generate
