@@ -121,25 +121,36 @@ const ParamSpec* find_param(const OpSpec& spec, std::string_view name) {
   return at == spec.params.end() ? nullptr : &*at;
 }
 
-const OpSpec* find_op(std::string_view type, Opset opset) {
+namespace {
+
+// The definitions of an operation.
+std::span<const OpSpec> definitions(std::string_view type) {
   const auto table = op_table();
-  auto at = std::lower_bound(table.begin(), table.end(), type,
-                             [](const OpSpec& spec, std::string_view t) { return spec.type < t; });
-  for (; at != table.end() && at->type == type; ++at) {
-    if (at->since <= opset && opset <= at->until) return &*at;
+  const auto first =
+      std::lower_bound(table.begin(), table.end(), type,
+                       [](const OpSpec& spec, std::string_view t) { return spec.type < t; });
+  const auto last =
+      std::find_if(first, table.end(), [&](const OpSpec& spec) { return spec.type != type; });
+  return {first, last};
+}
+
+}  // namespace
+
+bool is_known_op(std::string_view type) { return !definitions(type).empty(); }
+
+const OpSpec* find_op(std::string_view type, Opset opset) {
+  for (const OpSpec& spec : definitions(type)) {
+    if (spec.since <= opset && opset <= spec.until) return &spec;
   }
   return nullptr;
 }
 
 Result<std::vector<TensorType>> infer(const Op& op, Opset opset) {
   const OpSpec* spec = find_op(op.type, opset);
-  if (spec == nullptr) {
-    for (const OpSpec& other : op_table()) {
-      if (other.type != op.type) continue;
-      return unsupported("operation '{}' is not in opset {}", op.type, name(opset));
-    }
-    return unsupported("operation '{}' is not supported", op.type);
+  if (spec == nullptr && is_known_op(op.type)) {
+    return unsupported("operation '{}' is not in opset {}", op.type, name(opset));
   }
+  if (spec == nullptr) return unsupported("operation '{}' is not supported", op.type);
   const auto where = [&] {
     const bool named = !op.results.empty() && op.results.front() != nullptr;
     return named ? fmt::format("{} %{}", op.type, op.result()->name) : op.type;

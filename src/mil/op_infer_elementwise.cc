@@ -8,10 +8,16 @@ namespace diptych::mil {
 
 Result<Types> infer_unary(const Op& op) {
   // epsilon may be fp32 beside an fp16 x: upstream's exporter writes it so.
+  const TensorType& x = type_of(op, "x");
   for (const Operand& operand : op.operands) {
-    if (operand.param != "x") TRY(number_param(op, operand.param));
+    if (operand.param == "x") continue;
+    if (is_float(x.dtype)) {
+      TRY(float_param(op, operand.param, 0));
+    } else {
+      TRY(int_param(op, operand.param));
+    }
   }
-  return Types{type_of(op, "x")};
+  return Types{x};
 }
 
 Result<Types> infer_gelu(const Op& op) {

@@ -84,6 +84,8 @@ struct OpSpec {
 std::span<const OpSpec> op_table();
 // The definition of an operation in an opset, or null when there is none.
 const OpSpec* find_op(std::string_view type, Opset opset = kLastOpset);
+// Whether any opset has the operation. Others can be held, but not inferred.
+bool is_known_op(std::string_view type);
 // The parameter of a definition, or null when it has none of that name.
 const ParamSpec* find_param(const OpSpec& spec, std::string_view name);
 

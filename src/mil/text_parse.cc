@@ -291,8 +291,8 @@ class Parser {
 
   // verify() would say the same, but only here is the place known.
   Status check_types(const Token& head, const Op& op) {
+    if (!is_known_op(op.type)) return {};
     const Opset opset = TRY(within(place(head), opset_from_name(function_->opset)));
-    if (find_op(op.type, opset) == nullptr) return {};
     const auto inferred = TRY(within(place(head), infer(op, opset)));
     if (inferred.size() != op.results.size()) {
       return fail_at(head, "{} has {} results, found {}", op.type, inferred.size(),

@@ -109,7 +109,7 @@ class Verifier {
   }
 
   void check_types(const Op& op) {
-    if (find_op(op.type, *opset_) == nullptr) {
+    if (!is_known_op(op.type)) {
       if (!allow_unknown_) report("{}: operation '{}' is not supported", label(op), op.type);
       return;
     }

@@ -246,9 +246,9 @@ TEST(Model, ListsEverythingUnsupportedAtOnce) {
 
 TEST(Model, RefusesAnotherOpset) {
   EXPECT_THAT(read_edited([](pb::Model& m) {
-                (*m.mutable_ml_program()->mutable_functions())["main"].set_opset("CoreML5");
+                (*m.mutable_ml_program()->mutable_functions())["main"].set_opset("CoreML4");
               }),
-              HasSubstr("opset \"CoreML5\" (supported: CoreML8)"));
+              HasSubstr("opset \"CoreML4\" (supported: CoreML5 to CoreML9)"));
 }
 
 TEST(Model, RefusesContradictions) {
