@@ -15,6 +15,8 @@ void append(generate::Generation& whole, generate::Generation part) {
   whole.prefill_seconds += part.prefill_seconds;
   whole.decode_seconds += part.decode_seconds;
   whole.decode_steps += part.decode_steps;
+  whole.speculation += part.speculation;
+  whole.prompt_calls = std::move(part.prompt_calls);
 }
 
 }  // namespace

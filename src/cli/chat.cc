@@ -12,8 +12,10 @@
 #include "chat/conversation.h"
 #include "cli/chat_input.h"
 #include "cli/command.h"
+#include "cli/generation_statistics.h"
 #include "cli/hints.h"
 #include "cli/sampling_options.h"
+#include "cli/speculation_options.h"
 #include "cli/terminal.h"
 #include "generate/session.h"
 #include "text/utf8.h"
@@ -29,6 +31,7 @@ struct ChatArguments {
   std::string model, tokenizer, chat_template, system, numerics, on_full = "stop", stats = "none";
   int64_t max_tokens = kLongestAnswer;
   SamplingArguments sampling;
+  SpeculationArguments speculation;
   int threads = 0;
   bool commands = false;
 };
@@ -205,18 +208,21 @@ void Chat::tell_end(const chat::Answer& answer) const {
 void Chat::print_statistics(const chat::Answer& answer) const {
   const generate::Generation& g = answer.generation;
   const double prefill = rate(static_cast<double>(answer.evaluated_tokens), g.prefill_seconds);
-  const double decode = rate(static_cast<double>(g.decode_steps), g.decode_seconds);
+  const double tokens = decoded_tokens(g), decode = rate(tokens, g.decode_seconds);
+  const bool speculates = arguments_.speculation.any();
   if (arguments_.stats == "json") {
+    Json decoding = {{"tokens", static_cast<int64_t>(tokens)},
+                     {"seconds", g.decode_seconds},
+                     {"tokens_per_second", decode}};
+    if (speculates) add_drafts(g, decoding);
     const Json json = {{"prompt_tokens", answer.prompt_tokens},
                        {"reused_tokens", answer.reused_tokens},
                        {"prefill",
                         {{"tokens", answer.evaluated_tokens},
                          {"seconds", g.prefill_seconds},
-                         {"tokens_per_second", prefill}}},
-                       {"decode",
-                        {{"tokens", g.decode_steps},
-                         {"seconds", g.decode_seconds},
-                         {"tokens_per_second", decode}}},
+                         {"tokens_per_second", prefill},
+                         {"calls", calls_json(g, session_)}}},
+                       {"decode", decoding},
                        {"stop_reason", generate::name(g.reason)},
                        {"position", session_.position()},
                        {"max_context", session_.model().max_context}};
@@ -228,8 +234,10 @@ void Chat::print_statistics(const chat::Answer& answer) const {
   fmt::print(stderr, "prefill  {} tokens in {}, {:.1f} tok/s; {} were in the cache\n",
              answer.evaluated_tokens, human_seconds(g.prefill_seconds), prefill,
              answer.reused_tokens);
-  fmt::print(stderr, "decode   {} tokens in {}, {:.1f} tok/s, stopped by {}\n", g.decode_steps,
+  if (!g.prompt_calls.empty()) fmt::print(stderr, "calls    {}\n", calls_text(g, session_));
+  fmt::print(stderr, "decode   {} tokens in {}, {:.1f} tok/s, stopped by {}\n", tokens,
              human_seconds(g.decode_seconds), decode, generate::name(g.reason));
+  if (speculates) fmt::print(stderr, "drafts   {}\n", drafts_text(g));
 }
 
 Status Chat::command(const std::string& text) {
@@ -301,14 +309,14 @@ Status Chat::quit(const std::string&) {
   return {};
 }
 
-Result<answer::OpenedModel> open_model_of(const ChatArguments& a) {
+Result<answer::OpenOptions> open_options(const ChatArguments& a) {
   answer::OpenOptions options;
   options.numerics = TRY(numerics_from(a.numerics));
   options.threads = a.threads;
   options.tokenizer = options.chat_template = answer::Part::Needed;
   options.tokenizer_path = a.tokenizer;
   options.chat_template_path = a.chat_template;
-  return open_model(a.model, options);
+  return options;
 }
 
 Status run_chat(const ChatArguments& a) {
@@ -320,10 +328,15 @@ Status run_chat(const ChatArguments& a) {
   options.generate.cancelled = interrupted;
   const answer::SamplingChoices choices = TRY(sampling_choices(a.sampling));
 
-  const answer::OpenedModel model = TRY(open_model_of(a));
-  options.generate.sampler = answer::sampler_options(choices, model.sampling());
+  const answer::OpenOptions open = TRY(open_options(a));
+  const answer::OpenedModel model = TRY(open_model(a.model, open));
+  // Lookahead is greedy, whatever the model's makers want.
+  options.generate.sampler = answer::sampler_options(
+      choices, a.speculation.lookahead ? generate::SamplerOptions() : model.sampling());
   if (!a.sampling.ignore_eos) options.generate.stop_tokens = model.stop_ids();
   const auto session = TRY(model.new_session());
+  const auto drafter =
+      TRY(set_speculation(a.speculation, model, session->model(), open, options.generate));
   chat::Conversation conversation =
       TRY(within(a.model, chat::Conversation::create(
                               *session, *model.tokenizer(), *model.chat_template(),
@@ -355,6 +368,7 @@ Action setup_chat(Parser& parser) {
       ->check(one_of({"stop", "slide", "reset"}))
       ->show_default();
   add_sampling_options(parser, a.sampling);
+  add_speculation_options(parser, a.speculation);
   add_engine_options(parser, a.threads, a.numerics);
   parser.add_option("--stats", a.stats, "Statistics of each answer on stderr: text, json or none")
       ->check(one_of({"text", "json", "none"}))

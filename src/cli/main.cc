@@ -49,6 +49,8 @@ constexpr std::array kCommands = {
         "  diptych run model.pte -p \"Once upon a time\" -n 100\n"
         "  diptych run model.pte -t tokenizer.model -p \"Hello\" --temperature 0.8 --top-p 0.9\n"
         "  diptych run model.pte --prompt-file prompt.txt --specials --no-bos\n"
+        "  diptych run model.pte --prompt-file code.txt --prompt-lookup\n"
+        "  diptych run large.pte -p \"Hello\" --draft small.pte\n"
         "  diptych run model.pte --ids 1,403,407 -n 20 --print-ids\n",
         setup_run},
     Command{
@@ -56,6 +58,7 @@ constexpr std::array kCommands = {
         "  diptych chat llama.pte\n"
         "  diptych chat llama.pte --system \"Answer in one sentence.\" --on-full slide\n"
         "  diptych chat model.pte -t tokenizer.model --chat-template template.jinja <turns.txt\n"
+        "  diptych chat large.pte --draft small.pte --stats text\n"
         "  diptych chat llama.pte --commands <session.txt\n",
         setup_chat},
     Command{"eval", "Measure how well a model predicts a text",

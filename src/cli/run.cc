@@ -11,7 +11,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/generation_statistics.h"
 #include "cli/sampling_options.h"
+#include "cli/speculation_options.h"
 #include "cli/terminal.h"
 #include "generate/generator.h"
 #include "generate/session.h"
@@ -26,8 +28,8 @@ struct RunArguments {
   std::string model, tokenizer, prompt, prompt_file, ids, numerics, stats = "text";
   generate::GenerateOptions options;
   SamplingArguments sampling;
-  generate::LookaheadOptions lookahead;
-  bool use_lookahead = false, print_ids = false, specials = false, no_bos = false;
+  SpeculationArguments speculation;
+  bool print_ids = false, specials = false, no_bos = false;
   int threads = 0;
   bool has_prompt = false, has_file = false, has_ids = false;
 
@@ -92,14 +94,14 @@ answer::Part tokenizer_part(const RunArguments& a) {
   return a.sampling.json ? answer::Part::IfThere : answer::Part::Unused;
 }
 
-Result<answer::OpenedModel> open_model_of(const RunArguments& a) {
+Result<answer::OpenOptions> open_options(const RunArguments& a) {
   answer::OpenOptions options;
   options.numerics = TRY(numerics_from(a.numerics));
   options.threads = a.threads;
   options.tokenizer = tokenizer_part(a);
   options.tokenizer_path = a.tokenizer;
   options.chat_template = answer::Part::Unused;
-  return open_model(a.model, options);
+  return options;
 }
 
 // How the answer is printed: text as it becomes complete, ids, or all at the end.
@@ -137,21 +139,19 @@ struct RunStatistics {
   double load_seconds = 0;
   size_t prompt_tokens = 0;
   generate::Generation generation;
-
-  // Tokens that decoding gave after the first, which belongs to the prompt's evaluation.
-  double decoded() const {
-    return generation.tokens.empty() ? 0 : static_cast<double>(generation.tokens.size() - 1);
-  }
 };
 
-void print_text_statistics(const RunStatistics& s, const generate::Session& session) {
+void print_text_statistics(const RunStatistics& s, const generate::Session& session,
+                           bool speculates) {
   const generate::Generation& g = s.generation;
   tell("load     {:>10}", human_seconds(s.load_seconds));
   tell("prefill  {:>10}  {} tokens, {:.1f} tok/s", human_seconds(g.prefill_seconds),
        s.prompt_tokens, rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds));
+  if (!g.prompt_calls.empty()) tell("calls    {}", calls_text(g, session));
   tell("decode   {:>10}  {} tokens, {:.1f} tok/s, {} steps, stopped by {}",
-       human_seconds(g.decode_seconds), s.decoded(), rate(s.decoded(), g.decode_seconds),
-       g.decode_steps, generate::name(g.reason));
+       human_seconds(g.decode_seconds), decoded_tokens(g),
+       rate(decoded_tokens(g), g.decode_seconds), g.decode_steps, generate::name(g.reason));
+  if (speculates) tell("drafts   {}", drafts_text(g));
   for (const auto& [method, statistics] : session.statistics()) {
     tell("method {:<10} {:>6} calls, {} each, {} in all", method, statistics.calls,
          human_seconds(statistics.seconds / static_cast<double>(statistics.calls)),
@@ -159,23 +159,27 @@ void print_text_statistics(const RunStatistics& s, const generate::Session& sess
   }
 }
 
-void print_json_statistics(const RunStatistics& s, const generate::Session& session) {
+void print_json_statistics(const RunStatistics& s, const generate::Session& session,
+                           bool speculates) {
   const generate::Generation& g = s.generation;
   Json methods = Json::object();
   for (const auto& [method, statistics] : session.statistics()) {
-    methods[method] = {{"calls", statistics.calls}, {"seconds", statistics.seconds}};
+    methods[method] = {
+        {"calls", statistics.calls}, {"tokens", statistics.rows}, {"seconds", statistics.seconds}};
   }
+  Json decode = {{"tokens", static_cast<int64_t>(decoded_tokens(g))},
+                 {"seconds", g.decode_seconds},
+                 {"tokens_per_second", rate(decoded_tokens(g), g.decode_seconds)},
+                 {"steps", g.decode_steps}};
+  if (speculates) add_drafts(g, decode);
   const Json json = {
       {"load_seconds", s.load_seconds},
       {"prefill",
        {{"tokens", s.prompt_tokens},
         {"seconds", g.prefill_seconds},
-        {"tokens_per_second", rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds)}}},
-      {"decode",
-       {{"tokens", static_cast<int64_t>(s.decoded())},
-        {"seconds", g.decode_seconds},
-        {"tokens_per_second", rate(s.decoded(), g.decode_seconds)},
-        {"steps", g.decode_steps}}},
+        {"tokens_per_second", rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds)},
+        {"calls", calls_json(g, session)}}},
+      {"decode", decode},
       {"methods", methods},
       {"generated_tokens", g.tokens.size()},
       {"stop_reason", generate::name(g.reason)},
@@ -240,18 +244,19 @@ Status run_model(const RunArguments& a) {
   std::optional<std::string> text;
   if (a.has_text()) text = TRY(prompt_text(a));
   const auto start = std::chrono::steady_clock::now();
-  const answer::OpenedModel model = TRY(open_model_of(a));
+  const answer::OpenOptions open = TRY(open_options(a));
+  const answer::OpenedModel model = TRY(open_model(a.model, open));
   const auto session = TRY(model.new_session());
   const std::vector<int64_t> prompt = TRY(prompt_ids(a, model, text));
   generate::GenerateOptions options = a.options;
   options.logprobs = a.sampling.logprobs;
   options.cancelled = interrupted;
-  if (a.use_lookahead) options.lookahead = a.lookahead;
   // Lookahead is greedy, whatever the model's makers want.
   options.sampler = answer::sampler_options(
-      choices, a.use_lookahead ? generate::SamplerOptions() : model.sampling());
+      choices, a.speculation.lookahead ? generate::SamplerOptions() : model.sampling());
   if (!a.sampling.ignore_eos) options.stop_tokens = model.stop_ids();
   TRY(within(a.model, generate::check(options.sampler, model.vocab_size())));
+  const auto drafter = TRY(set_speculation(a.speculation, model, session->model(), open, options));
 
   RunStatistics statistics;
   statistics.prompt_tokens = prompt.size();
@@ -260,8 +265,8 @@ Status run_model(const RunArguments& a) {
   stop_on_interrupt();
   statistics.generation =
       TRY(print_answer(a, model, *session, prompt, text, options, std::move(stops)));
-  if (a.stats == "text") print_text_statistics(statistics, *session);
-  if (a.stats == "json") print_json_statistics(statistics, *session);
+  if (a.stats == "text") print_text_statistics(statistics, *session, a.speculation.any());
+  if (a.stats == "json") print_json_statistics(statistics, *session, a.speculation.any());
   warn(statistics, *session);
   if (interrupted()) return fail(ErrorCode::Cancelled, "interrupted");
   return {};
@@ -287,16 +292,7 @@ Action setup_run(Parser& parser) {
       ->check(number_between(0, kMostTokens))
       ->show_default();
   add_sampling_options(parser, a.sampling);
-  parser.add_flag("--lookahead", a.use_lookahead,
-                  "Lookahead decoding (single-method files, greedy)");
-  parser.add_option("--ngram_size", a.lookahead.ngram_size, "Lookahead: n-gram size")
-      ->show_default();
-  parser.add_option("--window_size", a.lookahead.window, "Lookahead: window columns")
-      ->show_default();
-  parser
-      .add_option("--n_verifications", a.lookahead.verifications,
-                  "Lookahead: branches verified per step")
-      ->show_default();
+  add_speculation_options(parser, a.speculation);
   parser
       .add_flag("--print_ids", a.print_ids,
                 "Print the generated ids, comma-separated, instead of text")

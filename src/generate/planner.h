@@ -30,7 +30,7 @@ struct PlannedCall {
 };
 
 // The calls of the least sum of costs, the fewest of equals; the last gives logits. Takes a time of
-// rows * (sum of all choices' tokens). Empty when no choice reaches the end from within the cache.
+// rows * choices. Empty when no choice reaches the end from within the cache.
 std::vector<PlannedCall> plan_calls(const Stretch& stretch, std::span<const Choice> choices);
 
 }  // namespace diptych::generate

@@ -18,6 +18,11 @@ namespace diptych::generate {
 struct SpeculationCounts {
   uint64_t drafted = 0, accepted = 0;  // tokens
 
+  SpeculationCounts& operator+=(const SpeculationCounts& more) {
+    drafted += more.drafted;
+    accepted += more.accepted;
+    return *this;
+  }
   double acceptance() const {
     return drafted == 0 ? 0 : static_cast<double>(accepted) / static_cast<double>(drafted);
   }

@@ -95,6 +95,7 @@ Result<generate::Generation> run(const std::string& path, int64_t tokens, bool l
   generate::GenerateOptions options;
   options.max_tokens = tokens;
   if (lookahead) options.lookahead = generate::LookaheadOptions{};
+  options.adapt = false;
   return generate::generate(*session, kPrompt, options,
                             [](const generate::Token&) { return true; });
 }
@@ -222,6 +223,7 @@ TEST(Demo, AMethodThatVerifiesSharesWeightsAndServesLookahead) {
   generate::GenerateOptions ahead;
   ahead.max_tokens = 150;
   ahead.lookahead = generate::LookaheadOptions{5, 2, 2};
+  ahead.adapt = false;
   const auto found =
       generate::generate(*session, kPrompt, ahead, [](const generate::Token&) { return true; });
   ASSERT_OK(found);
