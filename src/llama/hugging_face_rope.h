@@ -11,6 +11,7 @@ namespace diptych::llama {
 // Returns theta, `default_theta` where none is said, and scaling. What transformers would refuse is
 // a problem, and so is what its versions take differently: two places that contradict each other, a
 // factor without a type.
-RopeParams read_hugging_face_rope(const Json& config, double default_theta, ParamReader& reader);
+RopeParams read_hugging_face_rope(const Json& config, double default_theta, int64_t head_dim,
+                                  ParamReader& reader);
 
 }  // namespace diptych::llama

@@ -131,11 +131,12 @@ void read_ropes(const Json& config, const Family& family, ParamReader& reader, P
   }
   Json global = config;
   global["rope_parameters"] = of_type(config, "full_attention");
-  params->ropes = {read_hugging_face_rope(global, family.rope_theta, reader)};
+  params->ropes = {read_hugging_face_rope(global, family.rope_theta, params->head_dim, reader)};
   Json local = {{"rope_parameters", of_type(config, "sliding_attention")}};
   if (const Json* theta = reader.find("rope_local_base_freq", false)) local["rope_theta"] = *theta;
   ParamReader local_reader(local);
-  kinds->local = read_hugging_face_rope(local, *family.local_rope_theta, local_reader);
+  kinds->local =
+      read_hugging_face_rope(local, *family.local_rope_theta, params->head_dim, local_reader);
   for (const std::string& problem : local_reader.take_problems()) {
     reader.problem("RoPE of sliding layers: " + problem);
   }
@@ -151,7 +152,7 @@ void read_layer_kinds(const Json& config, const Family& family, ParamReader& rea
   if (family.local_rope_theta) {
     read_ropes(config, family, reader, params, &kinds);
   } else {
-    params->ropes = {read_hugging_face_rope(config, family.rope_theta, reader)};
+    params->ropes = {read_hugging_face_rope(config, family.rope_theta, params->head_dim, reader)};
   }
   set_layers(kinds, reader, params);
 }
