@@ -268,6 +268,33 @@ bool same_caches(const Model& a, const Model& b) {
          a.dtype == b.dtype && a.rope_width == b.rope_width && lengths(a) == lengths(b);
 }
 
+// By layer, as upstream's runner takes caches of several lengths: those that are shorter than the
+// longest are of layers with a window of this length.
+std::vector<int64_t> windows_of_upstream(const Model& model) {
+  int64_t longest = 0;
+  for (const LayerClass& layers : model.classes) longest = std::max(longest, layers.cache_len);
+  std::vector<int64_t> windows;
+  for (size_t layer = 0; layer < model.layers(); ++layer) {
+    const int64_t length = model.class_of(layer).cache_len;
+    windows.push_back(length < longest ? length : 0);
+  }
+  return windows;
+}
+
+// A token must find in the cache what it sees besides itself, as far as there can be so much.
+Status check_windows(const Description& model) {
+  for (const LayerClass& layers : model.classes) {
+    if (!layers.window) continue;
+    const int64_t needed = std::min(*layers.window - 1, model.cache_len());
+    if (layers.cache_len >= needed) continue;
+    return invalid_data(
+        "layers with a window of {} positions have caches of {}, expected {} at "
+        "least",
+        *layers.window, layers.cache_len, needed);
+  }
+  return {};
+}
+
 // What the constants say of layers beyond their caches.
 Status read_layers(const pte::Program& file, Model& model, size_t tables) {
   const auto by_layer = [&](std::string_view name, int64_t least,
@@ -285,7 +312,8 @@ Status read_layers(const pte::Program& file, Model& model, size_t tables) {
     model.rope_of_layer.push_back(table == kNoRope ? std::nullopt
                                                    : std::optional(static_cast<size_t>(table)));
   }
-  const auto windows = TRY(by_layer(kLayerWindows, 0, INT32_MAX));
+  auto windows = TRY(by_layer(kLayerWindows, 0, INT32_MAX));
+  if (!has_constant(file, kLayerWindows)) windows = windows_of_upstream(model);
   std::vector<std::optional<size_t>> first_of_class(model.classes.size());
   for (size_t layer = 0; layer < model.layers(); ++layer) {
     std::optional<size_t>& first = first_of_class[model.class_of_layer[layer]];
@@ -409,6 +437,7 @@ Result<Description> read(const pte::Program& file, std::span<const MethodTypes> 
   TRY(read_hidden_entry(file, description));
   TRY(read_rope_tables(file, tables, description));
   TRY(check_constants(file, description));
+  TRY(check_windows(description));
   return description;
 }
 

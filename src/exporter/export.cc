@@ -126,19 +126,6 @@ Status check_unshared(const std::vector<passes::Package>& packages,
                                 *options.max_unshared, bytes, names));
 }
 
-Status check_window(const llama::Params& params, const Options& options) {
-  for (const llama::LayerParams& layer : params.layers) {
-    if (!layer.window || options.max_context_len <= *layer.window) continue;
-    return about(
-        Setting::ContextLength,
-        unsupported("the model's attention is a sliding window of {} positions, and only full "
-                    "attention is implemented, which is the same up to there; expected at most {}, "
-                    "found {}",
-                    *layer.window, *layer.window, options.max_context_len));
-  }
-  return {};
-}
-
 // Keys and values of all layers, for one method: methods share the caches.
 uint64_t cache_bytes(const contract::Signature& method) {
   uint64_t bytes = 0;
@@ -213,7 +200,6 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
                     const card::ModelCard& card) {
   TRY(check(options));
   const llama::Params params = llama::for_context(of_any_context, options.max_context_len);
-  TRY(check_window(params, options));
   const llama::LlamaWeights original = weights;  // for other plans
   if (reading == Reading::Contents && !options.quantization.calibration.empty()) {
     // What can be refused is, before the long work.

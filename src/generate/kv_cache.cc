@@ -18,10 +18,14 @@ Result<KvCache> KvCache::create(const contract::Description& model) {
   KvCache cache;
   cache.model_ = model;
   cache.most_ = model.cache_len();
+  const auto shape_of = [&](size_t layer) {
+    return RingShape{model.kv_heads, model.class_of(layer).cache_len,
+                     static_cast<int64_t>(row_bytes(model))};
+  };
   // Of a layer's keys, and of its values.
   const auto size_of = [&](size_t layer) {
-    return static_cast<uint64_t>(model.kv_heads * model.class_of(layer).cache_len) *
-           row_bytes(model);
+    const RingShape shape = shape_of(layer);
+    return static_cast<uint64_t>(model.class_of(layer).window ? shape.bytes() : shape.view_bytes());
   };
   uint64_t all = 0;
   for (size_t layer = 0; layer < model.layers(); ++layer) {
@@ -30,27 +34,71 @@ Result<KvCache> KvCache::create(const contract::Description& model) {
   }
   cache.memory_ = TRY(ZeroedMemory::allocate(all));
   uint64_t at = 0;
+  const auto take = [&](size_t layer) {
+    const MutableBytes bytes = cache.memory_.bytes().subspan(at, size_of(layer));
+    at += align_up(size_of(layer), kAlignment);
+    return bytes;
+  };
   for (size_t layer = 0; layer < model.layers(); ++layer) {
-    for (std::vector<MutableBytes>* caches : {&cache.keys_, &cache.values_}) {
-      caches->push_back(cache.memory_.bytes().subspan(at, size_of(layer)));
-      at += align_up(size_of(layer), kAlignment);
-    }
+    const MutableBytes keys = take(layer), values = take(layer);
+    cache.keys_.push_back(keys);
+    cache.values_.push_back(values);
+    cache.rings_.emplace_back();
+    if (!model.class_of(layer).window) continue;
+    const RingShape shape = shape_of(layer);
+    cache.rings_.back() = {RowRing(shape, keys), RowRing(shape, values)};
+    cache.windowed_.push_back(layer);
   }
   return cache;
 }
 
+Bytes KvCache::keys(size_t layer) const {
+  return rings_[layer] ? rings_[layer]->keys.view() : Bytes(keys_[layer]);
+}
+
+Bytes KvCache::values(size_t layer) const {
+  return rings_[layer] ? rings_[layer]->values.view() : Bytes(values_[layer]);
+}
+
 void KvCache::append(const FreshRows& fresh, int64_t row) {
   const uint64_t bytes = row_bytes(model_);
+  const uint64_t from = static_cast<uint64_t>(row) * bytes;
+  const uint64_t from_stride = static_cast<uint64_t>(fresh.tokens) * bytes;
   for (size_t layer = 0; layer < keys_.size(); ++layer) {
-    const int64_t slots = model_.class_of(layer).cache_len;
+    const std::byte* key = &fresh.keys[layer][from];
+    const std::byte* value = &fresh.values[layer][from];
+    if (std::optional<Rings>& rings = rings_[layer]) {
+      rings->keys.append(tokens_, key, from_stride);
+      rings->values.append(tokens_, value, from_stride);
+      continue;
+    }
+    const uint64_t to_stride = static_cast<uint64_t>(model_.class_of(layer).cache_len) * bytes;
+    uint64_t to = static_cast<uint64_t>(tokens_) * bytes;
     for (int64_t head = 0; head < model_.kv_heads; ++head) {
-      const uint64_t from = static_cast<uint64_t>(head * fresh.tokens + row) * bytes;
-      const uint64_t to = static_cast<uint64_t>(head * slots + tokens_) * bytes;
-      std::copy_n(&fresh.keys[layer][from], bytes, keys_[layer].data() + to);
-      std::copy_n(&fresh.values[layer][from], bytes, values_[layer].data() + to);
+      std::copy_n(key, bytes, &keys_[layer][to]);
+      std::copy_n(value, bytes, &values_[layer][to]);
+      key += from_stride;
+      value += from_stride;
+      to += to_stride;
     }
   }
   ++tokens_;
+}
+
+bool KvCache::can_rewind(int64_t position) const {
+  return std::all_of(windowed_.begin(), windowed_.end(), [&](size_t layer) {
+    // What the token at `position` sees besides itself.
+    return rings_[layer]->keys.holds(position, *model_.class_of(layer).window - 1);
+  });
+}
+
+void KvCache::rewind(int64_t position) {
+  if (!can_rewind(position)) position = 0;
+  for (const size_t layer : windowed_) {
+    rings_[layer]->keys.rewind(tokens_, position);
+    rings_[layer]->values.rewind(tokens_, position);
+  }
+  tokens_ = position;
 }
 
 }  // namespace diptych::generate

@@ -1,17 +1,20 @@
 // The keys and values of evaluated tokens, as the methods of a model take them. The cache is the
 // caller's by the contract; all methods of a file share it.
 //
-// The policy is upstream's "smart mask": token p lies in slot p. Only real tokens are written,
-// never padding.
+// Layers without a window follow upstream's "smart mask": token p lies in slot p. Layers with one
+// keep the latest tokens, as row_ring.h says. Only real tokens are written, never padding.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/zeroed_memory.h"
 #include "contract/reader.h"
+#include "generate/row_ring.h"
 
 namespace diptych::generate {
 
@@ -31,22 +34,38 @@ class KvCache {
   // How many more fit.
   int64_t room() const { return most_ - tokens_; }
 
-  // What a method takes for a layer: [kv_heads, C, head_dim].
-  Bytes keys(size_t layer) const { return keys_[layer]; }
-  Bytes values(size_t layer) const { return values_[layer]; }
+  // What a method takes for a layer: [kv_heads, C, head_dim]. Of layers with a window it lies
+  // elsewhere after each append() and rewind(), of others it stays.
+  Bytes keys(size_t layer) const;
+  Bytes values(size_t layer) const;
+  std::span<const size_t> layers_with_window() const { return windowed_; }
+  // The position of the token in the first slot, or what it would be: negative where the slots
+  // have room.
+  int64_t first_position(const contract::LayerClass& layers) const {
+    return layers.window ? tokens_ - layers.cache_len : 0;
+  }
 
   // Adds row `row` of a call as the next token; there must be room.
   void append(const FreshRows& fresh, int64_t row);
-  // Forgets the tokens from `position` on, which is at most tokens().
-  void rewind(int64_t position) { tokens_ = position; }
+  // Forgets the tokens from `position` on, which is at most tokens(). Layers with a window keep the
+  // rows that dropped out of it for as many tokens again; where what they saw at `position` is gone
+  // nevertheless, all tokens are forgotten, for there is nothing that it could be computed from.
+  void rewind(int64_t position);
 
  private:
   KvCache() = default;
+  bool can_rewind(int64_t position) const;
 
   contract::Model model_;
   int64_t most_ = 0, tokens_ = 0;
   ZeroedMemory memory_;
-  std::vector<MutableBytes> keys_, values_;  // by layer
+  // By layer; one of the two.
+  std::vector<MutableBytes> keys_, values_;
+  struct Rings {
+    RowRing keys, values;
+  };
+  std::vector<std::optional<Rings>> rings_;
+  std::vector<size_t> windowed_;  // the layers that have rings
 };
 
 }  // namespace diptych::generate

@@ -1,5 +1,6 @@
 #include "generate/masks.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/half.h"
@@ -34,13 +35,23 @@ class EntryWriter {
 
 }  // namespace
 
-void put_row(const contract::Model& model, const contract::LayerClass& layers, int64_t tokens,
-             const RowView& view, MutableBytes mask) {
+void put_row(const contract::Model& model, const contract::LayerClass& layers,
+             const Columns& columns, int64_t row, const uint8_t* visible, MutableBytes mask) {
+  const auto tokens = static_cast<int64_t>(columns.positions.size());
   const size_t row_bytes = mask.size() / static_cast<size_t>(tokens);
-  EntryWriter entries(model, &mask[static_cast<size_t>(view.row) * row_bytes]);
-  for (int64_t slot = 0; slot < layers.cache_len; ++slot) entries.put(slot < view.cached);
+  EntryWriter entries(model, &mask[static_cast<size_t>(row) * row_bytes]);
+  // The first position that the row sees.
+  const int64_t first =
+      layers.window
+          ? std::max<int64_t>(0, columns.positions[static_cast<size_t>(row)] - *layers.window + 1)
+          : 0;
+  for (int64_t slot = 0; slot < layers.cache_len; ++slot) {
+    const int64_t position = columns.first_position + slot;
+    entries.put(position >= first && position < columns.cached);
+  }
   for (int64_t column = 0; column < tokens; ++column) {
-    entries.put(view.visible != nullptr ? view.visible[column] != 0 : column <= view.row);
+    const bool shown = visible != nullptr ? visible[column] != 0 : column <= row;
+    entries.put(shown && columns.positions[static_cast<size_t>(column)] >= first);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "runtime/method.h"
 
@@ -37,8 +38,13 @@ Result<MethodCost> method_cost(runtime::Program& program, const contract::Functi
   return cost_of(method->functions());
 }
 
-uint64_t cache_bytes_per_position(const contract::Description& model) {
-  return 2 * model.layers() * static_cast<uint64_t>(model.kv_heads * model.head_dim) *
+uint64_t cache_bytes_seen(const contract::Description& model, int64_t positions) {
+  uint64_t rows = 0;
+  for (size_t layer = 0; layer < model.layers(); ++layer) {
+    const std::optional<int64_t> window = model.class_of(layer).window;
+    rows += static_cast<uint64_t>(window ? std::min(positions, *window - 1) : positions);
+  }
+  return 2 * rows * static_cast<uint64_t>(model.kv_heads * model.head_dim) *
          static_cast<uint64_t>(bit_width(model.dtype)) / 8;
 }
 

@@ -33,7 +33,8 @@ Result<MethodCost> method_cost(runtime::Program& program, const contract::Functi
 // The same for functions that are called one after the other: the sum of what their steps say.
 MethodCost cost_of(const std::vector<const engine::Executable*>& functions);
 
-// Bytes of keys and values of one position in all layers, in the type the caches are bound in.
-uint64_t cache_bytes_per_position(const contract::Description& model);
+// Bytes of keys and values that a token sees in the caches of all layers when so many positions
+// come before it, in the type the caches are bound in.
+uint64_t cache_bytes_seen(const contract::Description& model, int64_t positions);
 
 }  // namespace diptych::generate

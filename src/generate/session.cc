@@ -49,9 +49,6 @@ Result<contract::Description> describe(const runtime::Program& program) {
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Program> program) {
   contract::Description described = TRY(describe(*program));
-  for (const contract::LayerClass& layers : described.classes) {
-    if (layers.window) return unsupported("layers with a window of {} positions", *layers.window);
-  }
   std::unique_ptr<Session> session(new Session(TRY(KvCache::create(described))));
   session->program_ = std::move(program);
   session->model_ = std::move(described);
@@ -100,14 +97,12 @@ Status Session::add_function(const contract::Function& function,
     return {};
   };
   loaded.tokens.resize(static_cast<size_t>(function.method.tokens));
+  loaded.positions.resize(loaded.tokens.size());
   TRY(method.bind_input(at.tokens, std::as_bytes(std::span(loaded.tokens))));
   TRY(bind_inputs(at.masks, loaded.masks));
   TRY(bind_inputs(at.cos, loaded.cos));
   TRY(bind_inputs(at.sin, loaded.sin));
-  for (size_t layer = 0; layer < model_.layers(); ++layer) {
-    TRY(method.bind_input(at.key_inputs[layer], cache_.keys(layer)));
-    TRY(method.bind_input(at.value_inputs[layer], cache_.values(layer)));
-  }
+  for (size_t layer = 0; layer < model_.layers(); ++layer) TRY(bind_cache(loaded, layer));
   loaded.logits.resize(TRY(output_size(at.logits)));
   TRY(method.bind_output(at.logits, loaded.logits));
   TRY(method.want_output(at.logits, false));
@@ -123,7 +118,14 @@ Status Session::add_function(const contract::Function& function,
   return {};
 }
 
+Status Session::bind_cache(Loaded& loaded, size_t layer) {
+  const contract::Places& at = loaded.function->places;
+  TRY(loaded.method->bind_input(at.key_inputs[layer], cache_.keys(layer)));
+  return loaded.method->bind_input(at.value_inputs[layer], cache_.values(layer));
+}
+
 void Session::set_position_row(Loaded& loaded, int64_t row, int64_t position) {
+  loaded.positions[static_cast<size_t>(row)] = position;
   // Padding may run past the table; its rows are never looked at, but must be finite.
   const int64_t clamped = std::min(position, model_.max_context - 1);
   const size_t bytes = static_cast<size_t>(model_.rope_width) * width_of(model_.dtype);
@@ -135,9 +137,10 @@ void Session::set_position_row(Loaded& loaded, int64_t row, int64_t position) {
 }
 
 void Session::set_visible(Loaded& loaded, int64_t row, const uint8_t* new_columns) {
-  const RowView view{row, cache_.tokens(), new_columns};
   for (size_t i = 0; i < loaded.masks.size(); ++i) {
-    put_row(model_, model_.classes[i], loaded.function->method.tokens, view, loaded.masks[i]);
+    const contract::LayerClass& layers = model_.classes[i];
+    const Columns columns{cache_.first_position(layers), cache_.tokens(), loaded.positions};
+    put_row(model_, layers, columns, row, new_columns, loaded.masks[i]);
   }
 }
 
@@ -145,6 +148,7 @@ Status Session::run(Loaded& loaded, int64_t rows, bool with_logits, Clock::time_
   const contract::Function& function = *loaded.function;
   TRY(loaded.method->want_output(function.places.logits, with_logits));
   TRY(loaded.method->limit_tokens(rows));
+  for (const size_t layer : cache_.layers_with_window()) TRY(bind_cache(loaded, layer));
   TRY(loaded.method->execute());
   const double seconds = seconds_since(start);
   MethodStatistics& statistics = statistics_[function.method.name];
@@ -207,13 +211,14 @@ Session::Loaded& Session::verifying() {
 Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens,
                                                int64_t rows, Logits logits) {
   const auto start = Clock::now();
-  const int64_t cached = cache_.tokens(), tail = position() - cached;
-  const int64_t wanted = tail + static_cast<int64_t>(tokens.size());
+  const int64_t cached = cache_.tokens(), pending = position() - cached;
+  const int64_t wanted = pending + static_cast<int64_t>(tokens.size());
   const int64_t capacity = loaded.function->method.tokens;
   rows = std::min({rows, capacity, wanted});
-  if (rows <= tail) {
+  const int64_t tail = std::min(pending, rows);
+  if (rows == tail && cache_.room() == 0) {
     return fail(ErrorCode::Internal, "{} tokens outside the cache leave no row for a new one",
-                tail);
+                pending);
   }
   history_.insert(history_.end(), tokens.begin(), tokens.begin() + (rows - tail));
   for (int64_t row = 0; row < capacity; ++row) {
@@ -221,13 +226,23 @@ Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const i
     loaded.tokens[static_cast<size_t>(row)] =
         row < rows ? static_cast<int32_t>(history_[index]) : 0;
     set_position_row(loaded, row, cached + row);
-    set_visible(loaded, row, nullptr);
   }
+  for (int64_t row = 0; row < capacity; ++row) set_visible(loaded, row, nullptr);
   loaded.last_position = rows - 1;
-  TRY(run(loaded, rows, logits == Logits::Always || rows == wanted, start));
+  const bool with_logits =
+      logits == Logits::Always || (logits == Logits::AtTheEnd && rows == wanted);
+  TRY(run(loaded, rows, with_logits, start));
   const int64_t kept = std::min(cache_.room(), rows);
   for (int64_t row = 0; row < kept; ++row) cache_.append(loaded.fresh, row);
   return Chunk{&loaded, tail, rows};
+}
+
+Status Session::catch_up() {
+  while (cache_.room() > 0 && cache_.tokens() < position()) {
+    const int64_t pending = position() - cache_.tokens();
+    TRY(evaluate_chunk(function_for(pending), {}, pending, Logits::None));
+  }
+  return {};
 }
 
 Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens,
@@ -265,6 +280,7 @@ double Session::verifying_seconds(int64_t rows) const {
 
 Status Session::evaluate_each(std::span<const int64_t> tokens, const Visitor& visit) {
   TRY(check_tokens(tokens));
+  TRY(catch_up());
   const auto vocab = static_cast<size_t>(model_.vocab_size);
   for (size_t done = 0; done < tokens.size();) {
     const std::span<const int64_t> rest = tokens.subspan(done);
@@ -305,7 +321,9 @@ Result<std::span<const float>> Session::evaluate_rows(const Rows& rows) {
     const auto index = static_cast<size_t>(row);
     loaded.tokens[index] = static_cast<int32_t>(rows.tokens[index]);
     set_position_row(loaded, row, rows.positions[index]);
-    set_visible(loaded, row, &rows.visible[index * static_cast<size_t>(capacity)]);
+  }
+  for (int64_t row = 0; row < capacity; ++row) {
+    set_visible(loaded, row, &rows.visible[static_cast<size_t>(row * capacity)]);
   }
   loaded.last_position = 0;
   TRY(run(loaded, rows.used, true, start));

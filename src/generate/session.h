@@ -63,7 +63,9 @@ class Session {
   using Visitor = std::function<Status(size_t index, std::span<const float> logits)>;
   Status evaluate_each(std::span<const int64_t> tokens, const Visitor& visit);
   // Forgets the tokens from `position` on, as though they had never been evaluated. `position` must
-  // not be beyond position().
+  // not be beyond position(). Where layers with a window have lost what the next token needs, which
+  // begins a window's length back (KvCache::rewind()), the next evaluation evaluates all tokens
+  // anew.
   void rewind(int64_t position);
 
   // --- For lookahead: calls of model().verify() with rows that the caller makes. ---
@@ -98,6 +100,7 @@ class Session {
     const contract::Function* function = nullptr;
     std::unique_ptr<runtime::Method> method;
     std::vector<int32_t> tokens;                   // [T]
+    std::vector<int64_t> positions;                // [T]
     std::vector<std::vector<std::byte>> masks;     // by layer class: [T, C+T]
     std::vector<std::vector<std::byte>> cos, sin;  // by RoPE table: [T, rope_width]
     int64_t last_position = 0;
@@ -119,13 +122,17 @@ class Session {
   // The same among those that give the logits after each row; null when there is none.
   Loaded* all_logits_function_for(int64_t rows);
   Loaded& verifying();  // model().verify(), which must be there
-  // Which calls compute logits: all, or only the one that takes the last of the tokens.
-  enum class Logits { Always, AtTheEnd };
-  // Evaluates the tail and as many of the tokens as `rows` has room for, at most all.
+  // Which calls compute logits: all, only the one that takes the last of the tokens, or none.
+  enum class Logits { Always, AtTheEnd, None };
+  // Evaluates what is not in the cache and as many of the tokens as `rows` has room for, at most
+  // all.
   Result<Chunk> evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens, int64_t rows,
                                Logits logits);
   // Chooses the calls for so many rows.
   void plan(int64_t rows);
+  // Evaluates tokens that the cache lost in a rewind, so that none is left that would fit it.
+  Status catch_up();
+  Status bind_cache(Loaded& loaded, size_t layer);
   Status add_function(const contract::Function& function,
                       std::unique_ptr<runtime::Method> loaded_method);
   void set_position_row(Loaded& loaded, int64_t row, int64_t position);

@@ -42,19 +42,26 @@ bool are_llama3_factors(const std::vector<float>& factors, const RopeParams& rop
                     [](float a, float b) { return std::abs(a - b) <= 1e-5f * b; });
 }
 
-// Factors of the frequencies, if the file has them.
-Status read_rope_factors(const WeightRef& tensor, int64_t head_dim, RopeParams* rope) {
+// Factors of the frequencies.
+Result<std::vector<float>> read_factors(std::string_view name, const WeightRef& tensor,
+                                        int64_t head_dim) {
   const Shape expected = {head_dim / 2};
   if (tensor->shape() != expected || !is_float(tensor->dtype())) {
-    return invalid_data("{}: expected floats {}, found {}", kRopeFactorsTensor, to_string(expected),
+    return invalid_data("{}: expected floats {}, found {}", name, to_string(expected),
                         to_string(tensor->type()));
   }
   std::vector<float> factors = TRY(read_floats(*tensor));
   for (const float factor : factors) {
     if (!(factor > 0) || !std::isfinite(factor)) {
-      return invalid_data("{}: a factor of {}", kRopeFactorsTensor, factor);
+      return invalid_data("{}: a factor of {}", name, factor);
     }
   }
+  return factors;
+}
+
+// Llama 3's, or any others.
+Status read_rope_factors(const WeightRef& tensor, int64_t head_dim, RopeParams* rope) {
+  std::vector<float> factors = TRY(read_factors(kRopeFactorsTensor, tensor, head_dim));
   RopeParams scaled = *rope;
   scaled.llama3 = true;
   // The slowest frequencies are divided by the whole factor.
@@ -97,11 +104,7 @@ void read_scaling(const std::string& prefix, ParamReader& reader, RopeParams* ro
   } else if (factor.value_or(older.value_or(1)) != 1) {
     reader.problem(prefix + "rope.scaling.type: none contradicts the factor beside it");
   }
-  if (const double attention = reader.positive(prefix + "rope.scaling.attn_factor", 1);
-      attention != 1) {
-    reader.problem(fmt::format("{}rope.scaling.attn_factor: {} is not implemented, only 1 is",
-                               prefix, attention));
-  }
+  rope->attention_factor = reader.positive(prefix + "rope.scaling.attn_factor", 1);
 }
 
 void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
@@ -194,6 +197,36 @@ void find_biases(std::span<const std::pair<std::string, WeightRef>> tensors, Par
   }
 }
 
+// LongRoPE's factors of short and of long contexts, if the file has them.
+Status read_long_rope(const Json& metadata, const std::string& prefix,
+                      std::span<const std::pair<std::string, WeightRef>> tensors, int64_t head_dim,
+                      RopeParams* rope) {
+  const WeightRef of_short = find(tensors, kRopeShortTensor),
+                  of_long = find(tensors, kRopeLongTensor);
+  if (!of_short && !of_long) {
+    if (rope->attention_factor == 1) return {};
+    return unsupported("{}rope.scaling.attn_factor: {} is implemented only beside {}, else 1",
+                       prefix, rope->attention_factor, kRopeLongTensor);
+  }
+  if (!of_short || !of_long) {
+    return invalid_data("{} without {}", of_short ? kRopeShortTensor : kRopeLongTensor,
+                        of_short ? kRopeLongTensor : kRopeShortTensor);
+  }
+  if (rope->llama3 || rope->linear_factor != 1 || !rope->factors.empty()) {
+    return unsupported("{} beside another scaling of RoPE", kRopeLongTensor);
+  }
+  rope->factors = TRY(read_factors(kRopeShortTensor, of_short, head_dim));
+  rope->long_factors = TRY(read_factors(kRopeLongTensor, of_long, head_dim));
+  auto trained = json_int(metadata, prefix + "rope.scaling.original_context_length");
+  if (!trained) trained = json_int(metadata, prefix + "context_length");
+  if (!trained || *trained < 1) {
+    return invalid_data("{}rope.scaling.original_context_length: expected a count beside {}",
+                        prefix, kRopeLongTensor);
+  }
+  rope->trained_context = static_cast<double>(*trained);
+  return {};
+}
+
 // Keys whose value may be a list, an element a layer: equal elements become the number they are.
 constexpr std::string_view kPerLayer[] = {"attention.head_count", "attention.head_count_kv",
                                           "feed_forward_length"};
@@ -264,15 +297,15 @@ Result<Description> describe_gguf(const Json& file_metadata,
     reader.problem(fmt::format("token_embd.weight: {} rows, expected 1 to {}", rows, kMaxVocab));
   }
   read_rope(prefix, reader, &params);
-  if (family.has_layer_kinds()) {
+  const std::string window = prefix + "attention.sliding_window";
+  if (family.has_layer_kinds() || metadata.contains(window + "_pattern")) {
     read_gguf_layer_kinds(metadata, prefix, family, reader, &params);
-  } else if (metadata.contains(prefix + "attention.sliding_window")) {
-    const auto window = json_int(metadata, prefix + "attention.sliding_window");
-    if (!window || *window < 0 || *window > kMaxWindow) {
-      reader.problem(
-          fmt::format("{}attention.sliding_window: expected 0 to {}", prefix, kMaxWindow));
-    } else if (*window > 0) {
-      params.layers.assign(static_cast<size_t>(params.n_layers), {*window, 0});
+  } else if (metadata.contains(window)) {
+    const auto size = json_int(metadata, window);
+    if (!size || *size < 0 || *size > kMaxWindow) {
+      reader.problem(fmt::format("{}: expected 0 to {}", window, kMaxWindow));
+    } else if (*size > 0) {
+      params.layers.assign(static_cast<size_t>(params.n_layers), {*size, 0});
     }
   }
   if (reader.clean()) check_relations(params, reader);
@@ -280,12 +313,7 @@ Result<Description> describe_gguf(const Json& file_metadata,
   if (const WeightRef factors = find(tensors, kRopeFactorsTensor)) {
     TRY(read_rope_factors(factors, params.head_dim, &params.ropes.front()));
   }
-  for (const char* name : {"rope_factors_long.weight", "rope_factors_short.weight"}) {
-    if (find(tensors, name)) {
-      return unsupported("{}: RoPE type longrope, expected none, linear or Llama 3's factors",
-                         name);
-    }
-  }
+  TRY(read_long_rope(metadata, prefix, tensors, params.head_dim, &params.ropes.front()));
   description.layout = {
       .dialect = Dialect::Gguf, .fused = family.fused, .halves = !family.gguf_pairs};
   return description;

@@ -7,6 +7,7 @@
 #include "llama/families.h"
 #include "llama/hugging_face_rope.h"
 #include "llama/layer_kinds.h"
+#include "llama/layer_types.h"
 #include "llama/param_reader.h"
 
 namespace diptych::llama {
@@ -82,25 +83,42 @@ Result<const Family*> find_family(const Json& config) {
                      known_architectures());
 }
 
-void read_window(const Json& config, const Family& family, ParamReader& reader, Params* params) {
-  bool active = family.window.has_value() || config.contains("sliding_window");
-  if (family.window_switch) active = reader.flag("use_sliding_window", false);
+// The window of a family whose configurations have one, if it is on.
+std::optional<int64_t> read_window_size(const Json& config, const Family& family,
+                                        ParamReader& reader) {
   const auto window = config.find("sliding_window");
-  const bool off = window != config.end() && window->is_null();
-  std::optional<int64_t> size;
-  if (active && !off) {
-    size = reader.integer("sliding_window", family.window.value_or(0), kMaxWindow);
-    params->layers.assign(static_cast<size_t>(params->n_layers), {size, 0});
+  const bool said = window != config.end();
+  if (!family.window && (family.window_switch || !said)) return std::nullopt;
+  if (family.window_switch && !reader.flag("use_sliding_window", false)) return std::nullopt;
+  if (said && window->is_null()) return std::nullopt;
+  return reader.integer("sliding_window", family.window.value_or(1), kMaxWindow);
+}
+
+// How many layers come before those with a window.
+int64_t read_full_layers(const Json& config, ParamReader& reader) {
+  constexpr int64_t kWhenMissing = 28;
+  if (!config.contains("max_window_layers")) return kWhenMissing;
+  const auto layers = json_int(config, "max_window_layers");
+  if (!layers || *layers < 0) reader.problem("max_window_layers: expected a count");
+  return layers ? std::max<int64_t>(0, *layers) : kWhenMissing;
+}
+
+// Which layers have it: all, or with a switch those that layer_types says, or else those after the
+// first max_window_layers.
+void read_windows(const Json& config, const Family& family, ParamReader& reader, Params* params) {
+  const std::optional<int64_t> size = read_window_size(config, family, reader);
+  const auto types = read_layer_types(reader, params->n_layers);
+  std::vector<bool> sliding(static_cast<size_t>(params->n_layers), size.has_value());
+  if (size && family.window_switch) {
+    const int64_t full = read_full_layers(config, reader);
+    std::fill_n(sliding.begin(), std::min(full, params->n_layers), false);
+    if (types) sliding = *types;
+  } else if (types && *types != sliding) {
+    // The reference would go by the window alone.
+    reader.problem(fmt::format("layer_types: expected \"{}\" for all layers of {}",
+                               size ? "sliding_attention" : "full_attention", family.architecture));
   }
-  const auto layers = config.find("layer_types");
-  if (layers == config.end() || !layers->is_array()) return;
-  for (const Json& layer : *layers) {
-    if (layer == "full_attention" || (layer == "sliding_attention" && size)) {
-      continue;
-    }
-    reader.problem(fmt::format("layer_types: {}, expected \"full_attention\"", quoted(layer)));
-    return;
-  }
+  if (size) set_windows(sliding, *size, params);
 }
 
 void check_activation(const Json& config, const Family& family, ParamReader& reader) {
@@ -246,12 +264,13 @@ Result<Description> describe_hugging_face(const Json& whole_config) {
   if (family.has_layer_kinds()) {
     read_layer_kinds(config, family, reader, &params);
   } else {
-    params.ropes = {read_hugging_face_rope(config, family.rope_theta, reader)};
-    read_window(config, family, reader, &params);
+    params.ropes = {read_hugging_face_rope(config, family.rope_theta, params.head_dim, reader)};
+    read_windows(config, family, reader, &params);
   }
   const RopeParams& rope = params.ropes.front();
   if (!family.rope_scales && (rope.llama3 || rope.linear_factor != 1)) {
-    reader.problem(fmt::format("RoPE of {}: expected type default", family.architecture));
+    reader.problem(
+        fmt::format("RoPE of {}: expected type default or longrope", family.architecture));
   }
   check_activation(config, family, reader);
   check_neutral(config, family, reader);

@@ -1,6 +1,9 @@
 #include "llama/hugging_face_rope.h"
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
+#include <vector>
 
 #include "base/json.h"
 
@@ -14,7 +17,9 @@ struct Rope {
   double theta = 0;
   double rotated = 1;  // the part of each head
   double factor = 1;
-  double low = 1, high = 4, trained = 8192;  // llama3
+  double low = 1, high = 4, trained = 8192;        // llama3; longrope has the last
+  std::vector<float> short_factors, long_factors;  // longrope
+  double attention_factor = 1;
 
   bool operator==(const Rope&) const = default;
 };
@@ -52,8 +57,39 @@ void read_llama3(ParamReader& inner, ParamReader& outer, Rope* rope) {
   if (rope->trained == 0) inner.problem(fmt::format("{}: missing", kTrained));
 }
 
+// One factor for each of the d/2 frequencies.
+std::vector<float> read_factors(std::string_view key, int64_t head_dim, ParamReader& inner) {
+  std::vector<float> factors;
+  const Json* list = inner.find(key, false);
+  const auto bad = [](const Json& factor) {
+    return !factor.is_number() || !(factor.get<double>() >= 1e-6 && factor.get<double>() <= 1e6);
+  };
+  if (list == nullptr || !list->is_array() || list->size() != static_cast<size_t>(head_dim / 2) ||
+      std::any_of(list->begin(), list->end(), bad)) {
+    inner.problem(fmt::format("{}: expected a list of {} positive numbers", key, head_dim / 2));
+    return factors;
+  }
+  for (const Json& factor : *list) factors.push_back(factor.get<float>());
+  return factors;
+}
+
+void read_longrope(int64_t head_dim, ParamReader& inner, ParamReader& outer, Rope* rope) {
+  rope->short_factors = read_factors("short_factor", head_dim, inner);
+  rope->long_factors = read_factors("long_factor", head_dim, inner);
+  constexpr std::string_view kTrained = "original_max_position_embeddings";
+  rope->trained = in_either(kTrained, 0, true, inner, outer);
+  if (rope->trained <= 1) inner.problem(fmt::format("{}: expected more than 1", kTrained));
+  // By how much the context was made longer, if nothing says it.
+  const double longest = outer.positive("max_position_embeddings", rope->trained);
+  const double factor = inner.positive("factor", longest / rope->trained, true);
+  const double suggested =
+      factor > 1 ? std::sqrt(1 + std::log(factor) / std::log(rope->trained)) : 1;
+  rope->attention_factor = inner.positive("attention_factor", suggested, true);
+}
+
 // `object` may be an empty one.
-Rope read_object(const Json& object, double default_theta, ParamReader& inner, ParamReader& outer) {
+Rope read_object(const Json& object, double default_theta, int64_t head_dim, ParamReader& inner,
+                 ParamReader& outer) {
   Rope rope;
   rope.theta = in_either("rope_theta", default_theta, false, inner, outer);
   rope.rotated = in_either("partial_rotary_factor", 1, true, inner, outer);
@@ -68,9 +104,12 @@ Rope read_object(const Json& object, double default_theta, ParamReader& inner, P
     rope.factor = inner.required_positive("factor");
   } else if (rope.type == "llama3") {
     read_llama3(inner, outer, &rope);
+  } else if (rope.type == "longrope" || rope.type == "su") {  // its name in Phi-3's first files
+    rope.type = "longrope";
+    read_longrope(head_dim, inner, outer, &rope);
   } else if (rope.type != "default") {
-    inner.problem(
-        fmt::format("RoPE type {}: expected default, linear or llama3", shown(Json(rope.type))));
+    inner.problem(fmt::format("RoPE type {}: expected default, linear, llama3 or longrope",
+                              shown(Json(rope.type))));
   } else if (inner.positive("factor", 1, true) != 1) {
     inner.problem("factor: without a rope_type that scales");
   }
@@ -79,7 +118,7 @@ Rope read_object(const Json& object, double default_theta, ParamReader& inner, P
 
 // The same of the object under `key`; nothing when there is none.
 std::optional<Rope> read_under(const Json& config, const char* key, double default_theta,
-                               ParamReader& outer) {
+                               int64_t head_dim, ParamReader& outer) {
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return std::nullopt;
   if (!found->is_object()) {
@@ -88,7 +127,7 @@ std::optional<Rope> read_under(const Json& config, const char* key, double defau
   }
   if (found->empty()) return std::nullopt;
   ParamReader inner(*found);
-  Rope rope = read_object(*found, default_theta, inner, outer);
+  Rope rope = read_object(*found, default_theta, head_dim, inner, outer);
   for (std::string& problem : inner.take_problems()) {
     outer.problem(fmt::format("{}: {}", key, problem));
   }
@@ -97,9 +136,12 @@ std::optional<Rope> read_under(const Json& config, const char* key, double defau
 
 }  // namespace
 
-RopeParams read_hugging_face_rope(const Json& config, double default_theta, ParamReader& reader) {
-  const std::optional<Rope> newer = read_under(config, "rope_parameters", default_theta, reader);
-  const std::optional<Rope> older = read_under(config, "rope_scaling", default_theta, reader);
+RopeParams read_hugging_face_rope(const Json& config, double default_theta, int64_t head_dim,
+                                  ParamReader& reader) {
+  const auto read = [&](const char* key) {
+    return read_under(config, key, default_theta, head_dim, reader);
+  };
+  const std::optional<Rope> newer = read("rope_parameters"), older = read("rope_scaling");
   if (newer && older && *newer != *older) {
     reader.problem("rope_parameters contradicts rope_scaling; remove the one that is wrong");
   }
@@ -109,7 +151,7 @@ RopeParams read_hugging_face_rope(const Json& config, double default_theta, Para
   } else {
     const Json nothing = Json::object();
     ParamReader inner(nothing);
-    rope = read_object(nothing, default_theta, inner, reader);
+    rope = read_object(nothing, default_theta, head_dim, inner, reader);
   }
   if (rope.rotated != 1) {
     reader.problem(
@@ -119,6 +161,12 @@ RopeParams read_hugging_face_rope(const Json& config, double default_theta, Para
   RopeParams table;
   table.theta = rope.theta;
   if (rope.type == "linear") table.linear_factor = rope.factor;
+  if (rope.type == "longrope") {
+    table.factors = std::move(rope.short_factors);
+    table.long_factors = std::move(rope.long_factors);
+    table.attention_factor = rope.attention_factor;
+    table.trained_context = rope.trained;
+  }
   if (rope.type != "llama3") return table;
   table.llama3 = true;
   table.scale_factor = rope.factor;

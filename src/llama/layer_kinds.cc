@@ -135,7 +135,8 @@ void read_ropes(const Json& config, const Family& family, ParamReader& reader, P
   Json local = {{"rope_parameters", of_type(config, "sliding_attention")}};
   if (const Json* theta = reader.find("rope_local_base_freq", false)) local["rope_theta"] = *theta;
   ParamReader local_reader(local);
-  kinds->local = read_hugging_face_rope(local, *family.local_rope_theta, params->head_dim, local_reader);
+  kinds->local =
+      read_hugging_face_rope(local, *family.local_rope_theta, params->head_dim, local_reader);
   for (const std::string& problem : local_reader.take_problems()) {
     reader.problem("RoPE of sliding layers: " + problem);
   }

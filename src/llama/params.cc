@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "llama/layer_types.h"
 #include "llama/param_reader.h"
 
 namespace diptych::llama {
@@ -34,6 +35,8 @@ constexpr std::string_view kImplemented[] = {
     "qk_norm_affine",
     "qk_norm_before_rope",
     "attention_qkv_bias",
+    "sliding_window",
+    "layer_types",
 };
 
 // Keys that have no influence on a static-attention export: the exporter overrides them, they
@@ -82,7 +85,6 @@ constexpr NeutralKey kNeutral[] = {
     {"final_logit_softcapping", "null"},
     {"input_prune_map", "null"},
     {"kv_io_bit_width", "null"},
-    {"layer_types", "null"},
     {"local_rope_theta", "null"},
     {"logits_scaling", "null"},
     {"lora_alpha", "null"},
@@ -109,7 +111,6 @@ constexpr NeutralKey kNeutral[] = {
     {"rope_scaling_long_factor", "null"},
     {"rope_scaling_short_factor", "null"},
     {"scale_query_by", "1.0"},
-    {"sliding_window", "null"},
     {"target_modules", "null"},
     {"use_attn_o_gate", "false"},
     {"use_attn_o_norm", "false"},
@@ -212,6 +213,14 @@ Result<Params> params_from_meta(const Json& json) {
   params.use_qk_norm = reader.flag("use_qk_norm", params.use_qk_norm);
   params.qk_norm_before_rope = reader.flag("qk_norm_before_rope", params.qk_norm_before_rope);
   params.qk_norm_affine = reader.flag("qk_norm_affine", params.qk_norm_affine);
+  const auto types = read_layer_types(reader, params.n_layers);
+  if (reader.find("sliding_window", true) != nullptr) {
+    const int64_t window = reader.integer("sliding_window", 1, kMaxWindow);
+    const std::vector<bool> all(static_cast<size_t>(params.n_layers), true);
+    set_windows(types.value_or(all), window, &params);
+  } else if (types && std::find(types->begin(), types->end(), true) != types->end()) {
+    reader.problem("sliding_window: missing, some of layer_types are \"sliding_attention\"");
+  }
   // Values that failed above stand at their defaults here and would give misleading findings.
   if (reader.clean()) check_relations(params, reader);
   TRY(reader.finish("params"));

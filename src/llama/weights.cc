@@ -87,7 +87,7 @@ bool is_computable(std::string_view name) {
     if (name == table) return true;
     if (name.ends_with(table) && name[name.size() - table.size() - 1] == '.') return true;
   }
-  return name == kRopeFactorsTensor;
+  return name == kRopeFactorsTensor || name == kRopeShortTensor || name == kRopeLongTensor;
 }
 
 // Tensors of the parts beside a model's text part, whatever else stands before their names.

@@ -26,6 +26,9 @@ std::vector<ExpectedTensor> expected_tensors(const Params& params, const Layout&
 
 // Factors of RoPE's frequencies in GGUF files (describe_gguf() reads them).
 inline constexpr std::string_view kRopeFactorsTensor = "rope_freqs.weight";
+// LongRoPE's, of short and of long contexts.
+inline constexpr std::string_view kRopeShortTensor = "rope_factors_short.weight";
+inline constexpr std::string_view kRopeLongTensor = "rope_factors_long.weight";
 
 // Assigns a checkpoint's tensors to their places. One error lists all that are missing, surplus,
 // given twice, of the wrong shape or not of a float type. Names may have prefixes that trainers and

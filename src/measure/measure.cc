@@ -225,16 +225,17 @@ class ModelBenchmark {
     const int64_t step = test.is_decode() ? 1 : model.prefill().method.tokens;
     const int64_t calls = (test.tokens + step - 1) / step;
     // Call i sees the depth and `i * step` positions more.
-    const double cached = static_cast<double>(calls) * static_cast<double>(test.depth) +
-                          static_cast<double>(step) * static_cast<double>(calls * (calls - 1)) / 2;
+    double cached = 0;
+    for (int64_t i = 0; i < calls; ++i) {
+      cached += static_cast<double>(generate::cache_bytes_seen(model, test.depth + i * step));
+    }
     const auto tokens = static_cast<double>(test.tokens);
     // A prompt's logits are those of its last call; of a decoded token always.
     const generate::MethodCost& other = test.is_decode() ? decode_cost_ : first_prefills_cost_;
     const auto others = static_cast<double>(calls - 1);
-    row.bytes_per_token =
-        (static_cast<double>(cost.weight_bytes) + others * static_cast<double>(other.weight_bytes) +
-         cached * static_cast<double>(generate::cache_bytes_per_position(model))) /
-        tokens;
+    row.bytes_per_token = (static_cast<double>(cost.weight_bytes) +
+                           others * static_cast<double>(other.weight_bytes) + cached) /
+                          tokens;
     const double of_last = tokens - others * static_cast<double>(step);
     row.operations_per_token =
         2 *

@@ -42,7 +42,8 @@ const engine::Port& DelegateCall::output(size_t index) const {
 Status DelegateCall::bind_input(size_t index, const TensorType& type, Bytes data) {
   Argument& argument = inputs_[index];
   const engine::Port& port = input(index);
-  TRY(within("input " + port.name, prepare(port, type, data.size(), true, argument.converted)));
+  TRY(within([&] { return "input " + port.name; },
+             prepare(port, type, data.size(), true, argument.converted)));
   argument.dtype = type.dtype;
   argument.data = data.data();
   argument.size = data.size();
@@ -54,7 +55,8 @@ Status DelegateCall::bind_input(size_t index, const TensorType& type, Bytes data
 Status DelegateCall::bind_output(size_t index, const TensorType& type, MutableBytes data) {
   Argument& argument = outputs_[index];
   const engine::Port& port = output(index);
-  TRY(within("output " + port.name, prepare(port, type, data.size(), false, argument.converted)));
+  TRY(within([&] { return "output " + port.name; },
+             prepare(port, type, data.size(), false, argument.converted)));
   argument.dtype = type.dtype;
   argument.out = data.data();
   argument.size = data.size();

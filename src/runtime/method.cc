@@ -291,7 +291,12 @@ Status Method::bind_input(size_t index, Bytes data) {
                             to_string(slot.type), slot.size, data.size());
   }
   slot.data = data.data();
-  for (Impl::Call& call : impl_->calls) call.bound = false;
+  const auto value = static_cast<size_t>(impl_->input_values[index]);
+  for (size_t i = 0; i < impl_->calls.size(); ++i) {
+    const std::vector<size_t>& taken = impl_->call_values[i].inputs;
+    if (std::find(taken.begin(), taken.end(), value) == taken.end()) continue;
+    impl_->calls[i].bound = false;
+  }
   return {};
 }
 

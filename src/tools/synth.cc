@@ -70,6 +70,8 @@ constexpr std::array kMembers = {
     integer("vocab", &SynthShape::vocab),
     integer("head_dim", &SynthShape::head_dim),
     integer("rope_scale_factor", &SynthShape::rope_scale_factor),
+    integer("window", &SynthShape::window),
+    integer("full_layers", &SynthShape::full_layers, kMostLayers),
     flag("qk_norm", &SynthShape::qk_norm),
     flag("qk_norm_before_rope", &SynthShape::qk_norm_before_rope),
     flag("qkv_bias", &SynthShape::qkv_bias),
@@ -314,6 +316,14 @@ Json synth_params(const SynthShape& shape) {
     params["qk_norm_before_rope"] = shape.qk_norm_before_rope;
   }
   if (shape.qkv_bias) params["attention_qkv_bias"] = true;
+  if (shape.window > 0) {
+    params["sliding_window"] = shape.window;
+    Json types = Json::array();
+    for (int64_t layer = 0; layer < shape.layers; ++layer) {
+      types.push_back(layer < shape.full_layers ? "full_attention" : "sliding_attention");
+    }
+    params["layer_types"] = std::move(types);
+  }
   return params;
 }
 

@@ -28,6 +28,8 @@ struct SynthShape {
   bool tied = true;  // output.weight is the embedding, stored once
   double norm_eps = 1e-5, rope_theta = 10000;
   int64_t rope_scale_factor = 0;          // of Llama 3's scaled RoPE; 0: not scaled
+  int64_t window = 0;                     // of attention; 0: none
+  int64_t full_layers = 0;                // the first layers, which have none nevertheless
   const llama::Family* family = nullptr;  // whose mathematics it is; null: what the members say
 };
 

@@ -160,6 +160,11 @@ Status fit_family(const llama::Family& family, SynthForm form, SynthShape* shape
     return refuse("a head_dim that is not dim / heads");
   }
   if (shape->rope_scale_factor > 0 && family.name != "llama") return refuse("rope_scale_factor");
+  if (shape->window > 0 && family.name == "llama") return refuse("a window");
+  if (shape->full_layers > 0 &&
+      (form == SynthForm::Gguf || !family.window_switch || family.has_layer_kinds())) {
+    return refuse("full_layers");
+  }
   return {};
 }
 
@@ -224,7 +229,11 @@ Json hugging_face_config(const llama::Family& family, const SynthShape& shape, D
                               {"original_max_position_embeddings", 8192}};
   }
   if (family.window && !family.window_switch) config["sliding_window"] = *family.window;
-  if (family.window_switch) config["use_sliding_window"] = false;
+  if (family.window_switch) config["use_sliding_window"] = shape.window > 0;
+  if (shape.window > 0) {
+    config["sliding_window"] = shape.window;
+    if (family.window_switch) config["max_window_layers"] = shape.full_layers;
+  }
   if (family.name == "phi3") config["original_max_position_embeddings"] = kContext;
   return config;
 }
@@ -261,8 +270,9 @@ std::vector<checkpoint::GgufEntry> gguf_metadata(const llama::Family& family,
   }
   if (family.attention_cap) add("attn_logit_softcapping", *family.attention_cap);
   if (family.logits_cap) add("final_logit_softcapping", *family.logits_cap);
-  if (family.full_every) {
-    entries.push_back({key("attention.sliding_window"), number(*family.window)});
+  if (family.full_every || shape.window > 0) {
+    const int64_t window = shape.window > 0 ? shape.window : *family.window;
+    entries.push_back({key("attention.sliding_window"), number(window)});
   }
   return entries;
 }

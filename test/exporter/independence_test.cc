@@ -35,6 +35,11 @@ constexpr Subject kSubjects[] = {
     {"fp16", "dim=80,layers=2,heads=4,kv_heads=4,hidden=112,vocab=288,qkv_bias=1", "none",
      DType::F16},
     {"fp32", "dim=64,layers=2,heads=2,kv_heads=1,hidden=96,vocab=288", "none", DType::F32},
+    // Windows that are shorter than a prompt's chunk, and longer; the first layer sees all.
+    {"window", "dim=128,layers=2,heads=4,kv_heads=2,hidden=128,vocab=288,window=24,full_layers=1",
+     "c8w", DType::F16},
+    {"windows", "dim=64,layers=2,heads=2,kv_heads=1,hidden=96,vocab=288,window=40", "none",
+     DType::F32},
 };
 
 void PrintTo(const Subject& subject, std::ostream* out) { *out << subject.name; }

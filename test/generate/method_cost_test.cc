@@ -119,15 +119,17 @@ TEST(Cost, CountsASharedWeightOnce) {
   EXPECT_EQ(untied.weight_bytes, (1 + kVocab) * kRowBytes);
 }
 
-TEST(Cost, OfAPositionInTheCache) {
+TEST(Cost, OfPositionsInTheCache) {
   contract::Description model;
-  model.class_of_layer.assign(3, 0);
+  model.classes = {{64, {}}, {8, 8}};
+  model.class_of_layer = {0, 1, 0};
   model.kv_heads = 2;
   model.head_dim = 16;
   model.dtype = DType::F16;
-  EXPECT_EQ(cache_bytes_per_position(model), 2U * 3 * 2 * 16 * 2);
+  EXPECT_EQ(cache_bytes_seen(model, 1), 2U * 3 * 2 * 16 * 2);
+  EXPECT_EQ(cache_bytes_seen(model, 50), 2U * (50 + 7 + 50) * 2 * 16 * 2);
   model.dtype = DType::F32;
-  EXPECT_EQ(cache_bytes_per_position(model), 2U * 3 * 2 * 16 * 4);
+  EXPECT_EQ(cache_bytes_seen(model, 1), 2U * 3 * 2 * 16 * 4);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct Form {
   const char* name;
   std::vector<contract::Method> methods;
   int64_t cache_len;
+  TinyWindows windows = {{}};
 };
 
 const Form kForms[] = {
@@ -31,12 +32,25 @@ const Form kForms[] = {
       contract::Method{"prefill_8", Role::Prefill, 8, false}, method_of(Role::Verify, 6)},
      kTinyContext - 1},
     {"decode_alone", {method_of(Role::Decode, 1)}, kTinyContext - 1},
+    {"windows_single", {method_of(Role::Single, 8)}, kTinyContext - 8, {5, {}, 5}},
+    {"windows_pair",
+     {method_of(Role::Decode, 1), method_of(Role::Prefill, 8)},
+     kTinyContext - 1,
+     {5, {}}},
+    {"windows_ladder",
+     {method_of(Role::Decode, 1), method_of(Role::Prefill, 4),
+      contract::Method{"prefill_8", Role::Prefill, 8, false}, method_of(Role::Verify, 6)},
+     kTinyContext - 1,
+     {{}, 3, 7, 1}},
+    {"windows_alone", {method_of(Role::Decode, 1), method_of(Role::Prefill, 8)}, 1, {4, 4}},
+    // A window that only the last tokens, those that no longer fit the cache, reach over.
+    {"window_beyond_the_cache", {method_of(Role::Single, 8)}, kTinyContext - 8, {{}, 20}},
 };
 
 class Sessions : public ::testing::TestWithParam<Form> {
  protected:
   void SetUp() override {
-    auto program = tiny_program(GetParam().methods, GetParam().cache_len);
+    auto program = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows);
     ASSERT_OK(program);
     auto session = Session::create(*program);
     ASSERT_OK(session);
@@ -52,7 +66,8 @@ class Sessions : public ::testing::TestWithParam<Form> {
   }
 
   void expect_logits(std::span<const float> found, const std::vector<int64_t>& history) {
-    EXPECT_EQ(std::vector<float>(found.begin(), found.end()), tiny_logits(history));
+    EXPECT_EQ(std::vector<float>(found.begin(), found.end()),
+              tiny_logits(history, GetParam().windows));
   }
 
   std::unique_ptr<Session> session_;
@@ -149,7 +164,7 @@ TEST_P(Sessions, LookaheadFindsTheGreedyTokens) {
     EXPECT_EQ(ahead->tokens, plain->tokens);
     std::vector<int64_t> history = prompt;
     for (const int64_t token : plain->tokens) {
-      const std::vector<float> logits = tiny_logits(history);
+      const std::vector<float> logits = tiny_logits(history, GetParam().windows);
       EXPECT_EQ(token, std::max_element(logits.begin(), logits.end()) - logits.begin());
       history.push_back(token);
     }

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "contract/constants.h"
 #include "contract/signature.h"
 #include "exporter/assemble.h"
+#include "llama/static_model.h"
 #include "mil/text.h"
 #include "passes/cut_at_breaks.h"
 #include "passes/merge_functions.h"
@@ -13,13 +16,14 @@
 namespace diptych::generate {
 namespace {
 
-// Entry v of the logits is sum * (v * 5 mod 7) + squares * (v * 3 mod 5) + 3 * position *
-// (v mod 4): whole numbers, which fp32 has exactly.
-int64_t by_sum(int64_t v) { return v * 5 % 7; }
-int64_t by_squares(int64_t v) { return v * 3 % 5; }
+// Entry v of the logits is of each layer sum * (v * (5 + layer) mod 7) + squares * (v * (3 + layer)
+// mod 5), and 3 * position * (v mod 4): whole numbers, which fp32 has exactly.
+int64_t by_sum(int64_t v, size_t layer) { return v * (5 + static_cast<int64_t>(layer)) % 7; }
+int64_t by_squares(int64_t v, size_t layer) { return v * (3 + static_cast<int64_t>(layer)) % 5; }
 int64_t by_position(int64_t v) { return v % 4; }
 
-std::string row(int64_t (*factor)(int64_t)) {
+template <class Factor>
+std::string row(Factor factor) {
   std::string text;
   for (int64_t v = 0; v < kTinyVocab; ++v)
     text += fmt::format("{}{}", v == 0 ? "" : ",", factor(v));
@@ -27,46 +31,70 @@ std::string row(int64_t (*factor)(int64_t)) {
 }
 
 // `visible` is 1 where a row sees a column and 0 elsewhere, so that a product with the keys adds up
-// those of the tokens that the row sees.
-std::string text_of(const contract::Method& method, int64_t cache_len) {
-  const int64_t t = method.tokens, s = cache_len + t;
-  std::string text = fmt::format(
-      "func @{}(%tokens: int32[1,{t}], %mask: fp32[1,{t},{s}], %cos: fp32[{t},1], "
-      "%sin: fp32[{t},1], %k: fp32[1,1,{c},1], %v: fp32[1,1,{c},1]{last}) opset \"CoreML8\" {{\n",
-      method.name, fmt::arg("t", t), fmt::arg("s", s), fmt::arg("c", cache_len),
-      fmt::arg("last", method.all_logits ? "" : ", %last: int32[1]"));
+// those of the tokens that the row sees. All layers have the same new keys and values.
+std::string text_of(const contract::Method& method, const contract::Model& model) {
+  const int64_t t = method.tokens;
+  std::string text = fmt::format("func @{}(%tokens: int32[1,{}]", method.name, t);
+  for (size_t i = 0; i < model.classes.size(); ++i) {
+    text += fmt::format(", %mask{}: fp32[1,{},{}]", i, t, model.classes[i].cache_len + t);
+  }
+  text += fmt::format(", %cos: fp32[{},1], %sin: fp32[{},1]", t, t);
+  for (const char* kind : {"k", "v"}) {
+    for (size_t i = 0; i < model.layers(); ++i) {
+      text += fmt::format(", %{}{}: fp32[1,1,{},1]", kind, i, model.class_of(i).cache_len);
+    }
+  }
+  text +=
+      method.all_logits ? ") opset \"CoreML8\" {\n" : ", %last: int32[1]) opset \"CoreML8\" {\n";
   const auto add = [&]<class... Args>(fmt::format_string<Args...> line, Args&&... args) {
     text += "  " + fmt::format(line, std::forward<Args>(args)...) + "\n";
   };
+  const auto add_logits = [&](const std::string& name, const std::string& x, const std::string& y) {
+    add("%{}: fp32[1,{},{}] = {}", name, t, kTinyVocab, fmt::format("{}, y={})", x, y));
+  };
   add("%id: fp32[1,{}] = cast(x=%tokens, dtype=\"fp32\")", t);
-  add("%nk: fp32[1,1,{},1] = reshape(x=%id, shape=int32[4](1,1,{},1))", t, t);
-  add("%nv: fp32[1,1,{},1] = mul(x=%nk, y=%nk)", t);
-  add("%seen: bool[1,{},{}] = greater_equal(x=%mask, y=fp32(-1))", t, s);
-  add("%visible: fp32[1,{},{}] = cast(x=%seen, dtype=\"fp32\")", t, s);
-  for (const char* kind : {"k", "v"}) {
-    add("%all_{}: fp32[1,1,{},1] = concat(values=[%{}, %n{}], axis=int32(-2), "
-        "interleave=bool(false))",
-        kind, s, kind, kind);
-    add("%row_{}: fp32[1,{},1] = reshape(x=%all_{}, shape=int32[3](1,{},1))", kind, s, kind, s);
-    add("%sum_{}: fp32[1,{},1] = matmul(x=%visible, y=%row_{}, transpose_x=bool(false), "
-        "transpose_y=bool(false))",
-        kind, t, kind);
+  for (size_t i = 0; i < model.classes.size(); ++i) {
+    const int64_t s = model.classes[i].cache_len + t;
+    add("%seen{}: bool[1,{},{}] = greater_equal(x=%mask{}, y=fp32(-1))", i, t, s, i);
+    add("%visible{}: fp32[1,{},{}] = cast(x=%seen{}, dtype=\"fp32\")", i, t, s, i);
   }
   // The tables hold p and 2p.
   add("%rope: fp32[{},1] = add(x=%cos, y=%sin)", t);
   add("%position: fp32[1,{},1] = reshape(x=%rope, shape=int32[3](1,{},1))", t, t);
-  add("%l1: fp32[1,{},{}] = mul(x=%sum_k, y={})", t, kTinyVocab, row(by_sum));
-  add("%l2: fp32[1,{},{}] = mul(x=%sum_v, y={})", t, kTinyVocab, row(by_squares));
-  add("%l3: fp32[1,{},{}] = mul(x=%position, y={})", t, kTinyVocab, row(by_position));
-  add("%l4: fp32[1,{},{}] = add(x=%l1, y=%l2)", t, kTinyVocab);
-  add("%{}: fp32[1,{},{}] = add(x=%l4, y=%l3)", method.all_logits ? "logits" : "l5", t, kTinyVocab);
-  if (!method.all_logits) {
-    add("%logits: fp32[1,1,{}] = gather(x=%l5, indices=%last, axis=int32(1), "
-        "batch_dims=int32(0), validate_indices=bool(false))",
-        kTinyVocab);
+  add_logits("logits_p", "mul(x=%position", row(by_position));
+  std::string logits = "logits_p";
+  for (size_t i = 0; i < model.layers(); ++i) {
+    const int64_t s = model.class_of(i).cache_len + t;
+    add("%nk{}: fp32[1,1,{},1] = reshape(x=%id, shape=int32[4](1,1,{},1))", i, t, t);
+    add("%nv{}: fp32[1,1,{},1] = mul(x=%nk{}, y=%nk{})", i, t, i, i);
+    for (const char* kind : {"k", "v"}) {
+      const std::string at = fmt::format("{}{}", kind, i);
+      add("%all_{}: fp32[1,1,{},1] = concat(values=[%{}, %n{}], axis=int32(-2), "
+          "interleave=bool(false))",
+          at, s, at, at);
+      add("%row_{}: fp32[1,{},1] = reshape(x=%all_{}, shape=int32[3](1,{},1))", at, s, at, s);
+      add("%sum_{}: fp32[1,{},1] = matmul(x=%visible{}, y=%row_{}, transpose_x=bool(false), "
+          "transpose_y=bool(false))",
+          at, t, model.class_of_layer[i], at);
+      const bool keys = *kind == 'k';
+      add_logits("part_" + at, "mul(x=%sum_" + at,
+                 row([&](int64_t v) { return keys ? by_sum(v, i) : by_squares(v, i); }));
+      const bool last = i + 1 == model.layers() && !keys;
+      std::string sum = last && method.all_logits ? "logits" : "logits_" + at;
+      add_logits(sum, "add(x=%" + logits, "%part_" + at);
+      logits = std::move(sum);
+    }
   }
-  add("return %logits, %nk, %nv");
-  return text + "}\n";
+  if (!method.all_logits) {
+    add("%logits: fp32[1,1,{}] = gather(x=%{}, indices=%last, axis=int32(1), "
+        "batch_dims=int32(0), validate_indices=bool(false))",
+        kTinyVocab, logits);
+  }
+  text += "  return %logits";
+  for (const char* kind : {"nk", "nv"}) {
+    for (size_t i = 0; i < model.layers(); ++i) text += fmt::format(", %{}{}", kind, i);
+  }
+  return text + "\n}\n";
 }
 
 WeightRef positions(double factor) {
@@ -77,29 +105,35 @@ WeightRef positions(double factor) {
 
 }  // namespace
 
-std::vector<float> tiny_logits(const std::vector<int64_t>& tokens) {
-  int64_t sum = 0, squares = 0;
-  for (const int64_t token : tokens) {
-    sum += token;
-    squares += token * token;
+std::vector<float> tiny_logits(const std::vector<int64_t>& tokens, const TinyWindows& windows) {
+  const auto count = static_cast<int64_t>(tokens.size());
+  std::vector<int64_t> logits;
+  for (int64_t v = 0; v < kTinyVocab; ++v) logits.push_back(3 * (count - 1) * by_position(v));
+  for (size_t layer = 0; layer < windows.size(); ++layer) {
+    const int64_t seen = std::min(count, windows[layer].value_or(count));
+    int64_t sum = 0, squares = 0;
+    for (auto token = tokens.end() - seen; token != tokens.end(); ++token) {
+      sum += *token;
+      squares += *token * *token;
+    }
+    for (int64_t v = 0; v < kTinyVocab; ++v) {
+      logits[static_cast<size_t>(v)] += sum * by_sum(v, layer) + squares * by_squares(v, layer);
+    }
   }
-  const auto position = static_cast<int64_t>(tokens.size()) - 1;
-  std::vector<float> logits;
-  for (int64_t v = 0; v < kTinyVocab; ++v) {
-    logits.push_back(static_cast<float>(sum * by_sum(v) + squares * by_squares(v) +
-                                        3 * position * by_position(v)));
-  }
-  return logits;
+  return {logits.begin(), logits.end()};
 }
 
 Result<std::shared_ptr<runtime::Program>> tiny_program(const std::vector<contract::Method>& methods,
-                                                       int64_t cache_len) {
-  contract::Model model = contract::uniform_model(1, cache_len);
+                                                       int64_t cache_len,
+                                                       const TinyWindows& windows) {
+  llama::Params params;
+  params.n_layers = static_cast<int64_t>(windows.size());
+  for (const std::optional<int64_t> window : windows) params.layers.push_back({window, 0});
+  contract::Model model = llama::static_model(params, cache_len, DType::F32);
   model.vocab_size = kTinyVocab;
   model.kv_heads = model.head_dim = model.rope_width = 1;
-  model.dtype = DType::F32;
   std::string text;
-  for (const contract::Method& method : methods) text += text_of(method, cache_len);
+  for (const contract::Method& method : methods) text += text_of(method, model);
   mil::Program program = TRY(mil::parse(text));
   std::vector<exporter::AssembledMethod> assembled;
   std::vector<passes::CutMethod> cuts;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,13 +16,17 @@ namespace diptych::generate {
 inline constexpr int64_t kTinyVocab = 13;
 inline constexpr int64_t kTinyContext = 24;
 
-// The logits [kTinyVocab] after the last of `tokens`: a sum over all of them (which takes the keys
-// and the mask), a sum of their squares (the values) and the position (the RoPE rows), each times
-// a small factor that depends on the entry.
-std::vector<float> tiny_logits(const std::vector<int64_t>& tokens);
+// The logits [kTinyVocab] after the last of `tokens`: of each layer a sum over all of them that are
+// in its window (which takes the keys and the mask) and a sum of their squares (the values), and
+// the position (the RoPE rows), each times a small factor that depends on the entry and the layer.
+using TinyWindows = std::vector<std::optional<int64_t>>;  // by layer
+std::vector<float> tiny_logits(const std::vector<int64_t>& tokens,
+                               const TinyWindows& windows = {{}});
 
-// A program with these methods, whose caches hold `cache_len` tokens.
+// A program with these methods. Layers without a window have caches of `cache_len` tokens, others
+// of their window's length.
 Result<std::shared_ptr<runtime::Program>> tiny_program(const std::vector<contract::Method>& methods,
-                                                       int64_t cache_len);
+                                                       int64_t cache_len,
+                                                       const TinyWindows& windows = {{}});
 
 }  // namespace diptych::generate

@@ -1,5 +1,6 @@
 #include "llama/families.h"
 
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -160,18 +161,79 @@ TEST(Families, ArchitecturesWithoutTheirHead) {
               HasSubstr("architecture \"LlamaForCausalLM\" contradicts model_type \"qwen3\""));
 }
 
+// The windows of a model's layers; 0: none.
+std::vector<int64_t> windows_of(const Params& params) {
+  std::vector<int64_t> windows;
+  for (int64_t layer = 0; layer < params.n_layers; ++layer) {
+    windows.push_back(params.layer(static_cast<size_t>(layer)).window.value_or(0));
+  }
+  return windows;
+}
+
 TEST(Families, Windows) {
-  const auto window = [](const Json& config) {
-    return describe_hugging_face(config)->params.layer(0).window;
+  using Windows = std::vector<int64_t>;
+  const auto windows = [](const Json& config) {
+    return windows_of(describe_hugging_face(config).value().params);
   };
-  const Json mistral = config_of("MistralForCausalLM"), qwen = config_of("Qwen2ForCausalLM");
-  EXPECT_EQ(window(mistral), 4096);
-  EXPECT_EQ(window(with(config_of("LlamaForCausalLM"), "sliding_window", 512)), std::nullopt);
-  EXPECT_EQ(window(with(mistral, "sliding_window", 512)), 512);
-  EXPECT_EQ(window(with(mistral, "sliding_window", nullptr)), std::nullopt);
-  EXPECT_EQ(window(with(qwen, "sliding_window", 512)), std::nullopt);
-  EXPECT_EQ(window(with(with(qwen, "sliding_window", 512), "use_sliding_window", true)), 512);
-  EXPECT_EQ(window(with(config_of("Phi3ForCausalLM"), "sliding_window", 2047)), 2047);
+  const Json mistral = config_of("MistralForCausalLM");
+  EXPECT_EQ(windows(mistral), (Windows{4096, 4096}));
+  EXPECT_EQ(windows(with(config_of("LlamaForCausalLM"), "sliding_window", 512)), (Windows{0, 0}));
+  EXPECT_EQ(windows(with(mistral, "sliding_window", 512)), (Windows{512, 512}));
+  EXPECT_EQ(windows(with(mistral, "sliding_window", nullptr)), (Windows{0, 0}));
+  EXPECT_EQ(windows(with(config_of("Phi3ForCausalLM"), "sliding_window", 2047)),
+            (Windows{2047, 2047}));
+  for (const char* name : {"Qwen2ForCausalLM", "Qwen3ForCausalLM"}) {
+    const Json off = with(config_of(name), "sliding_window", 512);
+    EXPECT_EQ(windows(off), (Windows{0, 0}));
+    const Json on = with(off, "use_sliding_window", true);
+    EXPECT_EQ(windows(on), (Windows{0, 0}));  // max_window_layers is 28 then
+    EXPECT_EQ(windows(with(on, "max_window_layers", 1)), (Windows{0, 512}));
+    EXPECT_EQ(windows(with(on, "max_window_layers", 0)), (Windows{512, 512}));
+    EXPECT_EQ(windows(with(on, "layer_types", {"sliding_attention", "full_attention"})),
+              (Windows{512, 0}));
+    EXPECT_THAT(refusal(with(on, "max_window_layers", -1)), HasSubstr("max_window_layers"));
+    EXPECT_THAT(refusal(with(on, "layer_types", {"full_attention"})),
+                HasSubstr("layer_types: expected a list of 2 types, found 1"));
+    EXPECT_THAT(refusal(with(on, "layer_types", {"full_attention", "conv"})),
+                HasSubstr("layer_types: \"conv\", expected"));
+    EXPECT_THAT(refusal(with(off, "layer_types", {"sliding_attention", "full_attention"})),
+                HasSubstr("layer_types: expected \"full_attention\" for all layers"));
+  }
+  EXPECT_THAT(refusal(with(mistral, "layer_types", {"sliding_attention", "full_attention"})),
+              HasSubstr("layer_types: expected \"sliding_attention\" for all layers"));
+  EXPECT_THAT(refusal(with(mistral, "sliding_window", 0)), HasSubstr("sliding_window"));
+}
+
+TEST(Families, LongRope) {
+  const Json factors = {1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5};
+  const Json rope = {{"type", "longrope"}, {"short_factor", factors}, {"long_factor", factors}};
+  Json config = with(config_of("Phi3ForCausalLM"), "rope_scaling", rope);
+  config["max_position_embeddings"] = 131072;
+  EXPECT_THAT(refusal(config), HasSubstr("original_max_position_embeddings: expected more than 1"));
+  config["original_max_position_embeddings"] = 4096;
+  const auto model = describe_hugging_face(config);
+  ASSERT_OK(model);
+  const RopeParams& table = model->params.ropes[0];
+  EXPECT_EQ(table.factors, factors.get<std::vector<float>>());
+  EXPECT_EQ(table.long_factors, table.factors);
+  EXPECT_EQ(table.trained_context, 4096);
+  EXPECT_NEAR(table.attention_factor, std::sqrt(1 + std::log(32.0) / std::log(4096.0)), 1e-12);
+  const auto with_rope = [&](const char* key, const Json& value) {
+    return with(config, "rope_scaling", with(rope, key, value));
+  };
+  const auto factor = [](const Json& changed) {
+    return describe_hugging_face(changed).value().params.ropes[0].attention_factor;
+  };
+  EXPECT_EQ(factor(with_rope("attention_factor", 1.25)), 1.25);
+  EXPECT_EQ(factor(with_rope("factor", 1.0)), 1);
+  EXPECT_EQ(factor(with_rope("type", "su")), table.attention_factor);
+  EXPECT_THAT(refusal(with_rope("long_factor", {1.0, 2.0})),
+              HasSubstr("long_factor: expected a list of 8 positive numbers"));
+  for (const Json& bad : {Json(-1.0), Json("1"), Json(1e300)}) {
+    Json changed = factors;
+    changed[3] = bad;
+    EXPECT_THAT(refusal(with_rope("short_factor", changed)), HasSubstr("short_factor: expected"));
+  }
 }
 
 TEST(Families, RefusesByNameWithWhatIsKnown) {
@@ -182,15 +244,13 @@ TEST(Families, RefusesByNameWithWhatIsKnown) {
   EXPECT_THAT(refusal(with(base, "hidden_act", "gelu")),
               HasSubstr("hidden_act: \"gelu\", expected \"silu\""));
   EXPECT_THAT(refusal(with(base, "rope_scaling", {{"rope_type", "yarn"}})),
-              HasSubstr("RoPE type \"yarn\": expected default, linear or llama3"));
+              HasSubstr("RoPE type \"yarn\": expected default, linear, llama3 or longrope"));
   EXPECT_THAT(refusal(with(base, "partial_rotary_factor", 0.5)),
               HasSubstr("partial_rotary_factor: 0.5 rotates a part of each head"));
   EXPECT_THAT(refusal(with(base, "attention_bias", true)), HasSubstr("attention_bias"));
   EXPECT_THAT(refusal(with(base, "mlp_bias", true)), HasSubstr("mlp_bias"));
   EXPECT_THAT(refusal(with(base, "quantization_config", {{"quant_method", "awq"}})),
               HasSubstr("weights quantised by \"awq\" are not read"));
-  EXPECT_THAT(refusal(with(config_of("Qwen3ForCausalLM"), "layer_types", {"sliding_attention"})),
-              HasSubstr("layer_types: \"sliding_attention\""));
   Json several = with(base, "hidden_size", "big");
   several.erase("vocab_size");
   EXPECT_THAT(refusal(several), AllOf(HasSubstr("2 of the model's parameters"),
@@ -319,7 +379,45 @@ TEST(Gguf, Refusals) {
   const std::vector<std::pair<std::string, WeightRef>> tensors = {
       {"rope_factors_long.weight", zeros({DType::F32, {8}})}};
   EXPECT_THAT(describe_gguf(metadata_of("phi3"), tensors).error().to_string(),
-              HasSubstr("longrope"));
+              HasSubstr("rope_factors_long.weight without rope_factors_short.weight"));
+}
+
+TEST(Gguf, LongRope) {
+  const std::vector<double> of_short(8, 1.25), of_long(8, 2.5);
+  const std::vector<std::pair<std::string, WeightRef>> tensors = {
+      {"rope_factors_long.weight", constant_floats(DType::F32, {8}, of_long)},
+      {"rope_factors_short.weight", constant_floats(DType::F32, {8}, of_short)}};
+  Json metadata = metadata_of("phi3");
+  metadata["phi3.rope.scaling.attn_factor"] = 1.5;
+  metadata["phi3.rope.scaling.original_context_length"] = 64;
+  const auto model = describe_gguf(metadata, tensors);
+  ASSERT_OK(model);
+  const RopeParams& rope = model->params.ropes[0];
+  EXPECT_EQ(rope.factors, std::vector<float>(8, 1.25f));
+  EXPECT_EQ(rope.long_factors, std::vector<float>(8, 2.5f));
+  EXPECT_EQ(rope.trained_context, 64);
+  EXPECT_EQ(rope.attention_factor, 1.5);
+  metadata.erase("phi3.rope.scaling.original_context_length");
+  metadata.erase("phi3.context_length");
+  EXPECT_THAT(describe_gguf(metadata, tensors).error().to_string(),
+              HasSubstr("original_context_length"));
+}
+
+TEST(Gguf, Windows) {
+  const auto windows = [](const Json& pattern) {
+    Json metadata = metadata_of("qwen2");
+    metadata["qwen2.attention.sliding_window"] = 64;
+    if (!pattern.is_null()) metadata["qwen2.attention.sliding_window_pattern"] = pattern;
+    const auto model = describe_gguf(metadata, {});
+    return model ? fmt::format("{}", fmt::join(windows_of(model->params), " "))
+                 : model.error().to_string();
+  };
+  EXPECT_EQ(windows(nullptr), "64 64");
+  EXPECT_EQ(windows(2), "64 0");
+  EXPECT_EQ(windows({false, true}), "0 64");
+  EXPECT_EQ(windows({true, true}), "64 64");
+  EXPECT_THAT(windows({true}), HasSubstr("sliding_window_pattern: expected"));
+  EXPECT_THAT(windows(-1), HasSubstr("sliding_window_pattern: expected"));
 }
 
 // --- Tensors ---

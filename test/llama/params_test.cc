@@ -72,10 +72,11 @@ TEST(Params, KnownKeysAtTheirNeutralValueAreFine) {
 
 TEST(Params, AllOffendingKeysAreInOneError) {
   EXPECT_THAT(
-      problems(R"({"dim":128,"moe":true,"sliding_window":512,"colour":"red","act_fn":"gelu",
+      problems(R"({"dim":128,"moe":true,"local_rope_theta":512,"colour":"red","act_fn":"gelu",
                    "max_context_len":9,"n_layers":0,"norm_eps":"small","use_qk_norm":1})"),
       ElementsAre("moe: true is not implemented, only false is",
-                  "sliding_window: 512 is not implemented, only null is", "\"colour\": unknown key",
+                  "local_rope_theta: 512 is not implemented, only null is",
+                  "\"colour\": unknown key",
                   "act_fn: \"gelu\" is not implemented, only \"silu\" is",
                   StartsWith("max_context_len: set by the exporter"),
                   "n_layers: expected 1 to 1024, found 0",
