@@ -178,6 +178,14 @@ class FunctionReader {
   std::unordered_set<std::string> names_;
 };
 
+// Whether a feature's type can be that of a value. A feature without a shape leaves it open; one of
+// [1] may be a scalar's, since features have an axis at least.
+bool describes(const TensorType& feature, const TensorType& value) {
+  if (feature.dtype != value.dtype) return false;
+  return feature.shape.empty() || feature.shape == value.shape ||
+         (value.shape.empty() && feature.shape == Shape{1});
+}
+
 // Compares the features of a description with the values of the function, by name.
 Status check_features(const std::vector<proto::FeatureDescription>& features,
                       const std::vector<mil::Value*>& values, std::string_view side) {
@@ -195,7 +203,7 @@ Status check_features(const std::vector<proto::FeatureDescription>& features,
     }
     const TensorType type = TRY(within(fmt::format("{} \"{}\"", side, feature.name),
                                        read_feature_type(feature.type.multi_array)));
-    if (type != found->second->type) {
+    if (!describes(type, found->second->type)) {
       return invalid_data("{} \"{}\": the description says {}, the function {}", side, feature.name,
                           to_string(type), to_string(found->second->type));
     }
