@@ -129,6 +129,8 @@ Action setup_bench(Parser& parser) {
            "tg tests: so many tokens decoded one by one; 0: none");
   add_list("-d,--depth", a.options.depths, 0, kMostTokens,
            "Tokens in the cache before a test, for each of the tests");
+  add_list("-b,--batch", a.options.batches, 1, 64,
+           "tg tests of so many conversations that decode together; tok/s are of all");
   add_list("-t,--threads", a.options.threads, 0, 1024,
            "Threads, for each of the tests; 0: all CPUs of this process");
   parser.add_option("-r,--repetitions", a.options.repetitions, "Measurements of each test")

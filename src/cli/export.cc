@@ -139,8 +139,8 @@ void print_report(const exporter::Report& report, double seconds) {
 }
 
 Status run_dry(const ExportArguments& arguments, const exporter::Options& options) {
-  exporter::Model model =
-      TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
+  exporter::Model model = TRY(
+      exporter::open_model(arguments.source(), arguments.params, options.card, options.adapter));
   exporter::Options completed = options;
   TRY(exporter::complete_from_headers(arguments.source(), model, completed));
   const exporter::Forecast forecast = TRY(exporter::forecast(std::move(model), completed));
@@ -190,7 +190,8 @@ std::optional<Result<check::ExportCheck>> run_check(const ExportArguments& argum
                                                     Progress& progress) {
   if (arguments.no_check || !is_quantised(options)) return std::nullopt;
   const auto run = [&]() -> Result<check::ExportCheck> {
-    auto source = TRY(exporter::open_model(arguments.source(), arguments.params, options.card));
+    auto source = TRY(
+        exporter::open_model(arguments.source(), arguments.params, options.card, options.adapter));
     return check::check_export(std::move(source), arguments.output,
                                {options.dtype, arguments.check_positions, options.threads},
                                progress);
@@ -234,6 +235,9 @@ Action setup_export(Parser& parser) {
   parser.add_option("-p,--params", a.params,
                     "Meta's params.json (default: the one beside the checkpoint)");
   parser.add_option("-o,--output", a.output, "The .pte to write")->show_default();
+  parser.add_option(
+      "--adapter", a.options.adapter,
+      "Merge a LoRA adapter of Hugging Face's PEFT: the directory that it was saved to");
   parser
       .add_option("--max_context_len", a.options.max_context_len,
                   "Positions of prompt and answer together")

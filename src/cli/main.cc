@@ -71,6 +71,7 @@ constexpr std::array kCommands = {
             "  diptych bench model.pte\n"
             "  diptych bench model.pte -p 64,512 -n 128 -d 0,512 -t 1,2 -r 5\n"
             "  diptych bench a.pte b.pte -p 0 -n 64 --json\n"
+            "  diptych bench model.pte -p 0 -n 64 -b 1,2,4,8\n"
             "  diptych bench model.pte --profile --trace trace.json\n",
             setup_bench},
     Command{"cpu", "Show what this machine has and what the engine uses of it",

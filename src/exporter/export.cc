@@ -302,7 +302,7 @@ Result<Report> export_files(const std::string& checkpoint_path, const std::strin
                             const std::string& output, const Options& given, Progress& progress) {
   TRY(check(given));
   Options options = given;
-  Model model = TRY(open_model(checkpoint_path, params_path, options.card));
+  Model model = TRY(open_model(checkpoint_path, params_path, options.card, options.adapter));
 
   // Created first, so that an impossible path is refused before the work.
   auto file = TRY(AtomicFile::create(output));

@@ -73,6 +73,7 @@ struct Options {
   std::optional<uint64_t> max_unshared;
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
   card::CardOptions card;
+  std::string adapter;  // a directory whose adapter is merged into the weights; or empty
   int threads = 0;  // 0: ThreadPool::default_threads()
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "exporter/adapter.h"
 
 namespace diptych::exporter {
 
@@ -51,7 +52,7 @@ Result<Model> model_from(const checkpoint::Checkpoint& checkpoint) {
 }
 
 Result<Model> open_model(const std::string& path, const std::string& params,
-                         const card::CardOptions& card) {
+                         const card::CardOptions& card, const std::string& adapter) {
   // First, for it is small and often at fault.
   Json given;
   if (!params.empty()) {
@@ -76,6 +77,7 @@ Result<Model> open_model(const std::string& path, const std::string& params,
   Model model = TRY(model_from(checkpoint));
   model.card = TRY(card::card_of_model(path, checkpoint, model.params.vocab_size, card));
   model.notes.insert(model.notes.end(), model.card.notes.begin(), model.card.notes.end());
+  if (!adapter.empty()) TRY(merge_adapter(adapter, model));
   return model;
 }
 

@@ -22,9 +22,10 @@ struct Model {
 
 // Opens what `path` names (checkpoint::open()) and reads its headers. `params` is the path of a
 // params.json for checkpoints in Meta's form; when it is empty, the one beside the checkpoint is
-// taken. `card` says which of the files beside the checkpoint go into the model's card.
+// taken. `card` says which of the files beside the checkpoint go into the model's card. `adapter`
+// is the directory of one to merge (exporter/adapter.h); empty: none.
 Result<Model> open_model(const std::string& path, const std::string& params,
-                         const card::CardOptions& card = {});
+                         const card::CardOptions& card = {}, const std::string& adapter = {});
 
 // The same for an open checkpoint, which must have its configuration.
 Result<Model> model_from(const checkpoint::Checkpoint& checkpoint);

@@ -144,14 +144,18 @@ void Session::set_visible(Loaded& loaded, int64_t row, const uint8_t* new_column
   }
 }
 
-Status Session::run(Loaded& loaded, int64_t rows, bool with_logits, Clock::time_point start) {
-  const contract::Function& function = *loaded.function;
-  TRY(loaded.method->want_output(function.places.logits, with_logits));
+Status Session::prepare(Loaded& loaded, int64_t rows, bool with_logits) {
+  TRY(loaded.method->want_output(loaded.function->places.logits, with_logits));
   TRY(loaded.method->limit_tokens(rows));
   for (const size_t layer : cache_.layers_with_window()) TRY(bind_cache(loaded, layer));
+  return {};
+}
+
+Status Session::run(Loaded& loaded, int64_t rows, bool with_logits, Clock::time_point start) {
+  TRY(prepare(loaded, rows, with_logits));
   TRY(loaded.method->execute());
   const double seconds = seconds_since(start);
-  MethodStatistics& statistics = statistics_[function.method.name];
+  MethodStatistics& statistics = statistics_[loaded.function->method.name];
   ++statistics.calls;
   statistics.rows += static_cast<uint64_t>(rows);
   statistics.seconds += seconds;
@@ -208,9 +212,8 @@ Session::Loaded& Session::verifying() {
                        [this](const Loaded& loaded) { return loaded.function == model_.verify(); });
 }
 
-Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens,
-                                               int64_t rows, Logits logits) {
-  const auto start = Clock::now();
+Result<Session::Chunk> Session::begin_chunk(Loaded& loaded, std::span<const int64_t> tokens,
+                                            int64_t rows) {
   const int64_t cached = cache_.tokens(), pending = position() - cached;
   const int64_t wanted = pending + static_cast<int64_t>(tokens.size());
   const int64_t capacity = loaded.function->method.tokens;
@@ -229,12 +232,24 @@ Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const i
   }
   for (int64_t row = 0; row < capacity; ++row) set_visible(loaded, row, nullptr);
   loaded.last_position = rows - 1;
-  const bool with_logits =
-      logits == Logits::Always || (logits == Logits::AtTheEnd && rows == wanted);
-  TRY(run(loaded, rows, with_logits, start));
-  const int64_t kept = std::min(cache_.room(), rows);
-  for (int64_t row = 0; row < kept; ++row) cache_.append(loaded.fresh, row);
   return Chunk{&loaded, tail, rows};
+}
+
+void Session::keep_chunk(const Chunk& chunk) {
+  const int64_t kept = std::min(cache_.room(), chunk.rows);
+  for (int64_t row = 0; row < kept; ++row) cache_.append(chunk.loaded->fresh, row);
+}
+
+Result<Session::Chunk> Session::evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens,
+                                               int64_t rows, Logits logits) {
+  const auto start = Clock::now();
+  const int64_t wanted = position() - cache_.tokens() + static_cast<int64_t>(tokens.size());
+  const Chunk chunk = TRY(begin_chunk(loaded, tokens, rows));
+  const bool with_logits =
+      logits == Logits::Always || (logits == Logits::AtTheEnd && chunk.rows == wanted);
+  TRY(run(loaded, chunk.rows, with_logits, start));
+  keep_chunk(chunk);
+  return chunk;
 }
 
 Status Session::catch_up() {

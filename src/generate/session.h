@@ -62,6 +62,15 @@ class Session {
   // evaluate(); an error of `visit`, which ends the evaluation.
   using Visitor = std::function<Status(size_t index, std::span<const float> logits)>;
   Status evaluate_each(std::span<const int64_t> tokens, const Visitor& visit);
+  // Evaluates one token for each of several conversations, tokens[i] after what sessions[i] has
+  // evaluated: every weight is read once for all. Afterwards logits() of each are the same bits as
+  // by evaluate(). The sessions are of one Program. Errors: InvalidArgument, before anything is
+  // computed, for sessions of several programs, one session twice, or a token that evaluate() would
+  // refuse. If one fails later, the sessions are not to be used any more.
+  static Status evaluate_together(std::span<Session* const> sessions,
+                                  std::span<const int64_t> tokens);
+  // What the last evaluation gave: [vocab_size], or of evaluate_rows() a row for each that counted.
+  std::span<const float> logits() const { return logits_; }
   // Forgets the tokens from `position` on, as though they had never been evaluated. `position` must
   // not be beyond position(). Where layers with a window have lost what the next token needs, which
   // begins a window's length back (KvCache::rewind()), the next evaluation evaluates all tokens
@@ -126,6 +135,11 @@ class Session {
   enum class Logits { Always, AtTheEnd, None };
   // Evaluates what is not in the cache and as many of the tokens as `rows` has room for, at most
   // all.
+  // The parts of evaluate_chunk(): the inputs of a call, what a method computes of it, and what is
+  // kept of it.
+  Result<Chunk> begin_chunk(Loaded& loaded, std::span<const int64_t> tokens, int64_t rows);
+  Status prepare(Loaded& loaded, int64_t rows, bool with_logits);
+  void keep_chunk(const Chunk& chunk);
   Result<Chunk> evaluate_chunk(Loaded& loaded, std::span<const int64_t> tokens, int64_t rows,
                                Logits logits);
   // Chooses the calls for so many rows.

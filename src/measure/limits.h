@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "base/zeroed_memory.h"
+#include "generate/method_cost.h"
 #include "kernels/arithmetic.h"
 #include "kernels/isa.h"
-#include "generate/method_cost.h"
 
 namespace diptych::measure {
 

@@ -124,14 +124,31 @@ class ModelBenchmark {
   // Fills the cache to the test's depth, or rewinds to it.
   Status prepare(const TestCase& test) {
     session_->rewind(std::min(session_->position(), test.depth));
-    // In pieces, so that an interrupt need not wait for all of them.
-    while (session_->position() < test.depth && !progress_.cancelled()) {
-      const int64_t count =
-          std::min(test.depth - session_->position(), session_->model().prefill().method.tokens);
-      TRY(session_->evaluate(std::span(tokens_).subspan(static_cast<size_t>(session_->position()),
-                                                        static_cast<size_t>(count))));
+    TRY(fill_to(test.depth, *session_));
+    while (std::ssize(others_) < test.batch - 1) {
+      others_.push_back(TRY(generate::Session::create(program_)));
+    }
+    for (const auto& other : others_) {
+      other->rewind(std::min(other->position(), test.depth));
+      TRY(fill_to(test.depth, *other));
     }
     return {};
+  }
+
+  // In pieces, so that an interrupt need not wait for all of them.
+  Status fill_to(int64_t depth, generate::Session& session) {
+    while (session.position() < depth && !progress_.cancelled()) {
+      const int64_t count =
+          std::min(depth - session.position(), session.model().prefill().method.tokens);
+      TRY(session.evaluate(std::span(tokens_).subspan(static_cast<size_t>(session.position()),
+                                                      static_cast<size_t>(count))));
+    }
+    return {};
+  }
+
+  void rewind(const TestCase& test) {
+    session_->rewind(test.depth);
+    for (const auto& other : others_) other->rewind(test.depth);
   }
 
   // What the test times, `count` tokens of it at most.
@@ -142,7 +159,17 @@ class ModelBenchmark {
       TRY(session_->evaluate(tokens));
       return {};
     }
-    for (size_t i = 0; i < tokens.size(); ++i) TRY(session_->evaluate(tokens.subspan(i, 1)));
+    if (test.batch == 1) {
+      for (size_t i = 0; i < tokens.size(); ++i) TRY(session_->evaluate(tokens.subspan(i, 1)));
+      return {};
+    }
+    std::vector<generate::Session*> sessions = {session_.get()};
+    while (std::ssize(sessions) < test.batch)
+      sessions.push_back(others_[sessions.size() - 1].get());
+    for (const int64_t token : tokens) {
+      const std::vector<int64_t> one_each(sessions.size(), token);
+      TRY(generate::Session::evaluate_together(sessions, one_each));
+    }
     return {};
   }
 
@@ -158,10 +185,10 @@ class ModelBenchmark {
       TRY(prepare(test));
       // Reading the buffer emptied the caches of what a model that fits them keeps there.
       TRY(evaluate(test, 1));
-      session_->rewind(test.depth);
+      rewind(test);
       const auto begin = Clock::now();
       TRY(evaluate(test, test.tokens));
-      row.samples.push_back(static_cast<double>(test.tokens) / seconds_since(begin));
+      row.samples.push_back(static_cast<double>(test.batch * test.tokens) / seconds_since(begin));
       progress_.advance(1);
     }
     if (row.samples.empty()) return {};
@@ -177,14 +204,14 @@ class ModelBenchmark {
     session_->observe(&*profiler_);
     // The profiler makes room when it sees a function for the first time.
     Status status = evaluate(row.test, 1);
-    session_->rewind(row.test.depth);
+    rewind(row.test);
     profiler_->clear();
     const auto begin = Clock::now();
     if (status) status = evaluate(row.test, row.test.tokens);
     const double seconds = seconds_since(begin);
     session_->observe(nullptr);
     TRY(std::move(status));
-    row.profile = profiler_->profile(row.test.tokens, seconds);
+    row.profile = profiler_->profile(row.test.batch * row.test.tokens, seconds);
     trace.add(fmt::format("{}, {} threads, {}", path_, threads_, row.test.name()),
               profiler_->events());
     return {};
@@ -233,9 +260,9 @@ class ModelBenchmark {
     // A prompt's logits are those of its last call; of a decoded token always.
     const generate::MethodCost& other = test.is_decode() ? decode_cost_ : first_prefills_cost_;
     const auto others = static_cast<double>(calls - 1);
-    row.bytes_per_token = (static_cast<double>(cost.weight_bytes) +
-                           others * static_cast<double>(other.weight_bytes) + cached) /
-                          tokens;
+    const double weights =
+        static_cast<double>(cost.weight_bytes) + others * static_cast<double>(other.weight_bytes);
+    row.bytes_per_token = (weights / static_cast<double>(test.batch) + cached) / tokens;
     const double of_last = tokens - others * static_cast<double>(step);
     row.operations_per_token =
         2 *
@@ -252,6 +279,7 @@ class ModelBenchmark {
   Progress& progress_;
   std::shared_ptr<runtime::Program> program_;
   std::unique_ptr<generate::Session> session_;
+  std::vector<std::unique_ptr<generate::Session>> others_;  // of batches
   std::unique_ptr<MemoryReader> reader_;
   std::vector<int64_t> tokens_;
   generate::MethodCost decode_cost_, prefill_cost_;
@@ -264,7 +292,7 @@ class ModelBenchmark {
 
 Result<Report> run(const Options& options, Progress& progress) {
   const std::vector<TestCase> tests =
-      make_tests(options.prompts, options.generations, options.depths);
+      make_tests(options.prompts, options.generations, options.depths, options.batches);
   if (tests.empty()) return invalid_argument("nothing to measure: all lengths are 0");
   // A model that cannot be measured is told before others are, which takes long.
   for (const std::string& path : options.models) {

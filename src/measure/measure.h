@@ -21,7 +21,8 @@ struct Options {
   std::vector<int64_t> prompts = {512};      // lengths of pp tests; 0: none
   std::vector<int64_t> generations = {128};  // lengths of tg tests; 0: none
   std::vector<int64_t> depths = {0};
-  std::vector<int> threads = {0};  // 0: ThreadPool::default_threads()
+  std::vector<int64_t> batches = {1};  // conversations of tg tests that decode together
+  std::vector<int> threads = {0};      // 0: ThreadPool::default_threads()
   int64_t repetitions = 5;
   engine::Numerics numerics = engine::Numerics::Precise;
   bool profile = false;  // run every test once more, with times of all steps

@@ -6,22 +6,28 @@ namespace diptych::measure {
 
 std::string TestCase::name() const {
   std::string name = fmt::format("{}{}", is_decode() ? "tg" : "pp", tokens);
-  return depth > 0 ? fmt::format("{}@{}", name, depth) : name;
+  if (depth > 0) name += fmt::format("@{}", depth);
+  if (batch > 1) name += fmt::format("x{}", batch);
+  return name;
 }
 
 std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
                                  const std::vector<int64_t>& generations,
-                                 const std::vector<int64_t>& depths) {
+                                 const std::vector<int64_t>& depths,
+                                 const std::vector<int64_t>& batches) {
   std::vector<TestCase> tests;
-  const auto add = [&](TestCase::Kind kind, const std::vector<int64_t>& lengths) {
+  const auto add = [&](TestCase::Kind kind, const std::vector<int64_t>& lengths,
+                       const std::vector<int64_t>& sizes) {
     for (const int64_t depth : depths) {
       for (const int64_t length : lengths) {
-        if (length > 0) tests.push_back({kind, length, depth});
+        for (const int64_t batch : sizes) {
+          if (length > 0) tests.push_back({kind, length, depth, batch});
+        }
       }
     }
   };
-  add(TestCase::Kind::Prefill, prompts);
-  add(TestCase::Kind::Decode, generations);
+  add(TestCase::Kind::Prefill, prompts, {1});
+  add(TestCase::Kind::Decode, generations, batches);
   return tests;
 }
 

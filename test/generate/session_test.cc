@@ -74,6 +74,57 @@ class Sessions : public ::testing::TestWithParam<Form> {
   std::mt19937 random_{5};
 };
 
+// Some of several conversations take a step together, wherever each of them stands.
+TEST_P(Sessions, TakeStepsTogether) {
+  auto program = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows);
+  ASSERT_OK(program);
+  constexpr size_t kSessions = 5;
+  std::vector<std::unique_ptr<Session>> sessions;
+  std::vector<std::vector<int64_t>> histories(kSessions);
+  for (size_t i = 0; i < kSessions; ++i) {
+    sessions.push_back(Session::create(*program).value());
+    histories[i] = some_tokens(i * 3 % 8 + 1);
+    ASSERT_OK(sessions[i]->evaluate(histories[i]));
+  }
+  for (int round = 0; round < 60; ++round) {
+    std::vector<Session*> together;
+    std::vector<size_t> members;
+    for (size_t i = 0; i < kSessions; ++i) {
+      if (sessions[i]->remaining() == 0 || random_() % 20 == 0) {
+        histories[i].resize(1 + random_() % histories[i].size());
+        sessions[i]->rewind(static_cast<int64_t>(histories[i].size()));
+      }
+      if (random_() % 3 == 0 || sessions[i]->remaining() == 0) continue;
+      members.push_back(i);
+      together.push_back(sessions[i].get());
+    }
+    const std::vector<int64_t> tokens = some_tokens(members.size());
+    ASSERT_OK(Session::evaluate_together(together, tokens));
+    for (size_t i = 0; i < members.size(); ++i) {
+      histories[members[i]].push_back(tokens[i]);
+      expect_logits(together[i]->logits(), histories[members[i]]);
+    }
+  }
+}
+
+TEST_P(Sessions, RefuseStepsThatAreNoneTogether) {
+  auto other = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows);
+  const auto stranger = Session::create(*other).value();
+  Session* const session = session_.get();
+  const auto problem = [](std::vector<Session*> sessions, std::vector<int64_t> tokens) {
+    const Status status = Session::evaluate_together(sessions, tokens);
+    return status ? "none" : status.error().message;
+  };
+  EXPECT_EQ(problem({session, stranger.get()}, {1, 2}),
+            "sessions of several programs cannot be evaluated together");
+  EXPECT_EQ(problem({session, session}, {1, 2}), "session 1 is there twice");
+  EXPECT_EQ(problem({session}, {1, 2}), "2 tokens for 1 sessions");
+  EXPECT_EQ(problem({session}, {kTinyVocab}),
+            "token 13 is outside the vocabulary, expected 0 to 12");
+  EXPECT_EQ(session_->position(), 0);
+  EXPECT_EQ(problem({}, {}), "none");
+}
+
 TEST_P(Sessions, SeeAllTokensBeforeHoweverCallsAreCut) {
   for (int round = 0; round < 50; ++round) {
     session_->rewind(0);

@@ -16,6 +16,7 @@ TEST(TestCase, NamesAreThoseOfLlamaBench) {
   EXPECT_EQ((TestCase{kDecode, 128, 0}.name()), "tg128");
   EXPECT_EQ((TestCase{kDecode, 128, 512}.name()), "tg128@512");
   EXPECT_EQ((TestCase{kPrefill, 64, 512}.name()), "pp64@512");
+  EXPECT_EQ((TestCase{kDecode, 128, 512, 4}.name()), "tg128@512x4");
 }
 
 TEST(TestCase, ListsArePairedWithDepths) {
@@ -23,6 +24,9 @@ TEST(TestCase, ListsArePairedWithDepths) {
   for (const TestCase& test : make_tests({64, 512}, {128}, {0, 256})) names.push_back(test.name());
   EXPECT_THAT(names, ElementsAre("pp64", "pp512", "pp64@256", "pp512@256", "tg128", "tg128@256"));
   EXPECT_THAT(make_tests({0}, {0}, {0, 256}), IsEmpty());
+  names.clear();
+  for (const TestCase& test : make_tests({64}, {8}, {0, 16}, {1, 4})) names.push_back(test.name());
+  EXPECT_THAT(names, ElementsAre("pp64", "pp64@16", "tg8", "tg8x4", "tg8@16", "tg8@16x4"));
 }
 
 // A context of 100 positions, 90 of them in the cache.
