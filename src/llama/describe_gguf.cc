@@ -98,12 +98,10 @@ void read_scaling(const std::string& prefix, ParamReader& reader, RopeParams* ro
   if (type == "linear") {
     if (!scales) reader.problem(prefix + "rope.scaling.factor: missing, the type is linear");
     rope->linear_factor = factor.value_or(older.value_or(1));
-  } else if (type == "longrope") {
-    // Its factors are tensors.
-  } else if (type != "none") {
+  } else if (type != "none" && type != "longrope") {  // whose factors are tensors
     reader.problem(fmt::format("{}rope.scaling.type: {}, expected none, linear or longrope", prefix,
                                shown(Json(type))));
-  } else if (factor.value_or(older.value_or(1)) != 1) {
+  } else if (type == "none" && factor.value_or(older.value_or(1)) != 1) {
     reader.problem(prefix + "rope.scaling.type: none contradicts the factor beside it");
   }
   rope->attention_factor = reader.positive(prefix + "rope.scaling.attn_factor", 1);
