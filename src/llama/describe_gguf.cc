@@ -98,10 +98,10 @@ void read_scaling(const std::string& prefix, ParamReader& reader, RopeParams* ro
   if (type == "linear") {
     if (!scales) reader.problem(prefix + "rope.scaling.factor: missing, the type is linear");
     rope->linear_factor = factor.value_or(older.value_or(1));
-  } else if (type != "none") {
-    reader.problem(
-        fmt::format("{}rope.scaling.type: {}, expected none or linear", prefix, shown(Json(type))));
-  } else if (factor.value_or(older.value_or(1)) != 1) {
+  } else if (type != "none" && type != "longrope") {  // whose factors are tensors
+    reader.problem(fmt::format("{}rope.scaling.type: {}, expected none, linear or longrope", prefix,
+                               shown(Json(type))));
+  } else if (type == "none" && factor.value_or(older.value_or(1)) != 1) {
     reader.problem(prefix + "rope.scaling.type: none contradicts the factor beside it");
   }
   rope->attention_factor = reader.positive(prefix + "rope.scaling.attn_factor", 1);
@@ -203,13 +203,14 @@ Status read_long_rope(const Json& metadata, const std::string& prefix,
                       RopeParams* rope) {
   const WeightRef of_short = find(tensors, kRopeShortTensor),
                   of_long = find(tensors, kRopeLongTensor);
-  if (!of_short && !of_long) {
+  const bool said = metadata.value(prefix + "rope.scaling.type", Json()) == "longrope";
+  if (!of_short && !of_long && !said) {
     if (rope->attention_factor == 1) return {};
     return unsupported("{}rope.scaling.attn_factor: {} is implemented only beside {}, else 1",
                        prefix, rope->attention_factor, kRopeLongTensor);
   }
   if (!of_short || !of_long) {
-    return invalid_data("{} without {}", of_short ? kRopeShortTensor : kRopeLongTensor,
+    return invalid_data("{}: missing, RoPE is of type longrope",
                         of_short ? kRopeLongTensor : kRopeShortTensor);
   }
   if (rope->llama3 || rope->linear_factor != 1 || !rope->factors.empty()) {

@@ -154,6 +154,37 @@ TEST(Reader, KnowsLayersOfTwoClasses) {
   EXPECT_NE(file.error().find("expected 4 values from -1 to 1"), std::string::npos) << file.error();
 }
 
+// Upstream's files do not say windows; its runner goes by the caches' lengths.
+TEST(Reader, TakesShorterCachesForWindowsWhereNothingIsSaid) {
+  Model model = small_model();
+  model.classes = {{kContext - 1, {}}, {8, 8}};
+  model.class_of_layer = {1, 0};
+  File file(model, {method_of(Role::Decode, 1)});
+  std::erase_if(file.program.methods,
+                [](const pte::Method& method) { return method.name == kLayerWindows; });
+  const Description found = read(file.program, file.methods).value();
+  EXPECT_EQ(found.class_of(0).window, 8);
+  EXPECT_EQ(found.class_of(1).window, std::nullopt);
+  // One that says there are none is taken at its word: so many tokens fit all caches.
+  file.say("layer_windows", {0, 0});
+  EXPECT_EQ(read(file.program, file.methods).value().cache_len(), 8);
+}
+
+TEST(Reader, RefusesWindowsThatCachesDoNotHold) {
+  Model model = small_model();
+  model.classes = {{kContext - 1, {}}, {8, 8}};
+  model.class_of_layer = {1, 0};
+  File file(model, {method_of(Role::Decode, 1)});
+  file.say("layer_windows", {9, 0});
+  EXPECT_EQ(file.error(), "");  // eight besides the token itself
+  file.say("layer_windows", {10, 0});
+  EXPECT_NE(file.error().find("window of 10 positions have caches of 8, expected 9 at least"),
+            std::string::npos)
+      << file.error();
+  file.say("layer_windows", {-1, 0});
+  EXPECT_NE(file.error().find("expected 2 values from 0 to"), std::string::npos) << file.error();
+}
+
 TEST(Reader, KnowsWhatHidesAColumn) {
   const std::vector<Method> methods = {method_of(Role::Single, 1)};
   Model model = small_model();

@@ -375,11 +375,11 @@ TEST(Gguf, Refusals) {
   metadata["phi3.rope.scaling.type"] = "yarn";
   EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(),
               AllOf(HasSubstr("rope.dimension_count: 8 rotates a part of each head, only 16"),
-                    HasSubstr("rope.scaling.type: \"yarn\", expected none or linear")));
+                    HasSubstr("rope.scaling.type: \"yarn\", expected none, linear or longrope")));
   const std::vector<std::pair<std::string, WeightRef>> tensors = {
       {"rope_factors_long.weight", zeros({DType::F32, {8}})}};
   EXPECT_THAT(describe_gguf(metadata_of("phi3"), tensors).error().to_string(),
-              HasSubstr("rope_factors_long.weight without rope_factors_short.weight"));
+              HasSubstr("rope_factors_short.weight: missing, RoPE is of type longrope"));
 }
 
 TEST(Gguf, LongRope) {
@@ -397,6 +397,10 @@ TEST(Gguf, LongRope) {
   EXPECT_EQ(rope.long_factors, std::vector<float>(8, 2.5f));
   EXPECT_EQ(rope.trained_context, 64);
   EXPECT_EQ(rope.attention_factor, 1.5);
+  metadata["phi3.rope.scaling.type"] = "longrope";
+  ASSERT_OK(describe_gguf(metadata, tensors));
+  EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(),
+              HasSubstr("rope_factors_short.weight: missing"));
   metadata.erase("phi3.rope.scaling.original_context_length");
   metadata.erase("phi3.context_length");
   EXPECT_THAT(describe_gguf(metadata, tensors).error().to_string(),
