@@ -26,7 +26,7 @@ TEST(Kernels, CoverTheWholeOpTable) {
   for (const mil::OpSpec& spec : mil::op_table()) {
     EXPECT_NE(find_kernel(spec.type), nullptr) << spec.type;
   }
-  EXPECT_EQ(kernels().size(), mil::op_table().size());
+  for (const Kernel& kernel : kernels()) EXPECT_TRUE(mil::is_known_op(kernel.op)) << kernel.op;
 }
 
 // The elements of a tensor seen in a larger shape, one after another.
@@ -386,16 +386,6 @@ TEST(Reduce, MaximumOfInfinitiesAndNaN) {
   EXPECT_EQ(out[0], -kInf);
   EXPECT_TRUE(std::isnan(out[1]));
   EXPECT_TRUE(std::isnan(out[2]));
-}
-
-TEST(Reduce, IntegersAreReported) {
-  const auto function = build({{DType::Int32, {4}}}, [](Builder& b, const Values& in) {
-    return Values{b.reduce_max(in[0], {0}, true)};
-  });
-  const auto compiled = Executable::compile(*function);
-  ASSERT_FALSE(compiled);
-  EXPECT_THAT(compiled.error().to_string(), HasSubstr("reduce_max"));
-  EXPECT_THAT(compiled.error().to_string(), HasSubstr("int32[4]"));
 }
 
 TEST(Softmax, RowsOfEveryLengthAlongAnyAxis) {
