@@ -32,7 +32,7 @@ Action setup_synth(Parser& parser) {
       .add_option(
           "--shape", a.options.shape,
           "260k, 110m, 1b, 3b, 8b, or dim=…,layers=…,heads=…[,kv_heads=…,hidden=…,vocab=…,\n"
-          "head_dim=…,qk_norm=…,qkv_bias=…,tied=…]")
+          "head_dim=…,qk_norm=…,qkv_bias=…,tied=…,window=…,full_layers=…]")
       ->required();
   parser.add_option("-o,--output", a.options.directory, "Directory for the model's files")
       ->required();
