@@ -40,9 +40,9 @@ def synth(context, family, shape, form):
     return directory
 
 
-def export(context, model, *options):
+def export(context, model, *options, input_len=LENGTH):
     output = context.work / "families" / f"{model.name}.pte"
-    command = [context.diptych, "export", model, "-o", output, "--recipe", "upstream", "--max_context_len", 2 * LENGTH, "--input_len", LENGTH]
+    command = [context.diptych, "export", model, "-o", output, "--recipe", "upstream", "--max_context_len", 2 * LENGTH, "--input_len", input_len]
     run([*command, "--target_split_size", 32, "--max_splits", 4, *options])
     return output
 
@@ -134,7 +134,7 @@ def made_by_transformers(context):
         ids, wanted = greedy(model, prompt, MADE_TOKENS)
         for (form, source), functions in itertools.product(forms.items(), ([], ["--multifunction"])):
             start = time.time()
-            path = export(context, source, *MODES["fp32"], "--input_len", 16, *functions)
+            path = export(context, source, *MODES["fp32"], *functions, input_len=16)
             got_ids, got = generated(context, path, prompt, wanted.shape[1], MADE_TOKENS)
             what = "several functions" if functions else "one function"
             row = compared(f"{made.name}, {form}, {what}", got, wanted, TOLERANCE, time.time() - start, least_top1=1)
