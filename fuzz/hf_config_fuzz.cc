@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   (void)contract::signature(llama::static_model(model->params, 96, DType::F16),
                             contract::method_of(contract::Role::Prefill, 32));
-  if (model->params.head_dim < 4096) (void)llama::rope_frequencies(model->params);
+  for (const llama::RopeParams& rope : model->params.ropes) {
+    if (model->params.head_dim < 4096) (void)llama::rope_frequencies(rope, model->params.head_dim);
+  }
   return 0;
 }
 

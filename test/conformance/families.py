@@ -1,14 +1,17 @@
 """Every family in every form: logits against transformers, GGUF files against the ggml project's Python package."""
 
 import importlib.util
+import itertools
 import json
 import time
 
+import family_models
 from context import run
 from report import Row, compared
 
 TOLERANCE = 1e-3
 LENGTH = 40
+MADE_TOKENS = 24
 
 # What synth is asked for, and what is changed in config.json afterwards.
 SMALL = "dim=64,layers=3,heads=4,kv_heads=2,hidden=160,vocab=300"
@@ -37,9 +40,9 @@ def synth(context, family, shape, form):
     return directory
 
 
-def export(context, model, *options):
+def export(context, model, *options, input_len=LENGTH):
     output = context.work / "families" / f"{model.name}.pte"
-    command = [context.diptych, "export", model, "-o", output, "--recipe", "upstream", "--max_context_len", 2 * LENGTH, "--input_len", LENGTH]
+    command = [context.diptych, "export", model, "-o", output, "--recipe", "upstream", "--max_context_len", 2 * LENGTH, "--input_len", input_len]
     run([*command, "--target_split_size", 32, "--max_splits", 4, *options])
     return output
 
@@ -86,6 +89,58 @@ def against_transformers(context):
         wanted = transformers_logits(directory, tokens)
         got = runtime_logits(path, tokens)
         yield compared(f"{name}, transformers", got, wanted, TOLERANCE, time.time() - start, least_top1=1)
+
+
+def greedy(model, prompt, count):
+    """The ids that a transformers model goes on with, and the log probabilities before each, [count, vocabulary]."""
+    import torch
+
+    ids = list(prompt)
+    with torch.no_grad():
+        for _ in range(count):
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+        logits = model(torch.tensor([ids[:-1]])).logits[0, len(prompt) - 1 :]
+    return ids[len(prompt) :], torch.log_softmax(logits, -1).numpy()
+
+
+def generated(context, path, prompt, vocabulary, count):
+    """The same by an export, through prefill and decoding."""
+    import numpy as np
+
+    text = run([context.diptych, "run", path, "--ids", ",".join(map(str, prompt)), "-n", count, "--json", "--logprobs",
+                vocabulary, "--stats", "none", "--numerics", "precise"])
+    tokens = json.loads(text.splitlines()[-1])["tokens"]
+    logprobs = np.full((count, vocabulary), np.nan, np.float32)
+    for row, token in zip(logprobs, tokens):
+        for entry in token["top"]:
+            row[entry["id"]] = entry["logprob"]
+    return [token["id"] for token in tokens], logprobs
+
+
+def made_by_transformers(context):
+    """Models that transformers makes and writes, beyond three windows' length, through prefill and decoding."""
+    import numpy as np
+    import torch
+    import transformers
+
+    for made in family_models.MADE:
+        directory = context.work / "families" / made.name.replace(",", "").replace(" ", "_")
+        forms = {"Hugging Face": family_models.make(made, directory)}
+        if made.gguf:
+            forms["GGUF"] = family_models.to_gguf(made, directory, directory.with_name(directory.name + "_gguf"))
+        loader = transformers.AutoModelForImageTextToText if made.vision else transformers.AutoModelForCausalLM
+        model = loader.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+        prompt = np.random.default_rng(5).integers(3, family_models.SMALL["vocab_size"], LENGTH).tolist()
+        ids, wanted = greedy(model, prompt, MADE_TOKENS)
+        for (form, source), functions in itertools.product(forms.items(), ([], ["--multifunction"])):
+            start = time.time()
+            path = export(context, source, *MODES["fp32"], *functions, input_len=16)
+            got_ids, got = generated(context, path, prompt, wanted.shape[1], MADE_TOKENS)
+            what = "several functions" if functions else "one function"
+            row = compared(f"{made.name}, {form}, {what}", got, wanted, TOLERANCE, time.time() - start, least_top1=1)
+            if got_ids != ids:
+                row.ok, row.note = False, "other tokens"
+            yield row
 
 
 def same_forms(context):
@@ -196,6 +251,7 @@ def rows(context):
 
     diptych.register()
     yield from against_transformers(context)
+    yield from made_by_transformers(context)
     yield from same_forms(context)
     yield from read_by_gguf(context)
     yield from quantised_types(context)

@@ -48,17 +48,17 @@ MADE = [
     Made("smollm3", "SmolLM3", dict(), "smollm3", pairs=True),
     Made("smollm3, other layers", "SmolLM3", dict(no_rope_layers=[0, 1, 1, 0, 0, 1], attention_bias=True, mlp_bias=True)),
     Made("olmo2", "Olmo2", dict(), "olmo2"),
-    Made("gemma2", "Gemma2", dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=512), "gemma2"),
+    Made("gemma2", "Gemma2", dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=16), "gemma2"),
     Made(
         "gemma2, other caps",
         "Gemma2",
-        dict(head_dim=32, query_pre_attn_scalar=40, sliding_window=512, attn_logit_softcapping=2.0,
+        dict(head_dim=32, query_pre_attn_scalar=40, sliding_window=16, attn_logit_softcapping=2.0,
              final_logit_softcapping=5.0),
     ),
     Made(
         "gemma3",
         "Gemma3",
-        dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=512,
+        dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=16,
              rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0),
                                   sliding_attention=dict(rope_type="default", rope_theta=1e4))),
         "gemma3",
@@ -66,11 +66,11 @@ MADE = [
     Made(
         "gemma3, other layers",
         "Gemma3",
-        dict(head_dim=32, query_pre_attn_scalar=40, sliding_window=512, final_logit_softcapping=5.0,
+        dict(head_dim=32, query_pre_attn_scalar=40, sliding_window=16, final_logit_softcapping=5.0,
              layer_types=["full_attention", "sliding_attention", "sliding_attention"] * 2),
     ),
     Made("gemma3 with a vision part", "Gemma3", dict(num_attention_heads=8, num_key_value_heads=4, head_dim=32,
-                                                     query_pre_attn_scalar=32, sliding_window=512), vision=True),
+                                                     query_pre_attn_scalar=32, sliding_window=16), vision=True),
 ]
 
 VISION = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)

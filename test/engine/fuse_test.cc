@@ -253,6 +253,23 @@ TEST(FuseAttention, OverACacheAndWhatIsNew) {
 )");
 }
 
+const std::string kCapped = R"(  %small: fp32[1,1,1,4] = mul(x=%products, y=fp32(0.25))
+  %bent: fp32[1,1,1,4] = tanh(x=%small)
+  %scaled: fp32[1,1,1,4] = mul(x=%bent, y=fp32(2))
+)";
+
+TEST(FuseAttention, WithCappedScores) {
+  const std::string scaled = "  %scaled: fp32[1,1,1,4] = mul(x=%products, y=fp32(0.5))\n";
+  EXPECT_EQ(
+      after(fuse_attention, kAttentionInputs, with(kAttention, scaled, kCapped)),
+      R"(  %y: fp32[1,1,2] = cpu.attention(q=%q, k_cache=%k_cache, k=%k, v_cache=%v_cache, v=%v, mask=%mask, scale=fp32(0.5), cap=fp32(2))
+  return %y
+)");
+  // A negative one is not a cap.
+  expect_left_alone(fuse_attention, kAttentionInputs,
+                    with(kAttention, scaled, with(kCapped, "fp32(2)", "fp32(-2)")));
+}
+
 TEST(FuseAttention, LeavesOtherProductsAlone) {
   expect_left_alone(
       fuse_attention, kAttentionInputs,
@@ -263,15 +280,26 @@ TEST(FuseAttention, LeavesOtherProductsAlone) {
 
 // --- gates and residuals ---
 
-TEST(FuseSwiglu, SiluTimesUp) {
-  EXPECT_EQ(
-      after(fuse_gated, "%gate: fp32[1,4], %up: fp32[1,4]", R"(  %s: fp32[1,4] = silu(x=%gate)
+TEST(FuseGated, SiluTimesUp) {
+  EXPECT_EQ(after(fuse_gated, "%gate: fp32[1,4], %up: fp32[1,4]", R"(  %s: fp32[1,4] = silu(x=%gate)
   %y: fp32[1,4] = mul(x=%up, y=%s)
   return %y
 )"),
-      R"(  %y: fp32[1,4] = cpu.swiglu(gate=%gate, up=%up)
+            R"(  %y: fp32[1,4] = cpu.swiglu(gate=%gate, up=%up)
   return %y
 )");
+}
+
+TEST(FuseGated, ApproximateGeluTimesUp) {
+  const std::string gelu = R"(  %g: fp32[1,4] = gelu(x=%gate, mode="TANH_APPROXIMATION")
+  %y: fp32[1,4] = mul(x=%g, y=%up)
+  return %y
+)";
+  const std::string inputs = "%gate: fp32[1,4], %up: fp32[1,4]";
+  EXPECT_EQ(after(fuse_gated, inputs, gelu), R"(  %y: fp32[1,4] = cpu.geglu(gate=%gate, up=%up)
+  return %y
+)");
+  expect_left_alone(fuse_gated, inputs, with(gelu, "TANH_APPROXIMATION", "EXACT"));
 }
 
 const std::string kResidual = R"(  %a: fp32[4,20] = random(1)

@@ -76,6 +76,11 @@ TEST_P(RowOps, NormAndActivationAgreeWithTheirFormulas) {
     for (size_t i = 0; i < n; ++i) ASSERT_NEAR(out[i], x[i] * factor * w[i], 1e-5) << n;
     swiglu(x.data(), w.data(), n, out.data());
     for (size_t i = 0; i < n; ++i) ASSERT_NEAR(out[i], x[i] / (1 + std::exp(-x[i])) * w[i], 1e-5);
+    geglu(x.data(), w.data(), n, out.data());
+    for (size_t i = 0; i < n; ++i) {
+      const double v = x[i], inner = std::sqrt(2 / 3.14159265358979) * (v + 0.044715 * v * v * v);
+      ASSERT_NEAR(out[i], v / 2 * (1 + std::tanh(inner)) * w[i], 1e-5);
+    }
     EXPECT_EQ(out[n], -1.0f);
   }
 }

@@ -42,12 +42,13 @@ TEST(Families, EveryOneIsFoundByBothOfItsNames) {
     ASSERT_OK(model);
     EXPECT_EQ(model->family, &family);
     EXPECT_EQ(model->params.attention_qkv_bias, family.qkv_bias);
-    EXPECT_EQ(model->params.use_qk_norm, family.qk_norm);
-    EXPECT_EQ(model->params.qk_norm_before_rope, family.qk_norm);
+    EXPECT_EQ(model->params.use_qk_norm, family.qk_norm || family.qk_norm_whole);
+    EXPECT_EQ(model->params.qk_norm_before_rope, family.qk_norm || family.qk_norm_whole);
     EXPECT_EQ(model->params.head_dim, family.head_dim.value_or(16));
     EXPECT_EQ(model->layout.fused, family.fused);
     EXPECT_TRUE(model->layout.halves);
-    EXPECT_EQ(model->layout.tied, Layout::Tied::No);
+    EXPECT_EQ(model->layout.tied, family.tied ? Layout::Tied::Yes : Layout::Tied::No);
+    EXPECT_EQ(model->layout.unit_offset, family.unit_offset);
     Json config = config_of(family.architecture);
     config.erase("architectures");
     EXPECT_EQ(describe_hugging_face(with(config, "model_type", family.model_type))->family,
@@ -247,8 +248,22 @@ TEST(Families, RefusesByNameWithWhatIsKnown) {
               HasSubstr("RoPE type \"yarn\": expected default, linear, llama3 or longrope"));
   EXPECT_THAT(refusal(with(base, "partial_rotary_factor", 0.5)),
               HasSubstr("partial_rotary_factor: 0.5 rotates a part of each head"));
-  EXPECT_THAT(refusal(with(base, "attention_bias", true)), HasSubstr("attention_bias"));
-  EXPECT_THAT(refusal(with(base, "mlp_bias", true)), HasSubstr("mlp_bias"));
+  const Json mistral = config_of("MistralForCausalLM");
+  EXPECT_THAT(refusal(with(with(mistral, "attention_bias", true), "mlp_bias", true)),
+              AllOf(HasSubstr("attention_bias: true is not implemented for MistralForCausalLM, "
+                              "only false is"),
+                    HasSubstr("mlp_bias: true")));
+  EXPECT_THAT(refusal(with(with(base, "logits_scaling", 8.0), "query_multiplier", 2)),
+              AllOf(HasSubstr("logits_scaling: 8.0 is not implemented for LlamaForCausalLM, only 1 "
+                              "is"),
+                    HasSubstr("\"query_multiplier\": 2")));
+  EXPECT_EQ(refusal(with(with(base, "logits_scaling", 1), "residual_multiplier", nullptr)),
+            "described");
+  EXPECT_THAT(refusal(with(config_of("Gemma3ForCausalLM"), "attn_logit_softcapping", 50.0)),
+              HasSubstr("attn_logit_softcapping: 50.0 is not implemented for Gemma3ForCausalLM, "
+                        "only null is"));
+  EXPECT_THAT(refusal(with(config_of("Gemma2ForCausalLM"), "hidden_activation", "gelu")),
+              HasSubstr("hidden_activation: \"gelu\", expected \"gelu_pytorch_tanh\""));
   EXPECT_THAT(refusal(with(base, "quantization_config", {{"quant_method", "awq"}})),
               HasSubstr("weights quantised by \"awq\" are not read"));
   Json several = with(base, "hidden_size", "big");
@@ -258,6 +273,59 @@ TEST(Families, RefusesByNameWithWhatIsKnown) {
                                       HasSubstr("vocab_size: missing")));
   EXPECT_THAT(refusal({{"x", 1}}), HasSubstr("not the config.json of a language model"));
   EXPECT_THAT(refusal(Json::array()), HasSubstr("expected an object"));
+}
+
+TEST(Families, BiasesThatAConfigurationAsksFor) {
+  const Json config = with(config_of("LlamaForCausalLM"), "attention_bias", true);
+  const auto attention = describe_hugging_face(config);
+  ASSERT_OK(attention);
+  EXPECT_TRUE(attention->params.attention_qkv_bias);
+  EXPECT_TRUE(attention->params.attention_output_bias);
+  EXPECT_FALSE(attention->params.ffn_bias);
+  EXPECT_TRUE(describe_hugging_face(with(config, "mlp_bias", true))->params.ffn_bias);
+}
+
+TEST(Families, MultipliersAndCaps) {
+  Json config = with(config_of("GraniteForCausalLM"), "embedding_multiplier", 12);
+  config.update({{"residual_multiplier", 0.25}, {"logits_scaling", 8}});
+  const auto granite = describe_hugging_face(config);
+  ASSERT_OK(granite);
+  EXPECT_EQ(granite->params.embedding_scale_factor, 12);
+  EXPECT_EQ(granite->params.score_scale(), 1);  // transformers' default, not 1 / sqrt(d)
+  EXPECT_EQ(granite->params.residual_multiplier, 0.25);
+  EXPECT_EQ(granite->params.logits_scaling, 8);
+  const Json gemma = config_of("Gemma2ForCausalLM");
+  const auto capped = describe_hugging_face(gemma);
+  ASSERT_OK(capped);
+  EXPECT_EQ(capped->params.embedding_scale_factor, 8);  // of 64 channels
+  EXPECT_EQ(capped->params.score_scale(), 1.0 / 16);    // of a scalar of 256
+  EXPECT_EQ(capped->params.attn_logit_softcapping, 50);
+  EXPECT_EQ(capped->params.final_logit_softcapping, 30);
+  const auto uncapped = describe_hugging_face(with(gemma, "attn_logit_softcapping", nullptr));
+  ASSERT_OK(uncapped);
+  EXPECT_EQ(uncapped->params.attn_logit_softcapping, std::nullopt);
+  EXPECT_EQ(uncapped->params.final_logit_softcapping, 30);
+  EXPECT_THAT(refusal(with(gemma, "final_logit_softcapping", 0)),
+              HasSubstr("final_logit_softcapping: expected a positive number"));
+}
+
+TEST(Families, TheTextPartOfAModelThatSees) {
+  Json text = config_of("");
+  text.erase("architectures");
+  text.erase("num_attention_heads");
+  text.erase("vocab_size");
+  const Json whole = {{"architectures", {"Gemma3ForConditionalGeneration"}},
+                      {"model_type", "gemma3"},
+                      {"vision_config", Json::object()},
+                      {"text_config", text}};
+  const auto model = describe_hugging_face(whole);
+  ASSERT_OK(model);
+  EXPECT_EQ(model->family->name, "gemma3");
+  EXPECT_EQ(model->params.n_heads, 8);
+  EXPECT_EQ(model->params.vocab_size, 262208);
+  EXPECT_TRUE(model->layout.beside_vision);
+  EXPECT_THAT(refusal(with(whole, "text_config", nullptr)),
+              HasSubstr("text_config: expected an object"));
 }
 
 // --- GGUF ---
@@ -277,11 +345,14 @@ Json metadata_of(std::string_view architecture) {
 
 TEST(Gguf, ArchitecturesAreFamilies) {
   for (const Family& family : families()) {
-    const auto model = describe_gguf(metadata_of(family.gguf), {});
+    Json metadata = metadata_of(family.gguf);
+    if (family.multipliers) metadata[fmt::format("{}.logit_scale", family.gguf)] = 8.0f;
+    const auto model = describe_gguf(metadata, {});
     ASSERT_OK(model);
     EXPECT_EQ(model->family->gguf, family.gguf);
     EXPECT_EQ(model->layout.dialect, Dialect::Gguf);
-    EXPECT_EQ(model->layout.halves, family.gguf != "llama");
+    EXPECT_EQ(model->layout.halves, !family.gguf_pairs);
+    EXPECT_FALSE(model->layout.unit_offset);
     EXPECT_EQ(model->params.head_dim, 16);
     EXPECT_EQ(static_cast<float>(model->params.norm_eps), 1e-5f);
   }
@@ -367,6 +438,45 @@ TEST(Gguf, ListsOfEqualLayersAreNumbers) {
     EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(),
                 HasSubstr("head_count_kv: expected a whole number"));
   }
+}
+
+TEST(Gguf, MultipliersAndCaps) {
+  Json metadata = metadata_of("granite");
+  EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(),
+              HasSubstr("granite.logit_scale: missing"));
+  metadata.update({{"granite.logit_scale", 8.0f}, {"granite.attention.scale", 0.0f}});
+  const auto granite = describe_gguf(metadata, {});
+  ASSERT_OK(granite);
+  EXPECT_EQ(granite->params.logits_scaling, 8);
+  EXPECT_EQ(granite->params.score_scale(), 0.25);  // 0 says nothing
+  EXPECT_EQ(granite->params.residual_multiplier, 1);
+  metadata["granite.rope.scaling.finetuned"] = false;
+  EXPECT_THAT(describe_gguf(metadata, {}).error().to_string(), HasSubstr("without RoPE"));
+
+  Json gemma = metadata_of("gemma2");
+  EXPECT_EQ(describe_gguf(gemma, {})->params.attn_logit_softcapping, 50);
+  EXPECT_EQ(describe_gguf(gemma, {})->params.score_scale(), 0.25);
+  gemma["gemma2.attention.key_length"] = 4;
+  EXPECT_EQ(describe_gguf(gemma, {})->params.score_scale(), 0.5);
+  gemma["gemma2.block_count"] = 46;  // the model whose scalar is another
+  EXPECT_EQ(describe_gguf(gemma, {})->params.score_scale(), 0.25);
+
+  Json llama = metadata_of("llama");
+  llama.update({{"llama.residual_scale", 0.5f}, {"llama.attention.clamp_kqv", 8.0f}});
+  EXPECT_THAT(describe_gguf(llama, {}).error().to_string(),
+              AllOf(HasSubstr("llama.residual_scale: 0.5 is not implemented for LlamaForCausalLM"),
+                    HasSubstr("llama.attention.clamp_kqv: 8.0")));
+}
+
+TEST(Gguf, TensorsTellOfBiases) {
+  const std::vector<std::pair<std::string, WeightRef>> tensors = {
+      {"blk.0.attn_output.bias", zeros({DType::F32, {64}})},
+      {"blk.0.ffn_up.bias", zeros({DType::F32, {96}})}};
+  const auto model = describe_gguf(metadata_of("llama"), tensors);
+  ASSERT_OK(model);
+  EXPECT_FALSE(model->params.attention_qkv_bias);
+  EXPECT_TRUE(model->params.attention_output_bias);
+  EXPECT_TRUE(model->params.ffn_bias);
 }
 
 TEST(Gguf, Refusals) {
@@ -471,6 +581,36 @@ TEST(Layout, NormsAndBiasesMoveWithTheirChannels) {
     EXPECT_EQ(norm[1], stored[64]);
     EXPECT_EQ(norm[2], stored[1]);
   }
+}
+
+TEST(Layout, GainsLessOneBecomeWhole) {
+  const auto model = describe_hugging_face(config_of("Gemma3ForCausalLM"));
+  ASSERT_OK(model);
+  Tensors tensors = tensors_for(*model);
+  tensors.pop_back();  // lm_head, which is the embedding
+  tensors.emplace_back("model.vision_tower.patch.weight", zeros({DType::F32, {3}}));
+  const auto weights = collect(model->params, tensors, model->layout);
+  EXPECT_THAT(weights.error().to_string(), HasSubstr("surplus: model.vision_tower.patch.weight"));
+  Layout layout = model->layout;
+  layout.beside_vision = true;
+  const auto text = collect(model->params, tensors, layout);
+  ASSERT_OK(text);
+  for (const auto& [name, weight] : tensors) {
+    if (name != "model.layers.1.post_attention_layernorm.weight") continue;
+    const float stored = read_floats(*weight)->front();
+    EXPECT_EQ(read_floats(*text->layers[1].post_attention_norm)->front(), 1 + stored);
+  }
+}
+
+TEST(Layout, TheDivisorOfLogitsIsInTheFinalNorm) {
+  auto model = describe_hugging_face(with(config_of("GraniteForCausalLM"), "logits_scaling", 4));
+  ASSERT_OK(model);
+  const auto weights = collect(model->params, tensors_for(*model), model->layout);
+  ASSERT_OK(weights);
+  const float stored = read_floats(*weights->norm)->front();
+  const auto prepared = prepare(model->params, *weights, DType::F32);
+  ASSERT_OK(prepared);
+  EXPECT_EQ(read_floats(*prepared->tensors.norm)->front(), stored / 4);
 }
 
 TEST(Layout, ContradictionsBetweenConfigurationAndTensors) {

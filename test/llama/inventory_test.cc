@@ -10,7 +10,8 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr Dialect kDialects[] = {Dialect::Meta, Dialect::HuggingFace, Dialect::Gguf};
+constexpr Dialect kDialects[] = {Dialect::Meta, Dialect::HuggingFace, Dialect::HuggingFacePost,
+                                 Dialect::Gguf};
 
 const TensorRow& row_of(WeightRef LayerWeights::*member) {
   for (const TensorRow& row : layer_rows()) {
@@ -32,11 +33,16 @@ TEST(Inventory, HasARowForEveryMember) {
   EXPECT_EQ(places.size(), 2 * layer_rows().size() + 3);
 }
 
-TEST(Inventory, NoTwoTensorsShareAName) {
+TEST(Inventory, NoTwoTensorsOfAModelShareAName) {
   for (const Dialect dialect : kDialects) {
+    Params params;
+    params.post_norms = dialect == Dialect::HuggingFacePost;
+    params.attention_qkv_bias = params.attention_output_bias = params.ffn_bias = true;
+    params.use_qk_norm = true;
     std::set<std::string> names;
     size_t count = 0;
     for (const auto& [row, layer] : all_tensors(2)) {
+      if (!row->is_in(params)) continue;
       for (const std::string& name : row->accepted_names(dialect, layer)) {
         EXPECT_TRUE(names.insert(name).second) << name;
         ++count;
@@ -56,6 +62,10 @@ TEST(Inventory, NamesOfEachDialect) {
   EXPECT_THAT(bias.accepted_names(Dialect::Gguf, 3), ElementsAre("blk.3.attn_k.bias"));
   EXPECT_EQ(tensor_row(&LlamaWeights::output).name(Dialect::HuggingFace), "lm_head.weight");
   EXPECT_EQ(tensor_row(&LlamaWeights::tok_embeddings).name(Dialect::Gguf), "token_embd.weight");
+  const TensorRow& norm = row_of(&LayerWeights::ffn_norm);
+  EXPECT_EQ(norm.name(Dialect::HuggingFace, 0), "model.layers.0.post_attention_layernorm.weight");
+  EXPECT_EQ(norm.name(Dialect::HuggingFacePost, 0),
+            "model.layers.0.pre_feedforward_layernorm.weight");
   EXPECT_EQ(fused_name(Fusion::Qkv, Dialect::HuggingFace, 1),
             "model.layers.1.self_attn.qkv_proj.weight");
 }
@@ -81,6 +91,15 @@ TEST(Inventory, ShapesAndPresenceFollowTheParameters) {
   EXPECT_TRUE(row_of(&LayerWeights::k_norm).is_in(params));
   params.qk_norm_affine = false;
   EXPECT_FALSE(row_of(&LayerWeights::k_norm).is_in(params));
+  params.qk_norm_whole = true;
+  EXPECT_EQ(row_of(&LayerWeights::q_norm).shape(params), (Shape{24}));
+  EXPECT_EQ(row_of(&LayerWeights::k_norm).shape(params), (Shape{12}));
+  EXPECT_TRUE(row_of(&LayerWeights::ffn_norm).is_in(params));
+  EXPECT_FALSE(row_of(&LayerWeights::post_ffn_norm).is_in(params));
+  params.pre_norms = false;
+  params.post_norms = true;
+  EXPECT_FALSE(row_of(&LayerWeights::ffn_norm).is_in(params));
+  EXPECT_TRUE(row_of(&LayerWeights::post_ffn_norm).is_in(params));
 }
 
 TEST(Inventory, FusedMatricesHoldLinearsInTheirOrder) {
