@@ -31,6 +31,8 @@ class Drafter {
   virtual void accept(size_t count) = 0;
 
   virtual size_t kinds() const { return 1; }
+  // The part of the tokens of such a draft that are accepted, as far as can be said beforehand.
+  virtual double expected_acceptance(size_t /*kind*/) const { return 0.6; }
   // Seconds that a draft of so many tokens is expected to take.
   virtual double seconds(int64_t /*tokens*/) const { return 0; }
 };

@@ -9,15 +9,21 @@ namespace {
 // A new measurement counts so much beside the earlier ones.
 constexpr double kNewStep = 0.2;
 constexpr double kKeepTried = 0.9, kKeepUntried = 0.97;
-// Before anything is tried: half of the tokens are accepted, which counts as two tokens.
-constexpr double kFirstTried = 2, kFirstAccepted = 1;
+// Tokens a second must be expected to be so many times as many: what is expected is not certain.
+constexpr double kWorthwhile = 1.15;
+// What is expected beforehand counts as so many tokens that were tried.
+constexpr double kTrustInExpected = 3;
 // Steps that learn what decoding takes, first and every so often.
 constexpr int64_t kFirstPlainSteps = 2, kStepsBetweenPlain = 40;
-// Of the time that decoding takes, what speculation may lose; of it, the most that is saved up, in
-// steps, and what there is at first.
-constexpr double kMayLose = 0.015, kMostCredit = 3, kFirstCredit = 1;
+// Of the time that decoding takes, what speculation may lose: this part of each step, and so many
+// steps at first. Of what it gains it may lose so many steps again.
+constexpr double kMayLose = 0.01, kFirstCredit = 3, kMostCredit = 20;
 
 }  // namespace
+
+Pace::Pace(const std::vector<double>& expected) {
+  for (const double acceptance : expected) kinds_.push_back({acceptance});
+}
 
 bool Pace::knows_decoding() const {
   return plain_steps_ >= kFirstPlainSteps && since_plain_ < kStepsBetweenPlain;
@@ -26,9 +32,10 @@ bool Pace::knows_decoding() const {
 int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) {
   if (!knows_decoding() || most < 1) return 0;
   Kind& row = kinds_[kind];
-  const double rate = (row.accepted + kFirstAccepted) / (row.tried + kFirstTried);
+  const double rate =
+      (row.accepted + kTrustInExpected * row.expected) / (row.tried + kTrustInExpected);
   int64_t best = 0;
-  double best_speed = 1 / plain_, tokens = 1, chance = 1;
+  double best_speed = kWorthwhile / plain_, tokens = 1, chance = 1;
   for (int64_t drafted = 1; drafted <= most; ++drafted) {
     chance *= rate;
     tokens += chance;  // of the drafted ones and the one that follows them
@@ -46,13 +53,13 @@ int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) {
 }
 
 bool Pace::worth(double tokens, double seconds) const {
-  return knows_decoding() && tokens * plain_ > seconds && seconds - plain_ <= credit_;
+  return knows_decoding() && tokens * plain_ > kWorthwhile * seconds && seconds - plain_ <= credit_;
 }
 
 void Pace::add_plain(double seconds) {
-  if (plain_steps_ == 0) {
-    plain_ = seconds;
-    credit_ = kFirstCredit * seconds;
+  if (plain_steps_ < kFirstPlainSteps) {  // the first one may have touched memory
+    plain_ = plain_steps_ == 0 ? seconds : std::min(plain_, seconds);
+    credit_ = kFirstCredit * plain_;
   } else {
     plain_ += kNewStep * (std::min(seconds, 3 * plain_) - plain_);
   }

@@ -12,7 +12,9 @@ namespace diptych::generate {
 
 class Pace {
  public:
-  explicit Pace(size_t kinds) : kinds_(kinds) {}
+  // `expected`: of each kind of drafts, the part of its tokens that is accepted, as long as nothing
+  // is known.
+  explicit Pace(const std::vector<double>& expected);
 
   // Of 1 to `most` tokens the number whose draft of this kind gives most tokens a second; 0 where
   // none gives more than decoding does, or where it would overdraw the account if nothing of it
@@ -30,6 +32,7 @@ class Pace {
   // Drafted tokens that were looked at, and those of them that were accepted. What is not tried is
   // forgotten, so that it is tried again some day.
   struct Kind {
+    double expected = 0;
     double tried = 0, accepted = 0;
   };
   bool knows_decoding() const;

@@ -17,8 +17,23 @@ Result<Speculation> Speculation::create(Drafter& drafter, const contract::Descri
   return Speculation(drafter, verify->method, adapt);
 }
 
+namespace {
+
+std::vector<double> expected_acceptances(const Drafter& drafter) {
+  std::vector<double> expected;
+  for (size_t kind = 0; kind < drafter.kinds(); ++kind) {
+    expected.push_back(drafter.expected_acceptance(kind));
+  }
+  return expected;
+}
+
+}  // namespace
+
 Speculation::Speculation(Drafter& drafter, const contract::Method& verify, bool adapt)
-    : drafter_(&drafter), capacity_(verify.tokens), adapt_(adapt), pace_(drafter.kinds()) {
+    : drafter_(&drafter),
+      capacity_(verify.tokens),
+      adapt_(adapt),
+      pace_(expected_acceptances(drafter)) {
   const auto size = static_cast<size_t>(capacity_);
   rows_.tokens.assign(size, 0);
   rows_.positions.assign(size, 0);
