@@ -29,9 +29,9 @@ bool Pace::knows_decoding() const {
   return plain_steps_ >= kFirstPlainSteps && since_plain_ < kStepsBetweenPlain;
 }
 
-int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) {
+int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) const {
   if (!knows_decoding() || most < 1) return 0;
-  Kind& row = kinds_[kind];
+  const Kind& row = kinds_[kind];
   const double rate =
       (row.accepted + kTrustInExpected * row.expected) / (row.tried + kTrustInExpected);
   int64_t best = 0;
@@ -45,15 +45,18 @@ int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) {
     best_speed = tokens / took;
     best = drafted;
   }
-  if (best == 0) {
-    row.tried *= kKeepUntried;
-    row.accepted *= kKeepUntried;
-  }
   return best;
 }
 
 bool Pace::worth(double tokens, double seconds) const {
   return knows_decoding() && tokens * plain_ > kWorthwhile * seconds && seconds - plain_ <= credit_;
+}
+
+void Pace::forget() {
+  for (Kind& row : kinds_) {
+    row.tried *= kKeepUntried;
+    row.accepted *= kKeepUntried;
+  }
 }
 
 void Pace::add_plain(double seconds) {
