@@ -17,7 +17,9 @@ constexpr double kTrustInExpected = 3;
 constexpr int64_t kFirstPlainSteps = 2, kStepsBetweenPlain = 40;
 // Of the time that decoding takes, what speculation may lose: this part of each step, and so many
 // steps at first. Of what it gains it may lose so many steps again.
-constexpr double kMayLose = 0.01, kFirstCredit = 3, kMostCredit = 20;
+constexpr double kMayLose = 0.01, kFirstCredit = 1.5, kMostCredit = 20;
+// So many steps below nothing even what was seen so far speaks for no more.
+constexpr double kMostDebt = 1.5;
 
 }  // namespace
 
@@ -30,17 +32,19 @@ bool Pace::knows_decoding() const {
 }
 
 int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) const {
-  if (!knows_decoding() || most < 1) return 0;
+  if (!knows_decoding() || most < 1 || credit_ < -kMostDebt * plain_) return 0;
   const Kind& row = kinds_[kind];
-  const double rate =
-      (row.accepted + kTrustInExpected * row.expected) / (row.tried + kTrustInExpected);
+  const double known = row.tried + kTrustInExpected;
+  const double rate = (row.accepted + kTrustInExpected * row.expected) / known;
+  const double least_rate = row.accepted / known;  // as though what was expected had failed
   int64_t best = 0;
-  double best_speed = kWorthwhile / plain_, tokens = 1, chance = 1;
+  double best_speed = kWorthwhile / plain_;
+  double tokens = 1, chance = 1, least_tokens = 1, least_chance = 1;
   for (int64_t drafted = 1; drafted <= most; ++drafted) {
-    chance *= rate;
-    tokens += chance;  // of the drafted ones and the one that follows them
+    tokens += chance *= rate;  // of the drafted ones and the one that follows them
+    least_tokens += least_chance *= least_rate;
     const double took = seconds(drafted);
-    if (took - plain_ > credit_) break;
+    if (took - least_tokens * plain_ > std::max(credit_, 0.0)) continue;
     if (tokens / took <= best_speed) continue;
     best_speed = tokens / took;
     best = drafted;

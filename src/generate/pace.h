@@ -17,8 +17,9 @@ class Pace {
   explicit Pace(const std::vector<double>& expected);
 
   // Of 1 to `most` tokens the number whose draft of this kind gives most tokens a second; 0 where
-  // none gives more than decoding does, or where it would overdraw the account if nothing of it
-  // were accepted. `seconds` says what a step with so many drafted tokens is expected to take.
+  // none gives more than decoding does, or where it would overdraw the account if no more of it
+  // were accepted than what was seen so far speaks for. `seconds` says what a step with so many
+  // drafted tokens is expected to take.
   using Seconds = std::function<double(int64_t drafted)>;
   int64_t length(size_t kind, int64_t most, const Seconds& seconds) const;
   // The same for steps that give so many tokens on average, however they come by them.
