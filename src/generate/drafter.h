@@ -31,6 +31,11 @@ class Drafter {
   virtual void accept(size_t count) = 0;
 
   virtual size_t kinds() const { return 1; }
+  // The part of the tokens of such a draft that are accepted, as far as can be said beforehand.
+  virtual double expected_acceptance(size_t /*kind*/) const { return 0.6; }
+  // Whether drafts take no time to speak of, so that they may be made just to see what they are
+  // worth.
+  virtual bool is_free() const { return false; }
   // Seconds that a draft of so many tokens is expected to take.
   virtual double seconds(int64_t /*tokens*/) const { return 0; }
 };

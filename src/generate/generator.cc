@@ -36,7 +36,7 @@ class Ahead {
 
   Lookahead lookahead_;
   bool adapt_;
-  Pace pace_{1};
+  Pace pace_{std::vector<double>()};
   double tokens_ = kFirstTokens;  // of a step
 };
 

@@ -9,50 +9,64 @@ namespace {
 // A new measurement counts so much beside the earlier ones.
 constexpr double kNewStep = 0.2;
 constexpr double kKeepTried = 0.9, kKeepUntried = 0.97;
-// Before anything is tried: half of the tokens are accepted, which counts as two tokens.
-constexpr double kFirstTried = 2, kFirstAccepted = 1;
+// Tokens a second must be expected to be so many times as many: what is expected is not certain.
+constexpr double kWorthwhile = 1.15;
+// What is expected beforehand counts as so many tokens that were tried.
+constexpr double kTrustInExpected = 3;
 // Steps that learn what decoding takes, first and every so often.
 constexpr int64_t kFirstPlainSteps = 2, kStepsBetweenPlain = 40;
-// Of the time that decoding takes, what speculation may lose; of it, the most that is saved up, in
-// steps, and what there is at first.
-constexpr double kMayLose = 0.015, kMostCredit = 3, kFirstCredit = 1;
+// Of the time that decoding takes, what speculation may lose: this part of each step, and so many
+// steps at first. Of what it gains it may lose so many steps again.
+constexpr double kMayLose = 0.01, kFirstCredit = 1.5, kMostCredit = 20;
+// So many steps below nothing even what was seen so far speaks for no more.
+constexpr double kMostDebt = 1.5;
 
 }  // namespace
+
+Pace::Pace(const std::vector<double>& expected) {
+  for (const double acceptance : expected) kinds_.push_back({acceptance});
+}
 
 bool Pace::knows_decoding() const {
   return plain_steps_ >= kFirstPlainSteps && since_plain_ < kStepsBetweenPlain;
 }
 
-int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) {
-  if (!knows_decoding() || most < 1) return 0;
-  Kind& row = kinds_[kind];
-  const double rate = (row.accepted + kFirstAccepted) / (row.tried + kFirstTried);
+int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) const {
+  if (!knows_decoding() || most < 1 || credit_ < -kMostDebt * plain_) return 0;
+  const Kind& row = kinds_[kind];
+  const double known = row.tried + kTrustInExpected;
+  const double rate = (row.accepted + kTrustInExpected * row.expected) / known;
+  const double least_rate = row.accepted / known;  // as though what was expected had failed
   int64_t best = 0;
-  double best_speed = 1 / plain_, tokens = 1, chance = 1;
+  double best_speed = kWorthwhile / plain_;
+  double tokens = 1, chance = 1, least_tokens = 1, least_chance = 1;
   for (int64_t drafted = 1; drafted <= most; ++drafted) {
-    chance *= rate;
-    tokens += chance;  // of the drafted ones and the one that follows them
+    tokens += chance *= rate;  // of the drafted ones and the one that follows them
+    least_tokens += least_chance *= least_rate;
     const double took = seconds(drafted);
-    if (took - plain_ > credit_) break;
+    if (took - least_tokens * plain_ > std::max(credit_, 0.0)) continue;
     if (tokens / took <= best_speed) continue;
     best_speed = tokens / took;
     best = drafted;
-  }
-  if (best == 0) {
-    row.tried *= kKeepUntried;
-    row.accepted *= kKeepUntried;
   }
   return best;
 }
 
 bool Pace::worth(double tokens, double seconds) const {
-  return knows_decoding() && tokens * plain_ > seconds && seconds - plain_ <= credit_;
+  return knows_decoding() && tokens * plain_ > kWorthwhile * seconds && seconds - plain_ <= credit_;
+}
+
+void Pace::forget() {
+  for (Kind& row : kinds_) {
+    row.tried *= kKeepUntried;
+    row.accepted *= kKeepUntried;
+  }
 }
 
 void Pace::add_plain(double seconds) {
-  if (plain_steps_ == 0) {
-    plain_ = seconds;
-    credit_ = kFirstCredit * seconds;
+  if (plain_steps_ < kFirstPlainSteps) {  // the first one may have touched memory
+    plain_ = plain_steps_ == 0 ? seconds : std::min(plain_, seconds);
+    credit_ = kFirstCredit * plain_;
   } else {
     plain_ += kNewStep * (std::min(seconds, 3 * plain_) - plain_);
   }

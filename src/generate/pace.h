@@ -12,24 +12,30 @@ namespace diptych::generate {
 
 class Pace {
  public:
-  explicit Pace(size_t kinds) : kinds_(kinds) {}
+  // `expected`: of each kind of drafts, the part of its tokens that is accepted, as long as nothing
+  // is known.
+  explicit Pace(const std::vector<double>& expected);
 
   // Of 1 to `most` tokens the number whose draft of this kind gives most tokens a second; 0 where
-  // none gives more than decoding does, or where it would overdraw the account if nothing of it
-  // were accepted. `seconds` says what a step with so many drafted tokens is expected to take.
+  // none gives more than decoding does, or where it would overdraw the account if no more of it
+  // were accepted than what was seen so far speaks for. `seconds` says what a step with so many
+  // drafted tokens is expected to take.
   using Seconds = std::function<double(int64_t drafted)>;
-  int64_t length(size_t kind, int64_t most, const Seconds& seconds);
+  int64_t length(size_t kind, int64_t most, const Seconds& seconds) const;
   // The same for steps that give so many tokens on average, however they come by them.
   bool worth(double tokens, double seconds) const;
 
   void add_plain(double seconds);
   void add_step(double seconds, int64_t tokens);
+  // What became of a draft, or would have.
   void add_draft(size_t kind, int64_t drafted, int64_t accepted);
+  // Nothing was drafted: what is not tried is forgotten, so that it is tried again some day.
+  void forget();
 
  private:
-  // Drafted tokens that were looked at, and those of them that were accepted. What is not tried is
-  // forgotten, so that it is tried again some day.
+  // Drafted tokens that were looked at, and those of them that were accepted.
   struct Kind {
+    double expected = 0;
     double tried = 0, accepted = 0;
   };
   bool knows_decoding() const;

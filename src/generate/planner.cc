@@ -37,8 +37,7 @@ std::vector<PlannedCall> plan_calls(const Stretch& stretch, std::span<const Choi
   std::vector<Way> ways(static_cast<size_t>(inside) + 1);
   const auto offer = [&](int64_t from, size_t function, int64_t rows) {
     if (from + rows > inside) return;
-    ways[static_cast<size_t>(from + rows)].offer(ways[static_cast<size_t>(from)],
-                                                 {function, rows},
+    ways[static_cast<size_t>(from + rows)].offer(ways[static_cast<size_t>(from)], {function, rows},
                                                  choices[function].cost.seconds(rows, false));
   };
   ways[0] = {0, 0, {}};

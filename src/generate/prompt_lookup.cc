@@ -7,11 +7,14 @@ namespace diptych::generate {
 
 namespace {
 
-// Fewer tokens in a row are the same too often by chance.
-constexpr size_t kShortestMatch = 2;
-// Matches of fewer tokens than these are of a kind each.
-constexpr std::array<size_t, 3> kKinds = {3, 5, 9};
-constexpr size_t kLongestMatch = kKinds.back();
+// Fewer tokens in a row than the first are the same too often by chance.
+// Matches of so many tokens and more are of a kind each.
+struct MatchKind {
+  size_t least;
+  double acceptance;  // about what such matches give in code and in text with quotes
+};
+constexpr std::array<MatchKind, 4> kKinds = {{{2, 0.5}, {3, 0.65}, {5, 0.8}, {9, 0.9}}};
+constexpr size_t kShortestMatch = kKinds.front().least, kLongestMatch = kKinds.back().least;
 
 uint64_t hash_of(std::span<const int64_t> tokens) {
   uint64_t hash = 0;
@@ -34,7 +37,9 @@ size_t match(std::span<const int64_t> context, size_t a, size_t b) {
 
 }  // namespace
 
-size_t PromptLookup::kinds() const { return kKinds.size() + 1; }
+size_t PromptLookup::kinds() const { return kKinds.size(); }
+
+double PromptLookup::expected_acceptance(size_t kind) const { return kKinds[kind].acceptance; }
 
 Status PromptLookup::begin(std::span<const int64_t> context) {
   latest_.clear();
@@ -59,8 +64,7 @@ Result<Draft> PromptLookup::propose(std::span<const int64_t> context, int64_t mo
   if (found == latest_.end()) return draft;
   const size_t end = found->second, length = match(context, end, context.size());
   if (length < kShortestMatch) return draft;  // another with that hash
-  draft.kind = static_cast<size_t>(
-      std::count_if(kKinds.begin(), kKinds.end(), [&](size_t least) { return length >= least; }));
+  while (draft.kind + 1 < kKinds.size() && length >= kKinds[draft.kind + 1].least) ++draft.kind;
   // What repeats up to the end goes on repeating.
   for (size_t i = 0; i < static_cast<size_t>(most); ++i) {
     const size_t at = end + i;

@@ -15,6 +15,8 @@ class PromptLookup : public Drafter {
   void accept(size_t) override {}
   // The longer the match, the better the draft.
   size_t kinds() const override;
+  bool is_free() const override { return true; }
+  double expected_acceptance(size_t kind) const override;
 
  private:
   // Hashes of so many tokens in a row, and where the latest of them ends.

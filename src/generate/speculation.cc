@@ -17,8 +17,23 @@ Result<Speculation> Speculation::create(Drafter& drafter, const contract::Descri
   return Speculation(drafter, verify->method, adapt);
 }
 
+namespace {
+
+std::vector<double> expected_acceptances(const Drafter& drafter) {
+  std::vector<double> expected;
+  for (size_t kind = 0; kind < drafter.kinds(); ++kind) {
+    expected.push_back(drafter.expected_acceptance(kind));
+  }
+  return expected;
+}
+
+}  // namespace
+
 Speculation::Speculation(Drafter& drafter, const contract::Method& verify, bool adapt)
-    : drafter_(&drafter), capacity_(verify.tokens), adapt_(adapt), pace_(drafter.kinds()) {
+    : drafter_(&drafter),
+      capacity_(verify.tokens),
+      adapt_(adapt),
+      pace_(expected_acceptances(drafter)) {
   const auto size = static_cast<size_t>(capacity_);
   rows_.tokens.assign(size, 0);
   rows_.positions.assign(size, 0);
@@ -30,6 +45,7 @@ Speculation::Speculation(Drafter& drafter, const contract::Method& verify, bool 
 
 Status Speculation::begin(std::span<const int64_t> context) {
   context_.assign(context.begin(), context.end());
+  trial_ = {};
   return drafter_->begin(context);
 }
 
@@ -63,17 +79,44 @@ Result<Draft> Speculation::propose(const Session& session) {
   const auto seconds = [&](int64_t drafted) {
     return session.verifying_seconds(drafted + 1) + drafter_->seconds(drafted);
   };
-  std::vector<int64_t> lengths;
+  if (drafter_->is_free()) return propose_free(most, seconds);
+  int64_t longest = 0;
   for (size_t kind = 0; kind < drafter_->kinds(); ++kind) {
-    lengths.push_back(pace_.length(kind, most, seconds));
+    longest = std::max(longest, pace_.length(kind, most, seconds));
   }
-  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  if (longest == 0) return Draft();
-  Draft draft = TRY(drafter_->propose(context_, longest));
-  const auto kept = static_cast<size_t>(lengths[draft.kind]);
-  if (draft.tokens.size() > kept) draft.tokens.resize(kept);
-  if (draft.tokens.empty()) drafter_->accept(0);
+  if (longest == 0) {
+    pace_.forget();
+    return Draft();
+  }
+  return drafter_->propose(context_, longest);
+}
+
+Result<Draft> Speculation::propose_free(int64_t most, const Pace::Seconds& seconds) {
+  look_at_trial();
+  Draft draft = TRY(drafter_->propose(context_, capacity_ - 1));
+  const auto size = static_cast<int64_t>(draft.tokens.size());
+  const int64_t kept = pace_.length(draft.kind, std::min(most, size), seconds);
+  if (kept == 0) {
+    drafter_->accept(0);
+    if (trial_.tokens.empty()) {
+      trial_ = std::move(draft);
+      trial_at_ = context_.size();
+    }
+    return Draft();
+  }
+  draft.tokens.resize(static_cast<size_t>(kept));
   return draft;
+}
+
+// Compares the trial with what has come in its place.
+void Speculation::look_at_trial() {
+  const size_t size = trial_.tokens.size();
+  const size_t come = std::min(size, context_.size() - std::min(trial_at_, context_.size()));
+  size_t right = 0;
+  while (right < come && trial_.tokens[right] == context_[trial_at_ + right]) ++right;
+  if (size == 0 || (right == come && come < size)) return;
+  pace_.add_draft(trial_.kind, static_cast<int64_t>(size), static_cast<int64_t>(right));
+  trial_ = {};
 }
 
 Result<bool> Speculation::verify(Session& session, int64_t token, const Draft& draft,

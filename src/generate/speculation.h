@@ -60,6 +60,8 @@ class Speculation {
  private:
   Speculation(Drafter& drafter, const contract::Method& verify, bool adapt);
   Result<Draft> propose(const Session& session);
+  Result<Draft> propose_free(int64_t most, const Pace::Seconds& seconds);
+  void look_at_trial();
   Result<bool> verify(Session& session, int64_t token, const Draft& draft, const Choose& choose);
 
   Drafter* drafter_;
@@ -67,7 +69,11 @@ class Speculation {
   bool adapt_;
   Pace pace_;
   std::vector<int64_t> context_;  // what the session holds, and during a step its first token
-  Session::Rows rows_;            // each row sees those before it
+  // A draft that was not verified, and where its first token would be: what comes tells how good it
+  // would have been. Without tokens there is none.
+  Draft trial_;
+  size_t trial_at_ = 0;
+  Session::Rows rows_;  // each row sees those before it
   SpeculationCounts counts_;
 };
 

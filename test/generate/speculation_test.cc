@@ -335,7 +335,7 @@ TEST(PromptLookup, ContinuesAsItWentOn) {
 
 TEST(Pace, DraftsWhatPays) {
   const auto cheap = [](int64_t drafted) { return 1 + 0.05 * static_cast<double>(drafted); };
-  Pace pace(1);
+  Pace pace({0.6});
   EXPECT_EQ(pace.length(0, 8, cheap), 0);  // it does not know yet what decoding takes
   pace.add_plain(1);
   pace.add_plain(1);
@@ -346,6 +346,7 @@ TEST(Pace, DraftsWhatPays) {
   }
   EXPECT_EQ(pace.length(0, 8, cheap), 8);
   EXPECT_TRUE(pace.worth(2, 1.5));
+  EXPECT_FALSE(pace.worth(2, 1.9));
   EXPECT_FALSE(pace.worth(2, 2.5));
 }
 
@@ -353,7 +354,7 @@ TEST(Pace, DraftsWhatPays) {
 TEST(Pace, LosesAFewPercentAtMost) {
   for (const double each : {0.02, 0.1, 0.5}) {
     const auto seconds = [&](int64_t drafted) { return 1 + each * static_cast<double>(drafted); };
-    Pace pace(1);
+    Pace pace({0.6});
     double time = 0;
     constexpr int kSteps = 1000;
     for (int i = 0; i < kSteps; ++i) {
