@@ -100,6 +100,12 @@ Status lower_one_hot(const mil::Op& op, Lowering& lowering);
 Status lower_range_1d(const mil::Op& op, Lowering& lowering);
 Status lower_shape(const mil::Op& op, Lowering& lowering);
 
+// reference/random.cc
+Status lower_random_bernoulli(const mil::Op& op, Lowering& lowering);
+Status lower_random_categorical(const mil::Op& op, Lowering& lowering);
+Status lower_random_normal(const mil::Op& op, Lowering& lowering);
+Status lower_random_uniform(const mil::Op& op, Lowering& lowering);
+
 // reference/recurrent.cc
 Status lower_gru(const mil::Op& op, Lowering& lowering);
 Status lower_lstm(const mil::Op& op, Lowering& lowering);

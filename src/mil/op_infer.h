@@ -106,6 +106,8 @@ Result<Types> infer_local_response_norm(const Op& op);
 Result<Types> infer_fill(const Op& op);
 Result<Types> infer_fill_like(const Op& op);
 Result<Types> infer_one_hot(const Op& op);
+Result<Types> infer_random(const Op& op);  // bernoulli, normal, uniform
+Result<Types> infer_random_categorical(const Op& op);
 Result<Types> infer_range_1d(const Op& op);
 Result<Types> infer_shape(const Op& op);
 

@@ -282,6 +282,14 @@ constexpr ParamSpec kOneHot[] = {in("indices", kIntegers), fixed("one_hot_vector
                                  optional_fixed("off_value")};
 constexpr ParamSpec kRange[] = {fixed("start"), fixed("end"), fixed("step")};
 
+constexpr ParamSpec kBernoulli[] = {fixed("shape"), optional_fixed("prob"), optional_fixed("seed")};
+constexpr ParamSpec kCategorical[] = {in("x", kFloats), optional_fixed("mode"),
+                                      optional_fixed("size"), optional_fixed("seed")};
+constexpr ParamSpec kNormal[] = {fixed("shape"), optional_fixed("mean"), optional_fixed("stddev"),
+                                 optional_fixed("seed")};
+constexpr ParamSpec kUniform[] = {fixed("shape"), optional_fixed("low"), optional_fixed("high"),
+                                  optional_fixed("seed")};
+
 // --- Our own dialect ---
 constexpr ParamSpec kCpuAttention[] = {any("q"), any("k_cache"), any("k"),
                                        any("v_cache"), any("v"), any("mask"),
@@ -381,6 +389,10 @@ constexpr OpSpec kOps[] = {
     {"pixel_unshuffle", kDownscale, infer_blocks, CoreML6},
     {"pow", kBinary, infer_binary},
     {"prelu", kAlpha, infer_channels},
+    {"random_bernoulli", kBernoulli, infer_random},
+    {"random_categorical", kCategorical, infer_random_categorical},
+    {"random_normal", kNormal, infer_random},
+    {"random_uniform", kUniform, infer_random},
     {"range_1d", kRange, infer_range_1d},
     {"real_div", kBinary, infer_binary},
     {"reduce_argmax", kReduceArg, infer_reduce_arg},

@@ -259,6 +259,9 @@ TEST(Rows, Norms) {
   check({"fp32[1,2,2]",
          "local_response_norm(x=%a, size=int32(3), alpha=fp32(3), beta=fp32(1), k=fp32(1))", {x},
          {{1.0 / 6, 3.0 / 14, -2.0 / 6, 2.0 / 14}}});
+  check({"fp32[1,2,2]",
+         "local_response_norm(x=%a, size=int32(2), alpha=fp32(2), beta=fp32(1), k=fp32(1))", {x},
+         {{1.0 / 2, 3.0 / 10, -2.0 / 5, 2.0 / 5}}});
 }
 
 TEST(Products, OfVectorsAndIntegers) {
@@ -297,7 +300,7 @@ TEST(Recurrent, Layers) {
   check({"fp32[2,1,1];fp32[1,1]",
          "rnn(x=%a, initial_h=fp32[1,1](0), weight_ih=fp32[1,1](1), weight_hh=fp32[1,1](1), "
          "output_sequence=bool(true), direction=\"reverse\")",
-         {floats({2, 1, 1}, {0.5f, 1})}, {{before, last}, {before}}});
+         {floats({2, 1, 1}, {0.5f, 1})}, {{last, before}, {before}}});
   const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
   // Gates in the order reset, output, update; the reset gate before and after the product.
   for (const bool after : {false, true}) {
@@ -509,6 +512,39 @@ TEST(Made, FromParameters) {
          "off_value=fp32(-1))",
          {x}, {{-1, -1, 2, -1, -1, -1}}});
   check({"int32[1]", "shape(x=%a)", {x}, {{2}}});
+}
+
+TEST(Random, FollowsItsParametersAndItsSeed) {
+  const auto draw = [](std::string_view type, std::string op, std::vector<Tensor> inputs = {}) {
+    const auto function = function_of(inputs, type, op, "CoreML8");
+    return run(*function, inputs).outputs[0].floats();
+  };
+  const auto ones = draw("fp32[8]", "random_bernoulli(shape=int32[1](8), prob=fp32(1))");
+  EXPECT_THAT(ones, ::testing::Each(1));
+  EXPECT_THAT(draw("fp32[8]", "random_bernoulli(shape=int32[1](8), prob=fp32(0))"),
+              ::testing::Each(0));
+  const std::string seeded = "random_uniform(shape=int32[1](1000), low=fp32(2), high=fp32(4), "
+                             "seed=int32(7))";
+  const auto uniform = draw("fp32[1000]", seeded);
+  EXPECT_EQ(uniform, draw("fp32[1000]", seeded));
+  double mean = 0;
+  for (const float v : uniform) {
+    EXPECT_GE(v, 2);
+    EXPECT_LE(v, 4);
+    mean += v / 1000;
+  }
+  EXPECT_NEAR(mean, 3, 0.1);
+  const std::string unseeded = "random_normal(shape=int32[1](1000))";
+  const auto normal = draw("fp32[1000]", unseeded);
+  EXPECT_NE(normal, draw("fp32[1000]", unseeded));
+  double squares = 0;
+  for (const float v : normal) squares += v * v / 1000;
+  EXPECT_NEAR(squares, 1, 0.3);
+  const auto classes = draw("fp32[1,1000]",
+                            "random_categorical(x=%a, mode=\"probs\", size=int32(1000))",
+                            {floats({1, 3}, {0.2f, 0, 0.8f})});
+  EXPECT_NEAR(static_cast<double>(std::count(classes.begin(), classes.end(), 2)), 800, 80);
+  EXPECT_EQ(std::count(classes.begin(), classes.end(), 1), 0);
 }
 
 // Parameters of a hostile file: windows as large as an integer over an input of nothing.

@@ -21,6 +21,23 @@ Result<std::string> between(const std::string& header, std::string_view before,
   return header.substr(start, header.find(after, start) - start);
 }
 
+// Reorders elements whose first axis is the fastest.
+void to_c_order(Array& array) {
+  const std::vector<std::byte> from = array.data;
+  const auto size = static_cast<size_t>(bit_width(array.type.dtype)) / 8;
+  const Shape& shape = array.type.shape;
+  for (size_t i = 0; i * size < from.size(); ++i) {
+    size_t at = 0, rest = i;  // element i of the file
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      size_t behind = 1;
+      for (size_t k = axis + 1; k < shape.size(); ++k) behind *= static_cast<size_t>(shape[k]);
+      at += rest % static_cast<size_t>(shape[axis]) * behind;
+      rest /= static_cast<size_t>(shape[axis]);
+    }
+    std::copy_n(&from[i * size], size, &array.data[at * size]);
+  }
+}
+
 Result<Array> parse_npy(Bytes bytes) {
   ByteReader reader(bytes);
   const Bytes magic = TRY(reader.take(8, "npy magic"));
@@ -34,9 +51,7 @@ Result<Array> parse_npy(Bytes bytes) {
       {"<i8", DType::Int64}, {"|u1", DType::UInt8}, {"|b1", DType::Bool}};
   const std::string type = TRY(between(header, "'descr': '", "'"));
   const auto known = kTypes.find(type);
-  if (known == kTypes.end() || header.find("'fortran_order': True") != std::string::npos) {
-    return unsupported("npy of type {} or in Fortran order", type);
-  }
+  if (known == kTypes.end()) return unsupported("npy of type {}", type);
   Array array;
   array.type.dtype = known->second;
   std::istringstream dimensions(TRY(between(header, "'shape': (", ")")));
@@ -47,6 +62,7 @@ Result<Array> parse_npy(Bytes bytes) {
   }
   const Bytes data = TRY(reader.take(TRY(packed_size(array.type)), "npy data"));
   array.data.assign(data.begin(), data.end());
+  if (header.find("'fortran_order': True") != std::string::npos) to_c_order(array);
   return array;
 }
 
