@@ -33,7 +33,7 @@ std::span<const Kernel> kernels();
 const Kernel* find_kernel(std::string_view op);
 
 // reference/elementwise.cc
-Status lower_unary(const mil::Op& op, Lowering& lowering);     // functions of one element
+Status lower_unary(const mil::Op& op, Lowering& lowering);  // functions of one element
 Status lower_gelu(const mil::Op& op, Lowering& lowering);
 Status lower_channels(const mil::Op& op, Lowering& lowering);  // with constants for each channel
 Status lower_binary(const mil::Op& op, Lowering& lowering);    // functions of two elements

@@ -27,7 +27,7 @@ Status expect_same_dtype(std::string_view a, const TensorType& a_type, std::stri
 // op_infer_elementwise.cc
 Result<Types> infer_unary(const Op& op);  // x's type; scalar constants beside it
 Result<Types> infer_gelu(const Op& op);
-Result<Types> infer_channels(const Op& op);  // prelu, softplus_parametric
+Result<Types> infer_channels(const Op& op);    // prelu, softplus_parametric
 Result<Types> infer_binary(const Op& op);      // x and y broadcast
 Result<Types> infer_comparison(const Op& op);  // the same, giving bool
 Result<Types> infer_select(const Op& op);

@@ -21,7 +21,8 @@ Result<DType> scalar_dtype(const Op& op, std::string_view param, DType fallback)
 }  // namespace
 
 Result<Types> infer_fill(const Op& op) {
-  return Types{TensorType{TRY(scalar_dtype(op, "value", DType::F32)), TRY(ints_param(op, "shape"))}};
+  return Types{
+      TensorType{TRY(scalar_dtype(op, "value", DType::F32)), TRY(ints_param(op, "shape"))}};
 }
 
 Result<Types> infer_fill_like(const Op& op) {
@@ -36,8 +37,8 @@ Result<Types> infer_one_hot(const Op& op) {
   if (op.operand("on_value") != nullptr && on != off) {
     return invalid_data("on_value and off_value: expected the same element type");
   }
-  const int64_t axis = TRY(within("parameter 'axis'", resolve_axis(TRY(int_param(op, "axis", -1)),
-                                                                   indices.rank() + 1)));
+  const int64_t axis = TRY(
+      within("parameter 'axis'", resolve_axis(TRY(int_param(op, "axis", -1)), indices.rank() + 1)));
   TensorType result{off, indices.shape};
   result.shape.insert(result.shape.begin() + axis, TRY(int_param(op, "one_hot_vector_size")));
   return Types{std::move(result)};

@@ -37,7 +37,8 @@ TEST(Compile, ListsEverythingThatIsNotSupported) {
   Value* x = function.add_input("x", {DType::F32, {2}});
   Value* wide = function.add_input("wide", {DType::Int64, {2}});
   mil::Op* first = function.add_op("no_such_op", {{"x", {x}}}, {{"a", {DType::F32, {2}}}});
-  mil::Op* second = function.add_op("other_op", {{"x", {first->result()}}}, {{"b", {DType::F32, {2}}}});
+  mil::Op* second =
+      function.add_op("other_op", {{"x", {first->result()}}}, {{"b", {DType::F32, {2}}}});
   mil::Op* fine = function.add_op("silu", {{"x", {second->result()}}}, {{"c", {DType::F32, {2}}}});
   function.outputs = {fine->result(), wide};
   const auto compiled = Executable::compile(function);

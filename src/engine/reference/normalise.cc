@@ -56,14 +56,13 @@ Status lower_layer_norm(const mil::Op& op, Lowering& lowering) {
   const float epsilon = TRY(epsilon_of(op, 1e-5));
   const auto axes = TRY(mil::resolve_axes_param(op, "axes", op.operand("x")->type.rank()));
   const Scaling scaling = TRY(Scaling::open(op, lowering));
-  return emit_row_map<float>(op, lowering, axes, kGrain,
-                             [=](float* row, int64_t n, int64_t, const Frame& frame) {
-                               standardise(row, n, epsilon);
-                               for (int64_t i = 0; i < n; ++i) {
-                                 row[i] = row[i] * scaling.factor(frame, i) +
-                                          scaling.offset(frame, i);
-                               }
-                             });
+  return emit_row_map<float>(
+      op, lowering, axes, kGrain, [=](float* row, int64_t n, int64_t, const Frame& frame) {
+        standardise(row, n, epsilon);
+        for (int64_t i = 0; i < n; ++i) {
+          row[i] = row[i] * scaling.factor(frame, i) + scaling.offset(frame, i);
+        }
+      });
 }
 
 // x [n, channels, ...]; gamma and beta belong to the channels, which are the rows.

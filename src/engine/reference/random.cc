@@ -1,6 +1,6 @@
-// Random numbers. Number i of a run is a hash of the seed, the run and i, so that it depends neither
-// on threads nor on what is computed before. With a seed every run gives the same numbers; without
-// one (-1) no two runs do.
+// Random numbers. Number i of a run is a hash of the seed, the run and i, so that it depends
+// neither on threads nor on what is computed before. With a seed every run gives the same numbers;
+// without one (-1) no two runs do.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -79,7 +79,8 @@ Status lower_random_normal(const mil::Op& op, Lowering& lowering) {
 }
 
 Status lower_random_uniform(const mil::Op& op, Lowering& lowering) {
-  const double low = TRY(mil::float_param(op, "low", 0)), high = TRY(mil::float_param(op, "high", 1));
+  const double low = TRY(mil::float_param(op, "low", 0)),
+               high = TRY(mil::float_param(op, "high", 1));
   return emit_random(op, lowering, [=](const Numbers& numbers, int64_t i) {
     return low + (high - low) * numbers.at(i);
   });
