@@ -33,7 +33,7 @@ std::span<const Kernel> kernels();
 const Kernel* find_kernel(std::string_view op);
 
 // reference/elementwise.cc
-Status lower_unary(const mil::Op& op, Lowering& lowering);     // functions of one element
+Status lower_unary(const mil::Op& op, Lowering& lowering);  // functions of one element
 Status lower_gelu(const mil::Op& op, Lowering& lowering);
 Status lower_channels(const mil::Op& op, Lowering& lowering);  // with constants for each channel
 Status lower_binary(const mil::Op& op, Lowering& lowering);    // functions of two elements
@@ -99,6 +99,12 @@ Status lower_fill(const mil::Op& op, Lowering& lowering);
 Status lower_one_hot(const mil::Op& op, Lowering& lowering);
 Status lower_range_1d(const mil::Op& op, Lowering& lowering);
 Status lower_shape(const mil::Op& op, Lowering& lowering);
+
+// reference/random.cc
+Status lower_random_bernoulli(const mil::Op& op, Lowering& lowering);
+Status lower_random_categorical(const mil::Op& op, Lowering& lowering);
+Status lower_random_normal(const mil::Op& op, Lowering& lowering);
+Status lower_random_uniform(const mil::Op& op, Lowering& lowering);
 
 // reference/recurrent.cc
 Status lower_gru(const mil::Op& op, Lowering& lowering);

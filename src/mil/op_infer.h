@@ -27,7 +27,7 @@ Status expect_same_dtype(std::string_view a, const TensorType& a_type, std::stri
 // op_infer_elementwise.cc
 Result<Types> infer_unary(const Op& op);  // x's type; scalar constants beside it
 Result<Types> infer_gelu(const Op& op);
-Result<Types> infer_channels(const Op& op);  // prelu, softplus_parametric
+Result<Types> infer_channels(const Op& op);    // prelu, softplus_parametric
 Result<Types> infer_binary(const Op& op);      // x and y broadcast
 Result<Types> infer_comparison(const Op& op);  // the same, giving bool
 Result<Types> infer_select(const Op& op);
@@ -106,6 +106,8 @@ Result<Types> infer_local_response_norm(const Op& op);
 Result<Types> infer_fill(const Op& op);
 Result<Types> infer_fill_like(const Op& op);
 Result<Types> infer_one_hot(const Op& op);
+Result<Types> infer_random(const Op& op);  // bernoulli, normal, uniform
+Result<Types> infer_random_categorical(const Op& op);
 Result<Types> infer_range_1d(const Op& op);
 Result<Types> infer_shape(const Op& op);
 

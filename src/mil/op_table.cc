@@ -67,8 +67,8 @@ constexpr ParamSpec kTopk[] = {in("x", kNumbersAndIntegers),
                                optional_fixed("sort").from(CoreML6),
                                optional_fixed("return_indices").from(CoreML6),
                                optional_fixed("output_indices_dtype").from(CoreML7)};
-constexpr ParamSpec kBatchNorm[] = {in("x", kFloats),        in("mean", kFloats),
-                                    in("variance", kFloats), optional("gamma", kFloats),
+constexpr ParamSpec kBatchNorm[] = {in("x", kFloats),          in("mean", kFloats),
+                                    in("variance", kFloats),   optional("gamma", kFloats),
                                     optional("beta", kFloats), optional_fixed("epsilon")};
 constexpr ParamSpec kInstanceNorm[] = {in("x", kFloats), optional("gamma", kFloats),
                                        optional("beta", kFloats), optional_fixed("epsilon")};
@@ -98,25 +98,18 @@ constexpr ParamSpec kConv[] = {in("x", kFloats),
                                optional_fixed("pad"),
                                optional_fixed("dilations"),
                                optional_fixed("groups")};
-constexpr ParamSpec kConvTranspose[] = {in("x", kFloats),
-                                        in("weight", kFloats),
-                                        optional("bias", kFloats),
-                                        optional_fixed("pad"),
-                                        optional_fixed("output_shape"),
-                                        optional_fixed("pad_type"),
-                                        optional_fixed("strides"),
-                                        optional_fixed("dilations"),
-                                        optional_fixed("groups")};
-constexpr ParamSpec kPool[] = {in("x", kFloats),       fixed("kernel_sizes"),
+constexpr ParamSpec kConvTranspose[] = {
+    in("x", kFloats),          in("weight", kFloats),          optional("bias", kFloats),
+    optional_fixed("pad"),     optional_fixed("output_shape"), optional_fixed("pad_type"),
+    optional_fixed("strides"), optional_fixed("dilations"),    optional_fixed("groups")};
+constexpr ParamSpec kPool[] = {in("x", kFloats),          fixed("kernel_sizes"),
                                optional_fixed("strides"), fixed("pad_type"),
-                               optional_fixed("pad"),  optional_fixed("ceil_mode")};
-constexpr ParamSpec kAvgPool[] = {in("x", kFloats),
-                                  fixed("kernel_sizes"),
-                                  optional_fixed("strides"),
-                                  fixed("pad_type"),
-                                  optional_fixed("pad"),
-                                  optional_fixed("exclude_padding_from_average"),
-                                  optional_fixed("ceil_mode")};
+                               optional_fixed("pad"),     optional_fixed("ceil_mode")};
+constexpr ParamSpec kAvgPool[] = {
+    in("x", kFloats),           fixed("kernel_sizes"),
+    optional_fixed("strides"),  fixed("pad_type"),
+    optional_fixed("pad"),      optional_fixed("exclude_padding_from_average"),
+    optional_fixed("ceil_mode")};
 
 // --- Recurrent ---
 constexpr ParamSpec kRnn[] = {in("x", kFloats),
@@ -158,8 +151,7 @@ constexpr ParamSpec kLstm[] = {in("x", kFloats),
 
 // --- Gather and scatter ---
 constexpr ParamSpec kGather[] = {in("x", kElements), in("indices", kIntegers),
-                                 optional_fixed("axis"),
-                                 optional_fixed("batch_dims").from(CoreML6),
+                                 optional_fixed("axis"), optional_fixed("batch_dims").from(CoreML6),
                                  optional_fixed("validate_indices").from(CoreML7)};
 constexpr ParamSpec kGatherAlongAxis[] = {in("x", kElements), in("indices", kIntegers),
                                           optional_fixed("axis"),
@@ -167,12 +159,10 @@ constexpr ParamSpec kGatherAlongAxis[] = {in("x", kElements), in("indices", kInt
 constexpr ParamSpec kGatherNd[] = {in("x", kElements), in("indices", kIntegers),
                                    optional_fixed("batch_dims").from(CoreML6),
                                    optional_fixed("validate_indices").from(CoreML7)};
-constexpr ParamSpec kScatter[] = {in("data", kNumbers, 'T'),
-                                  in("indices", kIntegers),
-                                  in("updates", kNumbers, 'T'),
-                                  optional_fixed("axis"),
-                                  optional_fixed("mode"),
-                                  optional_fixed("validate_indices").from(CoreML7)};
+constexpr ParamSpec kScatter[] = {
+    in("data", kNumbers, 'T'),    in("indices", kIntegers),
+    in("updates", kNumbers, 'T'), optional_fixed("axis"),
+    optional_fixed("mode"),       optional_fixed("validate_indices").from(CoreML7)};
 constexpr ParamSpec kScatterNd[] = {in("data", kNumbers, 'T'), in("indices", kIntegers),
                                     in("updates", kNumbers, 'T'), optional_fixed("mode"),
                                     optional_fixed("validate_indices").from(CoreML7)};
@@ -204,14 +194,10 @@ constexpr ParamSpec kSlice[] = {in("x", kElements),
                                 optional_fixed("end_mask"),
                                 optional_fixed("squeeze_mask")};
 constexpr ParamSpec kSliceBySize[] = {in("x", kElements), in("begin", kIntegers), fixed("size")};
-constexpr ParamSpec kSliceUpdate[] = {in("x", kElements, 'T'),
-                                      in("update", kElements, 'T'),
-                                      in("begin", kIntegers),
-                                      in("end", kIntegers),
-                                      optional_fixed("stride"),
-                                      optional_fixed("begin_mask"),
-                                      optional_fixed("end_mask"),
-                                      optional_fixed("squeeze_mask")};
+constexpr ParamSpec kSliceUpdate[] = {in("x", kElements, 'T'),    in("update", kElements, 'T'),
+                                      in("begin", kIntegers),     in("end", kIntegers),
+                                      optional_fixed("stride"),   optional_fixed("begin_mask"),
+                                      optional_fixed("end_mask"), optional_fixed("squeeze_mask")};
 constexpr ParamSpec kCrop[] = {in("x", kFloats), fixed("crop_height"), fixed("crop_width")};
 constexpr ParamSpec kPad[] = {in("x", kElements), fixed("pad"), optional_fixed("mode"),
                               optional_fixed("constant_val")};
@@ -226,10 +212,9 @@ constexpr ParamSpec kBandPart[] = {in("x", kNumbersAndBool), optional_fixed("low
 // --- Resizing ---
 constexpr ParamSpec kUpsample[] = {in("x", kFloats), optional_fixed("scale_factor_height"),
                                    optional_fixed("scale_factor_width")};
-constexpr ParamSpec kUpsampleBilinear[] = {in("x", kFloats), optional_fixed("scale_factor_height"),
-                                           optional_fixed("scale_factor_width"),
-                                           optional_fixed("align_corners"),
-                                           optional_fixed("half_pixel_centers").from(CoreML6)};
+constexpr ParamSpec kUpsampleBilinear[] = {
+    in("x", kFloats), optional_fixed("scale_factor_height"), optional_fixed("scale_factor_width"),
+    optional_fixed("align_corners"), optional_fixed("half_pixel_centers").from(CoreML6)};
 constexpr ParamSpec kResizeNearest[] = {in("x", kFloats), fixed("target_size_height"),
                                         fixed("target_size_width")};
 constexpr ParamSpec kResizeBilinear[] = {in("x", kFloats), optional_fixed("target_size_height"),
@@ -257,22 +242,14 @@ constexpr ParamSpec kCropResizeOfBoxes[] = {in("x", kFloats),
                                             optional_fixed("box_coordinate_mode"),
                                             optional_fixed("sampling_mode"),
                                             optional_fixed("pad_value")};
-constexpr ParamSpec kResample[] = {in("x", kFloats),
-                                   in("coordinates", kNumbersAndIntegers),
-                                   fixed("sampling_mode"),
-                                   fixed("padding_mode"),
-                                   fixed("padding_value"),
-                                   fixed("coordinates_mode"),
+constexpr ParamSpec kResample[] = {in("x", kFloats),       in("coordinates", kNumbersAndIntegers),
+                                   fixed("sampling_mode"), fixed("padding_mode"),
+                                   fixed("padding_value"), fixed("coordinates_mode"),
                                    fixed("align_corners")};
-constexpr ParamSpec kAffine[] = {in("x", kFloats),
-                                 in("transform_matrix", kFloats),
-                                 fixed("output_height"),
-                                 fixed("output_width"),
-                                 fixed("sampling_mode"),
-                                 fixed("padding_mode"),
-                                 fixed("padding_value"),
-                                 fixed("coordinates_mode"),
-                                 fixed("align_corners")};
+constexpr ParamSpec kAffine[] = {
+    in("x", kFloats),       in("transform_matrix", kFloats), fixed("output_height"),
+    fixed("output_width"),  fixed("sampling_mode"),          fixed("padding_mode"),
+    fixed("padding_value"), fixed("coordinates_mode"),       fixed("align_corners")};
 
 // --- Made from parameters ---
 constexpr ParamSpec kFill[] = {fixed("shape"), optional_fixed("value")};
@@ -282,14 +259,22 @@ constexpr ParamSpec kOneHot[] = {in("indices", kIntegers), fixed("one_hot_vector
                                  optional_fixed("off_value")};
 constexpr ParamSpec kRange[] = {fixed("start"), fixed("end"), fixed("step")};
 
+constexpr ParamSpec kBernoulli[] = {fixed("shape"), optional_fixed("prob"), optional_fixed("seed")};
+constexpr ParamSpec kCategorical[] = {in("x", kFloats), optional_fixed("mode"),
+                                      optional_fixed("size"), optional_fixed("seed")};
+constexpr ParamSpec kNormal[] = {fixed("shape"), optional_fixed("mean"), optional_fixed("stddev"),
+                                 optional_fixed("seed")};
+constexpr ParamSpec kUniform[] = {fixed("shape"), optional_fixed("low"), optional_fixed("high"),
+                                  optional_fixed("seed")};
+
 // --- Our own dialect ---
-constexpr ParamSpec kCpuAttention[] = {any("q"), any("k_cache"), any("k"),
-                                       any("v_cache"), any("v"), any("mask"),
-                                       optional_fixed("scale"), optional_fixed("cap")};
-constexpr ParamSpec kCpuLinear[] = {any("x"), variadic("weights", std::nullopt),
-                                    ParamSpec{.name = "biases", .required = false, .variadic = true},
-                                    optional_fixed("counts"),
-                                    ParamSpec{.name = "residual", .required = false}};
+constexpr ParamSpec kCpuAttention[] = {
+    any("q"),    any("k_cache"),         any("k"), any("v_cache"), any("v"),
+    any("mask"), optional_fixed("scale"), optional_fixed("cap")};
+constexpr ParamSpec kCpuLinear[] = {
+    any("x"), variadic("weights", std::nullopt),
+    ParamSpec{.name = "biases", .required = false, .variadic = true}, optional_fixed("counts"),
+    ParamSpec{.name = "residual", .required = false}};
 constexpr ParamSpec kCpuRmsNorm[] = {any("x"), ParamSpec{.name = "weight", .required = false},
                                      fixed("epsilon"), optional_fixed("relative_epsilon")};
 constexpr ParamSpec kCpuRope[] = {any("x"), any("cos"), any("sin"), optional_fixed("interleaved")};
@@ -382,6 +367,10 @@ constexpr OpSpec kOps[] = {
     {"pixel_unshuffle", kDownscale, infer_blocks, CoreML6},
     {"pow", kBinary, infer_binary},
     {"prelu", kAlpha, infer_channels},
+    {"random_bernoulli", kBernoulli, infer_random},
+    {"random_categorical", kCategorical, infer_random_categorical},
+    {"random_normal", kNormal, infer_random},
+    {"random_uniform", kUniform, infer_random},
     {"range_1d", kRange, infer_range_1d},
     {"real_div", kBinary, infer_binary},
     {"reduce_argmax", kReduceArg, infer_reduce_arg},

@@ -74,6 +74,24 @@ Result<Shape> shape_from(std::string_view header) {
   }
 }
 
+// Fills an array with elements whose first axis is the fastest.
+void to_c_order(Bytes from, Array& array) {
+  const auto size = static_cast<size_t>(bit_width(array.type.dtype) / 8);
+  const Shape& shape = array.type.shape;
+  std::vector<size_t> steps(shape.size(), 1);  // of the axes, in elements of the result
+  for (size_t axis = shape.size(); axis-- > 1;) {
+    steps[axis - 1] = steps[axis] * static_cast<size_t>(shape[axis]);
+  }
+  for (size_t i = 0; i * size < from.size(); ++i) {
+    size_t at = 0, rest = i;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      at += rest % static_cast<size_t>(shape[axis]) * steps[axis];
+      rest /= static_cast<size_t>(shape[axis]);
+    }
+    std::copy_n(&from[i * size], size, &array.data[at * size]);
+  }
+}
+
 std::string_view descr_of(DType dtype) {
   return std::find_if(kTypes.begin(), kTypes.end(),
                       [&](const NamedType& type) { return type.dtype == dtype; })
@@ -96,8 +114,10 @@ Result<Array> parse_npy(Bytes bytes) {
     return invalid_data("a header of {} bytes, at most {} are allowed", size, kMaxHeader);
   }
   const std::string_view header = as_text(TRY(reader.take(size, "header")));
-  if (!TRY(value_of(header, "fortran_order")).starts_with("False")) {
-    return unsupported("an array in Fortran order; numpy.ascontiguousarray() gives one in C order");
+  const std::string_view order = TRY(value_of(header, "fortran_order"));
+  const bool fortran = order.starts_with("True");
+  if (!fortran && !order.starts_with("False")) {
+    return invalid_data("the header's 'fortran_order' is neither True nor False");
   }
   Array array;
   array.type = {TRY(dtype_from(header)), TRY(shape_from(header))};
@@ -108,6 +128,7 @@ Result<Array> parse_npy(Bytes bytes) {
                         to_string(array.type));
   }
   array.data.assign(data.begin(), data.end());
+  if (fortran) to_c_order(data, array);
   return array;
 }
 

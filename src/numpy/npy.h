@@ -3,7 +3,8 @@
 //   .npy   0   "\x93NUMPY", version u8 u8     version 1: u16 header size, 2 and 3: u32
 //          8   header size | header | data    header: a Python dict with descr, fortran_order,
 //          shape
-// Source: numpy/lib/format.py. Arrays in C order and of little-endian numbers are read.
+// Source: numpy/lib/format.py. Arrays of little-endian numbers are read, in C or Fortran order, and
+// are in C order then.
 #pragma once
 
 #include <map>
@@ -26,7 +27,7 @@ struct Array {
 using Arrays = std::map<std::string, Array>;
 
 // Reads the contents of a .npy file. Errors: InvalidData for what is damaged; Unsupported for other
-// types and Fortran order, with what to do.
+// types, with what to do.
 Result<Array> parse_npy(Bytes bytes);
 // Reads the contents of a .npz file, by the names that its arrays have in Python. Entries may be
 // stored or deflated (numpy.savez_compressed).

@@ -35,7 +35,7 @@ def rows(context):
 
     key = re.search(rb'CMJR\{.*?"key": ?"([^"]+)"', good).group(1)
     damaged = [
-        ("an opset of another system", replaced(b"CoreML8", b"CoreML5"), NOT_SUPPORTED),
+        ("an opset of another system", replaced(b"CoreML8", b"CoreML4"), NOT_SUPPORTED),
         ("an operation nobody knows", replaced(b"\x04silu", b"\x04sulu"), NOT_SUPPORTED),
         ("a key without data", replaced(b'"' + key + b'"', b'"' + b"x" * len(key) + b'"'), NOT_FOUND),
         ("a reference that is no JSON", replaced(b"CMJR{", b"CMJR["), INVALID_PROGRAM),

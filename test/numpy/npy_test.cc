@@ -70,6 +70,14 @@ TEST(Npy, ReadsNumPysOwn) {
   EXPECT_EQ(values_of<int16_t>(*array), std::vector<int16_t>(3, 0x0101));
 }
 
+TEST(Npy, ReadsFortranOrder) {
+  auto file = npy("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", 6);
+  for (size_t i = 0; i < 6; ++i) file[file.size() - 6 + i] = static_cast<std::byte>(i);
+  const auto array = parse_npy(file);
+  ASSERT_TRUE(array) << array.error().to_string();
+  EXPECT_EQ(values_of<uint8_t>(*array), (std::vector<uint8_t>{0, 2, 4, 1, 3, 5}));
+}
+
 TEST(Npy, RefusesWhatIsWrong) {
   const auto with = [](const std::string& header, size_t size = 12) {
     return problem(npy(header, size));
@@ -78,8 +86,8 @@ TEST(Npy, RefusesWhatIsWrong) {
   EXPECT_THAT(problem(std::vector<std::byte>(64)), HasSubstr("no NumPy array"));
   EXPECT_THAT(with("{'descr': '>f4', 'fortran_order': False, 'shape': (3,), }"),
               HasSubstr("astype()"));
-  EXPECT_THAT(with("{'descr': '<f4', 'fortran_order': True, 'shape': (3,), }"),
-              HasSubstr("ascontiguousarray"));
+  EXPECT_THAT(with("{'descr': '<f4', 'fortran_order': 1, 'shape': (3,), }"),
+              HasSubstr("neither True nor False"));
   EXPECT_THAT(with("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }"),
               HasSubstr("structured"));
   EXPECT_THAT(with("{'descr': '<f4', 'fortran_order': False}"), HasSubstr("'shape':"));

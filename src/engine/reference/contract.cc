@@ -161,9 +161,9 @@ Status lower_einsum(const mil::Op& op, Lowering& lowering) {
         const int64_t from =
             ((b % xs[0] * xs[1] + c) * xs[2] + h % xs[2]) * k;  // a size of 1 broadcasts
         const int64_t to = (b % ys[0] * k * ys[2] + h % ys[2]) * n;
-        weighted_sum(frame.floats(x) + from, frame.floats(y) + to,
-                     static_cast<size_t>(ys[2] * n), static_cast<size_t>(k),
-                     static_cast<size_t>(n), frame.floats(result) + row * n);
+        weighted_sum(frame.floats(x) + from, frame.floats(y) + to, static_cast<size_t>(ys[2] * n),
+                     static_cast<size_t>(k), static_cast<size_t>(n),
+                     frame.floats(result) + row * n);
       }
     });
     return {};
@@ -218,12 +218,12 @@ Status lower_attention(const mil::Op& op, Lowering& lowering) {
                    static_cast<size_t>(s), static_cast<size_t>(width),
                    frame.floats(result) + row * width);
     };
-    frame.pool.parallel_for(
-        rows, at_least_one(kGrain / (s * (e + width))), [&](int64_t begin, int64_t end, int thread) {
-          for (int64_t row = begin; row < end; ++row) {
-            run(row, reinterpret_cast<float*>(frame.scratch(thread)));
-          }
-        });
+    frame.pool.parallel_for(rows, at_least_one(kGrain / (s * (e + width))),
+                            [&](int64_t begin, int64_t end, int thread) {
+                              for (int64_t row = begin; row < end; ++row) {
+                                run(row, reinterpret_cast<float*>(frame.scratch(thread)));
+                              }
+                            });
     return {};
   });
   return {};

@@ -87,62 +87,84 @@ float softplus(float x) { return std::log1p(std::exp(-std::abs(x))) + at_least(x
 
 constexpr Unary kUnary[] = {
     numbers("abs", [](auto x) { return std::abs(x); }),
-    floats("acos", [](float x) { return std::acos(x); }, kExpGrain),
-    floats("asin", [](float x) { return std::asin(x); }, kExpGrain),
-    floats("atan", [](float x) { return std::atan(x); }, kExpGrain),
-    floats("atanh", [](float x) { return std::atanh(x); }, kExpGrain),
+    floats(
+        "acos", [](float x) { return std::acos(x); }, kExpGrain),
+    floats(
+        "asin", [](float x) { return std::asin(x); }, kExpGrain),
+    floats(
+        "atan", [](float x) { return std::atan(x); }, kExpGrain),
+    floats(
+        "atanh", [](float x) { return std::atanh(x); }, kExpGrain),
     floats("ceil", [](float x) { return std::ceil(x); }),
-    floats("clamped_relu",
-           [](float x, float a, float b) { return at_most(x < 0 ? a * x : x, b); }),
+    floats("clamped_relu", [](float x, float a, float b) { return at_most(x < 0 ? a * x : x, b); }),
     floats("clip", [](float x, float a, float b) { return at_most(at_least(x, a), b); }),
-    floats("cos", [](float x) { return std::cos(x); }, kExpGrain),
-    floats("cosh", [](float x) { return std::cosh(x); }, kExpGrain),
-    floats("elu", [](float x, float a) { return x > 0 ? x : a * std::expm1(x); }, kExpGrain),
-    floats("erf", [](float x) { return std::erf(x); }, kExpGrain),
-    floats("exp", [](float x) { return std::exp(x); }, kExpGrain),
+    floats(
+        "cos", [](float x) { return std::cos(x); }, kExpGrain),
+    floats(
+        "cosh", [](float x) { return std::cosh(x); }, kExpGrain),
+    floats(
+        "elu", [](float x, float a) { return x > 0 ? x : a * std::expm1(x); }, kExpGrain),
+    floats(
+        "erf", [](float x) { return std::erf(x); }, kExpGrain),
+    floats(
+        "exp", [](float x) { return std::exp(x); }, kExpGrain),
     numbers(
         "exp2", [](float x) { return std::exp2(x); },
         [](int64_t x) { return x < 0 || x > 31 ? int64_t{0} : int64_t{1} << x; }),
     floats("floor", [](float x) { return std::floor(x); }),
-    floats("gelu", [](float x) { return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f)); },
-           kExpGrain),
-    floats("gelu SIGMOID_APPROXIMATION", [](float x) { return x * sigmoid(1.702f * x); },
-           kExpGrain),
+    floats(
+        "gelu", [](float x) { return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f)); },
+        kExpGrain),
+    floats(
+        "gelu SIGMOID_APPROXIMATION", [](float x) { return x * sigmoid(1.702f * x); }, kExpGrain),
     floats(
         "gelu TANH_APPROXIMATION",
         [](float x) {
           return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * (x + 0.044715f * x * x * x)));
         },
         kExpGrain),
-    floats("inverse", [](float x, float epsilon) { return 1.0f / (x + epsilon); }, kGrain, 1e-4),
+    floats(
+        "inverse", [](float x, float epsilon) { return 1.0f / (x + epsilon); }, kGrain, 1e-4),
     floats("leaky_relu", [](float x, float a) { return x < 0 ? a * x : x; }),
     floats("linear_activation", [](float x, float a, float b) { return a * x + b; }),
-    floats("log", [](float x, float epsilon) { return std::log(x + epsilon); }, kExpGrain, 1e-45),
-    {"logical_not", nullptr,
-     run_ints<decltype([](int64_t x) { return int64_t{x == 0}; })>, kGrain, 0},
+    floats(
+        "log", [](float x, float epsilon) { return std::log(x + epsilon); }, kExpGrain, 1e-45),
+    {"logical_not", nullptr, run_ints<decltype([](int64_t x) { return int64_t{x == 0}; })>, kGrain,
+     0},
     floats("prelu", [](float x, float a) { return x < 0 ? a * x : x; }),
     floats("relu", [](float x) { return at_least(x, 0); }),
     floats("relu6", [](float x) { return at_most(at_least(x, 0), 6); }),
     floats("round", [](float x) { return std::nearbyint(x); }),
-    floats("rsqrt", [](float x, float epsilon) { return 1.0f / std::sqrt(x + epsilon); }, kGrain,
-           1e-12),
-    floats("scaled_tanh", [](float x, float a, float b) { return a * std::tanh(b * x); },
-           kExpGrain),
-    floats("sigmoid", [](float x) { return sigmoid(x); }, kExpGrain),
+    floats(
+        "rsqrt", [](float x, float epsilon) { return 1.0f / std::sqrt(x + epsilon); }, kGrain,
+        1e-12),
+    floats(
+        "scaled_tanh", [](float x, float a, float b) { return a * std::tanh(b * x); }, kExpGrain),
+    floats(
+        "sigmoid", [](float x) { return sigmoid(x); }, kExpGrain),
     floats("sigmoid_hard",
            [](float x, float a, float b) { return at_most(at_least(a * x + b, 0), 1); }),
-    numbers("sign", [](auto x) { return x > 0 ? decltype(x){1} : x < 0 ? decltype(x){-1} : x; }),
-    floats("silu", [](float x) { return x / (1.0f + std::exp(-x)); }, kExpGrain),
-    floats("sin", [](float x) { return std::sin(x); }, kExpGrain),
-    floats("sinh", [](float x) { return std::sinh(x); }, kExpGrain),
-    floats("softplus", [](float x) { return softplus(x); }, kExpGrain),
-    floats("softplus_parametric", [](float x, float a, float b) { return a * softplus(b * x); },
-           kExpGrain),
+    numbers("sign", [](auto x) { return x > 0   ? decltype(x){1}
+                                        : x < 0 ? decltype(x){-1}
+                                                : x; }),
+    floats(
+        "silu", [](float x) { return x / (1.0f + std::exp(-x)); }, kExpGrain),
+    floats(
+        "sin", [](float x) { return std::sin(x); }, kExpGrain),
+    floats(
+        "sinh", [](float x) { return std::sinh(x); }, kExpGrain),
+    floats(
+        "softplus", [](float x) { return softplus(x); }, kExpGrain),
+    floats(
+        "softplus_parametric", [](float x, float a, float b) { return a * softplus(b * x); },
+        kExpGrain),
     floats("softsign", [](float x) { return x / (1.0f + std::abs(x)); }),
     floats("sqrt", [](float x) { return std::sqrt(x); }),
     numbers("square", [](auto x) { return x * x; }),
-    floats("tan", [](float x) { return std::tan(x); }, kExpGrain),
-    floats("tanh", [](float x) { return std::tanh(x); }, kExpGrain),
+    floats(
+        "tan", [](float x) { return std::tan(x); }, kExpGrain),
+    floats(
+        "tanh", [](float x) { return std::tanh(x); }, kExpGrain),
     numbers("threshold", [](auto x, auto a) { return x < a ? a : x; }),
     floats("thresholded_relu", [](float x, float a) { return x < a ? 0.0f : x; }),
 };

@@ -41,7 +41,8 @@ Status lower_fill(const mil::Op& op, Lowering& lowering) {
 
 Status lower_range_1d(const mil::Op& op, Lowering& lowering) {
   const DType dtype = op.result()->type.dtype;
-  const double start = TRY(mil::number_param(op, "start")), step = TRY(mil::number_param(op, "step"));
+  const double start = TRY(mil::number_param(op, "start")),
+               step = TRY(mil::number_param(op, "step"));
   return emit_cells(op, lowering, [=](const Frame&, int64_t i) {
     return cell_of(dtype, start + step * static_cast<double>(i));
   });
@@ -57,8 +58,8 @@ Status lower_shape(const mil::Op& op, Lowering& lowering) {
 Status lower_one_hot(const mil::Op& op, Lowering& lowering) {
   const Shape& shape = op.result()->type.shape;
   const DType dtype = op.result()->type.dtype;
-  const auto axis = static_cast<size_t>(TRY(mil::resolve_axis(
-      TRY(mil::int_param(op, "axis", -1)), static_cast<int64_t>(shape.size()))));
+  const auto axis = static_cast<size_t>(TRY(
+      mil::resolve_axis(TRY(mil::int_param(op, "axis", -1)), static_cast<int64_t>(shape.size()))));
   const uint32_t on = cell_of(dtype, TRY(mil::number_param(op, "on_value", 1)));
   const uint32_t off = cell_of(dtype, TRY(mil::number_param(op, "off_value", 0)));
   int64_t inner = 1;

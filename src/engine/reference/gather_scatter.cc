@@ -54,8 +54,8 @@ int64_t product(const Shape& shape, size_t first, size_t last) {
 }
 
 Result<size_t> axis_of(const mil::Op& op, const Shape& shape) {
-  return static_cast<size_t>(TRY(mil::resolve_axis(TRY(mil::int_param(op, "axis", 0)),
-                                                   static_cast<int64_t>(shape.size()))));
+  return static_cast<size_t>(TRY(
+      mil::resolve_axis(TRY(mil::int_param(op, "axis", 0)), static_cast<int64_t>(shape.size()))));
 }
 
 // Whole slices behind an axis: gather, scatter.
@@ -117,15 +117,14 @@ Status emit_gather(const mil::Op& op, Lowering& lowering, Select by) {
     const int32_t* at = frame.ints(indices);
     TRY(selection.check(at));
     const int64_t bytes = selection.slice * kCellSize;
-    frame.pool.parallel_for(
-        selection.count(), std::max<int64_t>(kGrain / selection.slice, 1),
-        [&](int64_t begin, int64_t end) {
-          for (int64_t p = begin; p < end; ++p) {
-            std::memcpy(frame.bytes(result) + p * bytes,
-                        frame.bytes(x) + selection.offset(at, p) * kCellSize,
-                        static_cast<size_t>(bytes));
-          }
-        });
+    frame.pool.parallel_for(selection.count(), std::max<int64_t>(kGrain / selection.slice, 1),
+                            [&](int64_t begin, int64_t end) {
+                              for (int64_t p = begin; p < end; ++p) {
+                                std::memcpy(frame.bytes(result) + p * bytes,
+                                            frame.bytes(x) + selection.offset(at, p) * kCellSize,
+                                            static_cast<size_t>(bytes));
+                              }
+                            });
     return {};
   });
   return {};

@@ -56,14 +56,13 @@ Status lower_layer_norm(const mil::Op& op, Lowering& lowering) {
   const float epsilon = TRY(epsilon_of(op, 1e-5));
   const auto axes = TRY(mil::resolve_axes_param(op, "axes", op.operand("x")->type.rank()));
   const Scaling scaling = TRY(Scaling::open(op, lowering));
-  return emit_row_map<float>(op, lowering, axes, kGrain,
-                             [=](float* row, int64_t n, int64_t, const Frame& frame) {
-                               standardise(row, n, epsilon);
-                               for (int64_t i = 0; i < n; ++i) {
-                                 row[i] = row[i] * scaling.factor(frame, i) +
-                                          scaling.offset(frame, i);
-                               }
-                             });
+  return emit_row_map<float>(
+      op, lowering, axes, kGrain, [=](float* row, int64_t n, int64_t, const Frame& frame) {
+        standardise(row, n, epsilon);
+        for (int64_t i = 0; i < n; ++i) {
+          row[i] = row[i] * scaling.factor(frame, i) + scaling.offset(frame, i);
+        }
+      });
 }
 
 // x [n, channels, ...]; gamma and beta belong to the channels, which are the rows.
@@ -113,7 +112,8 @@ Status lower_l2_norm(const mil::Op& op, Lowering& lowering) {
                              });
 }
 
-// Each element over a power of the mean square of the channels around it.
+// Each element over a power of what the squares of the channels around it come to: as many on
+// either side, so that an even size is the odd one below it. The sum is over `size` all the same.
 Status lower_local_response_norm(const mil::Op& op, Lowering& lowering) {
   const int64_t size = TRY(mil::int_param(op, "size"));
   const auto alpha = static_cast<float>(TRY(mil::number_param(op, "alpha", 1e-4)));
@@ -124,8 +124,8 @@ Status lower_local_response_norm(const mil::Op& op, Lowering& lowering) {
         std::vector<float> squares(static_cast<size_t>(n));
         std::transform(row, row + n, squares.begin(), [](float v) { return v * v; });
         for (int64_t i = 0; i < n; ++i) {
-          const int64_t first = std::max<int64_t>(i - size / 2, 0);
-          const int64_t last = std::min<int64_t>(i - size / 2 + size, n);
+          const int64_t first = std::max<int64_t>(i - (size - 1) / 2, 0);
+          const int64_t last = std::min<int64_t>(i + (size - 1) / 2 + 1, n);
           float total = 0;
           for (int64_t j = first; j < last; ++j) total += squares[static_cast<size_t>(j)];
           row[i] /= std::pow(k + alpha / static_cast<float>(size) * total, beta);

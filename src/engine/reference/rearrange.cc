@@ -1,4 +1,5 @@
-// Operations that take, repeat, pad and rearrange parts of a tensor. They work on cells of any type.
+// Operations that take, repeat, pad and rearrange parts of a tensor. They work on cells of any
+// type.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -150,8 +151,8 @@ Status lower_tile(const mil::Op& op, Lowering& lowering) {
 
 Status lower_sliding_windows(const mil::Op& op, Lowering& lowering) {
   View view = whole(x_shape(op));
-  const auto axis = static_cast<size_t>(TRY(mil::resolve_axis(
-      TRY(mil::int_param(op, "axis")), static_cast<int64_t>(view.dims.size()))));
+  const auto axis = static_cast<size_t>(TRY(
+      mil::resolve_axis(TRY(mil::int_param(op, "axis")), static_cast<int64_t>(view.dims.size()))));
   const int64_t step = view.strides[axis];
   view.dims = op.result()->type.shape;
   view.strides[axis] = step * TRY(mil::int_param(op, "stride", 1));
@@ -163,8 +164,8 @@ Status lower_sliding_windows(const mil::Op& op, Lowering& lowering) {
 Status lower_pad(const mil::Op& op, Lowering& lowering) {
   const Shape from = x_shape(op), to = op.result()->type.shape, dense = row_major_strides(from);
   const std::string mode = TRY(mil::string_param(op, "mode", "constant"));
-  const uint32_t fill = cell_of(op.result()->type.dtype,
-                                TRY(mil::number_param(op, "constant_val", 0)));
+  const uint32_t fill =
+      cell_of(op.result()->type.dtype, TRY(mil::number_param(op, "constant_val", 0)));
   std::vector<int64_t> before(from.size());
   for (const auto& axis : TRY(mil::resolve_pad(op))) before[axis.axis] = axis.before;
   const Place x = TRY(lowering.cells(*op.operand("x")));
@@ -202,8 +203,7 @@ Status lower_reverse_sequence(const mil::Op& op, Lowering& lowering) {
   const Shape shape = x_shape(op), dense = row_major_strides(shape);
   const auto rank = static_cast<int64_t>(shape.size());
   const auto axis_param = [&](std::string_view param) -> Result<size_t> {
-    return static_cast<size_t>(
-        TRY(mil::resolve_axis(TRY(mil::int_param(op, param, 0)), rank)));
+    return static_cast<size_t>(TRY(mil::resolve_axis(TRY(mil::int_param(op, param, 0)), rank)));
   };
   const size_t sequence = TRY(axis_param("seq_axis")), batch = TRY(axis_param("batch_axis"));
   const Place x = TRY(lowering.cells(*op.operand("x")));
@@ -272,17 +272,18 @@ Status lower_blocks(const mil::Op& op, Lowering& lowering) {
   const auto size = static_cast<uint64_t>(elements(moved));
   const Place wide = pads ? TRY(lowering.scratch(size)) : x;
   const Place all = crops ? TRY(lowering.scratch(size)) : result;
-  lowering.emit(op, [=, parts_loop = parts.loop(), kept_loop = kept.loop(),
-                     inner = StridedLoop<1>(from, {dense}),
-                     first = move.pad[0] * dense[2] + move.pad[2]](const Frame& frame) -> Status {
-    if (pads) {
-      std::memset(frame.bytes(wide), 0, size * kCellSize);
-      write_view(frame, inner, frame.bytes(x), frame.bytes(wide), first);
-    }
-    copy_view(frame, parts_loop, frame.bytes(wide), 0, frame.bytes(all));
-    if (crops) copy_view(frame, kept_loop, frame.bytes(all), kept.base, frame.bytes(result));
-    return {};
-  });
+  lowering.emit(
+      op,
+      [=, parts_loop = parts.loop(), kept_loop = kept.loop(), inner = StridedLoop<1>(from, {dense}),
+       first = move.pad[0] * dense[2] + move.pad[2]](const Frame& frame) -> Status {
+        if (pads) {
+          std::memset(frame.bytes(wide), 0, size * kCellSize);
+          write_view(frame, inner, frame.bytes(x), frame.bytes(wide), first);
+        }
+        copy_view(frame, parts_loop, frame.bytes(wide), 0, frame.bytes(all));
+        if (crops) copy_view(frame, kept_loop, frame.bytes(all), kept.base, frame.bytes(result));
+        return {};
+      });
   return {};
 }
 

@@ -177,7 +177,9 @@ Status emit_recurrent(const mil::Op& op, Lowering& lowering) {
         Cell::step(layer, frame, directions[static_cast<size_t>(d)],
                    frame.floats(x) + (t * layer.batch + b) * layer.in, h, c, work);
         if (all_steps) {
-          std::copy_n(h, n, frame.floats(sequence) + (t * layer.batch + b) * width + d * n);
+          // Results stand in the order of computation; only those of two directions stand by time.
+          const int64_t row = count == 2 ? t : i;
+          std::copy_n(h, n, frame.floats(sequence) + (row * layer.batch + b) * width + d * n);
         }
       }
       if (!all_steps) std::copy_n(h, n, frame.floats(sequence) + b * width + d * n);

@@ -168,8 +168,7 @@ void cumulate_row(T* row, int64_t n, bool exclusive, bool backwards) {
 }
 
 Result<int64_t> axis_of(const mil::Op& op, int64_t fallback) {
-  return mil::resolve_axis(TRY(mil::int_param(op, "axis", fallback)),
-                           op.operand("x")->type.rank());
+  return mil::resolve_axis(TRY(mil::int_param(op, "axis", fallback)), op.operand("x")->type.rank());
 }
 
 }  // namespace

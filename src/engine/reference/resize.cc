@@ -52,14 +52,10 @@ double grid_point(Sampling sampling, double first, double last, int64_t i, int64
   }
 }
 
-// The points of a whole axis of `in` pixels, inside of it.
-std::vector<double> axis_points(Sampling sampling, int64_t in, int64_t out) {
+// The i-th of `out` points of a whole axis of `in` pixels, inside of it.
+double axis_point(Sampling sampling, int64_t in, int64_t i, int64_t out) {
   const auto last = static_cast<double>(in - 1);
-  std::vector<double> points;
-  for (int64_t i = 0; i < out; ++i) {
-    points.push_back(std::clamp(grid_point(sampling, 0, last, i, out), 0.0, last));
-  }
-  return points;
+  return std::clamp(grid_point(sampling, 0, last, i, out), 0.0, last);
 }
 
 // An image of float or int32_t pixels.
@@ -82,8 +78,7 @@ struct Image {
   }
 };
 
-// Emits the step that fills each image of the result from that of x at the same place. The points
-// are computed when the step runs, so that a file cannot ask for memory beyond the plan's.
+// Emits the step that fills each image of the result from that of x at the same place.
 template <class T>
 Status emit_resize_of(const mil::Op& op, Lowering& lowering, Sampling sampling, bool nearest) {
   const Shape &from = op.operand("x")->type.shape, &to = op.result()->type.shape;
@@ -93,20 +88,19 @@ Status emit_resize_of(const mil::Op& op, Lowering& lowering, Sampling sampling, 
   const Place x = TRY(lowering.cells(*op.operand("x")));
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
-    const auto rows = axis_points(sampling, in_height, height);
-    const auto columns = axis_points(sampling, in_width, width);
     const auto grain = std::max<int64_t>(kGrain / width, 1);
     frame.pool.parallel_for(images * height, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const Image<T> image{reinterpret_cast<const T*>(frame.bytes(x)) +
-                                 i / height * in_height * in_width,
-                             in_height, in_width};
-        const double y = rows[static_cast<size_t>(i % height)];
+        const Image<T> image{
+            reinterpret_cast<const T*>(frame.bytes(x)) + i / height * in_height * in_width,
+            in_height, in_width};
+        const double y = axis_point(sampling, in_height, i % height, height);
         T* out = reinterpret_cast<T*>(frame.bytes(result)) + i * width;
-        for (const double column : columns) {
-          *out++ = static_cast<T>(nearest ? image.at(static_cast<int64_t>(y),
-                                                     static_cast<int64_t>(column))
-                                          : image.bilinear(y, column));
+        for (int64_t column = 0; column < width; ++column) {
+          const double u = axis_point(sampling, in_width, column, width);
+          *out++ =
+              static_cast<T>(nearest ? image.at(static_cast<int64_t>(y), static_cast<int64_t>(u))
+                                     : image.bilinear(y, u));
         }
       }
     });
@@ -190,8 +184,7 @@ Status lower_crop_resize(const mil::Op& op, Lowering& lowering) {
   const Place x = TRY(lowering.cells(*op.operand("x")));
   const Place boxes = TRY(lowering.cells(boxes_value));
   const std::optional<Place> indices =
-      indices_value == nullptr ? std::nullopt
-                               : std::optional(TRY(lowering.cells(*indices_value)));
+      indices_value == nullptr ? std::nullopt : std::optional(TRY(lowering.cells(*indices_value)));
   const bool all_images = op.operand("roi") != nullptr && numbers == 4;
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
@@ -211,18 +204,18 @@ Status lower_crop_resize(const mil::Op& op, Lowering& lowering) {
       if (!(index >= 0 && index < static_cast<double>(shape[0]))) {
         return invalid_argument("box {}: image {} is outside [0, {})", box, index, shape[0]);
       }
-      const Box spans = reader.read({number(at), number(at + 1), number(at + 2), number(at + 3)},
-                                    height, width);
+      const Box spans =
+          reader.read({number(at), number(at + 1), number(at + 2), number(at + 3)}, height, width);
       for (int64_t c = 0; c < channels; ++c) {
-        const Image<float> image{frame.floats(x) + (static_cast<int64_t>(index) * channels + c) *
-                                                       height * width,
-                                 height, width};
+        const Image<float> image{
+            frame.floats(x) + (static_cast<int64_t>(index) * channels + c) * height * width, height,
+            width};
         float* out = frame.floats(result) + (i * channels + c) * rows * columns;
         for (int64_t r = 0; r < rows; ++r) {
           const double y = grid_point(sampling, spans.rows.first, spans.rows.last, r, rows);
           for (int64_t k = 0; k < columns; ++k) {
-            const double u = grid_point(sampling, spans.columns.first, spans.columns.last, k,
-                                        columns);
+            const double u =
+                grid_point(sampling, spans.columns.first, spans.columns.last, k, columns);
             const bool inside = y >= 0 && y <= static_cast<double>(height - 1) && u >= 0 &&
                                 u <= static_cast<double>(width - 1);
             *out++ = inside ? static_cast<float>(image.bilinear(y, u)) : outside;
@@ -281,8 +274,7 @@ struct Resampler {
     if (!(std::abs(y) < 0x1p52 && std::abs(x) < 0x1p52)) return outside;
     if (nearest) return static_cast<float>(pixel(image, std::nearbyint(y), std::nearbyint(x)));
     const double row = std::floor(y), column = std::floor(x), v = y - row, u = x - column;
-    const double above =
-        pixel(image, row, column) * (1 - u) + pixel(image, row, column + 1) * u;
+    const double above = pixel(image, row, column) * (1 - u) + pixel(image, row, column + 1) * u;
     const double below =
         pixel(image, row + 1, column) * (1 - u) + pixel(image, row + 1, column + 1) * u;
     return static_cast<float>(above * (1 - v) + below * v);
@@ -345,18 +337,17 @@ Status lower_resample(const mil::Op& op, Lowering& lowering) {
   const mil::Value& value = *op.operand("coordinates");
   const bool floats = is_float(value.type.dtype);
   const Place coordinates = TRY(lowering.cells(value));
-  return emit_resample(
-      op, lowering, resampler,
-      [=, rows = value.type.shape[1], columns = value.type.shape[2]](
-          const Frame& frame, int64_t n, int64_t row, int64_t column) {
-        const int64_t at = ((n * rows + row) * columns + column) * 2;
-        if (!floats) {
-          return std::pair<double, double>(frame.ints(coordinates)[at],
-                                           frame.ints(coordinates)[at + 1]);
-        }
-        return std::pair<double, double>(frame.floats(coordinates)[at],
-                                         frame.floats(coordinates)[at + 1]);
-      });
+  return emit_resample(op, lowering, resampler,
+                       [=, rows = value.type.shape[1], columns = value.type.shape[2]](
+                           const Frame& frame, int64_t n, int64_t row, int64_t column) {
+                         const int64_t at = ((n * rows + row) * columns + column) * 2;
+                         if (!floats) {
+                           return std::pair<double, double>(frame.ints(coordinates)[at],
+                                                            frame.ints(coordinates)[at + 1]);
+                         }
+                         return std::pair<double, double>(frame.floats(coordinates)[at],
+                                                          frame.floats(coordinates)[at + 1]);
+                       });
 }
 
 // The coordinates are those of the result, from -1 to 1, times a matrix [a0 a1 a2 b0 b1 b2].

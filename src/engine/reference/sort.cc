@@ -43,14 +43,14 @@ Status emit_sort(const mil::Op& op, Lowering& lowering, int64_t axis, int64_t k,
   lowering.emit(op, [=, length = rows.length, count = rows.count](const Frame& frame) -> Status {
     const T* from = x.dense(frame);
     int32_t* found = frame.ints(order);
-    frame.pool.parallel_for(
-        count, std::max<int64_t>(kGrain / length, 1), [&](int64_t begin, int64_t end) {
-          std::vector<int32_t> row;
-          for (int64_t r = begin; r < end; ++r) {
-            sort_row(from + r * length, length, k, ascending, row);
-            std::copy_n(row.begin(), k, found + r * k);
-          }
-        });
+    frame.pool.parallel_for(count, std::max<int64_t>(kGrain / length, 1),
+                            [&](int64_t begin, int64_t end) {
+                              std::vector<int32_t> row;
+                              for (int64_t r = begin; r < end; ++r) {
+                                sort_row(from + r * length, length, k, ascending, row);
+                                std::copy_n(row.begin(), k, found + r * k);
+                              }
+                            });
     walk_elements(sorted.loop, [&](int64_t there, int64_t here) {
       const int32_t place = found[here];
       if (places) frame.ints(*places)[there] = place;

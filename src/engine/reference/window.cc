@@ -1,5 +1,7 @@
 // Convolutions and pools. Each channel of a result is computed by one thread, from whole rows of
 // the last axis; taps are added in the order of their channels and places, in fp32.
+#include "mil/window.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -7,7 +9,6 @@
 
 #include "engine/kernels.h"
 #include "mil/params.h"
-#include "mil/window.h"
 
 namespace diptych::engine {
 namespace {
@@ -96,9 +97,9 @@ Status emit_conv(const mil::Op& op, Lowering& lowering, Channels channels, int64
         std::fill_n(out, out_size, bias ? frame.floats(*bias)[o] : 0.0f);
         for (int64_t c = 0; c < channels.in_per_group(); ++c) {
           // weight: [out, in / groups, ...], transposed [in, out / groups, ...]
-          const int64_t block = transposed ? (first + c) * channels.out_per_group() +
-                                                 o % channels.out_per_group()
-                                           : o * channels.in_per_group() + c;
+          const int64_t block =
+              transposed ? (first + c) * channels.out_per_group() + o % channels.out_per_group()
+                         : o * channels.in_per_group() + c;
           accumulate(frame.floats(x) + (n * channels.in + first + c) * in_size,
                      frame.floats(weight) + block * kernel, out);
         }
@@ -194,8 +195,9 @@ Status lower_pool(const mil::Op& op, Lowering& lowering) {
                 }
               }
             }
-            const int64_t count = counted(depth, od, padding) * counted(rows, orow, padding) *
-                                  counted(columns, ocolumn, padding);
+            const double count = static_cast<double>(counted(depth, od, padding)) *
+                                 static_cast<double>(counted(rows, orow, padding)) *
+                                 static_cast<double>(counted(columns, ocolumn, padding));
             *out++ = sums.end(sum, static_cast<float>(count));
           }
         }
