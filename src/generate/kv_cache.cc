@@ -6,6 +6,8 @@ namespace diptych::generate {
 namespace {
 
 constexpr uint64_t kAlignment = 64;
+// Of what a method takes of a layer: a ring's bytes are a few times as many, and fit 63 bits.
+constexpr uint64_t kMostBytes = uint64_t{1} << 56;
 
 // Of a token's keys of one head.
 uint64_t row_bytes(const contract::Model& model) {
@@ -29,6 +31,9 @@ Result<KvCache> KvCache::create(const contract::Description& model) {
   };
   uint64_t all = 0;
   for (size_t layer = 0; layer < model.layers(); ++layer) {
+    const Shape taken = {model.kv_heads, model.class_of(layer).cache_len, model.head_dim};
+    const uint64_t bytes = TRY(packed_size({model.dtype, taken}));
+    if (bytes > kMostBytes) return unsupported("caches of {} bytes a layer", bytes);
     const uint64_t both = 2 * align_up(size_of(layer), kAlignment);
     if (!checked_add(all, both, &all)) return unsupported("caches of {} bytes a layer", both);
   }
