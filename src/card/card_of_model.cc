@@ -8,6 +8,7 @@
 #include "base/utf8.h"
 #include "card/chat_template_beside.h"
 #include "checkpoint/directory.h"
+#include "checkpoint/safetensors_reader.h"
 #include "checkpoint/gguf_reader.h"
 #include "pte/reader.h"
 #include "text/gguf_tokenizer.h"
@@ -205,7 +206,7 @@ Result<text::TokenizerFile> load_tokenizer(const std::string& path) {
     }
     file.bytes = as_text(card.tokenizer.bytes());
     file.rules = card.tokenizer_rules;
-  } else if (as_text(bytes).starts_with(kZipMark)) {
+  } else if (as_text(bytes).starts_with(kZipMark) || checkpoint::is_safetensors(bytes)) {
     return tokenizer_in(fs::path(path).parent_path());
   } else {
     return text::load_tokenizer_file(path);

@@ -32,9 +32,7 @@ ValueType type_of(const pte::Tensor& tensor) {
   return {std::string(name(tensor.scalar_type)), tensor.sizes,
           tensor.dynamism != pte::ShapeDynamism::Static};
 }
-ValueType type_of(const pte::ConstantTensor& tensor) {
-  return tools::type_of(tensor.type);
-}
+ValueType type_of(const pte::ConstantTensor& tensor) { return tools::type_of(tensor.type); }
 
 Port port_of(const pte::Method& method, int32_t index) {
   const pte::EValue& value = method.values[static_cast<size_t>(index)];
@@ -300,7 +298,11 @@ Result<Inspection> inspect(Bytes file, std::shared_ptr<const void> owner) {
 
 Result<Inspection> inspect(const std::string& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored) || path.ends_with(".mlmodel")) {
+  const auto manifest = std::filesystem::path(path) / "Manifest.json";
+  const bool is_package =
+      std::filesystem::is_directory(path, ignored) &&
+      (path.ends_with(".mlpackage") || std::filesystem::exists(manifest, ignored));
+  if (is_package || path.ends_with(".mlmodel")) {
     Inspection inspection;
     inspection.is_model = true;
     inspection.packages.push_back(TRY(inspect_model(path)));
