@@ -199,12 +199,17 @@ TEST(Rows, Norms) {
          "l2_norm(x=%a, epsilon=fp32(0))",
          {x},
          {{1 / std::sqrt(18), 3 / std::sqrt(18), -2 / std::sqrt(18), 2 / std::sqrt(18)}}});
+  check({"fp32[1,2,1,2]",
+         "local_response_norm(x=%a, size=int32(3), alpha=fp32(3), beta=fp32(1), k=fp32(1))",
+         {floats({1, 2, 1, 2}, {1, 3, -2, 2})},
+         {{1.0 / 6, 3.0 / 14, -2.0 / 6, 2.0 / 14}}});
+  check({"fp32[1,2,1,2]",
+         "local_response_norm(x=%a, size=int32(2), alpha=fp32(2), beta=fp32(1), k=fp32(1))",
+         {floats({1, 2, 1, 2}, {1, 3, -2, 2})},
+         {{1.0 / 2, 3.0 / 10, -2.0 / 6, 2.0 / 14}}});
+  // In rank 3 the first axis counts as that of channels.
   check({"fp32[1,2,2]",
          "local_response_norm(x=%a, size=int32(3), alpha=fp32(3), beta=fp32(1), k=fp32(1))",
-         {x},
-         {{1.0 / 6, 3.0 / 14, -2.0 / 6, 2.0 / 14}}});
-  check({"fp32[1,2,2]",
-         "local_response_norm(x=%a, size=int32(2), alpha=fp32(2), beta=fp32(1), k=fp32(1))",
          {x},
          {{1.0 / 2, 3.0 / 10, -2.0 / 5, 2.0 / 5}}});
 }

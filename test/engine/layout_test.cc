@@ -194,7 +194,7 @@ TEST(Resizing, Grids) {
          "resize(x=%a, shape=int32[2](3,1), resized_dims=uint32(2), "
          "interpolation_mode=\"NEAREST_NEIGHBOR\")",
          {floats({1, 2, 1}, {5, 6})},
-         {{5, 5, 6}}});
+         {{5, 6, 6}}});
 }
 
 TEST(Resizing, BoxesAndCoordinates) {

@@ -14,6 +14,13 @@ Result<bool> is_zero(const mil::Value& value) {
   return std::all_of(elements.begin(), elements.end(), [](float e) { return e == 0; });
 }
 
+// Whether all operands are floats, which is what cpu.linear takes.
+bool is_of_floats(const mil::Op& linear) {
+  return std::all_of(linear.operands.begin(), linear.operands.end(), [](const mil::Operand& each) {
+    return is_float(each.values.front()->type.dtype);
+  });
+}
+
 // Makes `op` the linear of all `linears`, which have the same x.
 Status make_linear(mil::Op& op, const std::vector<mil::Op*>& linears) {
   mil::Operand weights{"weights", {}}, biases{"biases", {}};
@@ -86,7 +93,7 @@ Status fuse_linears(mil::Function& function) {
     std::vector<mil::Op*> linears;
     for (const mil::Value* value : op->operand_list("values")) {
       mil::Op* linear = made_by(value, "linear");
-      if (linear == nullptr || !is_float(linear->result()->type.dtype)) break;
+      if (linear == nullptr || !is_of_floats(*linear)) break;
       if (!linears.empty() && linear->operand("x") != linears.front()->operand("x")) break;
       linears.push_back(linear);
     }
@@ -94,9 +101,7 @@ Status fuse_linears(mil::Function& function) {
   }
   function.remove_dead();
   for (const auto& op : function.ops) {
-    if (op->type == "linear" && is_float(op->result()->type.dtype)) {
-      TRY(make_linear(*op, {op.get()}));
-    }
+    if (op->type == "linear" && is_of_floats(*op)) TRY(make_linear(*op, {op.get()}));
   }
   std::unordered_set<const mil::Op*> done;
   for (size_t i = 0; i < function.ops.size(); ++i) {

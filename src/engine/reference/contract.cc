@@ -114,6 +114,12 @@ Status lower_matmul(const mil::Op& op, Lowering& lowering) {
     shape.insert(shape.end() - 1, 1);
   }
   const bool floats = is_float(op.result()->type.dtype);
+  for (const char* param : {"x", "y"}) {
+    const DType dtype = op.operand(param)->type.dtype;
+    if (is_float(dtype) == floats) continue;
+    return unsupported("{} is {} and the result {}", param, name(dtype),
+                       name(op.result()->type.dtype));
+  }
   return floats ? emit_matmul<float>(op, lowering, x_shape, y_shape, shape)
                 : emit_matmul<int32_t>(op, lowering, x_shape, y_shape, shape);
 }

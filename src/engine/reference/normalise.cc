@@ -112,20 +112,21 @@ Status lower_l2_norm(const mil::Op& op, Lowering& lowering) {
                              });
 }
 
-// Each element over a power of what the squares of the channels around it come to: as many on
-// either side, so that an even size is the odd one below it. The sum is over `size` all the same.
+// Each element over a power of the mean square of the channels around it. As in Core ML channels
+// are the third axis from the end in rank 3, the second in others.
 Status lower_local_response_norm(const mil::Op& op, Lowering& lowering) {
   const int64_t size = TRY(mil::int_param(op, "size"));
   const auto alpha = static_cast<float>(TRY(mil::number_param(op, "alpha", 1e-4)));
   const auto beta = static_cast<float>(TRY(mil::number_param(op, "beta", 0.75)));
   const auto k = static_cast<float>(TRY(mil::number_param(op, "k", 1)));
+  const int64_t axis = op.operand("x")->type.rank() == 3 ? 0 : 1;
   return emit_row_map<float>(
-      op, lowering, {1}, kGrain, [=](float* row, int64_t n, int64_t, const Frame&) {
+      op, lowering, {axis}, kGrain, [=](float* row, int64_t n, int64_t, const Frame&) {
         std::vector<float> squares(static_cast<size_t>(n));
         std::transform(row, row + n, squares.begin(), [](float v) { return v * v; });
         for (int64_t i = 0; i < n; ++i) {
-          const int64_t first = std::max<int64_t>(i - (size - 1) / 2, 0);
-          const int64_t last = std::min<int64_t>(i + (size - 1) / 2 + 1, n);
+          const int64_t first = std::max<int64_t>(i - size / 2, 0);
+          const int64_t last = std::min<int64_t>(i - size / 2 + size, n);
           float total = 0;
           for (int64_t j = first; j < last; ++j) total += squares[static_cast<size_t>(j)];
           row[i] /= std::pow(k + alpha / static_cast<float>(size) * total, beta);

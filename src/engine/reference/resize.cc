@@ -22,6 +22,9 @@ enum class Sampling : uint8_t {
   UnalignCorners
 };
 
+// Which pixels give the value of a point: those around it, the one before it, or the nearest.
+enum class Pixel : uint8_t { Around, Before, Nearest };
+
 Result<Sampling> sampling_mode(const mil::Op& op) {
   const std::string name = TRY(mil::string_param(op, "sampling_mode", "DEFAULT"));
   if (name == "STRICT_ALIGN_CORNERS") return Sampling::StrictAlignCorners;
@@ -80,7 +83,7 @@ struct Image {
 
 // Emits the step that fills each image of the result from that of x at the same place.
 template <class T>
-Status emit_resize_of(const mil::Op& op, Lowering& lowering, Sampling sampling, bool nearest) {
+Status emit_resize_of(const mil::Op& op, Lowering& lowering, Sampling sampling, Pixel pixel) {
   const Shape &from = op.operand("x")->type.shape, &to = op.result()->type.shape;
   const int64_t in_height = from.size() < 2 ? 1 : from.end()[-2], in_width = from.back();
   const int64_t height = to.size() < 2 ? 1 : to.end()[-2], width = to.back();
@@ -98,9 +101,10 @@ Status emit_resize_of(const mil::Op& op, Lowering& lowering, Sampling sampling, 
         T* out = reinterpret_cast<T*>(frame.bytes(result)) + i * width;
         for (int64_t column = 0; column < width; ++column) {
           const double u = axis_point(sampling, in_width, column, width);
-          *out++ =
-              static_cast<T>(nearest ? image.at(static_cast<int64_t>(y), static_cast<int64_t>(u))
-                                     : image.bilinear(y, u));
+          const double up = pixel == Pixel::Nearest ? 0.5 : 0.0;
+          *out++ = static_cast<T>(pixel == Pixel::Around ? image.bilinear(y, u)
+                                                         : image.at(static_cast<int64_t>(y + up),
+                                                                    static_cast<int64_t>(u + up)));
         }
       }
     });
@@ -109,10 +113,10 @@ Status emit_resize_of(const mil::Op& op, Lowering& lowering, Sampling sampling, 
   return {};
 }
 
-Status emit_resize(const mil::Op& op, Lowering& lowering, Sampling sampling, bool nearest) {
+Status emit_resize(const mil::Op& op, Lowering& lowering, Sampling sampling, Pixel pixel) {
   const bool floats = is_float(op.result()->type.dtype);
-  return floats ? emit_resize_of<float>(op, lowering, sampling, nearest)
-                : emit_resize_of<int32_t>(op, lowering, sampling, nearest);
+  return floats ? emit_resize_of<float>(op, lowering, sampling, pixel)
+                : emit_resize_of<int32_t>(op, lowering, sampling, pixel);
 }
 
 // The pixels that a box spans along one axis.
@@ -159,14 +163,15 @@ Status lower_upsample(const mil::Op& op, Lowering& lowering) {
                      aligned    ? Sampling::StrictAlignCorners
                      : centered ? Sampling::UnalignCorners
                                 : Sampling::Default,
-                     nearest);
+                     nearest ? Pixel::Before : Pixel::Around);
 }
 
 Status lower_resize(const mil::Op& op, Lowering& lowering) {
-  const bool nearest =
-      op.type == "resize_nearest_neighbor" ||
-      TRY(mil::string_param(op, "interpolation_mode", "LINEAR")) == "NEAREST_NEIGHBOR";
-  return emit_resize(op, lowering, TRY(sampling_mode(op)), nearest);
+  Pixel pixel = op.type == "resize_nearest_neighbor" ? Pixel::Before : Pixel::Around;
+  if (TRY(mil::string_param(op, "interpolation_mode", "LINEAR")) == "NEAREST_NEIGHBOR") {
+    pixel = Pixel::Nearest;
+  }
+  return emit_resize(op, lowering, TRY(sampling_mode(op)), pixel);
 }
 
 // A crop of an image for each box. Points outside of the image have the pad value.
