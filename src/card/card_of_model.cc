@@ -8,8 +8,8 @@
 #include "base/utf8.h"
 #include "card/chat_template_beside.h"
 #include "checkpoint/directory.h"
-#include "checkpoint/safetensors_reader.h"
 #include "checkpoint/gguf_reader.h"
+#include "checkpoint/safetensors_reader.h"
 #include "pte/reader.h"
 #include "text/gguf_tokenizer.h"
 
