@@ -295,7 +295,7 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
   }
   for (int64_t c = part.first; c < part.last; ++c) {
     typename decltype(rows)::Spare spare;
-    rows.template move_to<M == 1>(c, spare);
+    rows.template move_to<true>(c, spare);
     DIPTYCH_UNROLL for (int step = 0; step < V::kSteps; ++step) {
       typename V::template Planes<type> planes[R];
       Floats row_scales[R], row_shifts[R];
