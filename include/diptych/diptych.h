@@ -12,8 +12,9 @@
  *   if (!error) error = diptych_function_run(function);
  *   if (error) fprintf(stderr, "%s\n", diptych_error_message(error));
  *
- * Errors are values: a function that can fail returns NULL on success, else an error that the caller
- * frees. Results by pointer are written on success only. No function throws, exits or aborts.
+ * Errors are values: a function that can fail returns NULL on success, else an error that the
+ * caller frees. Results by pointer are written on success only. No function throws, exits or
+ * aborts.
  *
  * Threads: different threads may use one model at once. A function is used by one thread at a time;
  * load it once per thread, which shares the model's weights and compiled code. Functions keep their

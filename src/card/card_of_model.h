@@ -31,8 +31,8 @@ struct CardOptions {
 Result<ModelCard> card_of_model(const std::string& path, const checkpoint::Checkpoint& checkpoint,
                                 int64_t vocab_size, const CardOptions& options);
 
-// The tokenizer that a path names: a tokenizer's file, a model's directory, a .pth or .safetensors in
-// one, a GGUF file, or a .pte that carries one. NotFound when there is none in it.
+// The tokenizer that a path names: a tokenizer's file, a model's directory, a .pth or .safetensors
+// in one, a GGUF file, or a .pte that carries one. NotFound when there is none in it.
 Result<text::TokenizerFile> load_tokenizer(const std::string& path);
 
 // The same, opened.

@@ -11,7 +11,9 @@ inline bool negative_indices(const Lowering& lowering) {
 }
 
 // The place in [0, size) of an index that check_index() has passed.
-inline int64_t resolve_index(int64_t index, int64_t size) { return index < 0 ? index + size : index; }
+inline int64_t resolve_index(int64_t index, int64_t size) {
+  return index < 0 ? index + size : index;
+}
 
 inline Status check_index(int64_t index, int64_t position, int64_t size, bool negative) {
   const int64_t least = negative ? -size : 0;

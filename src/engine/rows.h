@@ -77,8 +77,9 @@ class DenseRows {
 // stand: a row of attention has the same bits whether its tokens lie in the cache or beside it.
 void softmax_row(float* row, int64_t n);
 
-// Emits the step that replaces each row of x along `axes` by what `f(T* row, int64_t length, int64_t
-// row_index, const Frame&)` makes of it in place. `grain`: elements worth a thread of their own.
+// Emits the step that replaces each row of x along `axes` by what `f(T* row, int64_t length,
+// int64_t row_index, const Frame&)` makes of it in place. `grain`: elements worth a thread of their
+// own.
 template <class T, class F>
 Status emit_row_map(const mil::Op& op, Lowering& lowering, const std::vector<int64_t>& axes,
                     int64_t grain, F f) {

@@ -48,8 +48,8 @@ inline constexpr size_t kMostPrefills = 16;
 struct Options {
   std::string recipe;  // that these come from (exporter/recipe.h), for the file to say; or empty
   int64_t max_context_len = 1024;
-  int64_t input_len = 32;  // of the single method, or of the pair's prefill
-  DType dtype = DType::F16;                                      // F16 or F32
+  int64_t input_len = 32;    // of the single method, or of the pair's prefill
+  DType dtype = DType::F16;  // F16 or F32
   std::optional<quant::Format> embedding = quant::Format{8, 0};  // none: unquantised
   std::optional<quant::Format> linear = quant::kC4w;             // none: unquantised
   QuantizationOptions quantization;
@@ -61,8 +61,8 @@ struct Options {
   // Nothing: safe where the inputs of norms come near what the plain form can take.
   std::optional<llama::NormForm> norm = llama::NormForm::Plain;
   bool finite_mask = false;  // hidden columns get contract::kFiniteHidden in place of -inf
-  // Methods for decoding and for prompts in place of a single one: upstream's pair, or the list that
-  // the next two members make.
+  // Methods for decoding and for prompts in place of a single one: upstream's pair, or the list
+  // that the next two members make.
   bool multifunction = false;
   // Tokens of the methods for prompts; none: one of input_len. The first is named "prefill", as
   // upstream's runner calls it, others after their tokens ("prefill_512").
@@ -74,7 +74,7 @@ struct Options {
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
   card::CardOptions card;
   std::string adapter;  // a directory whose adapter is merged into the weights; or empty
-  int threads = 0;  // 0: ThreadPool::default_threads()
+  int threads = 0;      // 0: ThreadPool::default_threads()
 };
 
 // Reads the format of embeddings: bits, comma and group size, such as "8,0" (group size 0: one

@@ -17,9 +17,9 @@ Status check_choice(const Op& op, std::string_view param, std::string_view fallb
 }
 
 Status check_sampling_mode(const Op& op) {
-  return check_choice(op, "sampling_mode", "DEFAULT",
-                      {"DEFAULT", "STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "OFFSET_CORNERS",
-                       "UNALIGN_CORNERS"});
+  return check_choice(
+      op, "sampling_mode", "DEFAULT",
+      {"DEFAULT", "STRICT_ALIGN_CORNERS", "ALIGN_CORNERS", "OFFSET_CORNERS", "UNALIGN_CORNERS"});
 }
 
 Status check_rank(std::string_view param, const TensorType& type, int64_t least, int64_t most) {
@@ -128,8 +128,8 @@ Result<Types> infer_resample(const Op& op) {
                    {"unnormalized", "normalized_minus_one_to_one", "normalized_zero_to_one"}));
   TRY(number_param(op, "padding_value"));
   TRY(bool_param(op, "align_corners", false));
-  return Types{TensorType{
-      x.dtype, {x.shape[0], x.shape[1], coordinates.shape[1], coordinates.shape[2]}}};
+  return Types{
+      TensorType{x.dtype, {x.shape[0], x.shape[1], coordinates.shape[1], coordinates.shape[2]}}};
 }
 
 Result<Types> infer_affine(const Op& op) {

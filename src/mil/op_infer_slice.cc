@@ -122,9 +122,10 @@ Result<Types> infer_reverse_sequence(const Op& op) {
                                    resolve_axis(TRY(int_param(op, "batch_axis", 0)), x.rank())));
   const TensorType& lengths = type_of(op, "lengths");
   if (sequence == batch || lengths.shape != Shape{x.shape[static_cast<size_t>(batch)]}) {
-    return invalid_data("x is {} and lengths {}: expected a length for each slice of axis {}, along "
-                        "another axis than {}",
-                        to_string(x), to_string(lengths), batch, sequence);
+    return invalid_data(
+        "x is {} and lengths {}: expected a length for each slice of axis {}, along "
+        "another axis than {}",
+        to_string(x), to_string(lengths), batch, sequence);
   }
   return Types{x};
 }

@@ -36,9 +36,10 @@ Result<Types> infer_conv(const Op& op) {
   const int64_t channels = x.shape[1], out = weight.shape[0];
   const int64_t groups = TRY(resolve_groups(op, channels));
   if (weight.shape[1] != channels / groups || out % groups != 0) {
-    return invalid_data("x is {} and weight is {}: expected [out, in / {}, ...] and out a multiple "
-                        "of the groups",
-                        to_string(x), to_string(weight), groups);
+    return invalid_data(
+        "x is {} and weight is {}: expected [out, in / {}, ...] and out a multiple "
+        "of the groups",
+        to_string(x), to_string(weight), groups);
   }
   TRY(check_bias(op, out));
   return result_type(x, out, axes, &WindowAxis::out);

@@ -268,9 +268,14 @@ constexpr ParamSpec kUniform[] = {fixed("shape"), optional_fixed("low"), optiona
                                   optional_fixed("seed")};
 
 // --- Our own dialect ---
-constexpr ParamSpec kCpuAttention[] = {
-    any("q"),    any("k_cache"),         any("k"), any("v_cache"), any("v"),
-    any("mask"), optional_fixed("scale"), optional_fixed("cap")};
+constexpr ParamSpec kCpuAttention[] = {any("q"),
+                                       any("k_cache"),
+                                       any("k"),
+                                       any("v_cache"),
+                                       any("v"),
+                                       any("mask"),
+                                       optional_fixed("scale"),
+                                       optional_fixed("cap")};
 constexpr ParamSpec kCpuLinear[] = {
     any("x"), variadic("weights", std::nullopt),
     ParamSpec{.name = "biases", .required = false, .variadic = true}, optional_fixed("counts"),

@@ -233,9 +233,10 @@ Result<std::vector<PadAxis>> resolve_pad(const Op& op) {
   const size_t rank = x->type.shape.size();
   const auto pad = TRY(ints_param(op, "pad"));
   if (pad.size() % 2 != 0 || pad.size() / 2 > rank) {
-    return invalid_data("parameter 'pad': expected two entries for each of at most {} axes, found "
-                        "{}",
-                        rank, pad.size());
+    return invalid_data(
+        "parameter 'pad': expected two entries for each of at most {} axes, found "
+        "{}",
+        rank, pad.size());
   }
   std::vector<PadAxis> axes;
   for (size_t i = 0; i < pad.size() / 2; ++i) {

@@ -14,8 +14,8 @@
 
 namespace diptych::mil {
 
-// Return the elements of an integer (8 to 32 bits) or boolean constant bound to `param`, a scalar or
-// a list. An absent parameter gives the fallback; without one it is an error.
+// Return the elements of an integer (8 to 32 bits) or boolean constant bound to `param`, a scalar
+// or a list. An absent parameter gives the fallback; without one it is an error.
 Result<std::vector<int64_t>> ints_param(const Op& op, std::string_view param);
 Result<std::vector<int64_t>> ints_param(const Op& op, std::string_view param,
                                         std::vector<int64_t> fallback);

@@ -59,8 +59,7 @@ int64_t extent(const WindowAxis& axis) { return (axis.kernel - 1) * axis.dilatio
 // Pads so that the result has ceil(in / stride) places.
 void pad_same(WindowAxis& axis, bool lower) {
   const int64_t places = (axis.in + axis.stride - 1) / axis.stride;
-  const int64_t total =
-      std::max<int64_t>(0, (places - 1) * axis.stride + extent(axis) - axis.in);
+  const int64_t total = std::max<int64_t>(0, (places - 1) * axis.stride + extent(axis) - axis.in);
   axis.before = lower ? total - total / 2 : total / 2;
   axis.after = total - axis.before;
 }
@@ -76,8 +75,8 @@ Result<std::vector<WindowAxis>> resolve(const Op& op, const Shape& kernel, bool 
   const Padding padding = TRY(mil::padding(op, in.size()));
   std::vector<WindowAxis> axes;
   for (size_t i = 0; i < in.size(); ++i) {
-    WindowAxis axis{in[i],           kernel[i], strides[i], dilations[i], padding.pad[2 * i],
-                    padding.pad[2 * i + 1], 1};
+    WindowAxis axis{
+        in[i], kernel[i], strides[i], dilations[i], padding.pad[2 * i], padding.pad[2 * i + 1], 1};
     if (kernel[i] < 1 || kernel[i] >= kMost) return invalid_data("a window of {}", kernel[i]);
     if (padding.type.starts_with("same")) pad_same(axis, padding.type == "same_lower");
     axes.push_back(axis);
@@ -118,8 +117,8 @@ Result<std::vector<WindowAxis>> resolve_pool(const Op& op) {
   auto axes = TRY(resolve(op, TRY(ints_param(op, "kernel_sizes")), false));
   for (size_t i = 0; i < axes.size(); ++i) {
     if (ceil_mode && axes[i].before != axes[i].after) {
-      return invalid_data("ceil_mode with padding {} and {}: expected the same",
-                          axes[i].before, axes[i].after);
+      return invalid_data("ceil_mode with padding {} and {}: expected the same", axes[i].before,
+                          axes[i].after);
     }
     TRY(set_places(axes[i], i, ceil_mode));
   }

@@ -19,7 +19,8 @@ struct Window {
   std::vector<int64_t> in, kernel, stride, dilation, pad;  // pad: before and after each axis
   size_t axes() const { return in.size(); }
   int64_t out(size_t i) const {
-    return (in[i] + pad[2 * i] + pad[2 * i + 1] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1;
+    return (in[i] + pad[2 * i] + pad[2 * i + 1] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] +
+           1;
   }
 };
 
@@ -113,9 +114,8 @@ TEST(Conv, EveryKindOfWindowAndGroup) {
           for (int64_t c = 0; c < per; ++c) {
             const int64_t from = n * channels + o / (outs / groups) * per + c;
             for_each_read(w, [&](size_t to, size_t tap, size_t at) {
-              expected[to] +=
-                  static_cast<double>(xs[static_cast<size_t>(from * in_size) + at]) *
-                  ws[static_cast<size_t>((o * per + c) * taps) + tap];
+              expected[to] += static_cast<double>(xs[static_cast<size_t>(from * in_size) + at]) *
+                              ws[static_cast<size_t>((o * per + c) * taps) + tap];
             });
           }
           for (int64_t i = 0; i < out_size; ++i) {
@@ -180,17 +180,19 @@ TEST(Pool, EveryKindOfWindow) {
     x_shape.insert(x_shape.end(), w.in.begin(), w.in.end());
     const Tensor x = random_floats(x_shape, ++seed);
     const auto pool = [&](const char* op, bool exclude) {
-      return evaluate({x}, [&](Builder& b, const Values& in) {
-               std::vector<mil::Operand> operands{{"x", {in[0]}},
-                                                  {"kernel_sizes", {b.ints(w.kernel)}},
-                                                  {"strides", {b.ints(w.stride)}},
-                                                  {"pad_type", {b.string("custom")}},
-                                                  {"pad", {b.ints(w.pad)}}};
-               if (exclude) {
-                 operands.push_back({"exclude_padding_from_average", {b.bool_scalar(true)}});
-               }
-               return Values{b.op(op, std::move(operands))};
-             })
+      return evaluate(
+                 {x},
+                 [&](Builder& b, const Values& in) {
+                   std::vector<mil::Operand> operands{{"x", {in[0]}},
+                                                      {"kernel_sizes", {b.ints(w.kernel)}},
+                                                      {"strides", {b.ints(w.stride)}},
+                                                      {"pad_type", {b.string("custom")}},
+                                                      {"pad", {b.ints(w.pad)}}};
+                   if (exclude) {
+                     operands.push_back({"exclude_padding_from_average", {b.bool_scalar(true)}});
+                   }
+                   return Values{b.op(op, std::move(operands))};
+                 })
           .floats();
     };
     const auto largest = pool("max_pool", false), mean = pool("avg_pool", false),
@@ -242,9 +244,9 @@ TEST(Pool, CeilMode) {
 
 TEST(Pool, RootOfTheSumOfSquares) {
   const Tensor out = evaluate({floats({1, 1, 3}, {3, 4, 0})}, [](Builder& b, const Values& in) {
-    return Values{b.op("l2_pool", {{"x", {in[0]}},
-                                   {"kernel_sizes", {b.ints({2})}},
-                                   {"pad_type", {b.string("valid")}}})};
+    return Values{
+        b.op("l2_pool",
+             {{"x", {in[0]}}, {"kernel_sizes", {b.ints({2})}}, {"pad_type", {b.string("valid")}}})};
   });
   EXPECT_EQ(out.floats(), (std::vector<float>{5, 4}));
 }
@@ -258,8 +260,8 @@ TEST(Conv, SamePadding) {
                                   {"weight", {weight}},
                                   {"pad_type", {b.string(lower ? "same_lower" : "same")}}})};
     });
-    EXPECT_EQ(out.floats(), lower ? (std::vector<float>{10, 21, 32})
-                                  : (std::vector<float>{21, 32, 3}));
+    EXPECT_EQ(out.floats(),
+              lower ? (std::vector<float>{10, 21, 32}) : (std::vector<float>{21, 32, 3}));
   }
 }
 

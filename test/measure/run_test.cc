@@ -5,8 +5,8 @@
 
 #include "base/json.h"
 #include "exporter/export.h"
-#include "generate/session.h"
 #include "generate/method_cost.h"
+#include "generate/session.h"
 #include "measure/limits.h"
 #include "measure/measure.h"
 #include "testing/shared_data.h"

@@ -149,8 +149,7 @@ constexpr Case kGood[] = {
     {"fp32[2,1]", "matmul(x=%g, y=fp32[2,4,1](1,2,3,4,5,6,7,8))"},
     {"fp16[1,8,8]", "matmul(x=%h, y=fp32[64,8]iota)"},
     {"fp32[2,3,4]", "einsum(values=[%f, fp32[4,3,4]iota], equation=\"chw,whr->chr\")"},
-    {"fp16[1,8,32]",
-     "scaled_dot_product_attention(query=%h, key=%h, value=%h2, attn_mask=%b)"},
+    {"fp16[1,8,32]", "scaled_dot_product_attention(query=%h, key=%h, value=%h2, attn_mask=%b)"},
     {"fp32[2,6,2]", "conv(x=%f, weight=fp32[6,3,3]iota, strides=int32[1](1))"},
     {"fp32[2,3,2]",
      "conv(x=%f, weight=fp32[3,1,2]iota, groups=int32(3), strides=int32[1](2), "

@@ -91,9 +91,9 @@ TEST(Convert, BetweenNumbersOfAllKinds) {
             (std::vector<uint8_t>{0, 255, 255}));
   EXPECT_EQ(converted<int64_t>(std::vector<float>{1e30f, -kInf, 7}, DType::F32, DType::Int64)[2],
             7);
-  EXPECT_EQ(converted<double>(std::vector<int64_t>{(int64_t{1} << 53) - 1}, DType::Int64,
-                              DType::F64)[0],
-            9007199254740991.0);
+  EXPECT_EQ(
+      converted<double>(std::vector<int64_t>{(int64_t{1} << 53) - 1}, DType::Int64, DType::F64)[0],
+      9007199254740991.0);
   EXPECT_FALSE(can_pass({DType::String, {1}}, {DType::F32, {1}}));
   EXPECT_FALSE(can_pass({DType::Int4, {1}}, {DType::F32, {1}}));
 }
