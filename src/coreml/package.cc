@@ -1,5 +1,8 @@
 #include "coreml/package.h"
 
+#include <filesystem>
+
+#include "base/file.h"
 #include "base/json.h"
 
 namespace diptych::coreml {
@@ -11,6 +14,8 @@ constexpr std::string_view kData = "Data/";  // the manifest's paths are relativ
 constexpr std::string_view kModelPath = "com.apple.CoreML/model.mlmodel";
 constexpr std::string_view kWeightsPath = "com.apple.CoreML/weights";
 constexpr std::string_view kWeightFile = "weights/weight.bin";  // relative to the model's directory
+// What map_model() calls a model that is no package.
+constexpr std::string_view kSpecification = "model.mlmodel";
 constexpr size_t kMaxManifestBytes = 1 << 20;
 
 std::string item_id(const Digest& identity, std::string_view item) {
@@ -62,6 +67,19 @@ Result<const FileView*> find_file(const FileMap& files, const std::string& path)
   return &found->second;
 }
 
+// The model at a path, and the weight file beside it if there is one.
+Result<Model> read_with_weights(const FileMap& files, const std::string& model_path,
+                                ThreadPool* pool) {
+  const FileView* model = TRY(find_file(files, model_path));
+  const std::string directory = model_path.substr(0, model_path.rfind('/') + 1);
+  WeightFile weights;
+  if (const auto found = files.find(directory + std::string(kWeightFile)); found != files.end()) {
+    weights = TRY(within(std::string(kWeightFile),
+                         WeightFile::open(found->second.bytes, found->second.owner)));
+  }
+  return read_model(model->bytes, weights, pool);
+}
+
 }  // namespace
 
 std::vector<FileEntry> package_files(const SerializedModel& model, const Digest& identity,
@@ -77,16 +95,30 @@ Result<Model> read_package(const FileMap& files, std::string_view prefix, Thread
   const FileView* manifest = TRY(find_file(files, base + std::string(kManifest)));
   const std::string path =
       TRY(within(std::string(kManifest), root_model_path(as_text(manifest->bytes))));
-  const std::string model_path = base + std::string(kData) + path;
-  const FileView* model = TRY(find_file(files, model_path));
+  return within(path, read_with_weights(files, base + std::string(kData) + path, pool));
+}
 
-  const std::string directory = model_path.substr(0, model_path.rfind('/') + 1);
-  WeightFile weights;
-  if (const auto found = files.find(directory + std::string(kWeightFile)); found != files.end()) {
-    weights = TRY(within(std::string(kWeightFile),
-                         WeightFile::open(found->second.bytes, found->second.owner)));
-  }
-  return within(path, read_model(model->bytes, weights, pool));
+Result<FileMap> map_model(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) return map_directory(path);
+  FileMap files;
+  const auto add = [&](std::string_view name, const std::string& from) -> Status {
+    auto file = TRY(MappedFile::open(from));
+    const Bytes bytes = file->bytes();
+    files.emplace(name, FileView{bytes, std::move(file)});
+    return {};
+  };
+  TRY(add(kSpecification, path));
+  const fs::path weights = fs::path(path).parent_path() / kWeightFile;
+  if (fs::exists(weights, ignored)) TRY(add(kWeightFile, weights.string()));
+  return files;
+}
+
+Result<Model> read_mapped_model(const FileMap& files, ThreadPool* pool) {
+  const std::string specification(kSpecification);
+  if (!files.contains(specification)) return read_package(files, "", pool);
+  return read_with_weights(files, specification, pool);
 }
 
 }  // namespace diptych::coreml

@@ -7,6 +7,7 @@
 // Source: docs/formats/mlpackage.md.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,5 +27,11 @@ std::vector<FileEntry> package_files(const SerializedModel& model, const Digest&
 // `pool` is that of read_model().
 Result<Model> read_package(const FileMap& files, std::string_view prefix = "",
                            ThreadPool* pool = nullptr);
+
+// Maps the files of a model on disk: a package's directory, or a .mlmodel and the weight file
+// beside it, which there need not be.
+Result<FileMap> map_model(const std::string& path);
+// Reads what map_model() has mapped.
+Result<Model> read_mapped_model(const FileMap& files, ThreadPool* pool = nullptr);
 
 }  // namespace diptych::coreml

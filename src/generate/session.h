@@ -36,8 +36,7 @@ struct MethodStatistics {
 
 class Session {
  public:
-  // Loads the model's methods. Errors: those of describe() and Program::load_method(); Unsupported
-  // for layers with a window.
+  // Loads the model's methods. Errors: those of describe() and Program::load_method().
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<runtime::Program> program);
 
   const contract::Description& model() const { return model_; }

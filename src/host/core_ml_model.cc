@@ -1,5 +1,4 @@
 // Core ML models: packages, and specifications on their own.
-#include <filesystem>
 #include <map>
 #include <mutex>
 
@@ -114,24 +113,10 @@ class CoreMlModel final : public Model, public std::enable_shared_from_this<Core
 
 }  // namespace
 
-Result<std::shared_ptr<const Model>> open_package(const std::string& path, const Options& options) {
+Result<std::shared_ptr<const Model>> open_core_ml(const std::string& path, const Options& options) {
   auto model = std::make_shared<CoreMlModel>(path, options);
-  const coreml::FileMap files = TRY(coreml::map_directory(path));
-  model->set(TRY(within(path, coreml::read_package(files, "", &model->pool()))));
-  return std::shared_ptr<const Model>(std::move(model));
-}
-
-Result<std::shared_ptr<const Model>> open_mlmodel(const std::string& path,
-                                                  std::shared_ptr<const MappedFile> file,
-                                                  const Options& options) {
-  auto model = std::make_shared<CoreMlModel>(path, options);
-  coreml::WeightFile weights;
-  const auto beside = std::filesystem::path(path).parent_path() / "weights" / "weight.bin";
-  if (std::error_code ignored; std::filesystem::exists(beside, ignored)) {
-    const auto bytes = TRY(MappedFile::open(beside.string()));
-    weights = TRY(within(beside.string(), coreml::WeightFile::open(bytes->bytes(), bytes)));
-  }
-  model->set(TRY(within(path, coreml::read_model(file->bytes(), weights, &model->pool()))));
+  const coreml::FileMap files = TRY(coreml::map_model(path));
+  model->set(TRY(within(path, coreml::read_mapped_model(files, &model->pool()))));
   return std::shared_ptr<const Model>(std::move(model));
 }
 

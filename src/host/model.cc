@@ -9,14 +9,13 @@ namespace diptych::host {
 
 Result<std::shared_ptr<const Model>> Model::open(const std::string& path, const Options& options) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) return open_package(path, options);
+  if (std::filesystem::is_directory(path, ignored)) return open_core_ml(path, options);
   auto file = TRY(MappedFile::open(path));
   // A program begins with the offset of its root, and has its identifier behind that.
   constexpr std::string_view kIdentifier = "ET12";
   const Bytes bytes = file->bytes();
   const bool is_program = bytes.size() >= 8 && as_text(bytes.subspan(4, 4)) == kIdentifier;
-  return is_program ? open_program(path, std::move(file), options)
-                    : open_mlmodel(path, std::move(file), options);
+  return is_program ? open_program(path, std::move(file), options) : open_core_ml(path, options);
 }
 
 tl::unexpected<Error> no_function(const std::string& path, const std::string& name,

@@ -2,16 +2,12 @@
 #pragma once
 
 #include "base/file.h"
-#include "coreml/file_map.h"
 #include "host/model.h"
 
 namespace diptych::host {
 
-Result<std::shared_ptr<const Model>> open_package(const std::string& path, const Options& options);
-// A .mlmodel on its own. The weights that it refers to lie beside it, in weights/weight.bin.
-Result<std::shared_ptr<const Model>> open_mlmodel(const std::string& path,
-                                                  std::shared_ptr<const MappedFile> file,
-                                                  const Options& options);
+// A package's directory, or a .mlmodel.
+Result<std::shared_ptr<const Model>> open_core_ml(const std::string& path, const Options& options);
 Result<std::shared_ptr<const Model>> open_program(const std::string& path,
                                                   std::shared_ptr<const MappedFile> file,
                                                   const Options& options);

@@ -1,11 +1,9 @@
 #include "tools/summarise.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
 #include <unordered_set>
 
-#include "base/file.h"
 #include "coreml/package.h"
 #include "engine/executable.h"
 
@@ -98,35 +96,13 @@ std::vector<std::string> problems_of(const mil::Function& function) {
   return {error.context.empty() ? error.message : error.context + ": " + error.message};
 }
 
-Result<coreml::Model> read_model_at(const std::string& path, coreml::FileMap& files) {
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
-    files = TRY(coreml::map_directory(path));
-    return within(path, coreml::read_package(files));
-  }
-  const auto add = [&](const std::string& name, const std::string& from) -> Status {
-    auto file = TRY(MappedFile::open(from));
-    const Bytes bytes = file->bytes();
-    files.emplace(name, coreml::FileView{bytes, std::move(file)});
-    return {};
-  };
-  TRY(add("model.mlmodel", path));
-  const auto beside = std::filesystem::path(path).parent_path() / kWeightFile;
-  coreml::WeightFile weights;
-  if (std::filesystem::exists(beside, ignored)) {
-    TRY(add(std::string(kWeightFile), beside.string()));
-    const coreml::FileView& view = files.at(std::string(kWeightFile));
-    weights = TRY(within(beside.string(), coreml::WeightFile::open(view.bytes, view.owner)));
-  }
-  return within(path, coreml::read_model(files.at("model.mlmodel").bytes, weights));
-}
-
 }  // namespace
 
 Result<Package> inspect_model(const std::string& path) {
   Package package;
   auto delegate = std::make_shared<coreml::DelegateModel>();
-  auto model = read_model_at(path, delegate->files);
+  delegate->files = TRY(coreml::map_model(path));
+  auto model = within(path, coreml::read_mapped_model(delegate->files));
   for (const auto& [name, file] : delegate->files) package.bytes += file.bytes.size();
   if (!model) {
     if (model.error().code != ErrorCode::Unsupported) return tl::unexpected(model.error());
