@@ -2,8 +2,9 @@
 
 import ctypes
 import importlib.util
-import os
 from pathlib import Path
+
+from diptych._places import located
 
 LIBRARY_NAME = "libexecutorch_backend_coreml.so"
 
@@ -16,20 +17,14 @@ def library_path():
 
     Raises ImportError when this package was built without ExecuTorch in reach.
     """
-    override = os.environ.get("DIPTYCH_EXECUTORCH_LIBRARY")
-    if override:
-        if not Path(override).exists():
-            raise ImportError(f"DIPTYCH_EXECUTORCH_LIBRARY: there is no {override}")
-        return Path(override)
-    own = Path(__file__).parent / "lib" / LIBRARY_NAME
-    if not own.exists():
-        raise ImportError(
-            "diptych was built without its ExecuTorch backend, because ExecuTorch was not installed: "
-            "pip install executorch (1.5 or later), then build diptych again with "
-            "pip install --force-reinstall --no-deps --no-build-isolation <diptych's source>, or make the library "
-            "with `make plugin` and set DIPTYCH_EXECUTORCH_LIBRARY to it"
-        )
-    return own
+    return located(
+        "DIPTYCH_EXECUTORCH_LIBRARY",
+        LIBRARY_NAME,
+        "diptych was built without its ExecuTorch backend, because ExecuTorch was not installed: "
+        "pip install executorch (1.5 or later), then build diptych again with "
+        "pip install --force-reinstall --no-deps --no-build-isolation <diptych's source>, or make the library "
+        "with `make plugin` and set DIPTYCH_EXECUTORCH_LIBRARY to it",
+    )
 
 
 def _executorch_directory():

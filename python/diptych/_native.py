@@ -1,9 +1,9 @@
 """The C library, libdiptych (include/diptych/diptych.h), by ctypes."""
 
 import ctypes
-import os
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int64, c_size_t, c_void_p
-from pathlib import Path
+
+from diptych._places import located
 
 LIBRARY_NAME = "libdiptych.so"
 
@@ -85,18 +85,12 @@ _library = None
 
 def path():
     """Where the library is: $DIPTYCH_LIBRARY, or else part of this package."""
-    override = os.environ.get("DIPTYCH_LIBRARY")
-    if override:
-        if not Path(override).exists():
-            raise ImportError(f"DIPTYCH_LIBRARY: there is no {override}")
-        return Path(override)
-    own = Path(__file__).parent / "lib" / LIBRARY_NAME
-    if not own.exists():
-        raise ImportError(
-            f"this installation has no {LIBRARY_NAME}; install the package with `pip install .` in diptych's "
-            "source, or set DIPTYCH_LIBRARY to one"
-        )
-    return own
+    return located(
+        "DIPTYCH_LIBRARY",
+        LIBRARY_NAME,
+        f"this installation has no {LIBRARY_NAME}; install the package with `pip install .` in diptych's "
+        "source, or set DIPTYCH_LIBRARY to one",
+    )
 
 
 def library():
