@@ -11,6 +11,7 @@
 #include "check/export_check.h"
 #include "cli/byte_count.h"
 #include "cli/command.h"
+#include "cli/findings.h"
 #include "cli/hints.h"
 #include "cli/quantization.h"
 #include "cli/side_file.h"
@@ -150,11 +151,7 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
   totals.add({"peak memory, about", human_bytes(forecast.peak_memory_bytes)});
   fmt::print(stderr, "{}", totals.text());
   print_head(forecast.report.head);
-  fmt::print(stderr, "\nNeural Engine, by rules of thumb:\n");
-  if (forecast.neural_engine_warnings.empty()) fmt::print(stderr, "  nothing known against it\n");
-  for (const std::string& warning : forecast.neural_engine_warnings) {
-    tell("  {}", warning);
-  }
+  fmt::print(stderr, "\nNeural Engine:\n{}", findings_text(forecast.report.findings));
   return write_results(fmt::format("{}\n", forecast.report.file_bytes));
 }
 

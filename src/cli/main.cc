@@ -89,6 +89,11 @@ constexpr std::array kCommands = {
             "  diptych inspect model.pte --json\n"
             "  diptych inspect model.pte --mil --partition 1 --function forward\n",
             setup_inspect},
+    Command{"lint", "Say what leaves the Neural Engine, or is slow or unsafe there",
+            "  diptych lint model.pte\n"
+            "  diptych lint model.mlpackage --json\n"
+            "  diptych lint --rules\n",
+            setup_lint},
     Command{"extract", "Write each partition's .mlpackage",
             "  diptych extract model.pte -o packages/\n", setup_extract},
     Command{

@@ -193,6 +193,18 @@ Status look_at_weights(const llama::LlamaWeights& weights, DigestCache& digests,
   return {};
 }
 
+std::vector<lint::Finding> findings(const std::vector<passes::Package>& packages,
+                                    const Report& report, float hidden) {
+  lint::Subject subject;
+  subject.hidden = hidden;
+  subject.read_constants = false;
+  for (size_t i = 0; i < packages.size(); ++i) {
+    subject.packages.push_back(
+        {fmt::format("package {}", i), &packages[i].program, report.package_bytes[i]});
+  }
+  return lint::lint(subject);
+}
+
 }  // namespace
 
 Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights weights,
@@ -281,6 +293,7 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
     report.package_bytes.push_back(bytes.unique);
   }
   TRY(check_unshared(packages, roles, options));
+  if (reading == Reading::HeadersOnly) report.findings = findings(packages, report, model.hidden);
   report.parameters = parameter_count(params);
   report.cache_bytes = cache_bytes(methods.front().signature);
 

@@ -12,6 +12,7 @@
 #include "card/model_card.h"
 #include "exporter/options.h"
 #include "exporter/tensor_errors.h"
+#include "lint/lint.h"
 #include "llama/params.h"
 #include "llama/weights.h"
 
@@ -35,6 +36,7 @@ struct Report {
   uint64_t tokenizer_bytes = 0;         // of the tokenizer's file, which the file carries
   HeadSharing head;
   std::vector<std::string> notes;  // what the user should know, a line each
+  std::vector<lint::Finding> findings;  // of the planned packages; filled from headers alone
   std::vector<TensorError>
       errors;  // of the quantised tensors, the worst first; filled when written
 

@@ -12,14 +12,12 @@
 namespace diptych::exporter {
 
 struct Forecast {
-  // The report that the export would give; the file's size is exact.
+  // The report that the export would give; the file's size is exact. Report::findings are what is
+  // likely to keep operations off the Neural Engine, or slow or unsafe there.
   Report report;
   // An estimate of the exporting process's largest resident memory, pages of the mapped source
   // included.
   uint64_t peak_memory_bytes = 0;
-  // What is likely to keep a partition, or operations of it, off the Neural Engine. Apple publishes
-  // no limits: these are rules of thumb that others measured, each with its source.
-  std::vector<std::string> neural_engine_warnings;
 };
 
 // Returns the forecast. No tensor is read, except that a head of its own is compared with the
