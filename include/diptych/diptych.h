@@ -109,6 +109,7 @@ typedef struct diptych_feature {
   size_t rank; /* 0: one element */
   const int64_t* shape;
   size_t bytes; /* of all elements */
+  int optional; /* 1 for an input that has a default value, which holds while none is bound */
 } diptych_feature;
 
 /* `name` may be NULL: the model's default function. Compiles it when it is loaded first. */
@@ -125,13 +126,14 @@ DIPTYCH_API diptych_error* diptych_function_output(const diptych_function* funct
 
 /* Says where an input is read or an output is written by later runs. The memory stays the caller's,
  * may lie at any address, and must stay valid until it is no longer bound; nothing is copied where
- * the function can compute in place. `bytes` must be the feature's. */
+ * the function can compute in place. `bytes` must be the feature's; NULL and 0 give an optional input
+ * its default value again. */
 DIPTYCH_API diptych_error* diptych_function_bind_input(diptych_function* function, size_t index,
                                                        const void* data, size_t bytes);
 DIPTYCH_API diptych_error* diptych_function_bind_output(diptych_function* function, size_t index,
                                                         void* data, size_t bytes);
 
-/* Computes all outputs; all inputs and outputs must be bound. After an error the contents of the
+/* Computes all outputs; all outputs, and all inputs but optional ones, must be bound. After an error the contents of the
  * outputs are unspecified. */
 DIPTYCH_API diptych_error* diptych_function_run(diptych_function* function);
 

@@ -9,7 +9,7 @@ import time
 import types
 from pathlib import Path
 
-from diptych._model import Model, fitted
+from diptych._model import Model
 from diptych._native import Error
 
 MODULE = "coremltools.libcoremlpython"
@@ -71,12 +71,12 @@ class _MLModelProxy:
         if state is not None:
             raise RuntimeError(PREDICTION_FAILED + "The model has no state.")
         function = self._function
-        missing = [feature.name for feature in function.inputs if feature.name not in inputs]
+        missing = function.missing(inputs)
         if missing:
             raise RuntimeError(PREDICTION_FAILED + f'Feature "{missing[0]}" is required but not specified.')
         try:
             # coremltools passes floats whatever the feature's type is.
-            results = function([fitted(feature, inputs[feature.name], exact=False) for feature in function.inputs])
+            results = function(function.arguments(inputs, exact=False))
         except Error as error:
             raise RuntimeError(PREDICTION_FAILED + str(error)) from error
         self._predict_duration = time.perf_counter_ns() - start

@@ -40,6 +40,7 @@ class _Function:
         self.lock = threading.Lock()
         self.value = ctypes.c_void_p()
         _native.call("diptych_function_load", model.value, name.encode(), self.value)
+        self.optional = set()  # names of inputs that have a default value
         self.inputs, self.outputs = self._features("input"), self._features("output")
 
     def __del__(self):
@@ -54,16 +55,30 @@ class _Function:
             _native.call(f"diptych_function_{side}", self.value, index, found)
             shape = tuple(found.shape[i] for i in range(found.rank))
             features.append(Feature(_native.text(found.name), _native.DTYPES[found.dtype], shape))
+            if found.optional:
+                self.optional.add(features[-1].name)
         return features
 
+    def missing(self, inputs) -> List[str]:
+        """Names of the inputs that must be there and are not."""
+        names = [feature.name for feature in self.inputs]
+        return [name for name in names if name not in inputs and name not in self.optional]
+
+    def arguments(self, inputs, exact: bool = True) -> list:
+        """The arrays for a call, in order."""
+        return [fitted(feature, inputs[feature.name], exact) if feature.name in inputs else None
+                for feature in self.inputs]  # fmt: skip
+
     def __call__(self, arrays):
-        """`arrays` are contiguous and of the inputs' types, in their order; so is what is returned."""
+        """`arrays` are contiguous and of the inputs' types, in their order; so is what is returned. None stands
+        for the default of an optional input."""
         import numpy as np
 
         results = [np.empty(feature.shape, feature.dtype) for feature in self.outputs]
         with self.lock:
             for index, array in enumerate(arrays):
-                _native.call("diptych_function_bind_input", self.value, index, array.ctypes.data, array.nbytes)
+                given = (None, 0) if array is None else (array.ctypes.data, array.nbytes)
+                _native.call("diptych_function_bind_input", self.value, index, *given)
             for index, array in enumerate(results):
                 _native.call("diptych_function_bind_output", self.value, index, array.ctypes.data, array.nbytes)
             _native.call("diptych_function_run", self.value)
@@ -152,6 +167,7 @@ class Model:
         """Calls a function.
 
         inputs: anything that numpy.asarray() takes, by name; elements are converted to the function's types.
+            Optional inputs may be left out.
         function: its name; None for the model's default.
 
         Returns arrays by name. Raises Error for a missing, surplus or misshapen input, and for data that the
@@ -159,10 +175,10 @@ class Model:
         """
         loaded = self.load(function)
         names = [feature.name for feature in loaded.inputs]
-        wrong = [name for name in names if name not in inputs] or [name for name in inputs if name not in names]
+        wrong = loaded.missing(inputs) or [name for name in inputs if name not in names]
         if wrong:
             what = "is missing" if wrong[0] in names else "is not one of them"
             takes = ", ".join(f"{f.name}: {f.dtype}{list(f.shape)}" for f in loaded.inputs)
             raise Error(f'"{wrong[0]}" {what}; the inputs are {takes}', "invalid argument")
-        results = loaded([fitted(feature, inputs[feature.name]) for feature in loaded.inputs])
+        results = loaded(loaded.arguments(inputs))
         return {feature.name: result for feature, result in zip(loaded.outputs, results)}

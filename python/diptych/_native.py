@@ -53,6 +53,7 @@ class Feature(Structure):
         ("rank", c_size_t),
         ("shape", POINTER(c_int64)),
         ("bytes", c_size_t),
+        ("optional", c_int),
     ]
 
 

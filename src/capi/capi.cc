@@ -29,6 +29,7 @@ struct diptych_function {
     diptych_dtype dtype;
     std::vector<int64_t> shape;
     size_t bytes;
+    bool optional;
   };
   std::unique_ptr<diptych::host::Function> function;
   std::vector<Feature> inputs, outputs;
@@ -120,8 +121,8 @@ Result<std::vector<diptych_function::Feature>> features_of(
       return diptych::unsupported("\"{}\": arrays of {} cannot be passed", feature.name,
                                   diptych::name(feature.type.dtype));
     }
-    all.push_back(
-        {feature.name, *dtype, feature.type.shape, TRY(diptych::packed_size(feature.type))});
+    all.push_back({feature.name, *dtype, feature.type.shape,
+                   TRY(diptych::packed_size(feature.type)), feature.optional});
   }
   return all;
 }
@@ -164,8 +165,8 @@ diptych_error* describe(const std::vector<diptych_function::Feature>& features, 
                                        features.size());
     }
     const auto& found = features[index];
-    *feature = {found.name.c_str(), found.dtype, found.shape.size(), found.shape.data(),
-                found.bytes};
+    *feature = {found.name.c_str(),  found.dtype, found.shape.size(),
+                found.shape.data(), found.bytes, found.optional};
     return {};
   });
 }

@@ -58,7 +58,13 @@ void add_model(std::string& out, const std::string& path, const tools::Inspectio
         fmt::format("Function {}{}", name, name == model.default_function ? ", the default" : ""),
         ports);
     if (function.problems.empty()) {
-      out += "runs here\n";
+      out += fmt::format("runs here, with {} for values that it computes",
+                         human_bytes(function.arena_bytes));
+      if (function.unpacked_bytes > 0) {
+        out += fmt::format(" and {} for weights that it unpacks",
+                           human_bytes(function.unpacked_bytes));
+      }
+      out += '\n';
       continue;
     }
     constexpr size_t kShown = 20;

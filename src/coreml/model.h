@@ -24,6 +24,9 @@ struct Model {
   // True when the description lists functions; false for a model with one unlisted function.
   bool multifunction = false;
   std::string default_function;
+  // Of optional inputs, by function and name: the value of all elements where none is given. Not
+  // written.
+  std::map<std::string, std::map<std::string, double>> defaults;
   std::map<std::string, std::string> metadata;  // user-defined
 };
 

@@ -15,6 +15,7 @@ namespace diptych::coreml {
 namespace {
 
 constexpr std::string_view kConst = "const";
+constexpr std::string_view kName = "name";  // an attribute of all operations
 // Far longer than any real name. Names are repeated in derived names, so their length bounds
 // memory.
 constexpr size_t kMaxNameBytes = 1024;
@@ -35,6 +36,12 @@ std::vector<std::string> parameter_order(const proto::Operation& op, mil::Opset 
   for (const auto& input : op.inputs) rest.emplace_back(input.first);
   std::vector<std::string> order;
   if (const mil::OpSpec* spec = mil::find_op(op.type, opset)) {
+    if (mil::has_attributes(*spec)) {
+      for (const auto& attribute : op.attributes) {
+        const bool twice = op.inputs.contains(attribute.first);
+        if (attribute.first != kName && !twice) rest.emplace_back(attribute.first);
+      }
+    }
     for (const mil::ParamSpec& param : spec->params) {
       const auto found = std::find(rest.begin(), rest.end(), param.name);
       if (found == rest.end()) continue;
@@ -100,9 +107,8 @@ class FunctionReader {
     if (op.type == kConst) return read_const(op);
     std::vector<mil::Operand> operands;
     for (const std::string& param : parameter_order(op, opset_)) {
-      const proto::Argument& argument = op.inputs.at(param);
       const auto where = [&] { return "input \"" + param + "\""; };
-      operands.push_back(TRY(within(where, read_operand(op, param, argument))));
+      operands.push_back(TRY(within(where, read_operand(op, param))));
     }
     std::vector<std::pair<std::string, TensorType>> results;
     for (const auto& output : op.outputs) {
@@ -129,10 +135,16 @@ class FunctionReader {
     return {};
   }
 
-  Result<mil::Operand> read_operand(const proto::Operation& op, const std::string& param,
-                                    const proto::Argument& argument) {
+  Result<mil::Operand> read_operand(const proto::Operation& op, const std::string& param) {
     TRY(check_name(param, "a parameter"));
     mil::Operand operand{param, {}};
+    const auto input = op.inputs.find(param);
+    if (input == op.inputs.end()) {
+      const std::string name = free_name(fmt::format("{}_{}", op.outputs[0].name, param));
+      operand.values.push_back(TRY(add_constant(name, op.attributes.at(param))));
+      return operand;
+    }
+    const proto::Argument& argument = input->second;
     for (const proto::Binding& binding : argument.arguments) {
       if (const auto* bound = std::get_if<std::string_view>(&binding.binding)) {
         mil::Value* value = function_->find(*bound);
@@ -230,6 +242,16 @@ Result<std::unique_ptr<mil::Function>> read_function(const std::string& name,
   return function;
 }
 
+// The defaults of a description's optional inputs.
+std::map<std::string, double> defaults_of(const std::vector<proto::FeatureDescription>& inputs) {
+  std::map<std::string, double> defaults;
+  for (const auto& input : inputs) {
+    if (!input.type.is_optional) continue;
+    defaults.emplace(input.name, input.type.multi_array.default_value);
+  }
+  return defaults;
+}
+
 Status check_function_names(const std::vector<proto::FunctionDescription>& functions) {
   std::unordered_set<std::string_view> names;
   for (const auto& function : functions) {
@@ -277,6 +299,9 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool) {
   }
   if (model.multifunction) {
     model.program.functions = TRY(read_functions(description.functions, program, weights, pool));
+    for (const auto& function : description.functions) {
+      model.defaults.emplace(function.name, defaults_of(function.input));
+    }
     model.default_function = description.default_function_name;
     if (model.program.find(model.default_function) == nullptr) {
       return invalid_data("the default function \"{}\" does not exist", model.default_function);
@@ -286,6 +311,7 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool) {
     TRY(check_name(model.default_function, "a function"));
     model.program.functions.push_back(
         TRY(read_function(model.default_function, description, program, weights)));
+    model.defaults.emplace(model.default_function, defaults_of(description.input));
   }
   for (const auto& entry : description.metadata.user_defined) {
     model.metadata.emplace(entry.first, entry.second);

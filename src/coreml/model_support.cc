@@ -142,7 +142,6 @@ class Finder {
     const uint32_t flexibility = feature.type.multi_array.flexibility;
     if (flexibility == proto::ArrayFeatureType::kEnumeratedShapes) found("enumerated shapes");
     if (flexibility == proto::ArrayFeatureType::kShapeRange) found("a range of shapes");
-    if (feature.type.is_optional) found("an optional feature");
   }
 
   void function(const proto::Function& function, const std::string& where) {

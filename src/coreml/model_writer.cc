@@ -4,6 +4,7 @@
 
 #include "coreml/model.h"
 #include "coreml/proto_values.h"
+#include "mil/op_table.h"
 
 namespace diptych::coreml {
 
@@ -13,6 +14,8 @@ using protozero::pbf_writer;
 
 // Fields are written in the order of their numbers and the entries of maps in the order of their
 // keys, so that equal models are equal bytes.
+
+constexpr std::string_view kName = "name";  // an attribute of all operations
 
 void write_text(pbf_writer& out, uint32_t field, std::string_view text) {
   out.add_string(field, text.data(), text.size());
@@ -27,7 +30,9 @@ void write_named_type(const mil::Value& value, pbf_writer out) {
 class FunctionWriter {
  public:
   FunctionWriter(const mil::Function& function, WeightFileBuilder& weights)
-      : function_(function), weights_(weights) {}
+      : function_(function),
+        weights_(weights),
+        opset_(mil::opset_from_name(function.opset).value_or(mil::kLastOpset)) {}
 
   // The fields of a Function.
   Result<std::string> write() {
@@ -46,6 +51,8 @@ class FunctionWriter {
   }
 
  private:
+  using Parameters = std::map<std::string_view, const mil::Operand*>;
+
   Status write_block(pbf_writer block) {
     for (const mil::Value* output : function_.outputs) {
       write_text(block, proto::Block::kOutputs, output->name);
@@ -68,9 +75,11 @@ class FunctionWriter {
     }
     // Core ML wants the constants of these in place, those of all others as operations.
     const bool in_place = op.type.starts_with("constexpr_");
-    std::map<std::string_view, const mil::Operand*> inputs;
+    Parameters inputs, attributes;
+    const mil::OpSpec* spec = mil::find_op(op.type, opset_);
+    Parameters& bound = spec != nullptr && mil::has_attributes(*spec) ? attributes : inputs;
     for (const mil::Operand& operand : op.operands) {
-      inputs.emplace(operand.param, &operand);
+      bound.emplace(operand.param, &operand);
       for (const mil::Value* value : operand.values) {
         if (value->is_constant() && !in_place) TRY(write_const(*value, block));
       }
@@ -93,7 +102,15 @@ class FunctionWriter {
     for (const mil::Value* result : op.results) {
       write_named_type(*result, pbf_writer(out, proto::Operation::kOutputs));
     }
-    write_name(op.result()->name, out);
+    return write_attributes(op.result()->name, attributes, out);
+  }
+
+  // The name of an operation, and what else is an attribute.
+  Status write_attributes(std::string_view name, const Parameters& others, pbf_writer& op) {
+    const auto behind = others.upper_bound(kName);
+    for (auto at = others.begin(); at != behind; ++at) TRY(write_attribute(*at, op));
+    write_name(name, op);
+    for (auto at = behind; at != others.end(); ++at) TRY(write_attribute(*at, op));
     return {};
   }
 
@@ -113,8 +130,18 @@ class FunctionWriter {
   // The attribute "name" of an operation.
   static void write_name(std::string_view name, pbf_writer& op) {
     pbf_writer entry(op, proto::Operation::kAttributes);
-    write_text(entry, proto::kKey, "name");
+    write_text(entry, proto::kKey, kName);
     write_string(name, pbf_writer(entry, proto::kValue));
+  }
+
+  Status write_attribute(const Parameters::value_type& attribute, pbf_writer& op) {
+    const mil::Value& value = *attribute.second->values.front();
+    if (!value.is_constant()) {
+      return invalid_argument("\"{}\" is %{}, expected a constant", attribute.first, value.name);
+    }
+    pbf_writer entry(op, proto::Operation::kAttributes);
+    write_text(entry, proto::kKey, attribute.first);
+    return write_contents(value, pbf_writer(entry, proto::kValue));
   }
 
   Status write_contents(const mil::Value& value, pbf_writer out) {
@@ -131,6 +158,7 @@ class FunctionWriter {
 
   const mil::Function& function_;
   WeightFileBuilder& weights_;
+  const mil::Opset opset_;
   std::unordered_set<const mil::Value*> written_;
 };
 

@@ -127,10 +127,19 @@ struct Program {
 };
 
 struct ArrayFeatureType {
-  enum Field : uint32_t { kShape = 1, kDataType = 2, kEnumeratedShapes = 21, kShapeRange = 31 };
+  enum Field : uint32_t {
+    kShape = 1,
+    kDataType = 2,
+    kEnumeratedShapes = 21,
+    kShapeRange = 31,
+    kIntDefault = 41,
+    kFloatDefault = 51,
+    kDoubleDefault = 61
+  };
   std::vector<int64_t> shape;
   int32_t data_type = 0;  // proto_types.cc lists them
   uint32_t flexibility = 0;
+  double default_value = 0;  // of every element, when the feature is optional
 };
 
 struct FeatureType {

@@ -393,6 +393,15 @@ void read(pbf_reader in, proto::ArrayFeatureType& out) {
         out.flexibility = in.tag();
         in.skip();
         break;
+      case number(proto::ArrayFeatureType::kIntDefault):
+        out.default_value = in.get_int32();
+        break;
+      case fixed32(proto::ArrayFeatureType::kFloatDefault):
+        out.default_value = in.get_float();
+        break;
+      case fixed64(proto::ArrayFeatureType::kDoubleDefault):
+        out.default_value = in.get_double();
+        break;
       default:
         in.skip();
     }

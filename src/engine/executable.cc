@@ -35,12 +35,12 @@ Result<Arena> allocate(uint64_t size, const Plan& plan) {
 Result<std::shared_ptr<const Executable>> Executable::compile(const mil::Function& function,
                                                               const ExecutableOptions& options) {
   if (!options.verified) TRY(mil::verify(function, /*allow_unknown=*/true));
-  if (options.fuse && options.numerics != Numerics::Typed) {
-    const auto fused = mil::clone(function);
-    TRY(fuse_for_cpu(*fused));
-    return compile_as_it_is(*fused, options);
-  }
-  return compile_as_it_is(function, options);
+  const bool fuse = options.fuse && options.numerics != Numerics::Typed;
+  if (!fuse && !options.wide_means) return compile_as_it_is(function, options);
+  const auto rewritten = mil::clone(function);
+  if (options.wide_means) TRY(widen_means(*rewritten));
+  if (fuse) TRY(fuse_for_cpu(*rewritten));
+  return compile_as_it_is(*rewritten, options);
 }
 
 Result<std::shared_ptr<const Executable>> Executable::compile_as_it_is(
@@ -59,6 +59,7 @@ const std::vector<Port>& Executable::outputs() const { return plan_->outputs; }
 size_t Executable::step_count() const { return plan_->steps.size(); }
 int64_t Executable::tokens() const { return plan_->tokens; }
 uint64_t Executable::arena_size() const { return plan_->arena_size; }
+uint64_t Executable::unpacked_bytes() const { return plan_->unpacked_bytes; }
 
 StepInfo Executable::step(size_t index) const {
   const Step& step = plan_->steps[index];

@@ -44,6 +44,9 @@ struct ExecutableOptions {
   // Pass fp16 inputs and outputs as fp32, so that values which travel from function to function
   // (hidden states, caches, logits) are not rounded on the way. Only with Numerics::Precise.
   bool wide_ports = false;
+  // Give outputs that are means of integers as fp32, with their fractions: for callers that convert
+  // to the type they want, which may be a float.
+  bool wide_means = false;
   // Rewrite groups of operations into the engine's own (engine/fuse/fuse.h) first. Never with
   // Numerics::Typed, which rounds every operation's result.
   bool fuse = true;
@@ -82,6 +85,9 @@ class Executable {
   StepInfo step(size_t index) const;
   // Memory of an Execution's intermediate values, in bytes.
   uint64_t arena_size() const;
+  // Memory of compressed weights that no kernel takes as they are stored, in bytes: they were
+  // unpacked when the function was compiled.
+  uint64_t unpacked_bytes() const;
 
  private:
   friend class Execution;

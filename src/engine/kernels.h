@@ -87,6 +87,13 @@ Status lower_scatter(const mil::Op& op, Lowering& lowering);
 Status lower_scatter_along_axis(const mil::Op& op, Lowering& lowering);
 Status lower_scatter_nd(const mil::Op& op, Lowering& lowering);
 
+// reference/quantize.cc
+Status lower_quantize(const mil::Op& op, Lowering& lowering);
+Status lower_dequantize(const mil::Op& op, Lowering& lowering);
+
+// reference/detect.cc
+Status lower_non_maximum_suppression(const mil::Op& op, Lowering& lowering);
+
 // reference/resize.cc
 Status lower_affine(const mil::Op& op, Lowering& lowering);
 Status lower_crop_resize(const mil::Op& op, Lowering& lowering);
@@ -129,8 +136,7 @@ Status lower_cpu_geglu(const mil::Op& op, Lowering& lowering);
 Status lower_cpu_swiglu(const mil::Op& op, Lowering& lowering);
 
 // reference/weights.cc
-Status lower_constexpr_blockwise_shift_scale(const mil::Op& op, Lowering& lowering);
-Status lower_constexpr_lut_to_dense(const mil::Op& op, Lowering& lowering);
+Status lower_constexpr(const mil::Op& op, Lowering& lowering);
 Status lower_gather(const mil::Op& op, Lowering& lowering);
 
 }  // namespace diptych::engine

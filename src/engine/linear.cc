@@ -10,6 +10,7 @@
 #include "engine/joint_frame.h"
 #include "engine/kernels.h"
 #include "engine/palette.h"
+#include "engine/stored_weight.h"
 #include "kernels/bf16.h"
 #include "mil/params.h"
 
@@ -24,6 +25,10 @@ using kernels::LinearWeight;
 constexpr int64_t kGrain = 1 << 16;
 // Rows of weights that are enough to be divided by kernels::kFloatRowsAtOnce.
 constexpr int64_t kManyRows = 1024;
+// Elements of an operation's weights from which on products in bf16 are worth their rounding.
+// Smaller ones, as of recurrent layers that are written out step by step, take no time to speak of,
+// and their rows come short and often.
+constexpr int64_t kWorthBf16 = (1 << 18) + 1;
 
 // The bytes of a weight in memory, or nothing.
 std::optional<Bytes> bytes_of(const mil::Value* value) {
@@ -31,29 +36,34 @@ std::optional<Bytes> bytes_of(const mil::Value* value) {
   return value->weight->bytes();
 }
 
-// What a constexpr_blockwise_shift_scale stands for, when it lies in memory and its offsets, if it
-// has any, are of the scales' type.
-std::optional<LinearWeight> integer_weight(const mil::Value& value) {
-  if (value.kind != mil::Value::Kind::Result ||
-      value.producer->type != "constexpr_blockwise_shift_scale" || value.type.rank() != 2) {
+// What scaled integers stand for, when they lie in memory and their offsets, if they have any, are
+// of the scales' type.
+struct IntegerWeight {
+  ScaledWeight stored;
+  LinearWeight weight;
+};
+std::optional<IntegerWeight> integer_weight(const mil::Value& value) {
+  if (value.type.rank() != 2) return std::nullopt;
+  auto stored = scaled_weight(value);
+  if (stored) stored = with_scales_per_row(std::move(*stored));
+  if (!stored) return std::nullopt;
+  const auto& [data, scale, offset, as_stored] = *stored;
+  const auto data_bytes = data->bytes(), scale_bytes = scale->bytes(),
+             offset_bytes = offset == nullptr ? std::nullopt : offset->bytes();
+  if (!data_bytes || !scale_bytes ||
+      (offset != nullptr && (!offset_bytes || offset->dtype() != scale->dtype()))) {
     return std::nullopt;
   }
-  const mil::Value *data = value.producer->operand("data"),
-                   *scale = value.producer->operand("scale"),
-                   *offset = value.producer->operand("offset");
-  const auto data_bytes = bytes_of(data), scale_bytes = bytes_of(scale);
-  const auto offset_bytes = bytes_of(offset);
-  const DType dtype = data->type.dtype, scale_dtype = scale->type.dtype;
   const int64_t rows = value.type.shape[0], columns = value.type.shape[1];
-  if (!data_bytes || !scale_bytes || (scale_dtype != DType::F16 && scale_dtype != DType::F32) ||
-      scale->type.shape[0] != rows ||
-      (offset != nullptr && (!offset_bytes || offset->type.dtype != scale_dtype))) {
-    return std::nullopt;
-  }
-  const int64_t block = columns / scale->type.shape[1];
-  return LinearWeight{
-      data_bytes->data(),  dtype,       rows,  columns,
-      scale_bytes->data(), scale_dtype, block, offset_bytes ? offset_bytes->data() : nullptr};
+  const LinearWeight weight{data_bytes->data(),
+                            data->dtype(),
+                            rows,
+                            columns,
+                            scale_bytes->data(),
+                            scale->dtype(),
+                            columns / scale->shape()[1],
+                            offset_bytes ? offset_bytes->data() : nullptr};
+  return IntegerWeight{std::move(*stored), weight};
 }
 
 std::optional<FloatWeight> float_weight(const mil::Value& value) {
@@ -303,8 +313,8 @@ Result<std::optional<Arithmetic>> open_palette(const mil::Value& weight, const m
   const bool fast = lowering.numerics() == Numerics::Fast;
   auto palette = TRY(Palette::open(weight, fast ? Palette::Form::Int8 : Palette::Form::Fp32));
   if (!palette) return std::nullopt;
-  lowering.keep(*weight.producer->operand("indices"));
-  lowering.keep(*weight.producer->operand("lut"));
+  lowering.keep(palette->stored().indices);
+  lowering.keep(palette->stored().tables);
   if (!fast) {
     x.floats = TRY(lowering.cells(x_value));
     segment.weight = DequantizedPalette{std::move(*palette)};
@@ -319,8 +329,10 @@ Result<std::optional<Arithmetic>> open_palette(const mil::Value& weight, const m
 
 // Chooses how a weight is multiplied, and brings x into the form that takes. On success returns
 // what it is multiplied in.
+// `all_elements` are those of all weights of the operation.
 Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_value, bool by_kernels,
-                               Lowering& lowering, Segment& segment, Activations& x) {
+                               int64_t all_elements, Lowering& lowering, Segment& segment,
+                               Activations& x) {
   const Numerics numerics = lowering.numerics();
   if (by_kernels) {
     const auto arithmetic = TRY(open_palette(weight, x_value, lowering, segment, x));
@@ -329,30 +341,33 @@ Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_val
   const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
   const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
   const auto keep_integers = [&] {
-    lowering.keep(*weight.producer->operand("data"));
-    lowering.keep(*weight.producer->operand("scale"));
-    if (integers->offsets) lowering.keep(*weight.producer->operand("offset"));
+    lowering.keep(integers->stored.data);
+    lowering.keep(integers->stored.scale);
+    if (integers->stored.offset != nullptr) lowering.keep(integers->stored.offset);
   };
-  if (numerics == Numerics::Fast && integers && kernels::supported(*integers)) {
-    auto& place = integers->dtype == DType::Int4 ? x.for_int4 : x.for_int8;
-    place = TRY(quantized(x_value, integers->dtype, x, lowering));
-    segment.weight = *integers;
+  if (numerics == Numerics::Fast && integers && integers->stored.as_stored &&
+      kernels::supported(integers->weight)) {
+    const DType dtype = integers->weight.dtype;
+    auto& place = dtype == DType::Int4 ? x.for_int4 : x.for_int8;
+    place = TRY(quantized(x_value, dtype, x, lowering));
+    segment.weight = integers->weight;
     keep_integers();
-    return integers->dtype == DType::Int4 ? Arithmetic::Int4 : Arithmetic::Int8;
+    return dtype == DType::Int4 ? Arithmetic::Int4 : Arithmetic::Int8;
   }
   if (numerics == Numerics::Fast && floats && floats->dtype == DType::F16 &&
-      kernels::has_bf16(kernels::selected_isa())) {
+      all_elements >= kWorthBf16 && kernels::has_bf16(kernels::selected_isa())) {
     x.in_bf16 = TRY(in_bf16(x_value, x, lowering));
     segment.weight = InBf16{*floats};
-    lowering.keep(weight);
+    lowering.keep(weight.weight);
     return Arithmetic::Bf16;
   }
   x.floats = TRY(lowering.cells(x_value));
   if (floats) {
     segment.weight = *floats;
-    lowering.keep(weight);
-  } else if (numerics != Numerics::Typed && integers && kernels::can_dequantize(*integers)) {
-    segment.weight = Dequantized{*integers};
+    lowering.keep(weight.weight);
+  } else if (numerics != Numerics::Typed && integers &&
+             kernels::can_dequantize(integers->weight)) {
+    segment.weight = Dequantized{integers->weight};
     keep_integers();
   } else {  // (typed numerics rounds what integers stand for)
     segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
@@ -373,6 +388,10 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
   x.all = lowering.rows_of(x_value);
   x.rows = x.all.count;
   kernels::ByArithmetic<uint64_t> row_multiply_adds;
+  int64_t all_elements = 0;
+  for (const mil::Value* weight : weights) {
+    all_elements += weight->type.shape[0] * weight->type.shape[1];
+  }
   int64_t& first = linear.weight_rows;
   for (size_t result = 0, i = 0; result < op.results.size(); ++result) {
     const Place out = TRY(lowering.result(*op.results[result]));
@@ -383,7 +402,7 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
       Segment segment{first, weights[i]->type.shape[0], out, first - result_first, width};
       segment.residual = residual;
       const Arithmetic arithmetic =
-          TRY(open_weight(*weights[i], x_value, by_kernels, lowering, segment, x));
+          TRY(open_weight(*weights[i], x_value, by_kernels, all_elements, lowering, segment, x));
       row_multiply_adds[arithmetic] += static_cast<uint64_t>(segment.count * x.columns);
       if (!biases.empty()) segment.bias = TRY(lowering.cells(*biases[i]));
       first += segment.count;

@@ -1,9 +1,11 @@
 #include "engine/lowering.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "engine/kernels.h"
+#include "engine/unpack.h"
 #include "engine/vector_ops.h"
 
 namespace diptych::engine {
@@ -199,18 +201,30 @@ std::optional<WeightRows> Lowering::weight_rows(const mil::Value& unresolved, in
   return opened;
 }
 
+Status Lowering::take_constant_bytes(uint64_t bytes) {
+  constant_bytes_ += bytes;  // both are at most the limit
+  if (constant_bytes_ <= options_.memory_limit) return {};
+  return unsupported("constants are beyond the memory limit of {} bytes", options_.memory_limit);
+}
+
+Place Lowering::constant_place(std::vector<uint32_t> cells) {
+  const auto made = std::make_shared<const std::vector<uint32_t>>(std::move(cells));
+  PlaceInfo info;
+  info.kind = PlaceInfo::Kind::Constant;
+  info.constant = reinterpret_cast<const std::byte*>(made->data());
+  plan_.owners.push_back(made);
+  return add_place(info);
+}
+
 Result<Place> Lowering::constant_cells(const mil::Value& value) {
   const uint64_t bytes = TRY(cell_bytes(value.type));
   const WeightRef& weight = value.weight;
   if (const auto known = constants_.find(weight.get()); known != constants_.end()) {
     return known->second;
   }
-  constant_bytes_ += bytes;  // both are at most the limit
-  if (constant_bytes_ > options_.memory_limit) {
-    return unsupported("constants are beyond the memory limit of {} bytes", options_.memory_limit);
-  }
-  auto made = std::make_shared<std::vector<uint32_t>>(bytes / kCellSize);
-  auto* out = reinterpret_cast<std::byte*>(made->data());
+  TRY(take_constant_bytes(bytes));
+  std::vector<uint32_t> made(bytes / kCellSize);
+  auto* out = reinterpret_cast<std::byte*>(made.data());
   const uint64_t row_bytes = std::max<uint64_t>(weight->row_bytes(), 1);
   const auto some_rows = static_cast<int64_t>(std::max<uint64_t>(kReadSize / row_bytes, 1));
   std::vector<std::byte> buffer;
@@ -222,12 +236,31 @@ Result<Place> Lowering::constant_cells(const mil::Value& value) {
     widen(value.type.dtype, buffer.data(), elements, out);
     out += elements * kCellSize;
   }
-  PlaceInfo info;
-  info.kind = PlaceInfo::Kind::Constant;
-  info.constant = reinterpret_cast<const std::byte*>(made->data());
-  plan_.owners.push_back(std::move(made));
   plan_.owners.push_back(weight);  // so that its address stays its own
-  return constants_.emplace(weight.get(), add_place(info)).first->second;
+  return constants_.emplace(weight.get(), constant_place(std::move(made))).first->second;
+}
+
+Status Lowering::unpack(const mil::Op& op, const mil::Value& result) {
+  TRY(take_constant_bytes(TRY(cell_bytes(result.type))));
+  uint64_t overflows = 0;
+  const std::vector<float> elements =
+      TRY(engine::unpack(result, {options_.numerics, options_.memory_limit}, &overflows));
+  std::vector<uint32_t> cells(elements.size());
+  const bool floats = is_float(result.type.dtype);
+  std::transform(elements.begin(), elements.end(), cells.begin(), [&](float element) {
+    return floats ? std::bit_cast<uint32_t>(element)
+                  : static_cast<uint32_t>(static_cast<int32_t>(element));
+  });
+  plan_.unpacked_bytes += cells.size() * kCellSize;
+  const Place place = constant_place(std::move(cells));
+  cells_.insert_or_assign(&result, place);
+  if (overflows > 0) {
+    append({label(op), near_weights_[&op], Runs([overflows](const Frame& frame) -> Status {
+              frame.overflows += overflows;
+              return {};
+            })});
+  }
+  return {};
 }
 
 Place Lowering::input_place(const mil::Value& value) {
@@ -329,9 +362,9 @@ Result<Place> Lowering::derived(const mil::Value& unresolved, std::string_view w
   return known->second;
 }
 
-void Lowering::keep(const mil::Value& constant) {
-  plan_.owners.push_back(constant.weight);
-  reads(constant);
+void Lowering::keep(const WeightRef& weight) {
+  plan_.owners.push_back(weight);
+  reads(weight, kAllRows);
 }
 
 void Lowering::reads(const mil::Value& value, int64_t rows) {
@@ -342,12 +375,15 @@ void Lowering::reads(const mil::Value& value, int64_t rows) {
     }
     return;
   }
-  if (value.weight == nullptr || value.type.shape.empty()) return;
-  const uint64_t size = packed_size(value.type).value_or(0);
-  const auto all = static_cast<uint64_t>(value.weight->rows()),
-             wanted = static_cast<uint64_t>(rows);
-  const auto bytes = value.weight->bytes();
-  const void* place = bytes ? static_cast<const void*>(bytes->data()) : value.weight.get();
+  if (value.weight != nullptr) reads(value.weight, rows);
+}
+
+void Lowering::reads(const WeightRef& weight, int64_t rows) {
+  if (weight->shape().empty()) return;
+  const uint64_t size = packed_size(weight->type()).value_or(0);
+  const auto all = static_cast<uint64_t>(weight->rows()), wanted = static_cast<uint64_t>(rows);
+  const auto bytes = weight->bytes();
+  const void* place = bytes ? static_cast<const void*>(bytes->data()) : weight.get();
   draft_.weights.push_back({place, wanted < all ? (size * wanted + all - 1) / all : size});
 }
 

@@ -53,8 +53,10 @@ class Lowering {
   // executions into JointMemory, where the slot is the place's number.
   Result<Place> derived(const mil::Value& value, std::string_view what, uint64_t size,
                         const std::function<Result<Runs>(Place)>& make);
-  // Keeps the weight of a constant alive for a step that reads it directly.
-  void keep(const mil::Value& constant);
+  // Makes the cells of a result of constexpr operations, at compile time.
+  Status unpack(const mil::Op& op, const mil::Value& result);
+  // Keeps a weight alive for a step that reads all of it directly.
+  void keep(const WeightRef& weight);
   // Records that the step reads `rows` rows of a constant, or of the constants that a value is
   // dequantised from. Only for reads that no other request here has recorded.
   void reads(const mil::Value& value, int64_t rows = kAllRows);
@@ -91,6 +93,9 @@ class Lowering {
   // The type under which an input or output is bound (ExecutableOptions::wide_ports).
   TensorType port_type(const mil::Value& value) const;
   Result<uint64_t> cell_bytes(const TensorType& type);
+  void reads(const WeightRef& weight, int64_t rows);
+  Status take_constant_bytes(uint64_t bytes);
+  Place constant_place(std::vector<uint32_t> cells);
   Result<Place> constant_cells(const mil::Value& value);
   Result<Place> input_cells(const mil::Value& value);
   Place input_place(const mil::Value& value);

@@ -5,23 +5,20 @@
 namespace diptych::engine {
 
 Result<std::optional<Palette>> Palette::open(const mil::Value& value, Form form) {
-  if (value.kind != mil::Value::Kind::Result || value.type.rank() != 2 ||
-      value.producer->type != "constexpr_lut_to_dense") {
-    return std::nullopt;
-  }
-  const mil::Value &indices = *value.producer->operand("indices"),
-                   &lut = *value.producer->operand("lut");
-  const auto bytes = indices.weight->bytes();
-  const int bits = bit_width(indices.type.dtype);
+  if (value.type.rank() != 2) return std::nullopt;
+  const auto stored = palette_weight(value);
+  if (!stored) return std::nullopt;
+  const auto bytes = stored->indices->bytes();
+  const int bits = bit_width(stored->indices->dtype());
   const int64_t rows = value.type.shape[0], columns = value.type.shape[1];
-  if (!bytes || !is_float(lut.type.dtype) || lut.type.shape[1] != 1 ||
-      !kernels::can_look_up(bits, columns)) {
+  if (!bytes || stored->tables->shape()[1] != 1 || !kernels::can_look_up(bits, columns)) {
     return std::nullopt;
   }
   Palette palette;
-  palette.weight_ = {bytes->data(), bits, rows, columns, rows / lut.type.shape[0]};
+  palette.stored_ = *stored;
+  palette.weight_ = {bytes->data(), bits, rows, columns, rows / stored->tables->rows()};
   auto tables = std::make_shared<Tables>();
-  tables->entries = TRY(read_floats(*lut.weight));
+  tables->entries = TRY(read_floats(*stored->tables));
   if (form == Form::Int8) {
     const size_t size = size_t{1} << bits;
     tables->codes.resize(tables->entries.size());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/stored_weight.h"
 #include "kernels/palette.h"
 #include "mil/ir.h"
 
@@ -24,6 +25,7 @@ class Palette {
 
   // For linear_palette() or linear_palette_dequantized(), by the form.
   const kernels::PaletteWeight& weight() const { return weight_; }
+  const PaletteWeight& stored() const { return stored_; }
   // Bits of an index.
   int bits() const { return weight_.bits; }
 
@@ -33,6 +35,7 @@ class Palette {
     std::vector<float> scales, entries;
   };
 
+  PaletteWeight stored_;
   kernels::PaletteWeight weight_;
   std::shared_ptr<const Tables> tables_;  // what weight_ points to
 };

@@ -113,6 +113,7 @@ struct Plan {
   std::vector<Step> steps;
   uint64_t arena_size = 0;
   int64_t tokens = 0;                // along the token axes; 0: there are none
+  uint64_t unpacked_bytes = 0;       // of weights that are computed with in another form
   uint64_t thread_scratch_size = 0;  // bytes that each thread needs, a multiple of 64
   std::vector<std::shared_ptr<const void>> owners;  // of what constant places point into
 };

@@ -45,32 +45,26 @@ std::optional<WeightRows> WeightRows::open(const mil::Value& value, Numerics num
     return WeightRows(Stored(value.weight));
   }
   if (value.kind != mil::Value::Kind::Result || value.type.rank() != 2) return std::nullopt;
-  const mil::Op& op = *value.producer;
-  if (op.type == "constexpr_blockwise_shift_scale") return open_scaled(op, numerics);
-  if (op.type == "constexpr_lut_to_dense") return open_palette(op);
+  if (const auto scaled = scaled_weight(value)) return open_scaled(*scaled, numerics);
+  if (const auto palette = palette_weight(value)) return open_palette(*palette);
   return std::nullopt;
 }
 
-std::optional<WeightRows> WeightRows::open_palette(const mil::Op& op) {
-  const mil::Value *indices = op.operand("indices"), *lut = op.operand("lut");
-  if (!is_float_cell(lut->type.dtype)) return std::nullopt;
-  WeightRows rows{Stored(indices->weight)};
-  rows.scale_.emplace(lut->weight);
-  rows.rows_per_scale_ = indices->type.shape[0] / lut->type.shape[0];
-  rows.table_bits_ = bit_width(indices->type.dtype);
+WeightRows WeightRows::open_palette(const PaletteWeight& palette) {
+  WeightRows rows{Stored(palette.indices)};
+  rows.scale_.emplace(palette.tables);
+  rows.rows_per_scale_ = palette.indices->rows() / palette.tables->rows();
+  rows.table_bits_ = bit_width(palette.indices->dtype());
   return rows;
 }
 
-std::optional<WeightRows> WeightRows::open_scaled(const mil::Op& op, Numerics numerics) {
-  const mil::Value* data = op.operand("data");
-  const mil::Value* scale = op.operand("scale");
-  const mil::Value* offset = op.operand("offset");
-  if (!is_quantized(data->type.dtype)) return std::nullopt;
-  WeightRows rows{Stored(data->weight)};
-  rows.scale_.emplace(scale->weight);
-  if (offset != nullptr) rows.offset_.emplace(offset->weight);
-  rows.rows_per_scale_ = data->type.shape[0] / scale->type.shape[0];
-  rows.round_to_half_ = numerics == Numerics::Typed && scale->type.dtype == DType::F16;
+std::optional<WeightRows> WeightRows::open_scaled(const ScaledWeight& scaled, Numerics numerics) {
+  if (!is_quantized(scaled.data->dtype())) return std::nullopt;
+  WeightRows rows{Stored(scaled.data)};
+  rows.scale_.emplace(scaled.scale);
+  if (scaled.offset != nullptr) rows.offset_.emplace(scaled.offset);
+  rows.rows_per_scale_ = scaled.data->rows() / scaled.scale->rows();
+  rows.round_to_half_ = numerics == Numerics::Typed && scaled.scale->dtype() == DType::F16;
   return rows;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "engine/numerics.h"
+#include "engine/stored_weight.h"
 #include "mil/ir.h"
 #include "tensor/weight.h"
 
@@ -13,10 +14,9 @@ namespace diptych::engine {
 
 class WeightRows {
  public:
-  // Opens a value that is a constant of fp16 or fp32, or the result of rank 2 of a
-  // constexpr_blockwise_shift_scale over 4- or 8-bit integers or of a constexpr_lut_to_dense of
-  // floats. Returns nothing for any other value. The value's operation must have passed the
-  // verifier.
+  // Opens a value that is a constant of fp16 or fp32, or a matrix of scaled integers of 4 or 8 bits
+  // or of indices into tables (stored_weight.h). Returns nothing for any other value. The value's
+  // operation must have passed the verifier.
   static std::optional<WeightRows> open(const mil::Value& value, Numerics numerics);
 
   // A row is a slice along the first axis.
@@ -46,8 +46,8 @@ class WeightRows {
   };
 
   explicit WeightRows(Stored data) : data_(std::move(data)) {}
-  static std::optional<WeightRows> open_scaled(const mil::Op& op, Numerics numerics);
-  static std::optional<WeightRows> open_palette(const mil::Op& op);
+  static std::optional<WeightRows> open_scaled(const ScaledWeight& scaled, Numerics numerics);
+  static WeightRows open_palette(const PaletteWeight& palette);
   // Parts of the scratch memory.
   struct Scratch {
     std::byte *elements, *parameters;  // rows of weights that do not lie in memory

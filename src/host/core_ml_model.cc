@@ -6,6 +6,7 @@
 #include "coreml/package.h"
 #include "engine/executable.h"
 #include "host/open.h"
+#include "runtime/convert.h"
 
 namespace diptych::host {
 namespace {
@@ -22,6 +23,8 @@ class CoreMlFunction final : public Function {
         execution_(std::move(execution)) {}
 
   Status bind_input(size_t index, Bytes data) override {
+    const auto standard = defaults_.find(index);
+    if (data.empty() && standard != defaults_.end()) data = standard->second;
     TRY(check(signature().inputs, index, data.size(), "input"));
     return execution_->bind_input(index, data.data(), signature().inputs[index].type);
   }
@@ -30,6 +33,18 @@ class CoreMlFunction final : public Function {
     return execution_->bind_output(index, data.data(), signature().outputs[index].type);
   }
   Status run() override { return execution_->run(pool_); }
+
+  // Makes `value` the default of all elements of an input, and binds it.
+  Status set_default(size_t index, double value) {
+    const TensorType& type = signature().inputs[index].type;
+    std::vector<std::byte> element(static_cast<size_t>(bit_width(type.dtype)) / 8);
+    const auto bytes = std::as_bytes(std::span(&value, 1));
+    TRY(runtime::convert(bytes, DType::F64, element, type.dtype));
+    const uint64_t count = TRY(element_count(type.shape));
+    std::vector<std::byte>& all = defaults_[index];
+    for (uint64_t i = 0; i < count; ++i) all.insert(all.end(), element.begin(), element.end());
+    return bind_input(index, {});
+  }
 
  private:
   static Status check(const std::vector<Feature>& features, size_t index, size_t size,
@@ -46,6 +61,7 @@ class CoreMlFunction final : public Function {
   std::shared_ptr<const CoreMlModel> model_;
   ThreadPool& pool_;
   std::unique_ptr<engine::Execution> execution_;
+  std::map<size_t, std::vector<std::byte>> defaults_;  // by input
 };
 
 class CoreMlModel final : public Model, public std::enable_shared_from_this<CoreMlModel> {
@@ -67,8 +83,9 @@ class CoreMlModel final : public Model, public std::enable_shared_from_this<Core
   Result<Signature> signature(const std::string& name) const override {
     const mil::Function& function = *TRY(find(name));
     Signature signature;
+    const auto& defaults = model_.defaults.at(function.name);
     for (const mil::Value* value : function.inputs) {
-      signature.inputs.push_back({value->name, value->type});
+      signature.inputs.push_back({value->name, value->type, defaults.contains(value->name)});
     }
     for (const mil::Value* value : function.outputs) {
       signature.outputs.push_back({value->name, value->type});
@@ -77,10 +94,19 @@ class CoreMlModel final : public Model, public std::enable_shared_from_this<Core
   }
 
   Result<std::unique_ptr<Function>> load(const std::string& name) const override {
+    const mil::Function& function = *TRY(find(name));
+    const auto& defaults = model_.defaults.at(function.name);
     Signature types = TRY(signature(name));
-    auto execution = TRY(engine::Execution::create(TRY(compiled(*TRY(find(name))))));
-    return std::make_unique<CoreMlFunction>(shared_from_this(), pool_, std::move(types),
-                                            std::move(execution));
+    auto execution = TRY(engine::Execution::create(TRY(compiled(function))));
+    auto loaded = std::make_unique<CoreMlFunction>(shared_from_this(), pool_, std::move(types),
+                                                   std::move(execution));
+    for (size_t i = 0; i < function.inputs.size(); ++i) {
+      const std::string& input = function.inputs[i]->name;
+      if (const auto value = defaults.find(input); value != defaults.end()) {
+        TRY(within("input \"" + input + "\"", loaded->set_default(i, value->second)));
+      }
+    }
+    return loaded;
   }
 
  private:

@@ -28,6 +28,7 @@ struct Options {
 struct Feature {
   std::string name;
   TensorType type;
+  bool optional = false;  // an input that has a default value
 };
 struct Signature {
   std::vector<Feature> inputs, outputs;
@@ -43,6 +44,7 @@ class Function {
   // Binds the caller's memory, which may lie at any address and must stay valid for later runs.
   // Errors: InvalidArgument when there is no such input or output, or for another size than the
   // packed tensor's.
+  // An optional input has its default value until data are bound, and again when none are: {}.
   virtual Status bind_input(size_t index, Bytes data) = 0;
   virtual Status bind_output(size_t index, MutableBytes data) = 0;
 

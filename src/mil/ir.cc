@@ -5,6 +5,12 @@
 
 namespace diptych::mil {
 
+bool is_constant_expression(const Op& op) { return op.type.starts_with("constexpr_"); }
+
+bool is_constant_expression(const Value& value) {
+  return value.kind == Value::Kind::Result && is_constant_expression(*value.producer);
+}
+
 Value* Op::operand(std::string_view param) const {
   const auto& values = operand_list(param);
   return values.empty() ? nullptr : values.front();

@@ -61,6 +61,11 @@ struct Op {
   Value* result() const { return results.front(); }
 };
 
+// Whether an operation describes a weight: constexpr_…, whose operands are constants or results of
+// others; and whether a value is the result of one.
+bool is_constant_expression(const Op& op);
+bool is_constant_expression(const Value& value);
+
 // A function: inputs, constants, operations in execution order (SSA, topological), outputs.
 class Function {
  public:

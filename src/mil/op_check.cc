@@ -29,6 +29,11 @@ Status check_type(const TensorType& type, bool empty_allowed) {
   return {};
 }
 
+// Whether a value is a constant as a parameter wants one.
+bool is_constant_for(const ParamSpec& param, const Value& value) {
+  return value.is_constant() || (param.unpacked && is_constant_expression(value));
+}
+
 Status check_operand(const ParamSpec& param, const Operand& operand) {
   if (operand.values.empty() || (!param.variadic && operand.values.size() != 1)) {
     return invalid_data("expected {}, found {} values",
@@ -36,11 +41,12 @@ Status check_operand(const ParamSpec& param, const Operand& operand) {
   }
   for (const Value* value : operand.values) {
     if (value == nullptr) return invalid_data("bound to nothing");
-    if (param.constant && !value->is_constant()) {
+    if (param.constant && !is_constant_for(param, *value)) {
       return invalid_data("expected a constant, found the computed value %{}", value->name);
     }
     const auto where = [&] { return "%" + value->name; };
-    TRY(within(where, check_type(value->type, may_be_empty(*value))));
+    const bool empty_allowed = param.may_be_empty ? value->type.rank() == 1 : may_be_empty(*value);
+    TRY(within(where, check_type(value->type, empty_allowed)));
     if (param.types && !param.types->contains(value->type.dtype)) {
       return invalid_data("%{} has the unsuitable type {}", value->name, to_string(value->type));
     }
@@ -90,7 +96,11 @@ Status check_operands(const OpSpec& spec, const Op& op, Opset opset) {
 Result<Types> infer_checked(const OpSpec& spec, const Op& op, Opset opset) {
   TRY(check_operands(spec, op, opset));
   Types types = TRY(spec.infer(op));
-  for (const TensorType& type : types) TRY(within("result", check_type(type, false)));
+  for (const TensorType& type : types) {
+    // Of a weight without a single nonzero element.
+    const bool empty_allowed = is_constant_expression(op) && type.rank() == 1;
+    TRY(within("result", check_type(type, empty_allowed)));
+  }
   return types;
 }
 
@@ -135,6 +145,10 @@ std::span<const OpSpec> definitions(std::string_view type) {
 }
 
 }  // namespace
+
+bool has_attributes(const OpSpec& spec) {
+  return spec.type.starts_with("constexpr_") && spec.since < Opset::CoreML8;
+}
 
 bool is_known_op(std::string_view type) { return !definitions(type).empty(); }
 

@@ -35,9 +35,20 @@ Result<Types> infer_cast(const Op& op);
 Result<Types> infer_softmax(const Op& op);
 Result<Types> infer_graph_break(const Op& op);
 
-// op_infer_contract.cc
+// op_infer_constexpr.cc; flat: of iOS 16, with the shape beside the bytes
+Result<Types> infer_constexpr_affine_dequantize(const Op& op);
 Result<Types> infer_constexpr_blockwise_shift_scale(const Op& op);
+Result<Types> infer_constexpr_cast(const Op& op);
 Result<Types> infer_constexpr_lut_to_dense(const Op& op);
+Result<Types> infer_constexpr_lut_to_sparse(const Op& op);
+Result<Types> infer_constexpr_sparse_blockwise_shift_scale(const Op& op);
+Result<Types> infer_constexpr_sparse_to_dense(const Op& op);
+Result<Types> infer_flat_lut_to_dense(const Op& op);
+Result<Types> infer_flat_sparse_to_dense(const Op& op);
+Result<Types> infer_quantize(const Op& op);
+Result<Types> infer_dequantize(const Op& op);
+
+// op_infer_contract.cc
 Result<Types> infer_linear(const Op& op);
 Result<Types> infer_matmul(const Op& op);
 Result<Types> infer_einsum(const Op& op);
@@ -94,6 +105,10 @@ Result<Types> infer_resize(const Op& op);
 Result<Types> infer_crop_resize(const Op& op);
 Result<Types> infer_resample(const Op& op);
 Result<Types> infer_affine(const Op& op);
+
+// op_infer_detect.cc; by rows: coordinates and classes stand before the boxes
+Result<Types> infer_non_maximum_suppression(const Op& op);
+Result<Types> infer_suppression_by_rows(const Op& op);
 
 // op_infer_norm.cc
 Result<Types> infer_batch_norm(const Op& op);

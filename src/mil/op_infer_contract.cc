@@ -1,4 +1,4 @@
-// Type inference of the operations with a sum inside, and of the weights they sum over.
+// Type inference of the operations with a sum inside.
 #include <algorithm>
 
 #include "mil/op_infer.h"
@@ -6,11 +6,6 @@
 
 namespace diptych::mil {
 namespace {
-
-constexpr TypeSet kCodes{DType::Int4, DType::UInt4, DType::Int8, DType::UInt8};
-constexpr TypeSet kLutIndices{DType::UInt1, DType::UInt2, DType::UInt3,
-                              DType::UInt4, DType::UInt6, DType::UInt8};
-constexpr TypeSet kLutEntries = kFloats | TypeSet{DType::Int8, DType::UInt8};
 
 // [out] or scalar: a bias or nothing.
 Status check_bias(const Op& op, std::string_view param, int64_t size) {
@@ -21,59 +16,6 @@ Status check_bias(const Op& op, std::string_view param, int64_t size) {
 }
 
 }  // namespace
-
-Result<Types> infer_constexpr_blockwise_shift_scale(const Op& op) {
-  const TensorType data = TRY(typed_operand(op, "data", kCodes | kFloats));
-  const TensorType scale = TRY(typed_operand(op, "scale", kFloats));
-  if (data.rank() < 1 || data.rank() != scale.rank()) {
-    return invalid_data("data is {} and scale is {}: expected the same rank, at least 1",
-                        to_string(data), to_string(scale));
-  }
-  for (size_t i = 0; i < data.shape.size(); ++i) {
-    if (data.shape[i] % scale.shape[i] != 0) {
-      return invalid_data("data is {} and scale is {}: axis {} is not a whole number of blocks",
-                          to_string(data), to_string(scale), i);
-    }
-  }
-  if (op.operand("offset") != nullptr) {
-    const TensorType offset = TRY(typed_operand(op, "offset", kCodes | kFloats));
-    if (offset.shape != scale.shape) {
-      return invalid_data("offset is {} and scale is {}: expected the same shape",
-                          to_string(offset), to_string(scale));
-    }
-    if (!is_float(offset.dtype)) TRY(expect_same_dtype("offset", offset, "data", data));
-  }
-  return Types{TensorType{scale.dtype, data.shape}};
-}
-
-Result<Types> infer_constexpr_lut_to_dense(const Op& op) {
-  const TensorType indices = TRY(typed_operand(op, "indices", kLutIndices));
-  const TensorType lut = TRY(typed_operand(op, "lut", kLutEntries));
-  const size_t rank = indices.shape.size();
-  if (rank < 1 || lut.shape.size() != rank + 2) {
-    return invalid_data("indices is {} and lut is {}: expected two axes more, and one at least",
-                        to_string(indices), to_string(lut));
-  }
-  const int64_t entries = int64_t{1} << bit_width(indices.dtype);
-  if (lut.shape[rank] != entries) {
-    return invalid_data("indices is {} and lut is {}: expected tables of {} entries",
-                        to_string(indices), to_string(lut), entries);
-  }
-  if (lut.shape[rank + 1] != 1) {
-    return unsupported("lut is {}: entries that are vectors of {}, expected single numbers",
-                       to_string(lut), lut.shape[rank + 1]);
-  }
-  for (size_t i = 0; i < rank; ++i) {
-    if (indices.shape[i] % lut.shape[i] != 0) {
-      return invalid_data("indices is {} and lut is {}: axis {} is not a whole number of blocks",
-                          to_string(indices), to_string(lut), i);
-    }
-  }
-  if (op.operand("vector_axis") != nullptr) {  // of no meaning for single numbers
-    TRY(resolve_axis(TRY(int_param(op, "vector_axis", 0)), indices.rank()));
-  }
-  return Types{TensorType{lut.dtype, indices.shape}};
-}
 
 Result<Types> infer_linear(const Op& op) {
   const TensorType &x = type_of(op, "x"), &weight = type_of(op, "weight");

@@ -27,6 +27,16 @@ constexpr ParamSpec optional_fixed(std::string_view name) {
 constexpr ParamSpec fixed_list(std::string_view name) {
   return {.name = name, .variadic = true, .constant = true};
 }
+// A part of a weight: a constant, or what another constexpr operation makes.
+constexpr ParamSpec part(std::string_view name, TypeSet types) {
+  return {.name = name, .types = types, .constant = true, .unpacked = true};
+}
+constexpr ParamSpec optional_part(std::string_view name, TypeSet types) {
+  return {.name = name, .types = types, .required = false, .constant = true, .unpacked = true};
+}
+constexpr ParamSpec nonzero_part(std::string_view name, TypeSet types) {
+  return {.name = name, .types = types, .constant = true, .unpacked = true, .may_be_empty = true};
+}
 // What any type may be bound to, for inference to look at.
 constexpr ParamSpec any(std::string_view name) { return {.name = name}; }
 
@@ -79,9 +89,43 @@ constexpr ParamSpec kLocalResponseNorm[] = {in("x", kFloats), fixed("size"),
                                             optional_fixed("alpha"), optional_fixed("beta"),
                                             optional_fixed("k")};
 
+// --- Weights ---
+constexpr TypeSet kBytes{DType::Int8, DType::UInt8};
+constexpr TypeSet kCodes = kBytes | TypeSet{DType::Int4, DType::UInt4};
+constexpr TypeSet kCodesAndFloats = kCodes | kFloats;
+constexpr TypeSet kTableIndices{DType::UInt1, DType::UInt2, DType::UInt3,
+                                DType::UInt4, DType::UInt6, DType::UInt8};
+constexpr TypeSet kTableEntries = kBytes | kFloats;
+constexpr TypeSet kMask{DType::UInt1};
+constexpr TypeSet kFlat{DType::UInt8};  // bytes whose bits are elements
+constexpr ParamSpec kAffineDequantize[] = {part("quantized_data", kBytes),
+                                           part("zero_point", kBytes | TypeSet{DType::F32}),
+                                           part("scale", kFloats), fixed("axis")};
+constexpr ParamSpec kBlockwiseShiftScale[] = {part("data", kCodesAndFloats), part("scale", kFloats),
+                                              optional_part("offset", kCodesAndFloats)};
+constexpr ParamSpec kConstexprCast[] = {part("source_val", TypeSet{DType::F16}),
+                                        fixed("output_dtype")};
+constexpr ParamSpec kFlatLutToDense[] = {part("indices", kFlat), part("lut", kTableEntries),
+                                         fixed("shape")};
+constexpr ParamSpec kLutToDense[] = {part("indices", kTableIndices), part("lut", kTableEntries),
+                                     optional_fixed("vector_axis")};
+constexpr ParamSpec kLutToSparse[] = {part("indices_mask", kMask),
+                                      nonzero_part("indices_nonzero_data", kTableIndices),
+                                      part("lut", kTableEntries), optional_fixed("vector_axis")};
+constexpr ParamSpec kSparseBlockwiseShiftScale[] = {
+    part("data_mask", kMask), nonzero_part("nonzero_data", kCodesAndFloats), part("scale", kFloats),
+    optional_part("offset", kCodesAndFloats)};
+constexpr ParamSpec kFlatSparseToDense[] = {nonzero_part("nonzero_data", kTableEntries),
+                                            part("mask", kFlat), fixed("shape")};
+constexpr ParamSpec kSparseToDense[] = {nonzero_part("nonzero_data", kCodesAndFloats),
+                                        part("mask", kMask)};
+constexpr ParamSpec kQuantize[] = {in("input", kFloats), optional("zero_point", kBytes),
+                                   in("scale", kFloats), optional_fixed("axis"),
+                                   fixed("output_dtype")};
+constexpr ParamSpec kDequantize[] = {in("input", kBytes), optional("zero_point", kBytes),
+                                     in("scale", kFloats), optional_fixed("axis")};
+
 // --- Contractions ---
-constexpr ParamSpec kConstexpr[] = {fixed("data"), fixed("scale"), optional_fixed("offset")};
-constexpr ParamSpec kLutToDense[] = {fixed("indices"), fixed("lut"), optional_fixed("vector_axis")};
 constexpr ParamSpec kLinear[] = {in("x", kNumbers), in("weight", kNumbers),
                                  optional("bias", kNumbers)};
 constexpr ParamSpec kMatmul[] = {in("x", kNumbers), in("y", kNumbers),
@@ -251,6 +295,14 @@ constexpr ParamSpec kAffine[] = {
     fixed("output_width"),  fixed("sampling_mode"),          fixed("padding_mode"),
     fixed("padding_value"), fixed("coordinates_mode"),       fixed("align_corners")};
 
+// --- Detection ---
+constexpr ParamSpec kSuppression[] = {
+    in("boxes", kFloats, 'T'), in("scores", kFloats, 'T'), fixed("iou_threshold"),
+    fixed("score_threshold"),  fixed("max_boxes"),         optional_fixed("per_class_suppression")};
+constexpr ParamSpec kSuppressionByRows[] = {in("boxes", kFloats, 'T'), in("scores", kFloats, 'T'),
+                                            fixed("iou_threshold"), fixed("max_boxes"),
+                                            optional_fixed("per_class_suppression")};
+
 // --- Made from parameters ---
 constexpr ParamSpec kFill[] = {fixed("shape"), optional_fixed("value")};
 constexpr ParamSpec kFillLike[] = {in("ref_tensor", kElements), optional_fixed("value")};
@@ -304,8 +356,18 @@ constexpr OpSpec kOps[] = {
     {"clamped_relu", kAlphaBeta, infer_unary},
     {"clip", kAlphaBeta, infer_unary},
     {"concat", kConcat, infer_concat},
-    {"constexpr_blockwise_shift_scale", kConstexpr, infer_constexpr_blockwise_shift_scale, CoreML8},
+    {"constexpr_affine_dequantize", kAffineDequantize, infer_constexpr_affine_dequantize, CoreML6},
+    {"constexpr_blockwise_shift_scale", kBlockwiseShiftScale, infer_constexpr_blockwise_shift_scale,
+     CoreML8},
+    {"constexpr_cast", kConstexprCast, infer_constexpr_cast, CoreML6, CoreML7},
+    {"constexpr_cast", kConstexprCast, infer_constexpr_cast, CoreML8},
+    {"constexpr_lut_to_dense", kFlatLutToDense, infer_flat_lut_to_dense, CoreML6, CoreML7},
     {"constexpr_lut_to_dense", kLutToDense, infer_constexpr_lut_to_dense, CoreML8},
+    {"constexpr_lut_to_sparse", kLutToSparse, infer_constexpr_lut_to_sparse, CoreML8},
+    {"constexpr_sparse_blockwise_shift_scale", kSparseBlockwiseShiftScale,
+     infer_constexpr_sparse_blockwise_shift_scale, CoreML8},
+    {"constexpr_sparse_to_dense", kFlatSparseToDense, infer_flat_sparse_to_dense, CoreML6, CoreML7},
+    {"constexpr_sparse_to_dense", kSparseToDense, infer_constexpr_sparse_to_dense, CoreML8},
     {"conv", kConv, infer_conv},
     {"conv_transpose", kConvTranspose, infer_conv_transpose},
     {"cos", kFloatX, infer_unary},
@@ -321,6 +383,7 @@ constexpr OpSpec kOps[] = {
     {"crop_resize", kCropResizeOfBoxes, infer_crop_resize, CoreML7},
     {"cumsum", kCumsum, infer_cumsum},
     {"depth_to_space", kBlockSize, infer_blocks},
+    {"dequantize", kDequantize, infer_dequantize, CoreML7},
     {"diptych.graph_break", kGraphBreak, infer_graph_break},
     {"einsum", kEinsum, infer_einsum},
     {"elu", kAlpha, infer_unary},
@@ -365,6 +428,8 @@ constexpr OpSpec kOps[] = {
     {"minimum", kBinary, infer_binary},
     {"mod", kBinary, infer_binary},
     {"mul", kBinary, infer_binary},
+    {"non_maximum_suppression", kSuppression, infer_non_maximum_suppression, CoreML5, CoreML6},
+    {"non_maximum_suppression", kSuppressionByRows, infer_suppression_by_rows, CoreML7},
     {"not_equal", kBinary, infer_comparison},
     {"one_hot", kOneHot, infer_one_hot},
     {"pad", kPad, infer_pad},
@@ -372,6 +437,7 @@ constexpr OpSpec kOps[] = {
     {"pixel_unshuffle", kDownscale, infer_blocks, CoreML6},
     {"pow", kBinary, infer_binary},
     {"prelu", kAlpha, infer_channels},
+    {"quantize", kQuantize, infer_quantize, CoreML7},
     {"random_bernoulli", kBernoulli, infer_random},
     {"random_categorical", kCategorical, infer_random_categorical},
     {"random_normal", kNormal, infer_random},

@@ -61,6 +61,9 @@ struct ParamSpec {
   bool required = true;
   bool variadic = false;  // binds one or more values
   bool constant = false;  // must be a compile-time constant
+  // With `constant`: or what a constexpr operation makes of constants.
+  bool unpacked = false;
+  bool may_be_empty = false;  // a list that may have no elements
   Opset since = kFirstOpset;
 
   // The same parameter, of operations in this opset or later ones.
@@ -79,6 +82,10 @@ struct OpSpec {
   Result<std::vector<TensorType>> (*infer)(const Op& op);
   Opset since = kFirstOpset, until = kLastOpset;
 };
+
+// Whether files hold the parameters of a definition as attributes: the constexpr operations before
+// iOS 18, whose operands are all constants.
+bool has_attributes(const OpSpec& spec);
 
 // All definitions, sorted by type and then by opset.
 std::span<const OpSpec> op_table();

@@ -24,9 +24,10 @@ Result<std::shared_ptr<CompiledModel>> CompiledModel::read(Bytes blob,
                                                            const engine::ExecutableOptions& options,
                                                            ThreadPool* pool) {
   coreml::DelegateModel model = TRY(coreml::read_delegate(blob, std::move(owner), pool));
-  engine::ExecutableOptions verified = options;
-  verified.verified = true;
-  return std::shared_ptr<CompiledModel>(new CompiledModel(std::move(model), verified));
+  engine::ExecutableOptions all_options = options;
+  all_options.verified = true;
+  all_options.wide_means = true;  // DelegateCall converts to the type that the method has
+  return std::shared_ptr<CompiledModel>(new CompiledModel(std::move(model), all_options));
 }
 
 Result<CompiledFunction> CompiledModel::function(std::string_view method,

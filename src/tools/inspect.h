@@ -54,9 +54,11 @@ struct FunctionSummary {
   std::map<std::string, uint64_t> ops;  // by type, `const` included as Core ML files have it
   uint64_t op_count = 0;
   Count weights;  // in the weight file, each once
-  // What keeps it from running here, an item each; only for models that are inspected by
-  // themselves.
+  // Of models that are inspected by themselves: what keeps the function from running here, an item
+  // each; memory for values that it computes, and for weights that are not computed with as they are
+  // stored (engine::Executable).
   std::vector<std::string> problems;
+  uint64_t arena_bytes = 0, unpacked_bytes = 0;
 };
 
 // A Core ML package, read once however many delegates use it.

@@ -84,6 +84,8 @@ Json to_json(const FunctionSummary& summary) {
               {"op_count", summary.op_count},       {"ops", summary.ops},
               {"weights", to_json(summary.weights)}};
   if (!summary.problems.empty()) out["problems"] = summary.problems;
+  if (summary.arena_bytes > 0) out["value_bytes"] = summary.arena_bytes;
+  if (summary.unpacked_bytes > 0) out["unpacked_weight_bytes"] = summary.unpacked_bytes;
   return out;
 }
 

@@ -13,7 +13,8 @@ namespace {
 std::vector<std::string> listed(const std::vector<host::Feature>& features) {
   std::vector<std::string> list;
   for (const auto& feature : features) {
-    list.push_back(fmt::format("{}: {}", feature.name, to_string(feature.type)));
+    const std::string_view note = feature.optional ? " (optional)" : "";
+    list.push_back(fmt::format("{}: {}{}", feature.name, to_string(feature.type), note));
   }
   return list;
 }
@@ -24,7 +25,7 @@ Status check_names(const std::vector<host::Feature>& features, const numpy::Arra
         Error{ErrorCode::InvalidArgument, {}, std::move(message), listed(features)});
   };
   for (const auto& feature : features) {
-    if (!inputs.contains(feature.name)) {
+    if (!feature.optional && !inputs.contains(feature.name)) {
       return wrong(
           fmt::format("no array for input {}; the function takes", in_quotes(feature.name)));
     }
@@ -71,8 +72,13 @@ Result<NamedArrays> predict(host::Function& function, const numpy::Arrays& input
   given.reserve(types.inputs.size());  // bound where they are
   for (size_t i = 0; i < types.inputs.size(); ++i) {
     const host::Feature& feature = types.inputs[i];
+    const auto array = inputs.find(feature.name);
+    if (array == inputs.end()) {
+      TRY(function.bind_input(i, {}));
+      continue;
+    }
     const auto where = [&] { return "input " + in_quotes(feature.name); };
-    given.push_back(TRY(within(where, fitted(feature, inputs.at(feature.name)))));
+    given.push_back(TRY(within(where, fitted(feature, array->second))));
     TRY(function.bind_input(i, given.back().data));
   }
   NamedArrays results;

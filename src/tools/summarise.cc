@@ -85,15 +85,22 @@ void summarise_functions(Bytes blob, Package& package) {
 
 namespace {
 
-// What the engine says of a function that it cannot run, an item each.
-std::vector<std::string> problems_of(const mil::Function& function) {
+// Notes what the engine says of a function: the memory that it takes, or why it cannot run.
+void try_out(FunctionSummary& function) {
   engine::ExecutableOptions options;
   options.verified = true;
-  const auto compiled = engine::Executable::compile(function, options);
-  if (compiled) return {};
+  const auto compiled = engine::Executable::compile(*function.function, options);
+  if (compiled) {
+    function.unpacked_bytes = (*compiled)->unpacked_bytes();
+    function.arena_bytes = (*compiled)->arena_size();
+    return;
+  }
   const Error& error = compiled.error();
-  if (!error.items.empty()) return error.items;
-  return {error.context.empty() ? error.message : error.context + ": " + error.message};
+  function.problems = error.items;
+  if (error.items.empty()) {
+    function.problems = {error.context.empty() ? error.message
+                                               : error.context + ": " + error.message};
+  }
 }
 
 }  // namespace
@@ -116,9 +123,7 @@ Result<Package> inspect_model(const std::string& path) {
   }
   package.model = std::move(delegate);
   summarise_functions(weights, package);
-  for (FunctionSummary& function : package.functions) {
-    function.problems = problems_of(*function.function);
-  }
+  for (FunctionSummary& function : package.functions) try_out(function);
   return package;
 }
 

@@ -40,7 +40,11 @@ Status fuse_gated(mil::Function& function);
 // cpu.linear's residual: what is added to its one result, which nobody else uses.
 Status fuse_residuals(mil::Function& function);
 
-// All of them, and then removes what nobody uses.
+// Outputs that are means of integers become means of floats, with their fractions
+// (ExecutableOptions::wide_means). Not one of the fusions.
+Status widen_means(mil::Function& function);
+
+// All fusions, and then removes what nobody uses.
 Status fuse_for_cpu(mil::Function& function);
 
 }  // namespace diptych::engine

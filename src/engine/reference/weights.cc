@@ -1,5 +1,5 @@
-// Operations over stored tables: dequantisation of a whole weight, and gather, which computes only
-// the rows that it is asked for.
+// Operations over stored tables: weights that are unpacked as a whole, and gather, which computes
+// only the rows that it is asked for.
 #include <numeric>
 
 #include "base/half.h"
@@ -9,81 +9,13 @@
 #include "mil/params.h"
 
 namespace diptych::engine {
-namespace {
 
-// Brings a constant of any element type that inference admits into floats.
-Result<std::shared_ptr<const std::vector<float>>> floats(const mil::Value& value) {
-  return std::make_shared<const std::vector<float>>(TRY(read_floats(*value.weight)));
-}
-
-// Which of the blocks that divide a tensor of `shape` an element is in: element `i` of row `row`.
-size_t block_of(const Shape& shape, const Shape& blocks, int64_t row, int64_t i) {
-  const Shape strides = row_major_strides(blocks);
-  int64_t block = row / (shape[0] / blocks[0]) * strides[0];
-  for (size_t axis = shape.size(); axis-- > 1;) {
-    block += i % shape[axis] / (shape[axis] / blocks[axis]) * strides[axis];
-    i /= shape[axis];
+// Lowered only for weights that linear and gather cannot read by rows (WeightRows). A mask by itself
+// has no cells.
+Status lower_constexpr(const mil::Op& op, Lowering& lowering) {
+  for (const mil::Value* result : op.results) {
+    if (has_cells(result->type.dtype)) TRY(lowering.unpack(op, *result));
   }
-  return static_cast<size_t>(block);
-}
-
-}  // namespace
-
-// The reference form: result = scale * (data - offset), a block of data per element of scale. It is
-// lowered only for weights that linear and gather cannot read by rows (WeightRows).
-Status lower_constexpr_blockwise_shift_scale(const mil::Op& op, Lowering& lowering) {
-  const mil::Value& data_value = *op.operand("data");
-  const mil::Value* offset_value = op.operand("offset");
-  const Shape shape = data_value.type.shape;
-  const Shape scale_shape = op.operand("scale")->type.shape;
-  const Place result = TRY(lowering.result(*op.result()));
-  const WeightRef data = data_value.weight;
-  lowering.reads(*op.result());
-  const auto scale = TRY(floats(*op.operand("scale")));
-  const auto offset = offset_value == nullptr ? nullptr : TRY(floats(*offset_value));
-  lowering.emit(op, [=](const Frame& frame) -> Status {
-    float* out = frame.floats(result);
-    const auto row_size = static_cast<int64_t>(data->row_elements());
-    for (int64_t row = 0; row < data->rows(); ++row) {
-      const std::vector<float> q = TRY(read_floats(*data, row, 1));
-      for (int64_t i = 0; i < row_size; ++i) {
-        const size_t b = block_of(shape, scale_shape, row, i);
-        const float shifted = q[static_cast<size_t>(i)] - (offset ? (*offset)[b] : 0.0f);
-        out[row * row_size + i] = (*scale)[b] * shifted;
-      }
-    }
-    return {};
-  });
-  return {};
-}
-
-// The reference form: an element of the block's table for each index. It is lowered only for
-// weights that linear and gather cannot read by rows (WeightRows).
-Status lower_constexpr_lut_to_dense(const mil::Op& op, Lowering& lowering) {
-  const mil::Value& lut_value = *op.operand("lut");
-  if (!is_float(lut_value.type.dtype)) {
-    return unsupported("parameter 'lut': %{} is {}, expected fp16 or fp32", lut_value.name,
-                       to_string(lut_value.type));
-  }
-  const WeightRef indices = op.operand("indices")->weight;
-  const Shape shape = indices->shape();
-  const Shape blocks(lut_value.type.shape.begin(), lut_value.type.shape.end() - 2);
-  const auto entries = size_t{1} << bit_width(indices->dtype());
-  const Place result = TRY(lowering.result(*op.result()));
-  lowering.reads(*op.result());
-  const auto tables = TRY(floats(lut_value));
-  lowering.emit(op, [=](const Frame& frame) -> Status {
-    float* out = frame.floats(result);
-    const auto row_size = static_cast<int64_t>(indices->row_elements());
-    for (int64_t row = 0; row < indices->rows(); ++row) {
-      const std::vector<float> at = TRY(read_floats(*indices, row, 1));
-      for (int64_t i = 0; i < row_size; ++i) {
-        const auto index = static_cast<size_t>(at[static_cast<size_t>(i)]);
-        out[row * row_size + i] = (*tables)[block_of(shape, blocks, row, i) * entries + index];
-      }
-    }
-    return {};
-  });
   return {};
 }
 
