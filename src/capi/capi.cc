@@ -165,7 +165,7 @@ diptych_error* describe(const std::vector<diptych_function::Feature>& features, 
                                        features.size());
     }
     const auto& found = features[index];
-    *feature = {found.name.c_str(),  found.dtype, found.shape.size(),
+    *feature = {found.name.c_str(), found.dtype, found.shape.size(),
                 found.shape.data(), found.bytes, found.optional};
     return {};
   });

@@ -365,8 +365,7 @@ Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_val
   if (floats) {
     segment.weight = *floats;
     lowering.keep(weight.weight);
-  } else if (numerics != Numerics::Typed && integers &&
-             kernels::can_dequantize(integers->weight)) {
+  } else if (numerics != Numerics::Typed && integers && kernels::can_dequantize(integers->weight)) {
     segment.weight = Dequantized{integers->weight};
     keep_integers();
   } else {  // (typed numerics rounds what integers stand for)

@@ -21,8 +21,8 @@ struct ScaledWeight {
 };
 // A constexpr_blockwise_shift_scale or constexpr_affine_dequantize; nothing for any other value.
 std::optional<ScaledWeight> scaled_weight(const mil::Value& value);
-// The same weight with a row of scales and offsets for each row of data; nothing when they cannot be
-// read.
+// The same weight with a row of scales and offsets for each row of data; nothing when they cannot
+// be read.
 std::optional<ScaledWeight> with_scales_per_row(ScaledWeight weight);
 
 // An entry of a table for each index: tables [blocks along every axis of indices, entries, 1].

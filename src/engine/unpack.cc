@@ -140,8 +140,8 @@ class Unpacker {
     if (op.operand("shape") == nullptr) {
       return expand(op, op.operand("indices")->type.shape, TRY(part(op, "indices")), lut);
     }
-    const auto indices = TRY(bits_of(op, "indices", index_into(static_cast<uint64_t>(lut[0])),
-                                     result.type.shape));
+    const auto indices =
+        TRY(bits_of(op, "indices", index_into(static_cast<uint64_t>(lut[0])), result.type.shape));
     const Floats table = TRY(part(op, "lut"));
     Floats out(indices.size());
     for (size_t i = 0; i < out.size(); ++i) out[i] = table[static_cast<size_t>(indices[i])];

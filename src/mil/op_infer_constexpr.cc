@@ -69,10 +69,9 @@ Result<TableShape> infer_tables(const Op& op, const Shape& indices, DType index)
   TRY(check_blocks("indices", indices, "lut", Shape(lut.shape.begin(), lut.shape.end() - 2)));
   TableShape tables{lut.shape[rank + 1], 0};
   if (op.operand("vector_axis") != nullptr) {
-    tables.vector_axis =
-        static_cast<size_t>(TRY(within("parameter 'vector_axis'",
-                                       resolve_axis(TRY(int_param(op, "vector_axis")),
-                                                    static_cast<int64_t>(rank)))));
+    tables.vector_axis = static_cast<size_t>(
+        TRY(within("parameter 'vector_axis'",
+                   resolve_axis(TRY(int_param(op, "vector_axis")), static_cast<int64_t>(rank)))));
   } else if (tables.vector_size > 1) {
     return invalid_data("lut is {}: parameter 'vector_axis' is missing", to_string(lut));
   }

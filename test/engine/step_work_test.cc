@@ -17,6 +17,7 @@ using mil::Value;
 using Values = std::vector<Value*>;
 
 constexpr int64_t kTokens = 5, kColumns = 64, kRows = 12;
+constexpr int64_t kManyRows = 8192;  // worth products in bf16
 const TensorType kX{DType::F16, {1, kTokens, kColumns}};
 
 // A weight of integers with a scale for each `block` columns.
@@ -71,6 +72,7 @@ TEST(StepWork, OfALinearIsItsArithmeticAndItsBytes) {
     std::function<Value*(Builder&)> weight;
     Arithmetic fast;
     uint64_t bytes;
+    int64_t rows = kRows;
   };
   const Case cases[] = {
       {"int4, a scale a row",
@@ -92,7 +94,12 @@ TEST(StepWork, OfALinearIsItsArithmeticAndItsBytes) {
        [](Builder& b) {
          return b.constant("w", in_memory({DType::F16, {kRows, kColumns}}));
        },
-       has_bf16 ? Arithmetic::Bf16 : Arithmetic::Fp32, kRows * kColumns * 2},
+       Arithmetic::Fp32, kRows * kColumns * 2},
+      {"fp16, many",
+       [](Builder& b) {
+         return b.constant("w", in_memory({DType::F16, {kManyRows, kColumns}}));
+       },
+       has_bf16 ? Arithmetic::Bf16 : Arithmetic::Fp32, kManyRows * kColumns * 2, kManyRows},
       {"fp32",
        [](Builder& b) {
          return b.constant("w", in_memory({DType::F32, {kRows, kColumns}}));
@@ -110,13 +117,14 @@ TEST(StepWork, OfALinearIsItsArithmeticAndItsBytes) {
           numerics);
       const StepWork work = linear_work(*executable);
       kernels::ByArithmetic<uint64_t> expected;
-      expected[numerics == Numerics::Fast ? each.fast : Arithmetic::Fp32] = kRows * kColumns;
+      expected[numerics == Numerics::Fast ? each.fast : Arithmetic::Fp32] =
+          static_cast<uint64_t>(each.rows * kColumns);
       EXPECT_EQ(work.row_multiply_adds, expected) << each.name << " " << name(numerics);
       EXPECT_EQ(work.weight_bytes(), each.bytes) << each.name << " " << name(numerics);
       EXPECT_EQ(work.rows.count, kTokens);
       EXPECT_TRUE(work.rows.are_tokens);
-      EXPECT_EQ(work.multiply_adds(), uint64_t{kTokens} * kRows * kColumns);
-      EXPECT_EQ(work.multiply_adds(2), uint64_t{2} * kRows * kColumns);
+      EXPECT_EQ(work.multiply_adds(), static_cast<uint64_t>(kTokens * each.rows * kColumns));
+      EXPECT_EQ(work.multiply_adds(2), static_cast<uint64_t>(2 * each.rows * kColumns));
     }
   }
 }

@@ -296,7 +296,7 @@ constexpr BadCase kBad[] = {
     {"constexpr_lut_to_dense(indices=uint2(0), lut=fp16[4,1](1,2,3,4))", "one at least"},
     {"constexpr_lut_to_dense(indices=uint2[2](0,3), lut=fp16[1,2,1](1,2))", "tables of 4 entries"},
     {"constexpr_lut_to_dense(indices=uint1[2](0,1), lut=fp16[1,2,2](1,2,3,4))",
-     "vectors of 2, expected single numbers"},
+     "'vector_axis' is missing"},
     {"constexpr_lut_to_dense(indices=uint1[3](0,1,1), lut=fp16[2,2,1](1,2,3,4))",
      "axis 0 is not a whole number of blocks"},
     {"constexpr_lut_to_dense(indices=uint1[2](0,1), lut=fp16[1,2,1](1,2), vector_axis=int32(1))",

@@ -9,10 +9,10 @@ Status widen_means(mil::Function& function) {
   for (mil::Value*& output : function.outputs) {
     mil::Op* mean = made_by(output, "reduce_mean");
     if (mean == nullptr || !is_integer(output->type.dtype)) continue;
-    const auto at = static_cast<size_t>(
-        std::find_if(function.ops.begin(), function.ops.end(),
-                     [&](const auto& op) { return op.get() == mean; }) -
-        function.ops.begin());
+    const auto at =
+        static_cast<size_t>(std::find_if(function.ops.begin(), function.ops.end(),
+                                         [&](const auto& op) { return op.get() == mean; }) -
+                            function.ops.begin());
     mil::Value* x = mean->operand("x");
     mil::Value* dtype = function.add_string(output->name + "_dtype", "fp32");
     mil::Value* wide = function

@@ -46,8 +46,7 @@ struct Quantization {
     frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t slice = i / inner % slices;
-        const int32_t zero =
-            zero_point ? frame.ints(*zero_point)[zero_per_slice ? slice : 0] : 0;
+        const int32_t zero = zero_point ? frame.ints(*zero_point)[zero_per_slice ? slice : 0] : 0;
         visit(i, frame.floats(scale)[slice], static_cast<float>(zero));
       }
     });

@@ -10,8 +10,8 @@
 
 namespace diptych::engine {
 
-// Lowered only for weights that linear and gather cannot read by rows (WeightRows). A mask by itself
-// has no cells.
+// Lowered only for weights that linear and gather cannot read by rows (WeightRows). A mask by
+// itself has no cells.
 Status lower_constexpr(const mil::Op& op, Lowering& lowering) {
   for (const mil::Value* result : op.results) {
     if (has_cells(result->type.dtype)) TRY(lowering.unpack(op, *result));
