@@ -68,7 +68,7 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
 Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
                             const GenerateOptions& options, Sampler& sampler,
                             const OnToken& on_token) {
-  if (options.lookahead && (!sampler.plain() || options.logprobs)) {
+  if (options.lookahead && (!sampler.plain() || options.logprobs || options.filter != nullptr)) {
     return hinted(invalid_argument("lookahead decodes greedily"), Advice::GreedyDecoding);
   }
   if (options.lookahead && options.drafter != nullptr) {
@@ -105,14 +105,18 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
     }
     return false;
   };
+  std::vector<float> kept;  // logits of tokens that the filter allows
   const auto choose = [&](std::span<const float> logits, const int64_t* draft,
                           const Distribution* from) -> Result<Speculation::Chosen> {
+    std::span<const float> choices = logits;
+    if (options.filter != nullptr) choices = filtered(logits, TRY(options.filter->allowed()), kept);
     Sampler::Verdict verdict;
     if (draft != nullptr) {
-      verdict = TRY(sampler.verify(logits, session.tokens(), *draft, *from));
+      verdict = TRY(sampler.verify(choices, session.tokens(), *draft, *from));
     } else {
-      verdict.token = TRY(sampler.sample(logits, session.tokens()));
+      verdict.token = TRY(sampler.sample(choices, session.tokens()));
     }
+    if (options.filter != nullptr) options.filter->accept(verdict.token);
     if (options.logprobs) {
       generation.logprobs.push_back(logprobs(logits, verdict.token, *options.logprobs));
     }

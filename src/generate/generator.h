@@ -13,6 +13,7 @@
 #include "generate/sampler.h"
 #include "generate/session.h"
 #include "generate/speculation.h"
+#include "generate/token_filter.h"
 
 namespace diptych::generate {
 
@@ -28,6 +29,8 @@ struct GenerateOptions {
   // Where lookahead is not, what followed the same tokens earlier in the text is tried. False:
   // always, and drafts as long as they can be.
   bool adapt = true;
+  // What tokens may come next; null: all. Not with lookahead. Must outlive the generation.
+  TokenFilter* filter = nullptr;
   std::optional<int64_t> logprobs;  // give log probabilities, and of so many best tokens
   std::function<bool()> cancelled;  // asked between the calls that evaluate a prompt
 };

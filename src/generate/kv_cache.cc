@@ -10,7 +10,7 @@ constexpr uint64_t kAlignment = 64;
 constexpr uint64_t kMostBytes = uint64_t{1} << 56;
 
 // Of a token's keys of one head.
-uint64_t row_bytes(const contract::Model& model) {
+uint64_t head_row_bytes(const contract::Model& model) {
   return static_cast<uint64_t>(model.head_dim) * static_cast<uint64_t>(bit_width(model.dtype)) / 8;
 }
 
@@ -22,7 +22,7 @@ Result<KvCache> KvCache::create(const contract::Description& model) {
   cache.most_ = model.cache_len();
   const auto shape_of = [&](size_t layer) {
     return RingShape{model.kv_heads, model.class_of(layer).cache_len,
-                     static_cast<int64_t>(row_bytes(model))};
+                     static_cast<int64_t>(head_row_bytes(model))};
   };
   // Of a layer's keys, and of its values.
   const auto size_of = [&](size_t layer) {
@@ -66,7 +66,7 @@ Bytes KvCache::values(size_t layer) const {
 }
 
 void KvCache::append(const FreshRows& fresh, int64_t row) {
-  const uint64_t bytes = row_bytes(model_);
+  const uint64_t bytes = head_row_bytes(model_);
   const uint64_t from = static_cast<uint64_t>(row) * bytes;
   const uint64_t from_stride = static_cast<uint64_t>(fresh.tokens) * bytes;
   for (size_t layer = 0; layer < keys_.size(); ++layer) {
@@ -104,6 +104,64 @@ void KvCache::rewind(int64_t position) {
     rings_[layer]->values.rewind(tokens_, position);
   }
   tokens_ = position;
+}
+
+void KvCache::copy_from(const KvCache& other) {
+  const uint64_t bytes = head_row_bytes(model_);
+  for (size_t layer = 0; layer < keys_.size(); ++layer) {
+    if (std::optional<Rings>& rings = rings_[layer]) {
+      rings->keys.copy_from(other.rings_[layer]->keys);
+      rings->values.copy_from(other.rings_[layer]->values);
+      continue;
+    }
+    const uint64_t stride = static_cast<uint64_t>(model_.class_of(layer).cache_len) * bytes;
+    const uint64_t used = static_cast<uint64_t>(other.tokens_) * bytes;
+    for (uint64_t head = 0; head < static_cast<uint64_t>(model_.kv_heads); ++head) {
+      std::copy_n(&other.keys_[layer][head * stride], used, &keys_[layer][head * stride]);
+      std::copy_n(&other.values_[layer][head * stride], used, &values_[layer][head * stride]);
+    }
+  }
+  tokens_ = other.tokens_;
+}
+
+uint64_t KvCache::row_bytes(const contract::Model& model) {
+  return 2 * model.layers() * static_cast<uint64_t>(model.kv_heads) * head_row_bytes(model);
+}
+
+Status KvCache::write_rows(Sink& sink) const {
+  const uint64_t bytes = head_row_bytes(model_);
+  const uint64_t used = static_cast<uint64_t>(tokens_) * bytes;
+  for (size_t layer = 0; layer < keys_.size(); ++layer) {
+    const uint64_t stride = static_cast<uint64_t>(model_.class_of(layer).cache_len) * bytes;
+    for (const MutableBytes& side : {keys_[layer], values_[layer]}) {
+      for (uint64_t head = 0; head < static_cast<uint64_t>(model_.kv_heads); ++head) {
+        TRY(sink.write(side.subspan(head * stride, used)));
+      }
+    }
+  }
+  return {};
+}
+
+Status KvCache::read_rows(Bytes rows, int64_t tokens) {
+  if (!windowed_.empty()) return unsupported("saved caches of layers with windows");
+  const auto count = static_cast<uint64_t>(tokens);
+  if (tokens < 0 || tokens > most_ || rows.size() != count * row_bytes(model_)) {
+    return invalid_data(
+        "{} bytes of keys and values for {} tokens, expected {} a token and at most {} tokens",
+        rows.size(), tokens, row_bytes(model_), most_);
+  }
+  const uint64_t bytes = head_row_bytes(model_), used = count * bytes;
+  for (size_t layer = 0; layer < keys_.size(); ++layer) {
+    const uint64_t stride = static_cast<uint64_t>(model_.class_of(layer).cache_len) * bytes;
+    for (const MutableBytes& side : {keys_[layer], values_[layer]}) {
+      for (uint64_t head = 0; head < static_cast<uint64_t>(model_.kv_heads); ++head) {
+        std::copy_n(rows.data(), used, side.data() + head * stride);
+        rows = rows.subspan(used);
+      }
+    }
+  }
+  tokens_ = tokens;
+  return {};
 }
 
 }  // namespace diptych::generate

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/stream.h"
 #include "base/zeroed_memory.h"
 #include "contract/reader.h"
 #include "generate/row_ring.h"
@@ -51,6 +52,17 @@ class KvCache {
   // rows that dropped out of it for as many tokens again; where what they saw at `position` is gone
   // nevertheless, all tokens are forgotten, for there is nothing that it could be computed from.
   void rewind(int64_t position);
+
+  uint64_t bytes() const { return memory_.bytes().size(); }  // of memory, once it is full
+
+  // Becomes a copy of a cache of the same model.
+  void copy_from(const KvCache& other);
+
+  // Writes the rows of all tokens, or takes the first `tokens` of what another cache of the same
+  // model wrote and forgets its own. Only for models without windows, of which every row is there.
+  Status write_rows(Sink& sink) const;
+  static uint64_t row_bytes(const contract::Model& model);  // of a token, of all layers
+  Status read_rows(Bytes rows, int64_t tokens);
 
  private:
   KvCache() = default;

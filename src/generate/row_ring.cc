@@ -57,4 +57,10 @@ void RowRing::rewind(int64_t from, int64_t tokens) {
   }
 }
 
+void RowRing::copy_from(const RowRing& other) {
+  std::copy_n(other.memory_.data(), memory_.size(), memory_.data());
+  first_ = other.first_;
+  oldest_ = other.oldest_;
+}
+
 }  // namespace diptych::generate

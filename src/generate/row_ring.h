@@ -43,6 +43,9 @@ class RowRing {
   // Goes back from `from` tokens to `tokens`.
   void rewind(int64_t from, int64_t tokens);
 
+  // Becomes a copy of a ring of the same shape.
+  void copy_from(const RowRing& other);
+
  private:
   std::byte* slot(int64_t head, int64_t index) const;
   std::byte* aside(int64_t position, int64_t head) const;

@@ -324,6 +324,20 @@ void Session::rewind(int64_t position) {
   cache_.rewind(std::min(cache_.tokens(), position));
 }
 
+void Session::copy_from(const Session& other) {
+  history_ = other.history_;
+  cache_.copy_from(other.cache_);
+}
+
+Status Session::read_rows(Bytes rows, std::span<const int64_t> tokens) {
+  history_.clear();
+  cache_.rewind(0);
+  TRY(check_tokens(tokens));
+  TRY(cache_.read_rows(rows, static_cast<int64_t>(tokens.size())));
+  history_.assign(tokens.begin(), tokens.end());
+  return {};
+}
+
 bool Session::rows_fit(int64_t needed) const {
   return cache_.tokens() == position() && needed <= cache_.room() && needed <= remaining();
 }

@@ -75,6 +75,19 @@ class Session {
   // begins a window's length back (KvCache::rewind()), the next evaluation evaluates all tokens
   // anew.
   void rewind(int64_t position);
+  // Becomes a copy of a session of the same program: what `other` has evaluated counts as evaluated
+  // here.
+  void copy_from(const Session& other);
+  // Whether the keys and values of a session can be written and read back: every row of every layer
+  // must be there, so no layer may have a window.
+  bool can_save() const { return cache_.layers_with_window().empty(); }
+  // The keys and values of the first saved_tokens() of tokens(), and back: after read_rows() the
+  // session has evaluated `tokens`. The rows' sizes are checked, their values cannot be.
+  int64_t saved_tokens() const { return cache_.tokens(); }
+  Status write_rows(Sink& sink) const { return cache_.write_rows(sink); }
+  Status read_rows(Bytes rows, std::span<const int64_t> tokens);
+  uint64_t cache_bytes() const { return cache_.bytes(); }  // of memory, once the cache is full
+  uint64_t row_bytes() const { return KvCache::row_bytes(model_); }
 
   // --- For lookahead: calls of model().verify() with rows that the caller makes. ---
   struct Rows {
