@@ -7,7 +7,7 @@ set -eu
 
 packages="g++ cmake ninja-build pkg-config libprotozero-dev protobuf-compiler libprotobuf-dev
   flatbuffers-compiler libflatbuffers-dev nlohmann-json3-dev libcli11-dev libfmt-dev
-  libexpected-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev libedit-dev libhwy-dev libxxhash-dev zlib1g-dev
+  libexpected-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev libedit-dev libcpp-httplib-dev libssl-dev libhwy-dev libxxhash-dev zlib1g-dev
   libgtest-dev libgmock-dev libbenchmark-dev"
 if [ "${1:-}" = "--dev" ]; then
   packages="$packages clang clang-format clang-tidy libclang-rt-14-dev"

@@ -40,6 +40,7 @@ Action setup_inspect(Parser& parser);
 Action setup_metadata(Parser& parser);
 Action setup_predict(Parser& parser);
 Action setup_run(Parser& parser);
+Action setup_serve(Parser& parser);
 Action setup_synth(Parser& parser);
 Action setup_tokenize(Parser& parser);
 

@@ -1,0 +1,51 @@
+// Calls of functions in what a model writes, as its chat template taught it to write them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "answer/transcript.h"
+
+namespace diptych::openai {
+
+enum class CallForm : uint8_t {
+  None,  // no functions were offered: all is text
+  Tags,  // <tool_call>{"name": …, "arguments": {…}}</tool_call> within the text (Hermes, Qwen)
+  Json,  // the whole answer is {"name": …, "parameters": {…}} (Llama 3)
+};
+
+// The form that a chat template speaks of.
+CallForm call_form_of(std::string_view chat_template);
+
+// Divides an answer, piece by piece, into the text that is shown and the calls. What looks like a
+// call but is none in the end stays text.
+class CallScanner {
+ public:
+  explicit CallScanner(CallForm form) : form_(form) {}
+
+  // The text that can be shown now that `piece` has come.
+  std::string add(std::string_view piece);
+  // The text that was held back in vain.
+  std::string finish();
+  // The calls that have become complete since the last time. Their arguments are JSON objects.
+  std::vector<answer::ToolCall> take_calls();
+
+  size_t calls() const { return count_; }  // so far
+
+ private:
+  std::string scan_tags();
+  bool take_call(std::string_view json);
+
+  CallForm form_;
+  std::string held_;     // not decided yet
+  bool inside_ = false;  // of a tag
+  std::vector<answer::ToolCall> calls_;
+  size_t count_ = 0;
+};
+
+// A new identifier with this beginning.
+std::string new_id(std::string_view prefix);
+
+}  // namespace diptych::openai

@@ -1,0 +1,293 @@
+#include "server/http.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include "base/json.h"
+#include "base/printable.h"
+#include "openai/error.h"
+#include "server/connection.h"
+
+namespace diptych::server {
+
+namespace {
+
+constexpr size_t kMostPathBytes = 512;
+constexpr size_t kChunkOverhead = 64 << 10;  // of a body in chunks
+
+// The length that a request says; 0 where it says none, the most there is where it is no number.
+uint64_t length_of(const httplib::Request& request) {
+  if (!request.has_header("Content-Length")) return 0;
+  const std::string text = request.get_header_value("Content-Length");
+  uint64_t length = 0;
+  const char* const end = text.data() + text.size();
+  const auto [after, error] = std::from_chars(text.data(), end, length);
+  return error == std::errc() && after == end ? length : UINT64_MAX;
+}
+
+// A thread for each connection, up to a limit.
+class Connections : public httplib::TaskQueue {
+ public:
+  explicit Connections(size_t most) : most_(most) {}
+
+  // Whether this thread is to turn its connection away.
+  static bool& refusing() {
+    thread_local bool refusing = false;
+    return refusing;
+  }
+
+  void enqueue(std::function<void()> serve) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (count_ < most_) {
+        ++count_;
+        try {
+          std::thread([this, serve] {
+            serve();
+            const std::lock_guard done(mutex_);
+            --count_;
+            changed_.notify_all();
+          }).detach();
+          return;
+        } catch (const std::system_error&) {
+          --count_;  // the system has no more threads
+        }
+      }
+    }
+    refusing() = true;
+    serve();
+    refusing() = false;
+  }
+  void shutdown() override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return count_ == 0; });
+  }
+
+ private:
+  const size_t most_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  size_t count_ = 0;
+};
+
+}  // namespace
+
+struct HttpServer::Impl : httplib::Server {
+  Impl(const HttpOptions& http_options, HttpHandlers http_handlers);
+
+  bool process_and_close_socket(socket_t socket) override;
+  HandlerResponse before_body(const httplib::Request& from, httplib::Response& to);
+  void with_body(const httplib::Request& from, httplib::Response& to,
+                 const httplib::ContentReader& read);
+  Request request_of(const httplib::Request& from) const;
+  static void give(Response response, const httplib::Request& request, httplib::Response& to);
+
+  // The request that this thread serves.
+  struct Serving {
+    Connection* connection = nullptr;
+    Request request;
+    Clock::time_point start;
+    int status = 0;  // 0: no response yet
+  };
+  static Serving& serving() {
+    thread_local Serving serving;
+    return serving;
+  }
+
+  HttpOptions options;
+  HttpHandlers handlers;
+  int bound_port = 0;
+  std::atomic<bool> stopping = false;
+};
+
+HttpServer::Impl::Impl(const HttpOptions& http_options, HttpHandlers http_handlers)
+    : options(http_options), handlers(std::move(http_handlers)) {
+  set_tcp_nodelay(true);
+  new_task_queue = [this] { return new Connections(options.most_connections); };
+  set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    return before_body(request, response);
+  });
+  Post(".*", [this](const httplib::Request& request, httplib::Response& response,
+                    const httplib::ContentReader& read) { with_body(request, response, read); });
+  // What the library finds wrong by itself.
+  set_error_handler([](const httplib::Request&, httplib::Response& response) {
+    if (!response.body.empty()) return;
+    response.set_content(
+        dump_json(openai::error_json(response.status, "the request is not well formed")),
+        "application/json");
+  });
+  set_exception_handler([](const httplib::Request&, httplib::Response& response,
+                           const std::exception_ptr&) { response.status = 500; });
+  set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+    serving().status = response.status;
+    response.set_header("X-Content-Type-Options", "nosniff");
+    if (response.status < 400) return;
+    response.headers.erase("Keep-Alive");
+    response.headers.erase("Connection");
+    response.set_header("Connection", "close");
+    serving().connection->close_after_this();
+  });
+}
+
+bool HttpServer::Impl::process_and_close_socket(socket_t socket) {
+  if (Connections::refusing()) {
+    constexpr std::string_view kBusy =
+        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+        "Content-Length: 0\r\n\r\n";
+    [[maybe_unused]] const ssize_t sent =
+        ::send(socket, kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::close(socket);
+    return false;
+  }
+  ConnectionLimits limits;
+  limits.most_body_bytes = options.most_body_bytes + kChunkOverhead;
+  limits.head_seconds = options.head_seconds;
+  limits.body_seconds = options.body_seconds;
+  limits.write_seconds = options.write_seconds;
+  limits.idle_seconds = options.idle_seconds;
+  Connection connection(socket, limits);
+  while (connection.wait_for_request(stopping)) {
+    serving() = {&connection, {}, Clock::now(), 0};
+    bool closes = false;
+    const bool served = process_request(connection, false, closes, {});
+    const Serving& done = serving();
+    if (done.status != 0 && handlers.done) {
+      handlers.done(done.request, done.status, seconds_since(done.start));
+    }
+    if (!served || closes || connection.closes()) break;
+  }
+  serving() = {};
+  connection.finish();
+  ::close(socket);
+  return true;
+}
+
+Request HttpServer::Impl::request_of(const httplib::Request& from) const {
+  Request request;
+  request.method = from.method;
+  request.path = from.path.substr(0, kMostPathBytes);
+  request.client = from.remote_addr;
+  request.authorization = from.get_header_value("Authorization");
+  request.origin = from.get_header_value("Origin");
+  request.host = from.get_header_value("Host");
+  request.client_left = [connection = serving().connection] { return connection->client_left(); };
+  request.log = std::make_shared<Json>(Json::object());
+  return request;
+}
+
+void HttpServer::Impl::give(Response response, const httplib::Request& request,
+                            httplib::Response& to) {
+  to.status = response.status;
+  for (const auto& [name, value] : response.headers) to.set_header(name, value);
+  if (!response.stream) {
+    to.set_content(std::move(response.body), response.type);
+    return;
+  }
+  const auto provide = [stream = std::move(response.stream)](size_t, httplib::DataSink& sink) {
+    stream([&sink](std::string_view part) {
+      return part.empty() || sink.write(part.data(), part.size());
+    });
+    sink.done();
+    return true;
+  };
+  if (request.version == "HTTP/1.0") {
+    serving().connection->close_after_this();
+    to.set_content_provider(response.type, provide);  // until the connection is closed
+  } else {
+    to.set_chunked_content_provider(response.type, provide);
+  }
+}
+
+httplib::Server::HandlerResponse HttpServer::Impl::before_body(const httplib::Request& from,
+                                                               httplib::Response& to) {
+  const auto refuse = [&](int status, std::string_view why) {
+    Response response;
+    response.status = status;
+    response.body = dump_json(openai::error_json(status, why));
+    give(std::move(response), from, to);
+    return HandlerResponse::Handled;
+  };
+  serving().request = request_of(from);
+  if (from.path.size() > kMostPathBytes) return refuse(414, "the path is too long");
+  Response response;
+  if (handlers.begin(serving().request, response)) {
+    // A body that comes with it is not read.
+    if (from.has_header("Content-Length") || from.has_header("Transfer-Encoding")) {
+      if (from.get_header_value("Content-Length") != "0") {
+        serving().connection->close_after_this();
+      }
+    }
+    give(std::move(response), from, to);
+    return HandlerResponse::Handled;
+  }
+  if (from.method != "POST") return refuse(405, "this takes POST");
+  // Bodies in forms and compressed ones are not limited by the library; neither is needed. That
+  // JSON is said to be JSON also keeps other sites' forms out.
+  if (!from.get_header_value("Content-Type").starts_with("application/json")) {
+    return refuse(415, "expected Content-Type: application/json");
+  }
+  if (from.has_header("Content-Encoding")) return refuse(415, "the body is compressed");
+  if (from.has_header("Content-Length") && from.has_header("Transfer-Encoding")) {
+    return refuse(400, "the body's length is said twice");
+  }
+  if (length_of(from) > options.most_body_bytes) {
+    return refuse(413, fmt::format("the body is longer than {} bytes", options.most_body_bytes));
+  }
+  return HandlerResponse::Unhandled;
+}
+
+void HttpServer::Impl::with_body(const httplib::Request& from, httplib::Response& to,
+                                 const httplib::ContentReader& read) {
+  Request& request = serving().request;
+  bool too_long = false;
+  const bool whole = read([&](const char* bytes, size_t size) {
+    too_long = request.body.size() + size > options.most_body_bytes;
+    if (too_long) return false;
+    request.body.append(bytes, size);
+    return true;
+  });
+  if (whole) {
+    give(handlers.handle(request), from, to);
+    return;
+  }
+  Response response;
+  response.status = too_long ? 413 : 400;
+  response.body = dump_json(openai::error_json(
+      response.status,
+      too_long ? fmt::format("the body is longer than {} bytes", options.most_body_bytes)
+               : "the body is not complete, or took too long"));
+  give(std::move(response), from, to);
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpServer::~HttpServer() = default;
+
+Result<std::unique_ptr<HttpServer>> HttpServer::bind(const HttpOptions& options,
+                                                     HttpHandlers handlers) {
+  auto impl = std::make_unique<Impl>(options, std::move(handlers));
+  if (options.port == 0) {
+    impl->bound_port = impl->bind_to_any_port(options.host);
+  } else if (impl->bind_to_port(options.host, options.port)) {
+    impl->bound_port = options.port;
+  }
+  if (impl->bound_port <= 0) {
+    return fail(ErrorCode::Io, "cannot listen on {} port {}: it is in use, or not of this machine",
+                one_line(options.host, 100), options.port);
+  }
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+int HttpServer::port() const { return impl_->bound_port; }
+void HttpServer::run() { impl_->listen_after_bind(); }
+void HttpServer::stop() {
+  impl_->stopping = true;
+  impl_->stop();
+}
+
+}  // namespace diptych::server

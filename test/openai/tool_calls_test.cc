@@ -1,0 +1,78 @@
+#include "openai/tool_calls.h"
+
+#include <gtest/gtest.h>
+
+namespace diptych::openai {
+namespace {
+
+struct Scanned {
+  std::string text;
+  std::vector<std::pair<std::string, std::string>> calls;  // name, arguments
+};
+
+// The same whatever pieces the answer comes in.
+Scanned scan(CallForm form, const std::string& answer) {
+  Scanned first;
+  for (size_t size : {answer.size() + 1, size_t{1}, size_t{3}, size_t{7}}) {
+    CallScanner scanner(form);
+    Scanned result;
+    for (size_t at = 0; at < answer.size(); at += size) {
+      result.text += scanner.add(answer.substr(at, size));
+    }
+    result.text += scanner.finish();
+    for (const answer::ToolCall& call : scanner.take_calls()) {
+      EXPECT_TRUE(call.id.starts_with("call_"));
+      result.calls.emplace_back(call.name, call.arguments);
+    }
+    if (size > answer.size()) {
+      first = result;
+    } else {
+      EXPECT_EQ(result.text, first.text) << size;
+      EXPECT_EQ(result.calls, first.calls) << size;
+    }
+  }
+  return first;
+}
+
+using Calls = std::vector<std::pair<std::string, std::string>>;
+
+TEST(CallScanner, FindsCallsInTags) {
+  const Scanned scanned =
+      scan(CallForm::Tags,
+           "I look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": [1]}}\n</tool_call>\n"
+           "<tool_call>{\"name\":\"g\",\"arguments\":{}}</tool_call>");
+  EXPECT_EQ(scanned.text, "I look.");
+  EXPECT_EQ(scanned.calls, (Calls{{"f", "{\"x\":[1]}"}, {"g", "{}"}}));
+}
+
+TEST(CallScanner, TextStaysText) {
+  for (const char* text : {"a < b <tool", "<tool_call", "a\n\n", "<tool_call>no json</tool_call>",
+                           "<tool_call>{\"name\": 1}</tool_call> b", "<tool_call>{\"name\":"}) {
+    const Scanned scanned = scan(CallForm::Tags, text);
+    EXPECT_EQ(scanned.text, text);
+    EXPECT_TRUE(scanned.calls.empty());
+  }
+}
+
+TEST(CallScanner, TheClosingTagMayBeMissing) {
+  const Scanned scanned = scan(CallForm::Tags, "<tool_call>{\"name\":\"f\",\"arguments\":{}}");
+  EXPECT_EQ(scanned.text, "");
+  EXPECT_EQ(scanned.calls, (Calls{{"f", "{}"}}));
+}
+
+TEST(CallScanner, FindsACallThatIsTheWholeAnswer) {
+  const Scanned scanned = scan(CallForm::Json, "\n{\"name\": \"f\", \"parameters\": {\"x\": 1}}");
+  EXPECT_EQ(scanned.text, "");
+  EXPECT_EQ(scanned.calls, (Calls{{"f", "{\"x\":1}"}}));
+  for (const char* text : {"{\"a\": 1}", "It is {\"name\": 1}", "{", ""}) {
+    EXPECT_EQ(scan(CallForm::Json, text).text, text);
+  }
+}
+
+TEST(CallForm, IsReadOffTheTemplate) {
+  EXPECT_EQ(call_form_of("… <tool_call> …"), CallForm::Tags);
+  EXPECT_EQ(call_form_of("{% if tools %} … \"parameters\" …"), CallForm::Json);
+}
+
+}  // namespace
+}  // namespace diptych::openai
