@@ -125,7 +125,7 @@ Status lower_cpu_linear(const mil::Op& op, Lowering& lowering);
 // reference/contract.cc
 Status lower_attention(const mil::Op& op, Lowering& lowering);
 Status lower_einsum(const mil::Op& op, Lowering& lowering);
-Status lower_integer_linear(const mil::Op& op, Lowering& lowering);
+Status lower_plain_linear(const mil::Op& op, Lowering& lowering);  // of integers, or mixed types
 Status lower_matmul(const mil::Op& op, Lowering& lowering);
 
 // fused/: attention.cc, rows.cc

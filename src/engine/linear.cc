@@ -424,12 +424,11 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
 
 // Never by kernels: it is the reference of cpu.linear.
 Status lower_linear(const mil::Op& op, Lowering& lowering) {
-  for (const mil::Operand& operand : op.operands) {
-    const TensorType &type = operand.values.front()->type, &x = op.operand("x")->type;
-    if (is_float(type.dtype) == is_float(x.dtype)) continue;
-    return unsupported("{} is {} and x {}", operand.param, name(type.dtype), name(x.dtype));
-  }
-  if (!is_float(op.operand("x")->type.dtype)) return lower_integer_linear(op, lowering);
+  const bool all_floats =
+      std::all_of(op.operands.begin(), op.operands.end(), [](const mil::Operand& operand) {
+        return is_float(operand.values.front()->type.dtype);
+      });
+  if (!all_floats) return lower_plain_linear(op, lowering);
   return lower_weights(op, op.operand_list("weight"), op.operand_list("bias"), {1}, false,
                        lowering);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <utility>
 
 #include "engine/kernels.h"
@@ -27,6 +28,14 @@ void round_cells(const Frame& frame, Place place, uint64_t count) {
       static_cast<int64_t>(count), kRoundingGrain, [&](int64_t begin, int64_t end) {
         frame.overflows += round_to_halves(values + begin, static_cast<size_t>(end - begin));
       });
+}
+
+// The nearest integer towards 0 that there is; NaN is 0.
+int32_t truncated(float value) {
+  constexpr float kBeyond = 0x1p31f;
+  if (std::isnan(value)) return 0;
+  if (value >= kBeyond) return INT32_MAX;
+  return value <= -kBeyond ? INT32_MIN : static_cast<int32_t>(value);
 }
 
 // For each operation, the next constant tensor that an elementwise operation at or after it reads.
@@ -168,6 +177,26 @@ Result<Place> Lowering::cells(const mil::Value& unresolved) {
   const Place place = cells_.at(&value);
   touch(place);
   return place;
+}
+
+Result<Place> Lowering::cells_like(const mil::Value& value, DType dtype) {
+  const bool floats = is_float(dtype);
+  if (is_float(value.type.dtype) == floats) return cells(value);
+  const uint64_t bytes = TRY(cell_bytes(value.type));
+  return derived(value, floats ? "to floats" : "to integers", bytes,
+                 [&](Place to) -> Result<Runs> {
+                   const Place from = TRY(cells(value));
+                   return Runs([=, count = bytes / kCellSize](const Frame& frame) -> Status {
+                     for (uint64_t i = 0; i < count; ++i) {
+                       if (floats) {
+                         frame.floats(to)[i] = static_cast<float>(frame.ints(from)[i]);
+                       } else {
+                         frame.ints(to)[i] = truncated(frame.floats(from)[i]);
+                       }
+                     }
+                     return {};
+                   });
+                 });
 }
 
 Result<Source> Lowering::source(const mil::Value& unresolved, int64_t rows) {

@@ -40,7 +40,9 @@ class Lowering {
   // Returns the place of a value's cells when the next emitted step runs. The first request for a
   // constant, input or weight brings it into cells.
   Result<Place> cells(const mil::Value& value);
-  // The same, but packed bytes stay as they are. Of a constant the step reads `rows` rows.
+  // The same as floats, or as integers, whichever `dtype` is. Floats are truncated to integers.
+  Result<Place> cells_like(const mil::Value& value, DType dtype);
+  // The same as cells(), but packed bytes stay as they are. Of a constant the step reads `rows` rows.
   Result<Source> source(const mil::Value& value, int64_t rows = kAllRows);
   // Returns the rows of a weight if they can be computed from the stored bytes, else nothing. The
   // step reads `rows` of them.

@@ -74,8 +74,9 @@ Status emit_matmul(const mil::Op& op, Lowering& lowering, const Shape& x_shape,
   one.k = one.transpose_x ? x_shape.end()[-2] : x_shape.end()[-1];
   const StridedLoop<2> batch(Shape(shape.begin(), shape.end() - 2),
                              {batch_strides(x_shape, shape), batch_strides(y_shape, shape)});
-  const Place x = TRY(lowering.cells(*op.operand("x")));
-  const Place y = TRY(lowering.cells(*op.operand("y")));
+  const DType dtype = op.result()->type.dtype;
+  const Place x = TRY(lowering.cells_like(*op.operand("x"), dtype));
+  const Place y = TRY(lowering.cells_like(*op.operand("y"), dtype));
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const T* a = reinterpret_cast<const T*>(frame.bytes(x));
@@ -104,6 +105,32 @@ Status emit_matmul(const mil::Op& op, Lowering& lowering, const Shape& x_shape,
   return {};
 }
 
+// x · weightᵀ + bias, in the type of x.
+template <class T>
+Status emit_linear(const mil::Op& op, Lowering& lowering) {
+  const Shape& weight_shape = op.operand("weight")->type.shape;
+  const DType dtype = op.result()->type.dtype;
+  const mil::Value* bias_value = op.operand("bias");
+  const StepRows rows = lowering.rows_of(*op.operand("x"));
+  const MatmulShape shape{rows.count, weight_shape[1], weight_shape[0], false, true};
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place weight = TRY(lowering.cells_like(*op.operand("weight"), dtype));
+  std::optional<Place> bias;
+  if (bias_value != nullptr) bias = TRY(lowering.cells_like(*bias_value, dtype));
+  const Place result = TRY(lowering.result(*op.result()));
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    const auto cells = [&](Place place) { return reinterpret_cast<T*>(frame.bytes(place)); };
+    T* out = cells(result);
+    multiply_rows(shape, cells(x), cells(weight), 0, shape.m, out);
+    using Sum = std::conditional_t<std::is_same_v<T, float>, float, int64_t>;
+    for (int64_t i = 0; bias && i < shape.m * shape.n; ++i) {
+      out[i] = static_cast<T>(Sum{out[i]} + cells(*bias)[i % shape.n]);
+    }
+    return {};
+  });
+  return {};
+}
+
 }  // namespace
 
 Status lower_matmul(const mil::Op& op, Lowering& lowering) {
@@ -113,37 +140,14 @@ Status lower_matmul(const mil::Op& op, Lowering& lowering) {
     x_shape.insert(x_shape.begin(), 1);
     shape.insert(shape.end() - 1, 1);
   }
-  const bool floats = is_float(op.result()->type.dtype);
-  for (const char* param : {"x", "y"}) {
-    const DType dtype = op.operand(param)->type.dtype;
-    if (is_float(dtype) == floats) continue;
-    return unsupported("{} is {} and the result {}", param, name(dtype),
-                       name(op.result()->type.dtype));
-  }
-  return floats ? emit_matmul<float>(op, lowering, x_shape, y_shape, shape)
-                : emit_matmul<int32_t>(op, lowering, x_shape, y_shape, shape);
+  return is_float(op.result()->type.dtype)
+             ? emit_matmul<float>(op, lowering, x_shape, y_shape, shape)
+             : emit_matmul<int32_t>(op, lowering, x_shape, y_shape, shape);
 }
 
-// x · weightᵀ + bias of integers; linear.cc has the floats.
-Status lower_integer_linear(const mil::Op& op, Lowering& lowering) {
-  const Shape& weight_shape = op.operand("weight")->type.shape;
-  const mil::Value* bias_value = op.operand("bias");
-  const StepRows rows = lowering.rows_of(*op.operand("x"));
-  const MatmulShape shape{rows.count, weight_shape[1], weight_shape[0], false, true};
-  const Place x = TRY(lowering.cells(*op.operand("x")));
-  const Place weight = TRY(lowering.cells(*op.operand("weight")));
-  const std::optional<Place> bias =
-      bias_value == nullptr ? std::nullopt : std::optional(TRY(lowering.cells(*bias_value)));
-  const Place result = TRY(lowering.result(*op.result()));
-  lowering.emit(op, [=](const Frame& frame) -> Status {
-    int32_t* out = frame.ints(result);
-    multiply_rows(shape, frame.ints(x), frame.ints(weight), 0, shape.m, out);
-    for (int64_t i = 0; bias && i < shape.m * shape.n; ++i) {
-      out[i] = static_cast<int32_t>(int64_t{out[i]} + frame.ints(*bias)[i % shape.n]);
-    }
-    return {};
-  });
-  return {};
+Status lower_plain_linear(const mil::Op& op, Lowering& lowering) {
+  return is_float(op.result()->type.dtype) ? emit_linear<float>(op, lowering)
+                                           : emit_linear<int32_t>(op, lowering);
 }
 
 // x [b, c, h, k] by y [b, k, h, n], where b is 1 in equations of rank 3 and b and h broadcast.
