@@ -13,7 +13,7 @@ if(DIPTYCH_SANITIZE)
   target_link_options(diptych_flags INTERFACE -fsanitize=${DIPTYCH_SANITIZE})
   # Instrumented code takes ways that GCC then finds unset variables on; its manual says so.
   target_compile_options(diptych_flags INTERFACE
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-free-nonheap-object>")
 endif()
 if(DIPTYCH_FUZZ)
   target_compile_options(diptych_flags INTERFACE -fsanitize=fuzzer-no-link)

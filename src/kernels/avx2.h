@@ -20,8 +20,11 @@ struct Avx2 {
   static constexpr int kLanes = 8, kSteps = 2;
   static constexpr int kMaxTile = 6, kMaxFloatTile = 4;
   static constexpr int64_t kPartColumns = 2048;
+  static constexpr int kTilesFromFile = 1;
   template <int M>
   static constexpr int kRows = 1;  // of two streams of weights both get slower
+  template <int M>
+  static constexpr int kTogether = 1;
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 2 : 3;
   using Factor = float;
@@ -170,8 +173,9 @@ struct Avx2 {
   }
 
   template <DType type, int R>
-  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int64_t step, Ints (&sums)[R]) {
-    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) sums[r] = dot(weights[r], x, step);
+  static void dot(const Planes<type> (&weights)[R], const Chunk* const (&x)[1], int64_t step,
+                  Ints (&sums)[R][1]) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) sums[r][0] = dot(weights[r], *x[0], step);
   }
 
   // For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127 is

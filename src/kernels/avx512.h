@@ -16,8 +16,11 @@ struct Avx512 {
   static constexpr int kLanes = 16, kSteps = 1;
   static constexpr int kMaxTile = 6, kMaxFloatTile = 6;
   static constexpr int64_t kPartColumns = 4096;
+  static constexpr int kTilesFromFile = 2;
   template <int M>
   static constexpr int kRows = M == 1 ? 1 : 2;
+  template <int M>
+  static constexpr int kTogether = M;
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 1 : 4;
   using Factor = float;
@@ -127,7 +130,7 @@ struct Avx512 {
   struct Planes {
     __m512i plane[Chunk::kPlanes];
   };
-  static __m512i load_plane(const std::byte* from) { return _mm512_loadu_si512(from); }
+  static __m512i load_plane(const void* from) { return _mm512_loadu_si512(from); }
   static void store_plane(__m512i plane, std::byte* to) { _mm512_storeu_si512(to, plane); }
 
   static Ints byte_table(__m128i bytes) { return _mm512_broadcast_i32x4(bytes); }
@@ -189,25 +192,39 @@ struct Avx512 {
   }
 
   // In turns of sums, because each product waits for the one before it in its sum.
-  template <DType type, int R>
-  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int /*step*/, Ints (&sums)[R]) {
-    if constexpr (R == 1) {
+  template <DType type, int R, int M>
+  static void dot(const Planes<type> (&weights)[R], const Chunk* const (&x)[M], int /*step*/,
+                  Ints (&sums)[R][M]) {
+    if constexpr (R * M == 1) {
       Ints even = _mm512_setzero_si512(), odd = even;
       DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; i += 2) {
-        even = _mm512_dpbusd_epi32(even, weights[0].plane[i], _mm512_loadu_si512(x.planes[i]));
-        odd =
-            _mm512_dpbusd_epi32(odd, weights[0].plane[i + 1], _mm512_loadu_si512(x.planes[i + 1]));
+        even = _mm512_dpbusd_epi32(even, weights[0].plane[i], load_plane(x[0]->planes[i]));
+        odd = _mm512_dpbusd_epi32(odd, weights[0].plane[i + 1], load_plane(x[0]->planes[i + 1]));
       }
-      sums[0] = _mm512_add_epi32(even, odd);
+      sums[0][0] = _mm512_add_epi32(even, odd);
       return;
     }
-    for (Ints& sum : sums) sum = _mm512_setzero_si512();
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+      DIPTYCH_UNROLL for (int m = 0; m < M; ++m) sums[r][m] = _mm512_setzero_si512();
+    }
     DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
-      const __m512i plane = _mm512_loadu_si512(x.planes[i]);
-      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-        sums[r] = _mm512_dpbusd_epi32(sums[r], weights[r].plane[i], plane);
+      DIPTYCH_UNROLL for (int m = 0; m < M; ++m) {
+        const __m512i plane = kept_in_register(load_plane(x[m]->planes[i]));
+        DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+          sums[r][m] = _mm512_dpbusd_epi32(sums[r][m], weights[r].plane[i], plane);
+        }
       }
     }
+  }
+
+ private:
+  // Else GCC makes it an operand in memory of every instruction that uses it; loads are what the
+  // loop has too many of.
+  static __m512i kept_in_register(__m512i a) {
+#if defined(__AVX512F__)  // not where tests emulate it
+    asm("" : "+v"(a));
+#endif
+    return a;
   }
 };
 

@@ -16,7 +16,10 @@
 //   Planes<type>           a step's share of a chunk of weights, in planes like activations', each
 //                          a register that is loaded and stored by load_plane() and store_plane()
 //   kRows<M>, kMaxTile     sizes of tiles
+//   kTilesFromFile         tiles of rows of x for which weights are taken apart anew
 //   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
+//   kTogether<M>           rows of x, of a tile's M, that dot() takes at once
+//   dot()                  a step's sums of integers, of R rows of the weight with rows of x
 //   sum_all()              the sum of each register's lanes, always in the same order
 //   all(value)             a register whose lanes are the same
 //
@@ -61,19 +64,21 @@ struct LinearCall {
   int64_t last;  // row of the weight
   Output y;
   int64_t chunks, row_bytes, scale_bytes;  // of a row
+  bool fetch_ahead;                        // of one row of the weight (fetch_choice.h)
   float offset_factor = 1;                 // of the activations' offsets (palette_tiles.h)
 };
 
-template <class Chunk, DType type>
-LinearCall<Chunk> call_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t last,
-                          const Output& y) {
+// `weight`: the task's, or what stands for it.
+template <class Chunk, DType type, class Weight>
+LinearCall<Chunk> call_of(const LinearWeight& weight, const IntegerTask<Weight>& task) {
   return {weight,
-          reinterpret_cast<const Chunk*>(x.data),
-          last,
-          y,
-          quotient_rounded_up(x.columns, Chunk::kColumns),
+          reinterpret_cast<const Chunk*>(task.x.data),
+          task.last,
+          task.y,
+          quotient_rounded_up(task.x.columns, Chunk::kColumns),
           bytes_of_columns<type>(weight.columns),
-          weight.columns / weight.block * scale_width(weight)};
+          weight.columns / weight.block * scale_width(weight),
+          task.fetch_ahead};
 }
 
 // How the scales of a weight's row are found: one for all; the same way for every chunk, all of
@@ -100,6 +105,7 @@ class StoredRows {
 
   StoredRows(const LinearCall<typename V::Chunk>& call, int64_t row)
       : weight_(call.weight),
+        fetch_ahead_(call.fetch_ahead),
         end_(weight_.data + weight_.rows * call.row_bytes),
         scales_end_(weight_.scales + weight_.rows * call.scale_bytes) {
     for (int r = 0; r < R; ++r) {
@@ -111,15 +117,14 @@ class StoredRows {
   }
 
   // To a chunk of all rows.
-  template <bool prefetch>
   void move_to(int64_t chunk, Spare& spare) {
+    if constexpr (R > 1) {
+      fetch_tile_ahead<R * kBytes>(data_, chunk * R * kBytes);
+    } else if (fetch_ahead_) {
+      fetch_row_ahead<kBytes>(data_[0] + chunk * kBytes);
+    }
     for (int r = 0; r < R; ++r) {
       chunk_[r] = readable(data_[r] + chunk * kBytes, end_, spare.weights[r]);
-      if constexpr (prefetch) {
-        for (int64_t i = 0; i < kBytes; i += 64) {
-          __builtin_prefetch(data_[r] + chunk * kBytes + kPrefetchBytes + i);
-        }
-      }
     }
     if constexpr (kScales == Scales::PerRow) return;
     int64_t first = chunk * (V::Chunk::kColumns / weight_.block);
@@ -159,6 +164,7 @@ class StoredRows {
   }
 
   const LinearWeight& weight_;
+  bool fetch_ahead_;
   const std::byte *end_, *scales_end_;
   const std::byte *data_[R], *scales_[R];
   const std::byte *chunk_[R], *chunk_scales_[R], *chunk_offsets_[R];
@@ -185,7 +191,7 @@ struct Panel {
       StoredRows<V, type, kScales, 1> stored(call, row);
       for (int64_t c = 0; c < call.chunks; ++c) {
         typename StoredRows<V, type, kScales, 1>::Spare spare;
-        stored.template move_to<true>(c, spare);
+        stored.move_to(c, spare);
         for (int step = 0; step < V::kSteps; ++step, scale += V::kLanes, shift += V::kLanes) {
           for (const auto& plane : stored.planes(0, step).plane) {
             V::store_plane(plane, to);
@@ -214,10 +220,7 @@ class PanelRows {
     }
   }
 
-  template <bool prefetch>
-  void move_to(int64_t chunk, Spare& /*spare*/) {
-    chunk_ = chunk;
-  }
+  void move_to(int64_t chunk, Spare& /*spare*/) { chunk_ = chunk; }
 
   typename V::template Planes<type> planes(int r, int step) const {
     typename V::template Planes<type> planes;
@@ -244,6 +247,8 @@ class PanelRows {
 // Where the weights of tiles come from.
 template <class V>
 struct FromFile {
+  static constexpr bool kStreamed = true;
+
   template <DType type, Scales kScales, int R>
   StoredRows<V, type, kScales, R> rows(const LinearCall<typename V::Chunk>& call,
                                        int64_t row) const {
@@ -252,6 +257,7 @@ struct FromFile {
 };
 template <class V>
 struct FromPanel {
+  static constexpr bool kStreamed = false;
   const Panel<V>& panel;
 
   template <DType type, Scales kScales, int R>
@@ -283,6 +289,8 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
           const typename V::Floats* first_sums, const Part& part) {
   using Floats = typename V::Floats;
   using Chunk = typename V::Chunk;
+  constexpr int kTogether = V::template kTogether<M>;
+  static_assert(M % kTogether == 0);
   auto rows = weights.template rows<type, kScales, R>(call, row);
   const Chunk* const x = call.x + m * call.chunks;
 
@@ -295,7 +303,7 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
   }
   for (int64_t c = part.first; c < part.last; ++c) {
     typename decltype(rows)::Spare spare;
-    rows.template move_to<true>(c, spare);
+    rows.move_to(c, spare);
     DIPTYCH_UNROLL for (int step = 0; step < V::kSteps; ++step) {
       typename V::template Planes<type> planes[R];
       Floats row_scales[R], row_shifts[R];
@@ -304,27 +312,31 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
         if constexpr (kScales != Scales::PerRow) row_scales[r] = rows.scales(r, step);
         if constexpr (is_shifted(kScales)) row_shifts[r] = rows.shifts(r, step);
       }
-      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
-        const Chunk& activations = x[i * call.chunks + c];
-        const Floats x_scales = V::load_f32(activations.scales + step * V::kLanes);
-        typename V::Ints dots[R];
-        V::template dot<type>(planes, activations, step, dots);
-        DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-          const Floats products = V::to_float(dots[r]);
-          if constexpr (kScales == Scales::PerRow) {
-            sums[r][i] = V::multiply_add(products, x_scales, sums[r][i]);
-          } else if constexpr (is_shifted(kScales)) {
-            const Floats shifted =
-                V::multiply(V::load_f32(activations.offsets + step * V::kLanes), row_shifts[r]);
-            sums[r][i] = V::multiply_add(V::multiply_add(products, x_scales, shifted),
-                                         row_scales[r], sums[r][i]);
-          } else if constexpr (V::template kRaised<type>) {
-            const Floats scaled = V::multiply_add(
-                products, x_scales, V::load_f32(activations.offsets + step * V::kLanes));
-            sums[r][i] = V::multiply_add(scaled, row_scales[r], sums[r][i]);
-          } else {
-            sums[r][i] =
-                V::multiply_add(products, V::multiply(x_scales, row_scales[r]), sums[r][i]);
+      DIPTYCH_UNROLL for (int i = 0; i < M; i += kTogether) {
+        const Chunk* chunks[kTogether];
+        typename V::Ints dots[R][kTogether];
+        DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) chunks[j] =
+            x + (i + j) * call.chunks + c;
+        V::template dot<type>(planes, chunks, step, dots);
+        DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) {
+          const Floats x_scales = V::load_f32(chunks[j]->scales + step * V::kLanes);
+          DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+            const Floats products = V::to_float(dots[r][j]);
+            Floats& sum = sums[r][i + j];
+            if constexpr (kScales == Scales::PerRow) {
+              sum = V::multiply_add(products, x_scales, sum);
+            } else if constexpr (is_shifted(kScales)) {
+              const Floats shifted =
+                  V::multiply(V::load_f32(chunks[j]->offsets + step * V::kLanes), row_shifts[r]);
+              sum =
+                  V::multiply_add(V::multiply_add(products, x_scales, shifted), row_scales[r], sum);
+            } else if constexpr (V::template kRaised<type>) {
+              const Floats scaled = V::multiply_add(
+                  products, x_scales, V::load_f32(chunks[j]->offsets + step * V::kLanes));
+              sum = V::multiply_add(scaled, row_scales[r], sum);
+            } else {
+              sum = V::multiply_add(products, V::multiply(x_scales, row_scales[r]), sum);
+            }
           }
         }
       }
@@ -367,7 +379,9 @@ void tiles_of_rows(const LinearCall<typename V::Chunk>& call, const Weights& wei
   constexpr int64_t kPartChunks = V::kPartColumns / V::Chunk::kColumns;
   typename V::Floats first_sums[M];
   for (int i = 0; i < M; ++i) first_sums[i] = first_sum<V, type, kScales>(call, m + i);
-  if (M == 1 || call.chunks <= kPartChunks) {
+  // Of rows that are streamed two at a time, parts would be many short streams.
+  constexpr bool kWhole = M == 1 || (Weights::kStreamed && R > 1);
+  if (kWhole || call.chunks <= kPartChunks) {
     for (int64_t row = first; row < last; row += R) {
       tile<V, type, kScales, R, M>(call, weights, row, m, first_sums, {0, call.chunks, nullptr});
     }
@@ -386,7 +400,7 @@ void tiles_of_rows(const LinearCall<typename V::Chunk>& call, const Weights& wei
   }
 }
 
-// More rows of x than a tile takes: panel after panel.
+// Many rows of x: panel after panel.
 template <class V, DType type, Scales kScales>
 void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, int64_t panel_rows) {
   const int64_t last = call.last;
@@ -401,24 +415,33 @@ void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, i
   }
 }
 
+// A few rows of x, in tiles over the same rows of the weight, which come from afar once.
 template <class V, DType type, Scales kScales>
-void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
-               int64_t last, const Output& y) {
-  const auto call = call_of<typename V::Chunk, type>(weight, x, last, y);
-  const int64_t panel_rows = Panel<V>::kChunks / call.chunks;
-  if (x.rows > V::kMaxTile && panel_rows >= kLeastPanelRows) {
-    return panels<V, type, kScales>(call, first, x.rows,
-                                    panel_rows / kLeastPanelRows * kLeastPanelRows);
+void tiles_from_file(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
+  constexpr int64_t kSharedRows = 16;
+  const int64_t at_once = m_rows <= V::kMaxTile ? call.last - first : kSharedRows;
+  for (int64_t row = first; row < call.last; row += at_once) {
+    for (int64_t m = 0, some; m < m_rows; m += some) {
+      some = tile_size<V::kMaxTile>(m_rows - m);
+      tiles_of_rows<V, type, kScales>(call, FromFile<V>{}, row, least(row + at_once, call.last), m,
+                                      some);
+    }
   }
-  for (int64_t m = 0, some; m < x.rows; m += some) {
-    some = tile_size<V::kMaxTile>(x.rows - m);
-    tiles_of_rows<V, type, kScales>(call, FromFile<V>{}, first, last, m, some);
+}
+
+template <class V, DType type, Scales kScales>
+void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
+  const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
+  if (m_rows > V::kTilesFromFile * V::kMaxTile && panel_rows > 0) {
+    panels<V, type, kScales>(call, first, m_rows, panel_rows);
+  } else {
+    tiles_from_file<V, type, kScales>(call, first, m_rows);
   }
 }
 
 template <class V, DType type>
-void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
-               int64_t last, const Output& y) {
+void linear_of(const LinearTask& task) {
+  const LinearWeight& weight = task.weight;
   const bool shifted = weight.offsets != nullptr;
   const bool uniform =
       V::Chunk::kColumns % weight.block == 0 && weight.columns % V::Chunk::kColumns == 0;
@@ -427,15 +450,14 @@ void linear_of(const LinearWeight& weight, const QuantizedActivations& x, int64_
                    : !shifted                                 ? linear_of<V, type, Scales::General>
                    : uniform ? linear_of<V, type, Scales::UniformShifted>
                              : linear_of<V, type, Scales::GeneralShifted>;
-  run(weight, x, first, last, y);
+  run(call_of<typename V::Chunk, type>(weight, task), task.first, task.x.rows);
 }
 
 template <class V>
-void linear(const LinearWeight& weight, const QuantizedActivations& x, int64_t first, int64_t last,
-            const Output& y) {
+void linear(const LinearTask& task) {
   const auto run =
-      weight.dtype == DType::Int4 ? linear_of<V, DType::Int4> : linear_of<V, DType::Int8>;
-  run(weight, x, first, last, y);
+      task.weight.dtype == DType::Int4 ? linear_of<V, DType::Int4> : linear_of<V, DType::Int8>;
+  run(task);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "kernels/linear.h"
 
+#include "kernels/fetch_choice.h"
 #include "kernels/isa_kernels.h"
 
 namespace diptych::kernels {
@@ -10,7 +11,12 @@ const Variant& variant_of(Isa isa) {
 
 void linear(Isa isa, const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
             int64_t last, float* y, int64_t y_stride) {
-  variant_of(isa).linear(weight, x, first, last, {y, y_stride});
+  const auto run = [&](bool fetch_ahead) {
+    variant_of(isa).linear({weight, x, first, last, {y, y_stride}, fetch_ahead});
+  };
+  if (x.rows != 1) return run(fetch_choice().ahead());
+  const int64_t weights = (last - first) * weight.columns;
+  fetch_choice().run(weight.dtype == DType::Int4 ? weights / 2 : weights, run);
 }
 
 void linear_float(Isa isa, const FloatWeight& weight, const float* x, int64_t x_stride,

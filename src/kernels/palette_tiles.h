@@ -44,9 +44,8 @@ inline LinearWeight as_int8(const PaletteWeight& weight) {
 // What such weights have in common in one call. Activations for int4 have offsets for weights that
 // are raised by 8; what is looked up is raised by 128.
 template <class Chunk, int bits>
-LinearCall<Chunk> palette_call(const LinearWeight& weight, const QuantizedActivations& x,
-                               int64_t last, const Output& y) {
-  auto call = call_of<Chunk, DType::Int8>(weight, x, last, y);
+LinearCall<Chunk> palette_call(const LinearWeight& weight, const PaletteTask& task) {
+  auto call = call_of<Chunk, DType::Int8>(weight, task);
   if constexpr (bits == 4) call.offset_factor = 16;
   return call;
 }
@@ -98,7 +97,8 @@ class PaletteRows {
     alignas(64) std::byte weights[R][kLooksUpBytes ? kColumns : 1];
   };
 
-  PaletteRows(const PaletteWeight& weight, int64_t row, int64_t last) {
+  PaletteRows(const PaletteWeight& weight, int64_t row, int64_t last, bool fetch_ahead)
+      : fetch_ahead_(fetch_ahead) {
     const int64_t row_bytes = bytes_of_indices(bits, weight.columns);
     end_ = weight.data + weight.rows * row_bytes;
     for (int r = 0; r < R; ++r) {
@@ -116,14 +116,11 @@ class PaletteRows {
   }
 
   // To a chunk of all rows.
-  template <bool prefetch>
   void move_to(int64_t chunk, Spare& spare) {
     for (int r = 0; r < R; ++r) {
       const std::byte* const from = data_[r] + chunk * kBytes;
       chunk_[r] = readable(from, end_, spare.indices[r]);
-      if constexpr (prefetch) {
-        for (int64_t i = 0; i < kBytes; i += 64) __builtin_prefetch(from + kPrefetchBytes + i);
-      }
+      if (fetch_ahead_) fetch_row_ahead<kBytes>(from);
       if constexpr (kLooksUpBytes) {
         look_up_bytes<bits, kColumns>(chunk_[r], tables_[r], spare.weights[r]);
         chunk_[r] = spare.weights[r];
@@ -151,6 +148,7 @@ class PaletteRows {
   typename V::Floats scales(int /*r*/, int /*step*/) const { return V::zero(); }
 
  private:
+  bool fetch_ahead_;
   const std::byte *end_, *data_[R], *chunk_[R];
   typename TableOf<V, bits>::Type tables_[R];
 };
@@ -158,25 +156,26 @@ class PaletteRows {
 // Where the weights of tiles come from.
 template <class V, int bits>
 struct FromPalette {
+  static constexpr bool kStreamed = true;
   const PaletteWeight& weight;
 
   template <DType type, Scales kScales, int R>
   PaletteRows<V, bits, R> rows(const LinearCall<typename V::Chunk>& call, int64_t row) const {
-    return {weight, row, call.last};
+    return {weight, row, call.last, call.fetch_ahead};
   }
 };
 
 template <class V, int bits>
-void take_palette_apart(const PaletteWeight& weight, int64_t chunks, int64_t first, int64_t last,
-                        Panel<V>& panel) {
+void take_palette_apart(const LinearCall<typename V::Chunk>& call, const PaletteWeight& weight,
+                        int64_t first, Panel<V>& panel) {
   panel.first = first;
-  panel.rows = last - first;
+  panel.rows = call.last - first;
   std::byte* to = panel.planes;
-  for (int64_t row = first; row < last; ++row) {
-    PaletteRows<V, bits, 1> rows(weight, row, last);
-    for (int64_t c = 0; c < chunks; ++c) {
+  for (int64_t row = first; row < call.last; ++row) {
+    PaletteRows<V, bits, 1> rows(weight, row, call.last, call.fetch_ahead);
+    for (int64_t c = 0; c < call.chunks; ++c) {
       typename PaletteRows<V, bits, 1>::Spare spare;
-      rows.template move_to<true>(c, spare);
+      rows.move_to(c, spare);
       for (int step = 0; step < V::kSteps; ++step) {
         for (const auto& plane : rows.planes(0, step).plane) {
           V::store_plane(plane, to);
@@ -199,16 +198,16 @@ void multiply_rows(const LinearCall<typename V::Chunk>& call, const PaletteWeigh
 }
 
 template <class V, int bits>
-void linear_palette_of(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
-                       int64_t last, const Output& y) {
+void linear_palette_of(const PaletteTask& task) {
+  const auto& [weight, x, first, last, y, fetch_ahead] = task;
   const LinearWeight int8 = as_int8(weight);
-  auto call = palette_call<typename V::Chunk, bits>(int8, x, last, y);
+  auto call = palette_call<typename V::Chunk, bits>(int8, task);
   const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
   if (x.rows <= 1 || panel_rows == 0) return multiply_rows<V, bits>(call, weight, x.rows, first);
   auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
   for (int64_t row = first; row < last; row += panel_rows) {
     call.last = least(row + panel_rows, last);
-    take_palette_apart<V, bits>(weight, call.chunks, row, call.last, panel);
+    take_palette_apart<V, bits>(call, weight, row, panel);
     for (int64_t m = 0, some; m < x.rows; m += some) {
       some = tile_size<V::kMaxTile>(x.rows - m);
       tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
@@ -218,12 +217,11 @@ void linear_palette_of(const PaletteWeight& weight, const QuantizedActivations& 
 }
 
 template <class V>
-void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
-                    int64_t last, const Output& y) {
-  const auto run = weight.bits == 4   ? linear_palette_of<V, 4>
-                   : weight.bits == 6 ? linear_palette_of<V, 6>
-                                      : linear_palette_of<V, 8>;
-  run(weight, x, first, last, y);
+void linear_palette(const PaletteTask& task) {
+  const auto run = task.weight.bits == 4   ? linear_palette_of<V, 4>
+                   : task.weight.bits == 6 ? linear_palette_of<V, 6>
+                                           : linear_palette_of<V, 8>;
+  run(task);
 }
 
 // Entries that are looked up a panel at a time.

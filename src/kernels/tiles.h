@@ -22,6 +22,24 @@ T& kernel_object(KernelMemory kind) {
 }
 
 constexpr int64_t kPrefetchBytes = 4096;  // ahead in a row of the weight, with one row of x
+constexpr int64_t kCacheLine = 64;
+
+// Fetches `size` bytes ahead of `from`.
+template <int64_t size>
+[[gnu::always_inline]] inline void fetch_row_ahead(const std::byte* from) {
+  DIPTYCH_UNROLL for (int64_t i = 0; i < size; i += kCacheLine) {
+    __builtin_prefetch(from + kPrefetchBytes + i);
+  }
+}
+
+// Fetches `size` bytes of the tile after the next, into the second level of cache, in the order in
+// which they lie there: a processor's own prefetcher follows one stream, and of the R that a tile
+// reads it makes less than half of the memory's speed. `at` is where in the tile the loop is.
+template <int64_t size, size_t R>
+[[gnu::always_inline]] inline void fetch_tile_ahead(const std::byte* const (&rows)[R], int64_t at) {
+  const std::byte* const from = rows[0] + 2 * static_cast<int64_t>(R) * (rows[1] - rows[0]) + at;
+  DIPTYCH_UNROLL for (int64_t i = 0; i < size; i += kCacheLine) __builtin_prefetch(from + i, 0, 2);
+}
 
 template <DType type>
 constexpr int64_t bytes_of_columns(int64_t columns) {

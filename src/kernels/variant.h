@@ -45,13 +45,24 @@ struct Output {
   int64_t stride;
 };
 
+// Rows [first, last) of the weight.
+template <class Weight>
+struct IntegerTask {
+  const Weight& weight;
+  const QuantizedActivations& x;
+  int64_t first, last;
+  Output y;
+  bool fetch_ahead;  // fetch_choice.h
+};
+using LinearTask = IntegerTask<LinearWeight>;
+using PaletteTask = IntegerTask<PaletteWeight>;
+
 struct Variant {
   size_t chunk_bytes;
   int chunk_columns;
   int tile_rows;  // rows of x that are quantised together when there are so many; 1: never
   void (*quantize)(const QuantizeCall& call, std::byte* out);
-  void (*linear)(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
-                 int64_t last, const Output& y);
+  void (*linear)(const LinearTask& task);
   void (*linear_float)(const FloatWeight& weight, const FloatInput& x, int64_t first, int64_t last,
                        const Output& y);
   void (*linear_dequantized)(const LinearWeight& weight, const FloatInput& x, int64_t first,
@@ -60,8 +71,7 @@ struct Variant {
 
 // linear_palette() and linear_palette_dequantized(), for the activations of the variant.
 struct PaletteKernels {
-  void (*linear)(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
-                 int64_t last, const Output& y);
+  void (*linear)(const PaletteTask& task);
   void (*linear_dequantized)(const PaletteWeight& weight, const FloatInput& x, int64_t first,
                              int64_t last, const Output& y);
 };

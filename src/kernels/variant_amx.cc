@@ -177,7 +177,7 @@ void unpack_rows(const LinearCall<Chunk512>& call, int64_t row, WeightPanel& pan
     Rows stored(call, row + r < call.last ? row + r : row);
     for (int64_t c = 0; c < call.chunks; ++c) {
       typename Rows::Spare spare;
-      stored.template move_to<true>(c, spare);
+      stored.move_to(c, spare);
       unpack_chunk<type>(stored.bytes(0), panel, call.chunks, c, r);
       if constexpr (kScales != Scales::PerRow) {
         Avx512::store_f32(stored.scales(0, 0), panel.scales[r][c]);
@@ -196,12 +196,12 @@ void unpack_palette_rows(const LinearCall<Chunk512>& call, const PaletteWeight& 
   using Rows = PaletteRows<Avx512, bits, 1>;
   for (int r = 0; r < kRows; ++r) {
     const int64_t index = row + r < call.last ? row + r : row;
-    Rows stored(weight, index, call.last);
+    Rows stored(weight, index, call.last, call.fetch_ahead);
     const __m512i table = nibble_table<Avx512>(codes_of(weight, index));  // of 4 bits
     const auto look_up = [&](const __m512i& nibbles) { return Avx512::shuffle(table, nibbles); };
     for (int64_t c = 0; c < call.chunks; ++c) {
       typename Rows::Spare spare;
-      stored.template move_to<true>(c, spare);
+      stored.move_to(c, spare);
       if constexpr (bits == 4) {
         unpack_chunk<DType::Int4>(stored.bytes(0), panel, call.chunks, c, r, look_up);
       } else {
@@ -247,31 +247,29 @@ void multiply_panels(const LinearCall<Chunk512>& call, const QuantizedActivation
 }
 
 template <DType type, Scales kScales>
-void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
-                     int64_t last, const Output& y) {
-  const auto call = call_of<Chunk512, type>(weight, x, last, y);
-  multiply_panels<kScales>(call, x, first, [&](int64_t row, WeightPanel& panel) {
+void linear_by_tiles(const LinearTask& task) {
+  const auto call = call_of<Chunk512, type>(task.weight, task);
+  multiply_panels<kScales>(call, task.x, task.first, [&](int64_t row, WeightPanel& panel) {
     unpack_rows<type, kScales>(call, row, panel);
   });
 }
 
 template <int bits>
-void palette_by_tiles(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
-                      int64_t last, const Output& y) {
-  const LinearWeight int8 = as_int8(weight);
-  const auto call = palette_call<Chunk512, bits>(int8, x, last, y);
-  multiply_panels<Scales::PerRow>(call, x, first, [&](int64_t row, WeightPanel& panel) {
-    unpack_palette_rows<bits>(call, weight, row, panel);
+void palette_by_tiles(const PaletteTask& task) {
+  const LinearWeight int8 = as_int8(task.weight);
+  const auto call = palette_call<Chunk512, bits>(int8, task);
+  multiply_panels<Scales::PerRow>(call, task.x, task.first, [&](int64_t row, WeightPanel& panel) {
+    unpack_palette_rows<bits>(call, task.weight, row, panel);
   });
 }
 
 template <DType type>
-void linear_by_tiles(const LinearWeight& weight, const QuantizedActivations& x, int64_t first,
-                     int64_t last, const Output& y) {
+void linear_by_tiles(const LinearTask& task) {
+  const LinearWeight& weight = task.weight;
   const auto run = weight.offsets != nullptr        ? linear_by_tiles<type, Scales::GeneralShifted>
                    : weight.block == weight.columns ? linear_by_tiles<type, Scales::PerRow>
                                                     : linear_by_tiles<type, Scales::General>;
-  run(weight, x, first, last, y);
+  run(task);
 }
 
 // Puts a row's chunk into its tile.
@@ -314,12 +312,11 @@ void quantize(const QuantizeCall& call, std::byte* out) {
   run(call, out);
 }
 
-void linear(const LinearWeight& weight, const QuantizedActivations& x, int64_t first, int64_t last,
-            const Output& y) {
-  const auto run = !by_tiles(x.rows, x.columns)  ? kAvx512Variant.linear
-                   : weight.dtype == DType::Int4 ? linear_by_tiles<DType::Int4>
-                                                 : linear_by_tiles<DType::Int8>;
-  run(weight, x, first, last, y);
+void linear(const LinearTask& task) {
+  const auto run = !by_tiles(task.x.rows, task.x.columns) ? kAvx512Variant.linear
+                   : task.weight.dtype == DType::Int4     ? linear_by_tiles<DType::Int4>
+                                                          : linear_by_tiles<DType::Int8>;
+  run(task);
 }
 
 void linear_float(const FloatWeight& weight, const FloatInput& x, int64_t first, int64_t last,
@@ -332,13 +329,12 @@ void linear_dequantized(const LinearWeight& weight, const FloatInput& x, int64_t
   kAvx512Variant.linear_dequantized(weight, x, first, last, y);
 }
 
-void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
-                    int64_t last, const Output& y) {
-  const auto run = !by_tiles(x.rows, x.columns) ? kAvx512Bf16Palettes.linear
-                   : weight.bits == 4           ? palette_by_tiles<4>
-                   : weight.bits == 6           ? palette_by_tiles<6>
-                                                : palette_by_tiles<8>;
-  run(weight, x, first, last, y);
+void linear_palette(const PaletteTask& task) {
+  const auto run = !by_tiles(task.x.rows, task.x.columns) ? kAvx512Bf16Palettes.linear
+                   : task.weight.bits == 4                ? palette_by_tiles<4>
+                   : task.weight.bits == 6                ? palette_by_tiles<6>
+                                                          : palette_by_tiles<8>;
+  run(task);
 }
 
 void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x, int64_t first,

@@ -79,12 +79,13 @@ struct AvxVnni : Avx2 {
   }
 
   template <DType type, int R>
-  static void dot(const Planes<type> (&weights)[R], const Chunk& x, int64_t step, Ints (&sums)[R]) {
-    for (Ints& sum : sums) sum = _mm256_setzero_si256();
+  static void dot(const Planes<type> (&weights)[R], const Chunk* const (&x)[1], int64_t step,
+                  Ints (&sums)[R][1]) {
+    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) sums[r][0] = _mm256_setzero_si256();
     DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
-      const __m256i plane = load_bytes(x.planes[i] + 32 * step);
+      const __m256i plane = load_bytes(x[0]->planes[i] + 32 * step);
       DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-        sums[r] = _mm256_dpbusd_avx_epi32(sums[r], weights[r].plane[i], plane);
+        sums[r][0] = _mm256_dpbusd_avx_epi32(sums[r][0], weights[r].plane[i], plane);
       }
     }
   }

@@ -59,8 +59,8 @@ float dot(const LinearWeight& weight, const Chunk256* x, int64_t row) {
   return sum;
 }
 
-void linear(const LinearWeight& weight, const QuantizedActivations& x, int64_t first, int64_t last,
-            const Output& y) {
+void linear(const LinearTask& task) {
+  const auto& [weight, x, first, last, y, fetch_ahead] = task;
   const auto* chunks = reinterpret_cast<const Chunk256*>(x.data);
   const int64_t chunks_per_row = (x.columns + Chunk256::kColumns - 1) / Chunk256::kColumns;
   for (int64_t m = 0; m < x.rows; ++m) {
@@ -152,8 +152,8 @@ float palette_dot(const PaletteWeight& weight, const Chunk256* x, int64_t row) {
   return sum * weight.scales[row];
 }
 
-void linear_palette(const PaletteWeight& weight, const QuantizedActivations& x, int64_t first,
-                    int64_t last, const Output& y) {
+void linear_palette(const PaletteTask& task) {
+  const auto& [weight, x, first, last, y, fetch_ahead] = task;
   const auto* chunks = reinterpret_cast<const Chunk256*>(x.data);
   const int64_t chunks_per_row = (x.columns + Chunk256::kColumns - 1) / Chunk256::kColumns;
   for (int64_t m = 0; m < x.rows; ++m) {
