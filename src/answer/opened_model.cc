@@ -67,8 +67,11 @@ Status OpenedModel::open_tokenizer(const OpenOptions& options) {
   return {};
 }
 
-Result<std::unique_ptr<generate::Session>> OpenedModel::new_session() const {
-  return within(path_, generate::Session::create(program_));
+std::vector<std::string> OpenedModel::adapters() const { return generate::adapters(*program_); }
+
+Result<std::unique_ptr<generate::Session>> OpenedModel::new_session(
+    std::string_view adapter) const {
+  return within(path_, generate::Session::create(program_, adapter));
 }
 
 Result<std::vector<int64_t>> OpenedModel::encode(const std::string& text, bool with_bos,

@@ -62,9 +62,12 @@ class OpenedModel {
   // What who opened the model should know, a line each.
   const std::vector<std::string>& notes() const { return notes_; }
 
-  // A session with an empty cache. Sessions share the program; each is for one thread at a time.
-  // Errors name all that is unsupported.
-  Result<std::unique_ptr<generate::Session>> new_session() const;
+  // The adapters that the file holds beside the model.
+  std::vector<std::string> adapters() const;
+
+  // A session with an empty cache, of the model itself or with one of its adapters. Sessions share
+  // the program; each is for one thread at a time. Errors name all that is unsupported.
+  Result<std::unique_ptr<generate::Session>> new_session(std::string_view adapter = {}) const;
 
   // The ids of a prompt; there must be a tokenizer. A text that is too long to fit the context
   // fails before it is encoded.

@@ -25,7 +25,7 @@ size_t bytes_of(const Message& message) {
 
 Conversation::Conversation(generate::Session& session, const text::Tokenizer& tokenizer,
                            const jinja::ChatTemplate& chat_template, Options options)
-    : session_(session),
+    : session_(&session),
       tokenizer_(tokenizer),
       template_(chat_template),
       options_(std::move(options)),
@@ -52,7 +52,7 @@ Status Conversation::restore(Transcript transcript) {
   trial.messages.push_back({Role::Assistant, "Hello."});
   trial.messages.push_back({Role::User, "Hello"});
   const std::string text = TRY(render(trial));
-  if (tokenizer_.check_may_fit(text.size(), session_.model().max_context)) TRY(encode(text));
+  if (tokenizer_.check_may_fit(text.size(), session_->model().max_context)) TRY(encode(text));
   transcript_ = std::move(transcript);
   return {};
 }
@@ -75,7 +75,7 @@ Result<Conversation::Tokens> Conversation::encode(const std::string& text) const
 }
 
 Result<Conversation::Tokens> Conversation::fit(Transcript& transcript, const Tokens& so_far) const {
-  const int64_t context = session_.model().max_context;
+  const int64_t context = session_->model().max_context;
   const int64_t to_come = options_.generate.max_tokens - static_cast<int64_t>(so_far.size());
   int64_t room = 0;  // wanted for what is to come
   for (;;) {
@@ -130,11 +130,11 @@ void Conversation::forget_bytes(Transcript& transcript, size_t bytes, int64_t co
 }
 
 std::span<const int64_t> Conversation::reuse(const Tokens& prompt) {
-  const auto cached = session_.tokens();
+  const auto cached = session_->tokens();
   const auto differs = std::mismatch(prompt.begin(), prompt.end(), cached.begin(), cached.end());
   // At least one token is evaluated, for its logits.
   const auto shared = std::min(differs.first - prompt.begin(), std::ssize(prompt) - 1);
-  session_.rewind(shared);
+  session_->rewind(shared);
   return std::span(prompt).subspan(static_cast<size_t>(shared));
 }
 
@@ -156,7 +156,7 @@ Result<Answer> Conversation::ask(const std::vector<Message>& messages, const OnP
     const std::span<const int64_t> rest = reuse(prompt);
     if (answer.evaluated_tokens == 0) answer.reused_tokens = prompt.size() - rest.size();
     answer.evaluated_tokens += rest.size();
-    TRY(stream.generate(session_, rest, options_.generate, sampler_));
+    TRY(stream.generate(*session_, rest, options_.generate, sampler_));
     if (stream.generation().reason != generate::StopReason::ContextFull ||
         options_.on_full == OnFull::Stop) {
       break;

@@ -64,6 +64,10 @@ class Conversation {
   // Forgets all but the system prompt; sampling begins anew with its seed.
   void reset();
 
+  // Goes on with another session of the same model, with what that has in its cache. It must
+  // outlive the conversation.
+  void use(generate::Session& session) { session_ = &session; }
+
   const answer::Transcript& transcript() const { return transcript_; }
 
   // Goes on from another conversation, system prompt included. Fails when the template does not
@@ -89,7 +93,7 @@ class Conversation {
   // What is to be evaluated of `prompt` after the session has gone back to where it differs.
   std::span<const int64_t> reuse(const Tokens& prompt);
 
-  generate::Session& session_;
+  generate::Session* session_;
   const text::Tokenizer& tokenizer_;
   const jinja::ChatTemplate& template_;
   Options options_;

@@ -28,7 +28,8 @@ constexpr int64_t kLongestAnswer = 1024;
 constexpr uint64_t kLargestTranscript = 64 << 20;
 
 struct ChatArguments {
-  std::string model, tokenizer, chat_template, system, numerics, on_full = "stop", stats = "none";
+  std::string model, adapter, tokenizer, chat_template, system, numerics, on_full = "stop",
+                                                                          stats = "none";
   int64_t max_tokens = kLongestAnswer;
   SamplingArguments sampling;
   SpeculationArguments speculation;
@@ -44,14 +45,21 @@ void notice(fmt::format_string<Args...> format, Args&&... args) {
   tell("diptych chat: {}", fmt::format(format, std::forward<Args>(args)...));
 }
 
+// By the names of adapters, the model's own by none.
+using Sessions = std::map<std::string, std::unique_ptr<generate::Session>>;
+
+// What /adapter calls the model itself.
+constexpr std::string_view kNoAdapter = "none";
+
 // The loop of messages, commands and answers.
 class Chat {
  public:
-  Chat(const ChatArguments& arguments, const generate::Session& session,
-       const text::Tokenizer& tokenizer, chat::Conversation& conversation, ChatInput& input)
+  Chat(const ChatArguments& arguments, const answer::OpenedModel& model, Sessions& sessions,
+       chat::Conversation& conversation, ChatInput& input)
       : arguments_(arguments),
-        session_(session),
-        tokenizer_(tokenizer),
+        model_(model),
+        sessions_(sessions),
+        session_(sessions.at(arguments.adapter).get()),
         conversation_(conversation),
         input_(input) {}
 
@@ -66,7 +74,7 @@ class Chat {
     const char* help;
     Status (Chat::*run)(const std::string& argument);
   };
-  static const std::array<Command, 7> kCommands;
+  static const std::array<Command, 8> kCommands;
 
   Status take(const Input& input);
   Status answer(const std::string& message);
@@ -81,13 +89,15 @@ class Chat {
   Status undo(const std::string&);
   Status save(const std::string& path);
   Status load(const std::string& path);
+  Status adapter(const std::string& name);
   Status stats(const std::string&);
   Status help(const std::string&);
   Status quit(const std::string&);
 
   const ChatArguments& arguments_;
-  const generate::Session& session_;
-  const text::Tokenizer& tokenizer_;
+  const answer::OpenedModel& model_;
+  Sessions& sessions_;
+  const generate::Session* session_;  // the conversation's
   chat::Conversation& conversation_;
   ChatInput& input_;
   bool done_ = false;
@@ -96,11 +106,12 @@ class Chat {
   chat::Answer last_;
 };
 
-const std::array<Chat::Command, 7> Chat::kCommands = {{
+const std::array<Chat::Command, 8> Chat::kCommands = {{
     {"reset", "", "Begin anew; the system prompt stays", &Chat::reset},
     {"undo", "", "Take the last message and its answer back", &Chat::undo},
     {"save", "FILE", "Write the conversation as JSON", &Chat::save},
     {"load", "FILE", "Go on from a saved conversation", &Chat::load},
+    {"adapter", "NAME", "Answer with an adapter of the file, or with none", &Chat::adapter},
     {"stats", "", "Show the size of the conversation and the speed", &Chat::stats},
     {"help", "", "Show this", &Chat::help},
     {"quit", "", "Leave, as Ctrl-D does", &Chat::quit},
@@ -173,7 +184,7 @@ Status Chat::write(std::string_view text) {
 // The end of an answer, which has been printed as it came, or all of it.
 Status Chat::print(const chat::Answer& answer) {
   if (!arguments_.sampling.json) return write("\n");
-  Json json = answer_json(answer.generation, answer.text, &tokenizer_);
+  Json json = answer_json(answer.generation, answer.text, model_.tokenizer());
   json["prompt_tokens"] = answer.prompt_tokens;
   json["reused_tokens"] = answer.reused_tokens;
   json["evaluated_tokens"] = answer.evaluated_tokens;
@@ -184,7 +195,7 @@ Status Chat::print(const chat::Answer& answer) {
 void Chat::tell_end(const chat::Answer& answer) const {
   if (answer.forgotten_turns > 0) {
     notice("the context of {} tokens is full: the oldest {} turns are forgotten",
-           session_.model().max_context, answer.forgotten_turns);
+           session_->model().max_context, answer.forgotten_turns);
   }
   switch (answer.generation.reason) {
     case generate::StopReason::MaxTokens:
@@ -192,7 +203,7 @@ void Chat::tell_end(const chat::Answer& answer) const {
       break;
     case generate::StopReason::ContextFull:
       notice("the context of {} tokens is full: the answer ends here; {}",
-             session_.model().max_context,
+             session_->model().max_context,
              arguments_.on_full == "stop"
                  ? "/undo or /reset, or choose --on-full slide or --on-full reset"
                  : "export with a larger --max_context_len for longer ones");
@@ -221,20 +232,20 @@ void Chat::print_statistics(const chat::Answer& answer) const {
                         {{"tokens", answer.evaluated_tokens},
                          {"seconds", g.prefill_seconds},
                          {"tokens_per_second", prefill},
-                         {"calls", calls_json(g, session_)}}},
+                         {"calls", calls_json(g, *session_)}}},
                        {"decode", decoding},
                        {"stop_reason", generate::name(g.reason)},
-                       {"position", session_.position()},
-                       {"max_context", session_.model().max_context}};
+                       {"position", session_->position()},
+                       {"max_context", session_->model().max_context}};
     fmt::print(stderr, "{}\n", printable(dump_json(json)));
     return;
   }
-  fmt::print(stderr, "context  {} of {} tokens\n", session_.position(),
-             session_.model().max_context);
+  fmt::print(stderr, "context  {} of {} tokens\n", session_->position(),
+             session_->model().max_context);
   fmt::print(stderr, "prefill  {} tokens in {}, {:.1f} tok/s; {} were in the cache\n",
              answer.evaluated_tokens, human_seconds(g.prefill_seconds), prefill,
              answer.reused_tokens);
-  if (!g.prompt_calls.empty()) fmt::print(stderr, "calls    {}\n", calls_text(g, session_));
+  if (!g.prompt_calls.empty()) fmt::print(stderr, "calls    {}\n", calls_text(g, *session_));
   fmt::print(stderr, "decode   {} tokens in {}, {:.1f} tok/s, stopped by {}\n", tokens,
              human_seconds(g.decode_seconds), decode, generate::name(g.reason));
   if (speculates) fmt::print(stderr, "drafts   {}\n", drafts_text(g));
@@ -249,8 +260,9 @@ Status Chat::command(const std::string& text) {
     if (command.name != name) continue;
     const bool wants_argument = *command.argument != '\0';
     if (wants_argument == argument.empty()) {
-      return invalid_argument("/{} {}", name,
-                              wants_argument ? "needs the name of a file" : "takes no argument");
+      return invalid_argument(
+          "/{} {}", name,
+          wants_argument ? fmt::format("needs {}", command.argument) : "takes no argument");
     }
     return (this->*command.run)(argument);
   }
@@ -283,6 +295,18 @@ Status Chat::load(const std::string& path) {
   answer::Transcript transcript = TRY(within(path, answer::parse_transcript(file)));
   TRY(within(path, conversation_.restore(std::move(transcript))));
   notice("{} turns loaded from {}", conversation_.transcript().turns(), path);
+  return {};
+}
+
+// Each adapter has a session and keeps its cache.
+Status Chat::adapter(const std::string& name) {
+  const std::vector<std::string> known = model_.adapters();
+  const bool none =
+      name == kNoAdapter && std::find(known.begin(), known.end(), name) == known.end();
+  const std::string chosen = none ? "" : name;
+  if (!sessions_.contains(chosen)) sessions_[chosen] = TRY(model_.new_session(chosen));
+  session_ = sessions_.at(chosen).get();
+  conversation_.use(*sessions_.at(chosen));
   return {};
 }
 
@@ -334,15 +358,16 @@ Status run_chat(const ChatArguments& a) {
   options.generate.sampler = answer::sampler_options(
       choices, a.speculation.lookahead ? generate::SamplerOptions() : model.sampling());
   if (!a.sampling.ignore_eos) options.generate.stop_tokens = model.stop_ids();
-  const auto session = TRY(model.new_session());
+  Sessions sessions;
+  generate::Session& session = *(sessions[a.adapter] = TRY(model.new_session(a.adapter)));
   const auto drafter =
-      TRY(set_speculation(a.speculation, model, session->model(), open, options.generate));
+      TRY(set_speculation(a.speculation, model, session.model(), open, options.generate));
   chat::Conversation conversation =
       TRY(within(a.model, chat::Conversation::create(
-                              *session, *model.tokenizer(), *model.chat_template(),
+                              session, *model.tokenizer(), *model.chat_template(),
                               text::replace_invalid_utf8(a.system), std::move(options))));
   const auto input = TRY(ChatInput::create(a.commands));
-  return Chat(a, *session, *model.tokenizer(), conversation, *input).run();
+  return Chat(a, model, sessions, conversation, *input).run();
 }
 
 }  // namespace
@@ -351,6 +376,7 @@ Action setup_chat(Parser& parser) {
   auto arguments = std::make_shared<ChatArguments>();
   ChatArguments& a = *arguments;
   parser.add_option("model", a.model, "The .pte to talk to")->required();
+  parser.add_option("--adapter", a.adapter, kAdapterHelp);
   parser.add_option("-t,--tokenizer", a.tokenizer,
                     "Tokenizer: a file or a model's directory (default: the one in the .pte)");
   parser.add_option("--chat_template", a.chat_template,

@@ -72,6 +72,9 @@ inline constexpr const char* kTokenizerHelp =
     "A tokenizer's file (SentencePiece, tiktoken-style, tokenizer.json), a model's directory, a\n"
     "GGUF, or a .pte that carries one";
 
+inline constexpr const char* kAdapterHelp =
+    "With an adapter that the file holds: NAME of export --adapter NAME=DIR";
+
 // Opens a model and tells its notes as warnings.
 Result<answer::OpenedModel> open_model(const std::string& path, const answer::OpenOptions& options);
 

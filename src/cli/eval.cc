@@ -18,7 +18,7 @@ namespace diptych::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, tokenizer, text, ids, numerics, against, against_numerics;
+  std::string model, adapter, tokenizer, text, ids, numerics, against, against_numerics;
   int64_t max_positions = 0, context = 0;
   int threads = 0;
   bool json = false;
@@ -35,9 +35,10 @@ struct Side {
   const std::string& path() const { return model.path(); }
 };
 
-Result<Side> open_side(const std::string& path, const answer::OpenOptions& options) {
+Result<Side> open_side(const std::string& path, const answer::OpenOptions& options,
+                       const std::string& adapter) {
   auto model = TRY(open_model(path, options));
-  auto session = TRY(model.new_session());
+  auto session = TRY(model.new_session(adapter));
   return Side{options.numerics, std::move(model), std::move(session)};
 }
 
@@ -49,7 +50,7 @@ Result<Side> open_evaluated(const EvalArguments& a) {
   options.tokenizer = has_text ? answer::Part::Needed : answer::Part::Unused;
   options.tokenizer_path = a.tokenizer;
   options.chat_template = answer::Part::Unused;
-  return open_side(a.model, options);
+  return open_side(a.model, options, a.adapter);
 }
 
 // Without numerics of its own the reference has the model's: then only the files differ.
@@ -63,7 +64,7 @@ Result<std::optional<Side>> open_reference(const EvalArguments& a, engine::Numer
   options.numerics = numerics;
   options.threads = a.threads;
   options.tokenizer = options.chat_template = answer::Part::Unused;
-  return TRY(open_side(a.against.empty() ? a.model : a.against, options));
+  return TRY(open_side(a.against.empty() ? a.model : a.against, options, {}));
 }
 
 // Ids separated by blanks, commas or line ends.
@@ -217,6 +218,7 @@ Action setup_eval(Parser& parser) {
   EvalArguments& a = *arguments;
   constexpr int64_t kMost = 1'000'000'000;
   parser.add_option("model", a.model, "The .pte to evaluate")->required();
+  parser.add_option("--adapter", a.adapter, kAdapterHelp);
   parser.add_option("-t,--tokenizer", a.tokenizer,
                     std::string(kTokenizerHelp) + " (default: the one that the model carries)");
   parser.add_option("--text", a.text, "File of the text to predict, one the model has not seen");

@@ -34,6 +34,7 @@ struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
   std::string dtype = "fp16", sharing, max_unshared, norm, mask = "inf";
   exporter::Options options;
+  std::vector<std::string> adapters;
   QuantizationArguments quantization;
   int64_t check_positions = 512;
   bool no_check = false;
@@ -44,6 +45,9 @@ struct ExportArguments {
 
 Result<exporter::Options> options_from(const ExportArguments& arguments) {
   exporter::Options options = arguments.options;
+  for (const std::string& adapter : arguments.adapters) {
+    options.adapters.push_back(exporter::adapter_from_text(adapter));
+  }
   options.dtype = arguments.dtype == "fp32" ? DType::F32 : DType::F16;
   options.finite_mask = arguments.mask == "finite";
   if (arguments.source().empty()) {
@@ -140,8 +144,7 @@ void print_report(const exporter::Report& report, double seconds) {
 }
 
 Status run_dry(const ExportArguments& arguments, const exporter::Options& options) {
-  exporter::Model model = TRY(
-      exporter::open_model(arguments.source(), arguments.params, options.card, options.adapter));
+  exporter::Model model = TRY(exporter::open_model(arguments.source(), arguments.params, options));
   exporter::Options completed = options;
   TRY(exporter::complete_from_headers(arguments.source(), model, completed));
   const exporter::Forecast forecast = TRY(exporter::forecast(std::move(model), completed));
@@ -187,8 +190,7 @@ std::optional<Result<check::ExportCheck>> run_check(const ExportArguments& argum
                                                     Progress& progress) {
   if (arguments.no_check || !is_quantised(options)) return std::nullopt;
   const auto run = [&]() -> Result<check::ExportCheck> {
-    auto source = TRY(
-        exporter::open_model(arguments.source(), arguments.params, options.card, options.adapter));
+    auto source = TRY(exporter::open_model(arguments.source(), arguments.params, options));
     return check::check_export(std::move(source), arguments.output,
                                {options.dtype, arguments.check_positions, options.threads},
                                progress);
@@ -232,9 +234,12 @@ Action setup_export(Parser& parser) {
   parser.add_option("-p,--params", a.params,
                     "Meta's params.json (default: the one beside the checkpoint)");
   parser.add_option("-o,--output", a.output, "The .pte to write")->show_default();
-  parser.add_option(
-      "--adapter", a.options.adapter,
-      "Merge a LoRA adapter of Hugging Face's PEFT: the directory that it was saved to");
+  parser
+      .add_option("--adapter", a.adapters,
+                  "A LoRA adapter of Hugging Face's PEFT, by the directory that it was saved to:\n"
+                  "DIR is merged into the weights; NAME=DIR becomes methods of its own\n"
+                  "(forward__NAME) that share the model's weights, for run --adapter NAME")
+      ->one_value_each();
   parser
       .add_option("--max_context_len", a.options.max_context_len,
                   "Positions of prompt and answer together")

@@ -41,6 +41,7 @@ constexpr std::array kCommands = {
             "  diptych export -c model.pth -p params.json -o model.pte --max_context_len 512 \\\n"
             "      --input_len 32 -E 4,32 --linear_quantize b4w\n"
             "  diptych export ./model -o model.pte --prefill-len 64,512 --verify-len 16\n"
+            "  diptych export ./model -o model.pte --adapter french=./lora-french\n"
             "  diptych export ./model -o model.pte --recipe best --calibration text.txt \\\n"
             "      --quantize-override 'layers.0.*=c8w' --quant-report errors.json\n",
             setup_export},
@@ -79,6 +80,7 @@ constexpr std::array kCommands = {
             "  diptych bench model.pte -p 64,512 -n 128 -d 0,512 -t 1,2 -r 5\n"
             "  diptych bench a.pte b.pte -p 0 -n 64 --json\n"
             "  diptych bench model.pte -p 0 -n 64 -b 1,2,4,8\n"
+            "  diptych bench model.pte -p 0 -n 128 --prompt-lookup --text article.txt\n"
             "  diptych bench model.pte --profile --trace trace.json\n",
             setup_bench},
     Command{"cpu", "Show what this machine has and what the engine uses of it",

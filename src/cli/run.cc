@@ -25,7 +25,7 @@ namespace {
 constexpr uint64_t kMostPromptBytes = uint64_t{64} << 20;
 
 struct RunArguments {
-  std::string model, tokenizer, prompt, prompt_file, ids, numerics, stats = "text";
+  std::string model, adapter, tokenizer, prompt, prompt_file, ids, numerics, stats = "text";
   generate::GenerateOptions options;
   SamplingArguments sampling;
   SpeculationArguments speculation;
@@ -246,7 +246,7 @@ Status run_model(const RunArguments& a) {
   const auto start = std::chrono::steady_clock::now();
   const answer::OpenOptions open = TRY(open_options(a));
   const answer::OpenedModel model = TRY(open_model(a.model, open));
-  const auto session = TRY(model.new_session());
+  const auto session = TRY(model.new_session(a.adapter));
   const std::vector<int64_t> prompt = TRY(prompt_ids(a, model, text));
   generate::GenerateOptions options = a.options;
   options.logprobs = a.sampling.logprobs;
@@ -278,6 +278,7 @@ Action setup_run(Parser& parser) {
   auto arguments = std::make_shared<RunArguments>();
   RunArguments& a = *arguments;
   parser.add_option("model", a.model, "The .pte to run")->required();
+  parser.add_option("--adapter", a.adapter, kAdapterHelp);
   parser.add_option("-t,--tokenizer", a.tokenizer,
                     std::string(kTokenizerHelp) + " (default: the one that the model carries)");
   auto* prompt = parser.add_option("-p,--prompt", a.prompt, "Text to continue");

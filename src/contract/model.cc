@@ -32,6 +32,30 @@ Method further_method_of(Role role, int64_t tokens) {
   return method;
 }
 
+namespace {
+constexpr std::string_view kBeforeAdapter = "__";
+}  // namespace
+
+AdaptedName adapted_name(std::string_view method) {
+  const size_t at = method.find(kBeforeAdapter);
+  if (at == method.npos) return {method, {}};
+  return {method.substr(0, at), method.substr(at + kBeforeAdapter.size())};
+}
+
+std::string with_adapter(std::string_view method, std::string_view adapter) {
+  return adapter.empty() ? std::string(method)
+                         : fmt::format("{}{}{}", method, kBeforeAdapter, adapter);
+}
+
+bool is_adapter_name(std::string_view name) {
+  constexpr size_t kLongest = 64;
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto may_be = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_'; };
+  return !name.empty() && name.size() <= kLongest && is_letter(name.front()) &&
+         name.back() != '_' && std::all_of(name.begin(), name.end(), may_be) &&
+         name.find(kBeforeAdapter) == name.npos;
+}
+
 size_t Model::rope_tables() const {
   size_t tables = 1;
   for (const std::optional<size_t> table : rope_of_layer) {

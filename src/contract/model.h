@@ -63,6 +63,17 @@ struct Method {
 Method method_of(Role role, int64_t tokens);
 Method further_method_of(Role role, int64_t tokens);
 
+// Methods that compute with an adapter beside the model's weights are those of the model, under
+// names of their own: "forward__french", "prefill_512__french".
+struct AdaptedName {
+  std::string_view method, adapter;  // no adapter: empty
+};
+AdaptedName adapted_name(std::string_view method);
+std::string with_adapter(std::string_view method, std::string_view adapter);
+// Names of adapters are letters, digits and single underscores, of which the first is a letter and
+// the last none: functions of Core ML are named so.
+bool is_adapter_name(std::string_view name);
+
 // Layers whose caches and masks are alike. Classes of one model differ in their cache lengths. What
 // layers of a class may differ in is by layer: their RoPE tables.
 struct LayerClass {

@@ -9,7 +9,9 @@
 
 namespace diptych::exporter {
 
-Status merge_adapter(const std::string& directory, Model& model) {
+namespace {
+
+Result<llama::Adapter> open_adapter(const std::string& directory, const Model& model) {
   constexpr uint64_t kMostConfig = 1 << 20;
   const auto in = [&](const char* name) {
     return (std::filesystem::path(directory) / name).string();
@@ -20,9 +22,23 @@ Status merge_adapter(const std::string& directory, Model& model) {
   const std::string path = in("adapter_model.safetensors");
   const auto file = TRY(MappedFile::open(path));
   const auto tensors = TRY(within(path, checkpoint::read_safetensors(file->bytes(), file))).tensors;
-  const size_t merged = TRY(within(
-      directory, llama::merge_adapter(config, tensors, model.params, model.family, model.weights)));
-  model.notes.push_back(fmt::format("{}: merged into {} linears", directory, merged));
+  return within(directory, llama::read_adapter(config, tensors, model.params, model.family));
+}
+
+}  // namespace
+
+Status add_adapters(const std::vector<AdapterSource>& sources, Model& model) {
+  for (const AdapterSource& source : sources) {
+    llama::Adapter adapter = TRY(open_adapter(source.directory, model));
+    if (source.name.empty()) {
+      TRY(within(source.directory, llama::merge_adapter(adapter, model.weights)));
+      model.notes.push_back(fmt::format("{}: merged into {} linears", source.directory,
+                                        llama::count_linears(adapter)));
+    } else {
+      adapter.name = source.name;
+      model.weights.adapters.push_back(std::move(adapter));
+    }
+  }
   return {};
 }
 

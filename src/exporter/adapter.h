@@ -1,14 +1,17 @@
-// Opens an adapter's directory and merges it into a model that is to be exported.
+// Opens adapters' directories, for a model that is to be exported.
 #pragma once
 
-#include <string>
+#include <vector>
 
+#include "exporter/options.h"
 #include "exporter/source.h"
 
 namespace diptych::exporter {
 
-// `directory` holds adapter_config.json and adapter_model.safetensors. Adds a note to the model.
-// Errors: NotFound, with the file that is missing; those of llama::merge_adapter().
-Status merge_adapter(const std::string& directory, Model& model);
+// Each directory holds adapter_config.json and adapter_model.safetensors. Adapters without a name
+// are merged into the model's weights, one after another, with a note of each; the others become
+// model.weights.adapters. Errors: NotFound, with the file that is missing; those of
+// llama::read_adapter().
+Status add_adapters(const std::vector<AdapterSource>& sources, Model& model);
 
 }  // namespace diptych::exporter

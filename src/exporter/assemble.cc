@@ -54,7 +54,7 @@ std::string_view strategy(passes::WeightSharing sharing) {
   return {};
 }
 
-std::vector<pte::CompileSpec> compile_specs(const Options& options) {
+std::vector<pte::CompileSpec> compile_specs(const Options& options, bool several) {
   namespace spec = coreml::compile_spec;
   const auto entry = [](std::string_view key, std::string_view value) {
     return pte::CompileSpec{std::string(key), std::string(value)};
@@ -64,15 +64,16 @@ std::vector<pte::CompileSpec> compile_specs(const Options& options) {
       entry(spec::kDeploymentTarget, spec::kIos18),
       entry(spec::kComputePrecision, options.dtype == DType::F16 ? spec::kFloat16 : spec::kFloat32),
       entry(spec::kModelType, spec::kModelPackage)};
-  if (options.multifunction || options.sharing == passes::WeightSharing::OnePackage) {
+  if (several || options.sharing == passes::WeightSharing::OnePackage) {
     specs.push_back(entry(spec::kWeightSharing, strategy(options.sharing)));
   }
   return specs;
 }
 
-// Values, memory and calls of one method.
+// Values, memory and calls of one method, of which there may be `several`.
 Result<pte::Method> assemble_method(const contract::Model& model, const AssembledMethod& described,
-                                    const passes::CutMethod& cut, const Options& options) {
+                                    const passes::CutMethod& cut, const Options& options,
+                                    bool several) {
   pte::Method method;
   method.name = described.method.name;
   const contract::Trees trees = contract::trees(model, described.method);
@@ -100,7 +101,7 @@ Result<pte::Method> assemble_method(const contract::Model& model, const Assemble
   for (size_t p = 0; p < cut.partitions.size(); ++p) {
     pte::Delegate delegate;
     delegate.backend = coreml::kBackendId;
-    delegate.compile_specs = compile_specs(options);
+    delegate.compile_specs = compile_specs(options, several);
     method.delegates.push_back(std::move(delegate));
     pte::DelegateCall call;
     call.delegate = static_cast<int32_t>(p);
@@ -125,7 +126,8 @@ Result<pte::Program> assemble(const contract::Model& model,
   const auto pool = std::make_shared<ThreadPool>(options.threads);
   Payloads payloads = TRY(pack(cuts, std::move(packages), program, digests, pool));
   for (size_t m = 0; m < methods.size(); ++m) {
-    pte::Method method = TRY(assemble_method(model, methods[m], cuts[m], options));
+    pte::Method method =
+        TRY(assemble_method(model, methods[m], cuts[m], options, methods.size() > 1));
     for (size_t p = 0; p < method.delegates.size(); ++p) {
       method.delegates[p].processed = payloads.at({m, p});
     }

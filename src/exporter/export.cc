@@ -39,6 +39,15 @@ std::vector<contract::Method> methods_of(const Options& options) {
   return methods;
 }
 
+// The methods of an adapter beside those of the model.
+std::vector<contract::Method> adapted(std::vector<contract::Method> methods,
+                                      std::string_view adapter) {
+  for (contract::Method& method : methods) {
+    method.name = contract::with_adapter(method.name, adapter);
+  }
+  return methods;
+}
+
 // The cache that the method of the fewest tokens needs to reach the whole context; all share it.
 int64_t cache_length(const Options& options, const std::vector<contract::Method>& methods) {
   int64_t fewest = options.max_context_len;
@@ -66,12 +75,27 @@ Status check_kept(std::span<const NamedLinear> tensors) {
   return {};
 }
 
+// Adapters are small.
+void keep_whole(const std::vector<llama::Adapter>& adapters, passes::SplitOptions& split) {
+  for (const llama::Adapter& adapter : adapters) {
+    for (const auto* layers : {&adapter.a, &adapter.b}) {
+      for (const llama::LayerWeights& layer : *layers) {
+        for (const llama::TensorRow& row : llama::layer_rows()) {
+          if (const WeightRef& weight = layer.*row.of_layer) split.whole.insert(weight.get());
+        }
+      }
+    }
+  }
+}
+
 Status run_export_passes(mil::Program& program, const Options& options,
                          const std::vector<NamedLinear>& linears,
+                         const std::vector<llama::Adapter>& adapters,
                          const std::optional<quant::Quantization>& embedding, bool share_head,
                          std::shared_ptr<quant::Cache> quantized) {
   passes::PassOptions pass_options;
   pass_options.split = options.split;
+  keep_whole(adapters, pass_options.split);
   if (share_head) pass_options.split.whole.insert(linears.back().weight.get());
   pass_options.linear.reset();
   for (const NamedLinear& linear : linears) {
@@ -103,11 +127,27 @@ class ProgressSink : public Sink {
   Progress& progress_;
 };
 
+// Whether a weight is of adapters, and all methods of each of them share it.
+bool is_of_adapters(const passes::Unshared& row, const std::vector<AssembledMethod>& methods) {
+  std::map<std::string_view, size_t> all, users;  // methods, by adapter
+  for (const AssembledMethod& method : methods) {
+    ++all[contract::adapted_name(method.method.name).adapter];
+  }
+  for (const size_t method : row.methods) {
+    ++users[contract::adapted_name(methods[method].method.name).adapter];
+  }
+  return std::all_of(users.begin(), users.end(), [&](const auto& user) {
+    return !user.first.empty() && user.second == all.at(user.first);
+  });
+}
+
 // Refuses packages in which methods keep more for themselves than they may.
 Status check_unshared(const std::vector<passes::Package>& packages,
-                      const std::vector<contract::Method>& methods, const Options& options) {
+                      const std::vector<AssembledMethod>& methods, const Options& options) {
   if (!options.max_unshared) return {};
-  const std::vector<passes::Unshared> unshared = passes::find_unshared(packages, methods.size());
+  std::vector<passes::Unshared> unshared = passes::find_unshared(packages, methods.size());
+  std::erase_if(unshared,
+                [&](const passes::Unshared& row) { return is_of_adapters(row, methods); });
   uint64_t bytes = 0;
   for (const passes::Unshared& row : unshared) bytes += row.bytes;
   if (bytes <= *options.max_unshared) return {};
@@ -115,7 +155,7 @@ Status check_unshared(const std::vector<passes::Package>& packages,
   std::string names;
   for (const passes::Unshared& row : std::span(unshared).first(std::min(kNamed, unshared.size()))) {
     std::vector<std::string_view> owners;
-    for (const size_t method : row.methods) owners.push_back(methods[method].name);
+    for (const size_t method : row.methods) owners.push_back(methods[method].method.name);
     names += fmt::format("{}{} ({} bytes, of {})", names.empty() ? "" : ", ", row.name, row.bytes,
                          fmt::join(owners, " and "));
   }
@@ -251,11 +291,20 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
 
   mil::Program program;
   std::vector<AssembledMethod> methods;
-  for (const contract::Method& method : roles) {
-    methods.push_back({method, TRY(contract::signature(model, method))});
-    program.functions.push_back(TRY(llama::build(
-        params, prepared,
-        {model, method, options.graph_breaks, options.norm.value_or(llama::NormForm::Plain)})));
+  const auto add_methods = [&](const std::vector<contract::Method>& of,
+                               const llama::Adapter* adapter) -> Status {
+    for (const contract::Method& method : of) {
+      methods.push_back({method, TRY(contract::signature(model, method))});
+      program.functions.push_back(
+          TRY(llama::build(params, prepared,
+                           {model, method, options.graph_breaks,
+                            options.norm.value_or(llama::NormForm::Plain), adapter})));
+    }
+    return {};
+  };
+  TRY(add_methods(roles, nullptr));
+  for (const llama::Adapter& adapter : prepared.tensors.adapters) {
+    TRY(add_methods(adapted(roles, adapter.name), &adapter));
   }
   const auto quantized = std::make_shared<quant::Cache>();
   std::map<std::string, quant::OutputError> output_errors;
@@ -264,7 +313,8 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
   } else if (calibrated) {
     output_errors = TRY(calibrate(params, prepared, linears, options, *quantized, progress));
   }
-  TRY(run_export_passes(program, options, linears, embedding.how, head.shared, quantized));
+  TRY(run_export_passes(program, options, linears, prepared.tensors.adapters, embedding.how,
+                        head.shared, quantized));
 
   Export result;
   Report& report = result.report;
@@ -292,7 +342,7 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
     report.unique_bytes += bytes.unique;
     report.package_bytes.push_back(bytes.unique);
   }
-  TRY(check_unshared(packages, roles, options));
+  TRY(check_unshared(packages, methods, options));
   if (reading == Reading::HeadersOnly) report.findings = findings(packages, report, model.hidden);
   report.parameters = parameter_count(params);
   report.cache_bytes = cache_bytes(methods.front().signature);
@@ -315,7 +365,7 @@ Result<Report> export_files(const std::string& checkpoint_path, const std::strin
                             const std::string& output, const Options& given, Progress& progress) {
   TRY(check(given));
   Options options = given;
-  Model model = TRY(open_model(checkpoint_path, params_path, options.card, options.adapter));
+  Model model = TRY(open_model(checkpoint_path, params_path, options));
 
   // Created first, so that an impossible path is refused before the work.
   auto file = TRY(AtomicFile::create(output));

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
+
+#include "base/in_quotes.h"
+#include "contract/model.h"
 
 namespace diptych::exporter {
 
@@ -55,6 +59,27 @@ Status check_functions(const Options& options) {
   return check_length(Setting::VerifyLength, kLeastVerified, *options.verify_len, options);
 }
 
+Status check_adapters(const Options& options) {
+  if (options.adapters.size() > kMostAdapters) {
+    return invalid_argument("expected at most {} adapters, found {}", kMostAdapters,
+                            options.adapters.size());
+  }
+  std::set<std::string_view> names;
+  for (const AdapterSource& adapter : options.adapters) {
+    if (adapter.name.empty()) continue;
+    if (!contract::is_adapter_name(adapter.name)) {
+      return invalid_argument(
+          "adapter {}: expected a name of at most 64 letters, digits and single underscores that "
+          "begins with a letter",
+          in_quotes(adapter.name));
+    }
+    if (!names.insert(adapter.name).second) {
+      return invalid_argument("two adapters are named {}", in_quotes(adapter.name));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::optional<quant::Format>> embedding_from_text(std::string_view text) {
@@ -88,6 +113,13 @@ Result<std::optional<quant::Format>> linear_from_text(std::string_view text) {
   return invalid_argument("expected one of {}{}, found \"{}\"", known, kUnquantized, text);
 }
 
+AdapterSource adapter_from_text(std::string_view text) {
+  // A path with an equals sign in a directory's name has a slash before it, or can have one.
+  const size_t equals = text.find('='), slash = text.find('/');
+  if (equals == 0 || equals == text.npos || slash < equals) return {{}, std::string(text)};
+  return {std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
+}
+
 Result<LinearOverride> override_from_text(std::string_view text) {
   const size_t equals = text.rfind('=');
   if (equals == text.npos || equals == 0) {
@@ -104,6 +136,7 @@ Status check(const Options& options) {
                                                           options.max_context_len));
   }
   TRY(check_functions(options));
+  TRY(check_adapters(options));
   if (options.finite_mask && options.dtype != DType::F16) {
     return invalid_argument(
         "finite masks are for fp16, found an export in {}; fp32 takes infinite "

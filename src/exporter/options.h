@@ -42,6 +42,13 @@ struct QuantizationOptions {
 };
 inline constexpr size_t kLeastCalibration = 256;
 
+// A LoRA adapter: a directory, and the name of the methods that compute with it beside the model's
+// weights ("forward__NAME"). Without a name it is merged into the weights of all methods.
+struct AdapterSource {
+  std::string name, directory;
+};
+inline constexpr size_t kMostAdapters = 64;
+
 // Methods for prompts that a file may have.
 inline constexpr size_t kMostPrefills = 16;
 
@@ -73,8 +80,8 @@ struct Options {
   std::optional<uint64_t> max_unshared;
   passes::WeightSharing sharing = passes::WeightSharing::Positional;
   card::CardOptions card;
-  std::string adapter;  // a directory whose adapter is merged into the weights; or empty
-  int threads = 0;      // 0: ThreadPool::default_threads()
+  std::vector<AdapterSource> adapters;
+  int threads = 0;  // 0: ThreadPool::default_threads()
 };
 
 // Reads the format of embeddings: bits, comma and group size, such as "8,0" (group size 0: one
@@ -84,6 +91,8 @@ Result<std::optional<quant::Format>> embedding_from_text(std::string_view text);
 // row), "b4w", "b4w:64", "b4w:128" (4 bits, one scale per 32, 64 or 128 inputs), "keep" (the
 // source's own) or "none".
 Result<std::optional<quant::Format>> linear_from_text(std::string_view text);
+// Reads "DIR", or "NAME=DIR" where the text begins with a name and an equals sign.
+AdapterSource adapter_from_text(std::string_view text);
 // Reads "PATTERN=FORMAT".
 Result<LinearOverride> override_from_text(std::string_view text);
 

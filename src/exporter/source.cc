@@ -52,7 +52,7 @@ Result<Model> model_from(const checkpoint::Checkpoint& checkpoint) {
 }
 
 Result<Model> open_model(const std::string& path, const std::string& params,
-                         const card::CardOptions& card, const std::string& adapter) {
+                         const Options& options) {
   // First, for it is small and often at fault.
   Json given;
   if (!params.empty()) {
@@ -75,9 +75,9 @@ Result<Model> open_model(const std::string& path, const std::string& params,
                      torch ? Advice::NameParams : Advice::None));
   }
   Model model = TRY(model_from(checkpoint));
-  model.card = TRY(card::card_of_model(path, checkpoint, model.params.vocab_size, card));
+  model.card = TRY(card::card_of_model(path, checkpoint, model.params.vocab_size, options.card));
   model.notes.insert(model.notes.end(), model.card.notes.begin(), model.card.notes.end());
-  if (!adapter.empty()) TRY(merge_adapter(adapter, model));
+  TRY(add_adapters(options.adapters, model));
   return model;
 }
 

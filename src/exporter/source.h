@@ -4,8 +4,8 @@
 #include <string>
 
 #include "base/error.h"
-#include "card/card_of_model.h"
 #include "checkpoint/checkpoint.h"
+#include "exporter/options.h"
 #include "llama/families.h"
 #include "llama/weights.h"
 
@@ -22,10 +22,10 @@ struct Model {
 
 // Opens what `path` names (checkpoint::open()) and reads its headers. `params` is the path of a
 // params.json for checkpoints in Meta's form; when it is empty, the one beside the checkpoint is
-// taken. `card` says which of the files beside the checkpoint go into the model's card. `adapter`
-// is the directory of one to merge (exporter/adapter.h); empty: none.
+// taken. Of the options count those that say which of the files beside the checkpoint go into the
+// model's card, and which adapters it has (exporter/adapter.h).
 Result<Model> open_model(const std::string& path, const std::string& params,
-                         const card::CardOptions& card = {}, const std::string& adapter = {});
+                         const Options& options = {});
 
 // The same for an open checkpoint, which must have its configuration.
 Result<Model> model_from(const checkpoint::Checkpoint& checkpoint);

@@ -1,8 +1,11 @@
 #include "generate/session.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <future>
 
+#include "base/in_quotes.h"
 #include "engine/cells.h"
 #include "generate/masks.h"
 #include "runtime/coreml_payload.h"
@@ -36,19 +39,43 @@ std::vector<MethodLoading> load_methods(runtime::Program& program,
 
 }  // namespace
 
-Result<contract::Description> describe(const runtime::Program& program) {
-  TRY(runtime::check_has_coreml(program.container()));
-  std::vector<contract::MethodTypes> methods;
-  for (const std::string& name : program.method_names()) {
-    if (!contract::role_of(name)) continue;
-    runtime::Program::Signature types = TRY(program.signature(name));
-    methods.push_back({name, std::move(types.inputs), std::move(types.outputs)});
+std::vector<std::string> adapters(const runtime::Program& program) {
+  std::vector<std::string> names;
+  for (const std::string& method : program.method_names()) {
+    const auto [name, adapter] = contract::adapted_name(method);
+    if (adapter.empty() || !contract::role_of(name)) continue;
+    if (std::find(names.begin(), names.end(), adapter) == names.end()) names.emplace_back(adapter);
   }
-  return contract::read(program.container(), methods);
+  return names;
 }
 
-Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Program> program) {
-  contract::Description described = TRY(describe(*program));
+Result<contract::Description> describe(const runtime::Program& program, std::string_view adapter) {
+  TRY(runtime::check_has_coreml(program.container()));
+  // The constants of a method are those of the methods that add an adapter to it, which differ from
+  // it in their weights alone.
+  std::vector<contract::MethodTypes> methods;
+  for (const std::string& method : program.method_names()) {
+    const auto [name, added] = contract::adapted_name(method);
+    if (added != adapter || !contract::role_of(name)) continue;
+    runtime::Program::Signature types = TRY(program.signature(method));
+    methods.push_back({std::string(name), std::move(types.inputs), std::move(types.outputs)});
+  }
+  if (methods.empty() && !adapter.empty()) {
+    const std::vector<std::string> known = adapters(program);
+    if (known.empty()) return not_found("no adapter {}: the file has none", in_quotes(adapter));
+    return not_found("no adapter {}, expected one of {}", in_quotes(adapter),
+                     fmt::join(known, ", "));
+  }
+  contract::Description description = TRY(contract::read(program.container(), methods));
+  for (contract::Function& function : description.functions) {
+    function.method.name = contract::with_adapter(function.method.name, adapter);
+  }
+  return description;
+}
+
+Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<runtime::Program> program,
+                                                 std::string_view adapter) {
+  contract::Description described = TRY(describe(*program, adapter));
   std::unique_ptr<Session> session(new Session(TRY(KvCache::create(described))));
   session->program_ = std::move(program);
   session->model_ = std::move(described);

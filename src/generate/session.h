@@ -25,8 +25,14 @@
 
 namespace diptych::generate {
 
-// Reads off the contract that a program's methods follow. Errors say which part a file breaks.
-Result<contract::Description> describe(const runtime::Program& program);
+// Reads off the contract that a program's methods follow: those of the model itself, or those that
+// compute with an adapter of this name. Errors say which part a file breaks; NotFound for an
+// adapter that it does not have, with a list of those that it has.
+Result<contract::Description> describe(const runtime::Program& program,
+                                       std::string_view adapter = {});
+
+// The names of the adapters that a program's methods compute with, in the order of the methods.
+std::vector<std::string> adapters(const runtime::Program& program);
 
 struct MethodStatistics {
   uint64_t calls = 0;
@@ -36,8 +42,10 @@ struct MethodStatistics {
 
 class Session {
  public:
-  // Loads the model's methods. Errors: those of describe() and Program::load_method().
-  static Result<std::unique_ptr<Session>> create(std::shared_ptr<runtime::Program> program);
+  // Loads the model's methods, or those of an adapter. Errors: those of describe() and
+  // Program::load_method().
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<runtime::Program> program,
+                                                 std::string_view adapter = {});
 
   const contract::Description& model() const { return model_; }
   // The number of tokens evaluated so far, which is the position of the next token.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "base/in_quotes.h"
 #include "base/json.h"
@@ -45,8 +46,8 @@ struct Scale {
   double alpha = 0;
   bool by_root = false;
 
-  double of(int64_t rank_found) const {
-    const auto r = static_cast<double>(rank_found);
+  double factor() const {
+    const auto r = static_cast<double>(rank);
     return alpha / (by_root ? std::sqrt(r) : r);
   }
 };
@@ -120,23 +121,21 @@ std::map<std::string, Pair> pairs_of(std::span<const std::pair<std::string, Weig
   return pairs;
 }
 
-// What is added to a matrix of the model.
-struct Addition {
-  WeightRef* target;
-  WeightRef a, b;
-};
-
-class Merger {
+class AdapterReader {
  public:
-  Merger(const Params& params, const Family* family, LlamaWeights& weights, Problems& problems)
+  AdapterReader(const Params& params, const Family* family, const Scale& scale, Problems& problems)
       : params_(params),
         fused_(family != nullptr && family->fused),
-        weights_(weights),
-        problems_(problems) {}
+        scale_(scale),
+        problems_(problems) {
+    adapter_.scale = scale.factor();
+    adapter_.a.resize(static_cast<size_t>(params.n_layers));
+    adapter_.b.resize(adapter_.a.size());
+  }
 
-  void add(const std::map<std::string, Pair>& pairs, int64_t rank) {
-    auto left = pairs;
-    for (size_t layer = 0; layer < weights_.layers.size(); ++layer) {
+  Adapter read(std::map<std::string, Pair> pairs) {
+    for (size_t layer = 0; layer < adapter_.a.size(); ++layer) {
+      std::set<std::string> taken;
       for (const TensorRow& row : layer_rows()) {
         if (row.kind != TensorKind::Linear) continue;
         const bool in_fused = fused_ && row.fusion != Fusion::None;
@@ -145,20 +144,20 @@ class Merger {
         name.resize(name.size() - kWeight.size());
         const auto found = pairs.find(name);
         if (found == pairs.end()) continue;
-        left.erase(name);
-        add(row, layer, name, found->second, rank, in_fused);
+        add(row, layer, name, found->second, in_fused);
+        taken.insert(std::move(name));
       }
+      for (const std::string& name : taken) pairs.erase(name);
     }
-    for (const auto& [name, pair] : left) {
+    for (const auto& [name, pair] : pairs) {
       problems_.push_back(fmt::format("{}: the model has no such linear", in_quotes(name)));
     }
+    return std::move(adapter_);
   }
-
-  std::vector<Addition> additions;
 
  private:
   void add(const TensorRow& row, size_t layer, const std::string& name, const Pair& pair,
-           int64_t rank, bool in_fused) {
+           bool in_fused) {
     if (!pair.a || !pair.b) {
       problems_.push_back(
           fmt::format("{}: lora_{} is missing", in_quotes(name), pair.a ? "B" : "A"));
@@ -173,7 +172,7 @@ class Merger {
         rows += part->shape(params_)[0];
       }
     }
-    const Shape a{rank, shape[1]}, b{rows, rank};
+    const Shape a{scale_.rank, shape[1]}, b{rows, scale_.rank};
     if (pair.a->shape() != a || pair.b->shape() != b || !is_float(pair.a->dtype()) ||
         !is_float(pair.b->dtype())) {
       problems_.push_back(fmt::format("{}: expected floats {} and {}, found {} and {}",
@@ -182,38 +181,56 @@ class Merger {
       return;
     }
     WeightRef mine = in_fused ? row_slice(pair.b, first, shape[0]) : pair.b;
-    if (row.turned) mine = halves_to_pairs(std::move(mine), params_.head_dim);
-    additions.push_back({&row.in(weights_, layer), pair.a, std::move(mine)});
+    if (row.turned) mine = halves_to_pairs(std::move(mine), params_.head_dim, params_.rotated());
+    adapter_.a[layer].*row.of_layer = pair.a;
+    adapter_.b[layer].*row.of_layer = std::move(mine);
   }
 
   const Params& params_;
   const bool fused_;
-  LlamaWeights& weights_;
+  const Scale& scale_;
   Problems& problems_;
+  Adapter adapter_;
 };
 
 }  // namespace
 
-Result<size_t> merge_adapter(const Json& config,
+Result<Adapter> read_adapter(const Json& config,
                              std::span<const std::pair<std::string, WeightRef>> tensors,
-                             const Params& params, const Family* family, LlamaWeights& weights) {
+                             const Params& params, const Family* family) {
   Problems problems;
   const Scale scale = read_config(config, problems);
-  const auto pairs = pairs_of(tensors, problems);
+  auto pairs = pairs_of(tensors, problems);
   if (pairs.empty() && problems.empty()) problems.emplace_back("no matrices");
-  Merger merger(params, family, weights, problems);
-  if (scale.rank > 0) merger.add(pairs, scale.rank);
+  Adapter adapter;
+  if (scale.rank > 0) {
+    adapter = AdapterReader(params, family, scale, problems).read(std::move(pairs));
+  }
   if (!problems.empty()) {
-    return tl::unexpected(Error{ErrorCode::Unsupported,
-                                {},
-                                "the adapter cannot be merged into this model:",
-                                std::move(problems)});
+    return tl::unexpected(Error{
+        ErrorCode::Unsupported, {}, "the adapter does not fit this model:", std::move(problems)});
   }
-  for (Addition& addition : merger.additions) {
-    *addition.target = TRY(
-        add_low_rank(*addition.target, addition.a, std::move(addition.b), scale.of(scale.rank)));
+  return adapter;
+}
+
+size_t count_linears(const Adapter& adapter) {
+  size_t count = 0;
+  for (const LayerWeights& layer : adapter.a) {
+    for (const TensorRow& row : layer_rows()) count += layer.*row.of_layer ? 1 : 0;
   }
-  return merger.additions.size();
+  return count;
+}
+
+Status merge_adapter(const Adapter& adapter, LlamaWeights& weights) {
+  for (size_t layer = 0; layer < adapter.a.size(); ++layer) {
+    for (const TensorRow& row : layer_rows()) {
+      const WeightRef& a = adapter.a[layer].*row.of_layer;
+      if (!a) continue;
+      WeightRef& target = weights.layers[layer].*row.of_layer;
+      target = TRY(add_low_rank(target, a, adapter.b[layer].*row.of_layer, adapter.scale));
+    }
+  }
+  return {};
 }
 
 }  // namespace diptych::llama

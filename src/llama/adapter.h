@@ -15,16 +15,21 @@
 
 namespace diptych::llama {
 
-// Adds an adapter to a model's weights, which are in Meta's layout whatever they were read from;
-// the adapter has Hugging Face's names. `family` may be null, for a Llama. On success returns how
-// many matrices have changed.
+// An adapter for a model whose weights are in Meta's layout, whatever they were read from; the
+// adapter's own tensors have Hugging Face's names. `family` may be null, for a Llama.
 //
 // Errors, before anything is read but headers, with all that is wrong in one: adapters of another
 // kind than LoRA, or that say more than its mathematics (DoRA, biases, modules saved whole,
 // embeddings, base weights changed when training began); matrices for what the model does not have,
 // of shapes or ranks that do not fit, without their other half.
-Result<size_t> merge_adapter(const Json& config,
+Result<Adapter> read_adapter(const Json& config,
                              std::span<const std::pair<std::string, WeightRef>> tensors,
-                             const Params& params, const Family* family, LlamaWeights& weights);
+                             const Params& params, const Family* family);
+
+// How many linears it adds to.
+size_t count_linears(const Adapter& adapter);
+
+// Adds an adapter to the weights that it is for. Errors: those of add_low_rank().
+Status merge_adapter(const Adapter& adapter, LlamaWeights& weights);
 
 }  // namespace diptych::llama

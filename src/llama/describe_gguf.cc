@@ -44,8 +44,8 @@ bool are_llama3_factors(const std::vector<float>& factors, const RopeParams& rop
 
 // Factors of the frequencies.
 Result<std::vector<float>> read_factors(std::string_view name, const WeightRef& tensor,
-                                        int64_t head_dim) {
-  const Shape expected = {head_dim / 2};
+                                        int64_t rotated) {
+  const Shape expected = {rotated / 2};
   if (tensor->shape() != expected || !is_float(tensor->dtype())) {
     return invalid_data("{}: expected floats {}, found {}", name, to_string(expected),
                         to_string(tensor->type()));
@@ -60,8 +60,8 @@ Result<std::vector<float>> read_factors(std::string_view name, const WeightRef& 
 }
 
 // Llama 3's, or any others.
-Status read_rope_factors(const WeightRef& tensor, int64_t head_dim, RopeParams* rope) {
-  std::vector<float> factors = TRY(read_factors(kRopeFactorsTensor, tensor, head_dim));
+Status read_rope_factors(const WeightRef& tensor, int64_t rotated, RopeParams* rope) {
+  std::vector<float> factors = TRY(read_factors(kRopeFactorsTensor, tensor, rotated));
   RopeParams scaled = *rope;
   scaled.llama3 = true;
   // The slowest frequencies are divided by the whole factor.
@@ -107,16 +107,20 @@ void read_scaling(const std::string& prefix, ParamReader& reader, RopeParams* ro
   rope->attention_factor = reader.positive(prefix + "rope.scaling.attn_factor", 1);
 }
 
-void read_rope(const std::string& prefix, ParamReader& reader, Params* params) {
+void read_rope(const std::string& prefix, const Family& family, ParamReader& reader,
+               Params* params) {
   RopeParams& rope = params->ropes.front();
   rope.theta = reader.positive(prefix + "rope.freq_base", 10000);
   const int64_t rotated =
       reader.integer(prefix + "rope.dimension_count", params->head_dim, kMaxInner);
-  if (rotated != params->head_dim) {
+  const bool partial = family.partial_rope && rotated < params->head_dim && rotated % 2 == 0;
+  if (partial) {
+    rope.channels = rotated;
+  } else if (rotated != params->head_dim) {
     reader.problem(
-        fmt::format("{}rope.dimension_count: {} rotates a part of each head, only {} "
-                    "(all of it) is implemented",
-                    prefix, rotated, params->head_dim));
+        fmt::format("{}rope.dimension_count: {} of the {} channels of a head are rotated, which is "
+                    "not implemented for {}",
+                    prefix, rotated, params->head_dim, family.architecture));
   }
   read_scaling(prefix, reader, &rope);
 }
@@ -199,7 +203,7 @@ void find_biases(std::span<const std::pair<std::string, WeightRef>> tensors, Par
 
 // LongRoPE's factors of short and of long contexts, if the file has them.
 Status read_long_rope(const Json& metadata, const std::string& prefix,
-                      std::span<const std::pair<std::string, WeightRef>> tensors, int64_t head_dim,
+                      std::span<const std::pair<std::string, WeightRef>> tensors, int64_t rotated,
                       RopeParams* rope) {
   const WeightRef of_short = find(tensors, kRopeShortTensor),
                   of_long = find(tensors, kRopeLongTensor);
@@ -216,8 +220,8 @@ Status read_long_rope(const Json& metadata, const std::string& prefix,
   if (rope->llama3 || rope->linear_factor != 1 || !rope->factors.empty()) {
     return unsupported("{} beside another scaling of RoPE", kRopeLongTensor);
   }
-  rope->factors = TRY(read_factors(kRopeShortTensor, of_short, head_dim));
-  rope->long_factors = TRY(read_factors(kRopeLongTensor, of_long, head_dim));
+  rope->factors = TRY(read_factors(kRopeShortTensor, of_short, rotated));
+  rope->long_factors = TRY(read_factors(kRopeLongTensor, of_long, rotated));
   auto trained = json_int(metadata, prefix + "rope.scaling.original_context_length");
   if (!trained) trained = json_int(metadata, prefix + "context_length");
   if (!trained || *trained < 1) {
@@ -297,7 +301,7 @@ Result<Description> describe_gguf(const Json& file_metadata,
   if (params.vocab_size > kMaxVocab) {
     reader.problem(fmt::format("token_embd.weight: {} rows, expected 1 to {}", rows, kMaxVocab));
   }
-  read_rope(prefix, reader, &params);
+  read_rope(prefix, family, reader, &params);
   const std::string window = prefix + "attention.sliding_window";
   if (family.has_layer_kinds() || metadata.contains(window + "_pattern")) {
     read_gguf_layer_kinds(metadata, prefix, family, reader, &params);
@@ -312,9 +316,9 @@ Result<Description> describe_gguf(const Json& file_metadata,
   if (reader.clean()) check_relations(params, reader);
   TRY(reader.finish("metadata"));
   if (const WeightRef factors = find(tensors, kRopeFactorsTensor)) {
-    TRY(read_rope_factors(factors, params.head_dim, &params.ropes.front()));
+    TRY(read_rope_factors(factors, params.rotated(), &params.ropes.front()));
   }
-  TRY(read_long_rope(metadata, prefix, tensors, params.head_dim, &params.ropes.front()));
+  TRY(read_long_rope(metadata, prefix, tensors, params.rotated(), &params.ropes.front()));
   description.layout = {
       .dialect = Dialect::Gguf, .fused = family.fused, .halves = !family.gguf_pairs};
   return description;

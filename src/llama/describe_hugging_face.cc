@@ -272,6 +272,12 @@ Result<Description> describe_hugging_face(const Json& whole_config) {
     reader.problem(
         fmt::format("RoPE of {}: expected type default or longrope", family.architecture));
   }
+  if (!family.partial_rope && params.rotated() != params.head_dim) {
+    reader.problem(
+        fmt::format("partial_rotary_factor: {} of {} channels, a part of each head is "
+                    "not implemented for {}",
+                    params.rotated(), params.head_dim, family.architecture));
+  }
   check_activation(config, family, reader);
   check_neutral(config, family, reader);
   check_quantisation(config, reader);

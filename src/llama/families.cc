@@ -59,10 +59,11 @@ constexpr std::array kFamilies = {
         .architecture = "Phi3ForCausalLM",
         .model_type = "phi3",
         .gguf = "phi3",
-        .title = "Phi-3 and Phi-4 with full rotary embedding",
+        .title = "Phi-3 and Phi-4",
         .fused = true,
         .norm_eps = 1e-5,
         .rope_scales = false,
+        .partial_rope = true,
     },
     Family{
         .name = "smollm3",

@@ -60,6 +60,7 @@ struct Family {
 
   // Which of config.json's keys count.
   bool rope_scales = true;      // RoPE may be linear or llama3
+  bool partial_rope = false;    // it may rotate a part of each head
   bool attention_bias = false;  // biases of q, k, v and of the attention's output
   bool mlp_bias = false;        // those of the feed-forward layer
   bool final_cap = false;       // final_logit_softcapping

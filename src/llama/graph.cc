@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <unordered_map>
 
 #include "contract/signature.h"
@@ -25,6 +26,7 @@ class GraphBuilder {
         model_(options.model),
         graph_breaks_(options.graph_breaks),
         norm_form_(options.norm),
+        adapter_(options.adapter),
         tokens_(options.method.tokens),
         b_(std::make_unique<mil::Function>(options.method.name)) {}
 
@@ -109,9 +111,9 @@ class GraphBuilder {
     const int64_t group = params_.heads_per_group();
     const int64_t total = model_.class_of(i).cache_len + tokens_;  // S
 
-    Value* q = linear(x, layer_name(i, "attention_wq"), w.wq, w.bq);
-    Value* k = linear(x, layer_name(i, "attention_wk"), w.wk, w.bk);
-    Value* v = linear(x, layer_name(i, "attention_wv"), w.wv, w.bv);
+    Value* q = adapted(i, x, "attention_wq", &LayerWeights::wq, w.bq);
+    Value* k = adapted(i, x, "attention_wk", &LayerWeights::wk, w.bk);
+    Value* v = adapted(i, x, "attention_wv", &LayerWeights::wv, w.bv);
     if (params_.qk_norm_whole) {
       q = norm(q, norm_weight(i, "attention_q_norm", w.q_norm));
       k = norm(k, norm_weight(i, "attention_k_norm", w.k_norm));
@@ -144,15 +146,15 @@ class GraphBuilder {
     p = reshape(b_.softmax(p, -1), {kv_heads, group, tokens_, total});
     Value* o = reshape(b_.matmul(p, all_v, false, false), {1, heads, tokens_, d});
     o = reshape(b_.transpose(o, {0, 2, 1, 3}), {1, tokens_, -1});
-    return linear(o, layer_name(i, "attention_wo"), w.wo, w.bo);
+    return adapted(i, o, "attention_wo", &LayerWeights::wo, w.bo);
   }
 
   Value* feed_forward(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
     const LayerWeights& w = weights_.tensors.layers[i];
-    Value* gate = linear(x, layer_name(i, "feed_forward_w1"), w.w1, w.b1);
-    Value* up = linear(x, layer_name(i, "feed_forward_w3"), w.w3, w.b3);
+    Value* gate = adapted(i, x, "feed_forward_w1", &LayerWeights::w1, w.b1);
+    Value* up = adapted(i, x, "feed_forward_w3", &LayerWeights::w3, w.b3);
     gate = params_.act_fn == Activation::Silu ? b_.silu(gate) : b_.gelu_tanh(gate);
-    return linear(b_.mul(gate, up), layer_name(i, "feed_forward_w2"), w.w2, w.b2);
+    return adapted(i, b_.mul(gate, up), "feed_forward_w2", &LayerWeights::w2, w.b2);
   }
 
   Value* head(Value* x) {  // [1,T,D] -> [1,T,V], or [1,1,V] with a position
@@ -299,6 +301,19 @@ class GraphBuilder {
     return b_.linear(x, weights, biases);
   }
 
+  // A layer's linear, with what the adapter adds to it.
+  Value* adapted(size_t i, Value* x, std::string_view part, WeightRef LayerWeights::*member,
+                 const WeightRef& bias) {
+    const std::string name = layer_name(i, part);
+    Value* y = linear(x, name, weights_.tensors.layers[i].*member, bias);
+    if (adapter_ == nullptr || !(adapter_->a[i].*member)) return y;
+    const WeightRef& a = adapter_->a[i].*member;
+    // Linears of one x may have one matrix a.
+    Value*& inner = adapter_inner_[{x, a.get()}];
+    if (inner == nullptr) inner = linear(x, name + "_lora_a", a);
+    return b_.add(y, linear(inner, name + "_lora_b", adapter_->b[i].*member));
+  }
+
   // --- Indices ---
 
   // fp16 programs pass the indices of small tables as 16-bit integers.
@@ -365,16 +380,18 @@ class GraphBuilder {
   const contract::Model& model_;
   const bool graph_breaks_;
   const NormForm norm_form_;
-  const int64_t tokens_;  // T
+  const Adapter* const adapter_;  // null: none
+  const int64_t tokens_;          // T
   mil::Builder b_;
 
   Value* token_ids_ = nullptr;
   Value* position_ = nullptr;  // null when the logits of all rows are asked for
   bool rope_widened_ = false;
-  std::vector<Value*> masks_;                                // by layer class
-  std::vector<Value*> cos_, sin_;                            // by RoPE table
-  std::vector<Value*> k_caches_, v_caches_, new_k_, new_v_;  // by layer
-  std::unordered_map<int64_t, Value*> zero_biases_;          // by width
+  std::vector<Value*> masks_;                                         // by layer class
+  std::vector<Value*> cos_, sin_;                                     // by RoPE table
+  std::vector<Value*> k_caches_, v_caches_, new_k_, new_v_;           // by layer
+  std::unordered_map<int64_t, Value*> zero_biases_;                   // by width
+  std::map<std::pair<Value*, const Weight*>, Value*> adapter_inner_;  // a * x, by x and a
 };
 
 }  // namespace

@@ -34,6 +34,7 @@ struct GraphOptions {
   // Cut points before the first layer and after the last: embedding | layers | norm and head.
   bool graph_breaks = true;
   NormForm norm = NormForm::Plain;
+  const Adapter* adapter = nullptr;  // one of the weights', that the method adds; or null
 };
 
 // The names that the hidden state has as an input of the partitions after the graph breaks.

@@ -15,7 +15,7 @@ namespace {
 struct Rope {
   std::string type = "default";
   double theta = 0;
-  double rotated = 1;  // the part of each head
+  int64_t rotated = 0;  // channels of each head
   double factor = 1;
   double low = 1, high = 4, trained = 8192;        // llama3; longrope has the last
   std::vector<float> short_factors, long_factors;  // longrope
@@ -57,25 +57,35 @@ void read_llama3(ParamReader& inner, ParamReader& outer, Rope* rope) {
   if (rope->trained == 0) inner.problem(fmt::format("{}: missing", kTrained));
 }
 
-// One factor for each of the d/2 frequencies.
-std::vector<float> read_factors(std::string_view key, int64_t head_dim, ParamReader& inner) {
+// Channels of each head that are rotated, cut as Python cuts them.
+int64_t rotated_channels(double part, int64_t head_dim, ParamReader& inner) {
+  if (part == 1) return head_dim;
+  const auto channels = static_cast<int64_t>(part * static_cast<double>(head_dim));
+  if (part <= 1 && channels >= 2 && channels % 2 == 0) return channels;
+  inner.problem(fmt::format("partial_rotary_factor: {} of {} channels, expected an even number",
+                            part, head_dim));
+  return head_dim;
+}
+
+// One factor for each of the frequencies.
+std::vector<float> read_factors(std::string_view key, int64_t rotated, ParamReader& inner) {
   std::vector<float> factors;
   const Json* list = inner.find(key, false);
   const auto bad = [](const Json& factor) {
     return !factor.is_number() || !(factor.get<double>() >= 1e-6 && factor.get<double>() <= 1e6);
   };
-  if (list == nullptr || !list->is_array() || list->size() != static_cast<size_t>(head_dim / 2) ||
+  if (list == nullptr || !list->is_array() || list->size() != static_cast<size_t>(rotated / 2) ||
       std::any_of(list->begin(), list->end(), bad)) {
-    inner.problem(fmt::format("{}: expected a list of {} positive numbers", key, head_dim / 2));
+    inner.problem(fmt::format("{}: expected a list of {} positive numbers", key, rotated / 2));
     return factors;
   }
   for (const Json& factor : *list) factors.push_back(factor.get<float>());
   return factors;
 }
 
-void read_longrope(int64_t head_dim, ParamReader& inner, ParamReader& outer, Rope* rope) {
-  rope->short_factors = read_factors("short_factor", head_dim, inner);
-  rope->long_factors = read_factors("long_factor", head_dim, inner);
+void read_longrope(int64_t rotated, ParamReader& inner, ParamReader& outer, Rope* rope) {
+  rope->short_factors = read_factors("short_factor", rotated, inner);
+  rope->long_factors = read_factors("long_factor", rotated, inner);
   constexpr std::string_view kTrained = "original_max_position_embeddings";
   rope->trained = in_either(kTrained, 0, true, inner, outer);
   if (rope->trained <= 1) inner.problem(fmt::format("{}: expected more than 1", kTrained));
@@ -92,7 +102,8 @@ Rope read_object(const Json& object, double default_theta, int64_t head_dim, Par
                  ParamReader& outer) {
   Rope rope;
   rope.theta = in_either("rope_theta", default_theta, false, inner, outer);
-  rope.rotated = in_either("partial_rotary_factor", 1, true, inner, outer);
+  rope.rotated =
+      rotated_channels(in_either("partial_rotary_factor", 1, true, inner, outer), head_dim, inner);
   rope.type = type_in(inner);
   for (const auto& [key, value] : object.items()) {
     if (value.is_object()) {
@@ -106,7 +117,7 @@ Rope read_object(const Json& object, double default_theta, int64_t head_dim, Par
     read_llama3(inner, outer, &rope);
   } else if (rope.type == "longrope" || rope.type == "su") {  // its name in Phi-3's first files
     rope.type = "longrope";
-    read_longrope(head_dim, inner, outer, &rope);
+    read_longrope(rope.rotated, inner, outer, &rope);
   } else if (rope.type != "default") {
     inner.problem(fmt::format("RoPE type {}: expected default, linear, llama3 or longrope",
                               shown(Json(rope.type))));
@@ -152,14 +163,11 @@ RopeParams read_hugging_face_rope(const Json& config, double default_theta, int6
     const Json nothing = Json::object();
     ParamReader inner(nothing);
     rope = read_object(nothing, default_theta, head_dim, inner, reader);
-  }
-  if (rope.rotated != 1) {
-    reader.problem(
-        fmt::format("partial_rotary_factor: {} rotates a part of each head, only 1 is implemented",
-                    rope.rotated));
+    for (std::string& problem : inner.take_problems()) reader.problem(std::move(problem));
   }
   RopeParams table;
   table.theta = rope.theta;
+  if (rope.rotated != head_dim) table.channels = rope.rotated;
   if (rope.type == "linear") table.linear_factor = rope.factor;
   if (rope.type == "longrope") {
     table.factors = std::move(rope.short_factors);

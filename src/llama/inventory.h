@@ -37,11 +37,21 @@ struct LayerWeights {
   WeightRef post_ffn_norm;        // [D]; null without post_norms
 };
 
+// What a trained adapter adds to linears of the layers: scale * b * a each, of some rank r.
+struct Adapter {
+  std::string name;  // of the methods that compute with it
+  double scale = 1;
+  // In the places of the linears that it adds to, by layer; null elsewhere.
+  std::vector<LayerWeights> a;  // [r, in]
+  std::vector<LayerWeights> b;  // [out, r]
+};
+
 struct LlamaWeights {
   WeightRef tok_embeddings;  // [V, D]
   std::vector<LayerWeights> layers;
-  WeightRef norm;    // [D]
-  WeightRef output;  // [V, D]; the same object as tok_embeddings when the two are tied
+  WeightRef norm;                 // [D]
+  WeightRef output;               // [V, D]; the same object as tok_embeddings when the two are tied
+  std::vector<Adapter> adapters;  // what methods of their own compute beside the model
 
   bool tied() const { return output == tok_embeddings; }
 };

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "llama/hugging_face_rope.h"
+#include "llama/layer_types.h"
 
 namespace diptych::llama {
 
@@ -82,7 +83,7 @@ void read_rotated(const Json& config, int64_t period, ParamReader& reader, Kinds
   }
 }
 
-void read_sliding(const Json& config, const Family& family, ParamReader& reader, Kinds* kinds) {
+void read_sliding(const Family& family, ParamReader& reader, Kinds* kinds) {
   const size_t count = kinds->slides.size();
   const bool may_slide = !family.window_switch || (reader.flag("use_sliding_window", false) &&
                                                    reader.find("sliding_window", true) != nullptr);
@@ -94,14 +95,11 @@ void read_sliding(const Json& config, const Family& family, ParamReader& reader,
     kinds->slides[i] = family.full_every ? !ends_period(i, period) : !kinds->rotates[i];
     kinds->slides[i] = kinds->slides[i] && may_slide;
   }
-  const Json* list = list_of_layers(config, "layer_types", count, reader);
-  for (size_t i = 0; list != nullptr && i < count; ++i) {
-    const Json& type = (*list)[i];
-    kinds->slides[i] = type == "sliding_attention";
-    if (type == "full_attention" || (kinds->slides[i] && may_slide)) continue;
-    reader.problem(fmt::format("layer_types: {}, expected \"full_attention\"{}", shown(type),
-                               may_slide ? " or \"sliding_attention\"" : ""));
-    return;
+  if (const auto types = read_layer_types(reader, static_cast<int64_t>(count))) {
+    kinds->slides = *types;
+    if (kinds->any_slides() && !may_slide) {
+      reader.problem("layer_types: \"sliding_attention\", but the windows are off");
+    }
   }
   if (!kinds->any_slides()) return;
   kinds->window = reader.integer("sliding_window", family.window.value_or(0), kMaxWindow);
@@ -148,7 +146,7 @@ void read_layer_kinds(const Json& config, const Family& family, ParamReader& rea
                       Params* params) {
   Kinds kinds(*params);
   if (family.no_rope_every) read_rotated(config, *family.no_rope_every, reader, &kinds);
-  read_sliding(config, family, reader, &kinds);
+  read_sliding(family, reader, &kinds);
   if (family.local_rope_theta) {
     read_ropes(config, family, reader, params, &kinds);
   } else {

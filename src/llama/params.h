@@ -27,7 +27,9 @@ struct RopeParams {
   std::vector<float> long_factors;
   double trained_context = 8192;
   double attention_factor = 1;  // of cosines and sines
+  int64_t channels = 0;         // of each head that are rotated, the first ones; 0: all
 
+  int64_t rotated(int64_t head_dim) const { return channels == 0 ? head_dim : channels; }
   bool operator==(const RopeParams&) const = default;
 };
 
@@ -86,6 +88,8 @@ struct Params {
   int64_t heads_per_group() const { return n_heads / n_kv_heads; }  // G
   int64_t q_dim() const { return n_heads * head_dim; }
   int64_t kv_dim() const { return n_kv_heads * head_dim; }
+  // Channels of a head that RoPE turns, the same in all tables.
+  int64_t rotated() const { return ropes.front().rotated(head_dim); }
   // Columns of the RoPE tables: one per pair, or (use_hf_rope) one per channel.
   int64_t rope_dim() const { return use_hf_rope ? head_dim : head_dim / 2; }
 };

@@ -50,7 +50,14 @@ Result<contract::RopeTables> table_of(const RopeParams& rope, const Params& para
   for (int64_t position = 0; position < positions; ++position) {
     for (int64_t column = 0; column < params.rope_dim(); ++column, at += width) {
       // Half-split rotation uses each frequency twice, for channels j and j + d/2.
-      const float frequency = frequencies[static_cast<size_t>(column) % frequencies.size()];
+      const auto index =
+          static_cast<size_t>(params.use_hf_rope ? column % std::ssize(frequencies) : column);
+      if (index >= frequencies.size()) {
+        store_as(type.dtype, 1, &cos[at]);
+        store_as(type.dtype, 0, &sin[at]);
+        continue;
+      }
+      const float frequency = frequencies[index];
       const auto angle = static_cast<double>(static_cast<float>(position) * frequency);
       store_as(type.dtype, std::cos(angle) * rope.attention_factor, &cos[at]);
       store_as(type.dtype, std::sin(angle) * rope.attention_factor, &sin[at]);
@@ -66,9 +73,10 @@ Result<contract::RopeTables> table_of(const RopeParams& rope, const Params& para
 
 std::vector<float> rope_frequencies(const RopeParams& rope, int64_t head_dim) {
   const auto theta = static_cast<double>(static_cast<float>(rope.theta));
+  const int64_t rotated = rope.rotated(head_dim);
   std::vector<float> frequencies;
-  for (int64_t channel = 0; channel < head_dim; channel += 2) {
-    const float exponent = static_cast<float>(channel) / static_cast<float>(head_dim);
+  for (int64_t channel = 0; channel < rotated; channel += 2) {
+    const float exponent = static_cast<float>(channel) / static_cast<float>(rotated);
     const auto power = static_cast<float>(std::pow(theta, static_cast<double>(exponent)));
     const float frequency = 1.0f / power;
     if (rope.llama3) {

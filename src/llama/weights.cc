@@ -63,7 +63,7 @@ void arrange(const Params& params, const Layout& layout, Collected& model) {
         taken.at(fusion) += rows;
       }
       if (layout.halves && row.turned && weight) {
-        weight = halves_to_pairs(std::move(weight), params.head_dim);
+        weight = halves_to_pairs(std::move(weight), params.head_dim, params.rotated());
       }
     }
   }
@@ -169,6 +169,34 @@ struct Findings {
   }
 };
 
+WeightRef& zero_bias(int64_t width, PreparedWeights& prepared) {
+  WeightRef& bias = prepared.zero_biases[width];
+  if (!bias) bias = zeros({prepared.dtype, {width}});
+  return bias;
+}
+
+// Casts the matrices; the scale goes into the second ones.
+void prepare_adapter(DType dtype, Adapter& adapter, PreparedWeights& prepared) {
+  std::map<WeightRef, WeightRef> casts;  // of first ones, which linears of one x may share
+  for (size_t layer = 0; layer < adapter.a.size(); ++layer) {
+    for (const TensorRow& row : layer_rows()) {
+      WeightRef &a = adapter.a[layer].*row.of_layer, &b = adapter.b[layer].*row.of_layer;
+      if (!a) continue;
+      const auto cast = [&](WeightRef weight, std::string_view matrix) {
+        return finite_cast(std::move(weight), dtype,
+                           fmt::format("adapter {}: {} of {}", adapter.name, matrix,
+                                       row.name(Dialect::Meta, layer)));
+      };
+      WeightRef& known = casts[a];
+      if (!known) known = cast(a, "lora_A");
+      a = known;
+      b = cast(affine(std::move(b), adapter.scale, 0), "lora_B");
+      zero_bias(a->rows(), prepared);
+    }
+  }
+  adapter.scale = 1;
+}
+
 }  // namespace
 
 std::vector<ExpectedTensor> expected_tensors(const Params& params, const Layout& layout) {
@@ -264,10 +292,10 @@ Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DTyp
   });
   PreparedWeights prepared{dtype, std::move(model.weights), {}};
   if (tied) prepared.tensors.output = prepared.tensors.tok_embeddings;
+  for (Adapter& adapter : prepared.tensors.adapters) prepare_adapter(dtype, adapter, prepared);
   for (const int64_t width :
        {params.dim, params.q_dim(), params.kv_dim(), params.hidden_dim, params.vocab_size}) {
-    WeightRef& bias = prepared.zero_biases[width];
-    if (!bias) bias = zeros({dtype, {width}});
+    zero_bias(width, prepared);
   }
   return prepared;
 }

@@ -48,8 +48,8 @@ struct PreparedWeights {
   std::map<int64_t, WeightRef> zero_biases;  // by width
 };
 
-// Casts all weights (lazily: nothing is read) to F16 or F32. Reading values that are not finite
-// then fails (tensor/finite_cast.h).
+// Casts all weights (lazily: nothing is read) to F16 or F32, those of adapters as well. Reading
+// values that are not finite then fails (tensor/finite_cast.h).
 Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DType dtype);
 
 }  // namespace diptych::llama

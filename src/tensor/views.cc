@@ -10,15 +10,16 @@ namespace {
 
 class HeadShuffle : public Weight, public HasStoredBlocks {
  public:
-  HeadShuffle(WeightRef source, int64_t head_dim, bool to_pairs)
+  HeadShuffle(WeightRef source, int64_t head_dim, int64_t rotated, bool to_pairs)
       : Weight(source->type()),
         source_(std::move(source)),
         head_dim_(head_dim),
+        rotated_(rotated),
         to_pairs_(to_pairs) {}
 
   std::optional<StoredBlocks> stored_blocks() const override {
     return stored_through(*source_, [&](const WeightRef& part) -> WeightRef {
-      return std::make_shared<HeadShuffle>(part, head_dim_, to_pairs_);
+      return std::make_shared<HeadShuffle>(part, head_dim_, rotated_, to_pairs_);
     });
   }
 
@@ -35,13 +36,14 @@ class HeadShuffle : public Weight, public HasStoredBlocks {
  private:
   // Which of the source's channels stands at a place within the head.
   int64_t from(int64_t channel) const {
-    const int64_t half = head_dim_ / 2;
+    if (channel >= rotated_) return channel;
+    const int64_t half = rotated_ / 2;
     if (to_pairs_) return channel / 2 + channel % 2 * half;
     return channel < half ? 2 * channel : 2 * (channel - half) + 1;
   }
 
   WeightRef source_;
-  int64_t head_dim_;
+  int64_t head_dim_, rotated_;
   bool to_pairs_;
 };
 
@@ -97,12 +99,12 @@ class ColumnConcat : public Weight {
 
 }  // namespace
 
-WeightRef halves_to_pairs(WeightRef source, int64_t head_dim) {
-  return std::make_shared<HeadShuffle>(std::move(source), head_dim, true);
+WeightRef halves_to_pairs(WeightRef source, int64_t head_dim, int64_t rotated) {
+  return std::make_shared<HeadShuffle>(std::move(source), head_dim, rotated, true);
 }
 
-WeightRef pairs_to_halves(WeightRef source, int64_t head_dim) {
-  return std::make_shared<HeadShuffle>(std::move(source), head_dim, false);
+WeightRef pairs_to_halves(WeightRef source, int64_t head_dim, int64_t rotated) {
+  return std::make_shared<HeadShuffle>(std::move(source), head_dim, rotated, false);
 }
 
 WeightRef concat_rows(std::vector<WeightRef> sources) {

@@ -14,11 +14,12 @@
 namespace diptych {
 
 // Reorders the channels of each head from halves to pairs: row 2j is the source's row j, row 2j+1
-// its row j + head_dim/2. A head has `head_dim` rows, an even number that divides the rows. RoPE
-// rotates the pairs (x[j], x[j+d/2]) in Hugging Face's form and (x[2j], x[2j+1]) in Meta's.
-WeightRef halves_to_pairs(WeightRef source, int64_t head_dim);
+// its row j + rotated/2. A head has `head_dim` rows, a number that divides the rows, of which the
+// first `rotated`, an even number, are reordered. RoPE rotates the pairs (x[j], x[j+rotated/2]) in
+// Hugging Face's form and (x[2j], x[2j+1]) in Meta's.
+WeightRef halves_to_pairs(WeightRef source, int64_t head_dim, int64_t rotated);
 // The inverse.
-WeightRef pairs_to_halves(WeightRef source, int64_t head_dim);
+WeightRef pairs_to_halves(WeightRef source, int64_t head_dim, int64_t rotated);
 
 // The rows of all sources, one after the other. There is at least one source, and all have the same
 // element type and the same axes after the first.

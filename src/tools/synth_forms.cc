@@ -72,7 +72,8 @@ class Rearranger {
 
   WeightRef in_order(const TensorRow& row, size_t layer) {
     const WeightRef& weight = meta_.at(meta_name(row, layer));
-    WeightRef arranged = halves_ && row.turned ? pairs_to_halves(weight, shape_.head_dim) : weight;
+    WeightRef arranged =
+        halves_ && row.turned ? pairs_to_halves(weight, shape_.head_dim, shape_.head_dim) : weight;
     const bool norm = row.kind == TensorKind::Norm || row.kind == TensorKind::HeadNorm;
     if (!norm || !less_one_) return arranged;
     // Exact: gains are between 1/2 and 2.

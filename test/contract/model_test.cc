@@ -19,6 +19,26 @@ TEST(Role, FollowsFromTheName) {
   }
 }
 
+TEST(AdaptedName, ComesApartWhereItWasPutTogether) {
+  EXPECT_EQ(with_adapter("prefill_512", "french"), "prefill_512__french");
+  EXPECT_EQ(with_adapter("forward", ""), "forward");
+  for (const char* method : {"forward", "prefill_512"}) {
+    for (const char* adapter : {"", "a", "a_1", "x9"}) {
+      const std::string name = with_adapter(method, adapter);
+      EXPECT_EQ(adapted_name(name).method, method);
+      EXPECT_EQ(adapted_name(name).adapter, adapter);
+    }
+  }
+  EXPECT_FALSE(role_of("forward__a"));
+  EXPECT_FALSE(role_of("prefill__512"));
+  for (const char* name : {"a", "French", "a_1", "x9"}) EXPECT_TRUE(is_adapter_name(name)) << name;
+  for (const char* name : {"", "1a", "_a", "a_", "a__b", "a-b", "a b", "\xc3\xa4"}) {
+    EXPECT_FALSE(is_adapter_name(name)) << name;
+  }
+  EXPECT_TRUE(is_adapter_name(std::string(64, 'a')));
+  EXPECT_FALSE(is_adapter_name(std::string(65, 'a')));
+}
+
 TEST(Role, SaysWhichLogitsTheExporterGives) {
   EXPECT_TRUE(method_of(Role::Single, 32).all_logits);
   EXPECT_FALSE(method_of(Role::Decode, 1).all_logits);

@@ -142,7 +142,7 @@ TEST(SampleTexts, ChatsAreWrittenInTheModelsTemplate) {
 TEST(Complete, WithoutATokenizerWeightsAreQuantisedWithoutAText) {
   Options options = options_by("balanced");
   options.card.no_tokenizer = true;
-  Model model = open_model(testing::source_path("demo/model.pth"), "", options.card).value();
+  Model model = open_model(testing::source_path("demo/model.pth"), "", options).value();
   const std::string nowhere = testing::temporary_directory();
   ASSERT_OK(complete_from_headers(nowhere, model, options));
   EXPECT_EQ(options.quantization.algorithm, quant::Algorithm::Mse);

@@ -115,7 +115,7 @@ TEST(Keep, FormsSurviveViews) {
   for (const Type& type : kTypes) {
     SCOPED_TRACE(type.name);
     const WeightRef source =
-        finite_cast(halves_to_pairs(row_slice(matrix_of(type), 0, 4), 4), DType::F32, "w");
+        finite_cast(halves_to_pairs(row_slice(matrix_of(type), 0, 4), 4, 4), DType::F32, "w");
     const auto kept = keep(row_slice(source, 1, 3), "w");
     ASSERT_OK(kept);
     const auto want = read_floats(*source, 1, 3).value(), got = values_of(*kept);

@@ -35,14 +35,18 @@ TEST(Views, RowsOfAMatrix) {
 
 TEST(Views, HalvesBecomePairsWithinEachHead) {
   const WeightRef rows = iota_weight({DType::F32, {8}});  // two heads of four channels
-  EXPECT_THAT(floats(halves_to_pairs(rows, 4)), ElementsAre(0, 2, 1, 3, 4, 6, 5, 7));
-  EXPECT_THAT(floats(pairs_to_halves(rows, 4)), ElementsAre(0, 2, 1, 3, 4, 6, 5, 7));
+  EXPECT_THAT(floats(halves_to_pairs(rows, 4, 4)), ElementsAre(0, 2, 1, 3, 4, 6, 5, 7));
+  EXPECT_THAT(floats(pairs_to_halves(rows, 4, 4)), ElementsAre(0, 2, 1, 3, 4, 6, 5, 7));
   const WeightRef wide = iota_weight({DType::F32, {6}});
-  EXPECT_THAT(floats(halves_to_pairs(wide, 6)), ElementsAre(0, 3, 1, 4, 2, 5));
-  EXPECT_THAT(floats(pairs_to_halves(wide, 6)), ElementsAre(0, 2, 4, 1, 3, 5));
-  EXPECT_THAT(floats(pairs_to_halves(halves_to_pairs(wide, 6), 6)), ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_THAT(floats(halves_to_pairs(wide, 6, 6)), ElementsAre(0, 3, 1, 4, 2, 5));
+  EXPECT_THAT(floats(pairs_to_halves(wide, 6, 6)), ElementsAre(0, 2, 4, 1, 3, 5));
+  // Of a part of a head the others stay.
+  EXPECT_THAT(floats(halves_to_pairs(wide, 6, 4)), ElementsAre(0, 2, 1, 3, 4, 5));
+  EXPECT_THAT(floats(pairs_to_halves(wide, 6, 4)), ElementsAre(0, 2, 1, 3, 4, 5));
+  EXPECT_THAT(floats(pairs_to_halves(halves_to_pairs(wide, 6, 6), 6, 6)),
+              ElementsAre(0, 1, 2, 3, 4, 5));
   // A block of rows that begins and ends inside of heads.
-  EXPECT_THAT(*read_floats(*halves_to_pairs(counted(8, 2), 4), 1, 5),
+  EXPECT_THAT(*read_floats(*halves_to_pairs(counted(8, 2), 4, 4), 1, 5),
               ElementsAre(4, 5, 2, 3, 6, 7, 8, 9, 12, 13));
 }
 
@@ -57,7 +61,7 @@ TEST(Views, Concatenations) {
 
 TEST(Views, HaveTheDigestOfWhatTheyShow) {
   const WeightRef source = random_weight({DType::BF16, {64, 3}}, 1);
-  for (const WeightRef& view : {row_slice(source, 3, 20), halves_to_pairs(source, 16),
+  for (const WeightRef& view : {row_slice(source, 3, 20), halves_to_pairs(source, 16, 16),
                                 concat_rows({source, source}), concat_columns({source, source})}) {
     EXPECT_EQ(digest(view), digest(copied(view)));
     EXPECT_NE(digest(view), digest(source));
