@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "answer/opened_model.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/side_file.h"
+#include "cli/speculation_options.h"
 #include "cli/terminal.h"
 #include "measure/limits.h"
 #include "measure/measure.h"
@@ -16,11 +19,19 @@ namespace {
 
 struct BenchArguments {
   measure::Options options;
-  std::string numerics, trace;
+  SpeculationArguments speculation;
+  std::string numerics, trace, text;
   bool csv = false, json = false;
 };
 
 std::string giga(double per_second) { return fmt::format("{:.2f}", per_second / 1e9); }
+
+// What drafts gave, beside the same answers without them.
+std::string drafts_note(const measure::Row& row) {
+  const measure::Drafts& drafts = *row.drafts;
+  return fmt::format("{:.2f} x plain, acceptance {:.1f} %, {:.2f} tokens a step", row.speedup(),
+                     100 * drafts.counts.acceptance(), drafts.tokens_per_step());
+}
 
 std::string speed_tables(const measure::Report& report) {
   Table speeds({"model", "test", "threads", "tok/s", "mean", "sd", "GB/s", "GOP/s", "limit",
@@ -44,7 +55,8 @@ std::string speed_tables(const measure::Report& report) {
     speeds.add({row.model, row.test.name(), threads, fmt::format("{:.2f}", statistics.median),
                 fmt::format("{:.2f}", statistics.mean), fmt::format("{:.2f}", statistics.sd),
                 giga(row.bytes_per_second()), giga(row.operations_per_second()), giga(row.limit),
-                fmt::format("{:.1f}", row.percent_of_limit()), "of " + row.limit_is});
+                fmt::format("{:.1f}", row.percent_of_limit()),
+                row.drafts ? drafts_note(row) : "of " + row.limit_is});
   }
   return fmt::format("{}, numerics {}; tok/s is the median\n\n{}\n{}", report.machine,
                      engine::name(report.rows.front().numerics), speeds.text(), starts.text());
@@ -88,12 +100,43 @@ std::string tables(const measure::Report& report) {
   return text;
 }
 
+// Drafts as the options say, for the model at `path`.
+Result<measure::Drafting> make_drafting(const BenchArguments& a, const std::string& path,
+                                        const contract::Description& description,
+                                        engine::Numerics numerics, int threads) {
+  answer::OpenOptions open;
+  open.numerics = numerics;
+  open.threads = threads;
+  open.tokenizer = a.text.empty() ? answer::Part::IfThere : answer::Part::Needed;
+  open.chat_template = answer::Part::Unused;
+  const answer::OpenedModel model = TRY(open_model(path, open));
+  measure::Drafting drafting;
+  if (!a.text.empty()) {
+    const std::string text = TRY(read_text_file(a.text, text::kMaxTextBytes));
+    drafting.text = TRY(within(a.text, model.encode(text, true, text::Specials::AsText)));
+    if (drafting.text.empty()) return within<measure::Drafting>(a.text, invalid_data("no tokens"));
+  }
+  drafting.drafter =
+      TRY(set_speculation(a.speculation, model, description, open, drafting.options));
+  return drafting;
+}
+
 Status measure(const BenchArguments& a) {
   measure::Options options = a.options;
   if (measure::make_tests(options.prompts, options.generations, options.depths).empty()) {
     return usage_error("nothing to measure: expected a length above 0 in -p or -n");
   }
   options.numerics = TRY(numerics_from(a.numerics));
+  if (a.speculation.any()) {
+    options.drafting = [&a, numerics = options.numerics](const std::string& path,
+                                                         const contract::Description& description,
+                                                         int threads) {
+      return make_drafting(a, path, description, numerics, threads);
+    };
+  } else if (!a.text.empty()) {
+    return usage_error(
+        "--text is what drafts are made from; choose --prompt_lookup, --lookahead or --draft");
+  }
   stop_on_interrupt();
   auto trace = TRY(SideFile::create(a.trace));
   ProgressBar progress;
@@ -133,6 +176,10 @@ Action setup_bench(Parser& parser) {
            "tg tests of so many conversations that decode together; tok/s are of all");
   add_list("-t,--threads", a.options.threads, 0, 1024,
            "Threads, for each of the tests; 0: all CPUs of this process");
+  parser.add_option("--adapter", a.options.adapter, kAdapterHelp);
+  add_speculation_options(parser, a.speculation);
+  parser.add_option("--text", a.text,
+                    "With drafts: a file whose text the answers follow (default: random tokens)");
   parser.add_option("-r,--repetitions", a.options.repetitions, "Measurements of each test")
       ->check(integer_between(1, 1000))
       ->show_default();

@@ -46,14 +46,15 @@ class ModelBenchmark {
       Row row;
       row.model = path_;
       row.test = test;
+      if (test.drafted && !drafting_.text.empty()) row.test.depth = text_depth(test);
       row.threads = threads_;
       row.numerics = options_.numerics;
       row.limit_is = limit_name(test);
-      row.skipped = skip_reason(test, session_->model());
+      row.skipped = skip_reason(row.test, session_->model());
       if (row.skipped.empty()) {
-        TRY(prepare(test));
+        TRY(prepare(row.test));
         if (!progress_.cancelled())
-          TRY(evaluate(test, test.is_decode() ? kWarmUpTokens : test.tokens));
+          TRY(evaluate(row.test, test.is_decode() ? kWarmUpTokens : test.tokens));
       }
       if (progress_.cancelled()) return false;
       mine.push_back(std::move(row));
@@ -84,7 +85,8 @@ class ModelBenchmark {
     options.numerics = options_.numerics;
     options.threads = threads_;
     program_ = TRY(runtime::Program::open(path_, options));  // its errors name the file
-    session_ = TRY(within(path_, generate::Session::create(program_)));
+    session_ = TRY(within(path_, generate::Session::create(program_, options_.adapter)));
+    if (options_.drafting) drafting_ = TRY(options_.drafting(path_, session_->model(), threads_));
     start_.load_seconds = seconds_since(begin);
     return within(path_, evaluate_first(tests, begin));
   }
@@ -112,10 +114,18 @@ class ModelBenchmark {
     return {};
   }
 
-  // Which tokens they are makes no difference to the work, as long as they are many.
+  // Where an answer with drafts begins: after the text, as far as there is room before it.
+  int64_t text_depth(const TestCase& test) const {
+    const int64_t room = session_->model().max_context - test.tokens;
+    return std::clamp<int64_t>(std::ssize(drafting_.text) - 1, 0, std::max<int64_t>(room, 0));
+  }
+
+  // Which tokens they are makes no difference to the work, as long as they are many. Drafts are
+  // made from a text, if there is one.
   void fill_tokens(int64_t count, int64_t vocab_size) {
+    tokens_ = drafting_.text;
     uint64_t state = 1;
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = std::ssize(tokens_); i < count; ++i) {
       state = state * 6364136223846793005U + 1442695040888963407U;
       tokens_.push_back(static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(vocab_size)));
     }
@@ -126,7 +136,7 @@ class ModelBenchmark {
     session_->rewind(std::min(session_->position(), test.depth));
     TRY(fill_to(test.depth, *session_));
     while (std::ssize(others_) < test.batch - 1) {
-      others_.push_back(TRY(generate::Session::create(program_)));
+      others_.push_back(TRY(generate::Session::create(program_, options_.adapter)));
     }
     for (const auto& other : others_) {
       other->rewind(std::min(other->position(), test.depth));
@@ -183,6 +193,14 @@ class ModelBenchmark {
                                         : peak_of(prefill_arithmetic(),
                                                   measure_peaks(pool, kernels::selected_isa())));
       TRY(prepare(test));
+      if (test.drafted) {
+        if (!row.drafts) row.drafts.emplace();
+        const int64_t last = tokens_[static_cast<size_t>(test.depth)];
+        row.samples.push_back(TRY(run_drafted(*session_, test.depth, last, test.tokens,
+                                              drafting_.options, i % 2 == 0, *row.drafts)));
+        progress_.advance(1);
+        continue;
+      }
       // Reading the buffer emptied the caches of what a model that fits them keeps there.
       TRY(evaluate(test, 1));
       rewind(test);
@@ -194,6 +212,8 @@ class ModelBenchmark {
     if (row.samples.empty()) return {};
     row.limit = median(limits);
     count_work(row);
+    // Weights are read once a step.
+    if (row.drafts) row.bytes_per_token /= row.drafts->tokens_per_step();
     return {};
   }
 
@@ -282,6 +302,7 @@ class ModelBenchmark {
   std::vector<std::unique_ptr<generate::Session>> others_;  // of batches
   std::unique_ptr<MemoryReader> reader_;
   std::vector<int64_t> tokens_;
+  Drafting drafting_;
   generate::MethodCost decode_cost_, prefill_cost_;
   generate::MethodCost first_prefills_cost_;  // of calls whose logits nobody sees
   Start start_;
@@ -292,12 +313,13 @@ class ModelBenchmark {
 
 Result<Report> run(const Options& options, Progress& progress) {
   const std::vector<TestCase> tests =
-      make_tests(options.prompts, options.generations, options.depths, options.batches);
+      make_tests(options.prompts, options.generations, options.depths, options.batches,
+                 static_cast<bool>(options.drafting));
   if (tests.empty()) return invalid_argument("nothing to measure: all lengths are 0");
   // A model that cannot be measured is told before others are, which takes long.
   for (const std::string& path : options.models) {
     const auto program = TRY(runtime::Program::open(path, {}));
-    TRY(within(path, generate::describe(*program)));
+    TRY(within(path, generate::describe(*program, options.adapter)));
   }
   Report report;
   report.machine = cpu_model();

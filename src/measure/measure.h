@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "engine/numerics.h"
+#include "measure/drafted.h"
 #include "measure/profile.h"
 #include "measure/statistics.h"
 #include "measure/test_case.h"
@@ -26,6 +27,10 @@ struct Options {
   int64_t repetitions = 5;
   engine::Numerics numerics = engine::Numerics::Precise;
   bool profile = false;  // run every test once more, with times of all steps
+  // Adds to each tg test one of answers with drafts; none: it does not. A text that this gives is
+  // what such a test's answers follow, whatever its depth.
+  MakeDrafting drafting = {};
+  std::string adapter = {};  // of the models, to compute with; or empty
 };
 
 // What holds for all tests of one model with one number of threads.
@@ -51,7 +56,10 @@ struct Row {
   std::string limit_is;  // kMemoryReadLimit …
   Start start;
   std::optional<Profile> profile;
+  std::optional<Drafts> drafts;  // of a test with drafts that was measured
 
+  // Median of the tokens per second with drafts by those without.
+  double speedup() const { return statistics().median / summarise(drafts->plain).median; }
   Statistics statistics() const { return summarise(samples); }  // of a row that has samples
   double bytes_per_second() const { return statistics().median * bytes_per_token; }
   double operations_per_second() const { return statistics().median * operations_per_token; }

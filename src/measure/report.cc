@@ -30,6 +30,12 @@ Json to_json(const Report& report, const Row& row) {
                {"limit_is", row.limit_is},
                {"pct_of_limit", nullptr},
                {"skipped", nullptr},
+               {"plain", nullptr},  // the median without drafts, in turns with that with them
+               {"speedup", nullptr},
+               {"drafted_tokens", nullptr},
+               {"accepted_tokens", nullptr},
+               {"acceptance", nullptr},
+               {"tokens_per_step", nullptr},
                {"load_seconds", row.start.load_seconds},
                {"first_token_seconds", row.start.first_token_seconds},
                {"peak_memory_bytes", row.start.peak_memory_bytes},
@@ -46,6 +52,13 @@ Json to_json(const Report& report, const Row& row) {
   json["gop_per_s"] = row.operations_per_second() / kGiga;
   json["limit"] = row.limit / kGiga;
   json["pct_of_limit"] = row.percent_of_limit();
+  if (!row.drafts) return json;
+  json["plain"] = summarise(row.drafts->plain).median;
+  json["speedup"] = row.speedup();
+  json["drafted_tokens"] = row.drafts->counts.drafted;
+  json["accepted_tokens"] = row.drafts->counts.accepted;
+  json["acceptance"] = row.drafts->counts.acceptance();
+  json["tokens_per_step"] = row.drafts->tokens_per_step();
   return json;
 }
 

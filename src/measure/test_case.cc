@@ -8,13 +8,14 @@ std::string TestCase::name() const {
   std::string name = fmt::format("{}{}", is_decode() ? "tg" : "pp", tokens);
   if (depth > 0) name += fmt::format("@{}", depth);
   if (batch > 1) name += fmt::format("x{}", batch);
+  if (drafted) name += "+drafts";
   return name;
 }
 
 std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
                                  const std::vector<int64_t>& generations,
                                  const std::vector<int64_t>& depths,
-                                 const std::vector<int64_t>& batches) {
+                                 const std::vector<int64_t>& batches, bool with_drafts) {
   std::vector<TestCase> tests;
   const auto add = [&](TestCase::Kind kind, const std::vector<int64_t>& lengths,
                        const std::vector<int64_t>& sizes) {
@@ -22,6 +23,9 @@ std::vector<TestCase> make_tests(const std::vector<int64_t>& prompts,
       for (const int64_t length : lengths) {
         for (const int64_t batch : sizes) {
           if (length > 0) tests.push_back({kind, length, depth, batch});
+        }
+        if (with_drafts && kind == TestCase::Kind::Decode && length > 0) {
+          tests.push_back({kind, length, depth, 1, true});
         }
       }
     }
@@ -36,6 +40,7 @@ std::string skip_reason(const TestCase& test, const contract::Description& model
   if (end > model.max_context) {
     return fmt::format("needs {} positions, the context has {}", end, model.max_context);
   }
+  if (test.drafted && test.tokens < 2) return "needs two tokens or more";
   // The last tokens of a context may not fit the cache; where the decode method cannot take those
   // before it as well, each costs a call of the prefill method, which is not what tg means.
   const contract::Method& decode = model.decode().method;
