@@ -193,17 +193,48 @@ Frame Execution::frame(ThreadPool& pool, std::atomic<uint64_t>& overflows) {
           live_tokens_};
 }
 
+namespace {
+
+// Elements of an output without its padding: `count` times `length`, `distance` apart.
+struct Stretches {
+  int64_t count = 1, length = 1, distance = 1;
+};
+Stretches without_padding(const Port& port, int64_t live_tokens) {
+  Stretches live;
+  for (size_t axis = 0; axis < port.type.shape.size(); ++axis) {
+    const int64_t size = port.type.shape[axis];
+    if (axis == port.token_axis && live_tokens < size) {
+      live = {live.length, live_tokens, size};
+    } else {
+      live.length *= size;
+      live.distance *= size;
+    }
+  }
+  return live;
+}
+
+}  // namespace
+
 Status Execution::write_outputs(ThreadPool& pool, std::atomic<uint64_t>& overflows) {
   const Plan& plan = *executable_->plan_;
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const Port& port = plan.outputs[i];
-    const uint64_t count = TRY(element_count(port.type.shape));
     const std::byte* cells = memory_->addresses[static_cast<size_t>(plan.output_places[i])];
     const auto width = static_cast<int64_t>(element_size(port.type.dtype));
-    pool.parallel_for(static_cast<int64_t>(count), kNarrowGrain, [&](int64_t begin, int64_t end) {
-      overflows += narrow(port.type.dtype, cells + begin * kCellSize,
-                          static_cast<uint64_t>(end - begin), memory_->outputs[i] + begin * width);
-    });
+    const Stretches live = without_padding(port, live_tokens_);
+    const int64_t grain = std::max<int64_t>(kNarrowGrain / live.length, 1);
+    const auto write = [&](int64_t first, int64_t count) {
+      overflows += narrow(port.type.dtype, cells + first * kCellSize, static_cast<uint64_t>(count),
+                          memory_->outputs[i] + first * width);
+    };
+    if (live.count == 1) {
+      pool.parallel_for(live.length, kNarrowGrain,
+                        [&](int64_t begin, int64_t end) { write(begin, end - begin); });
+    } else {
+      pool.parallel_for(live.count, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t at = begin; at < end; ++at) write(at * live.distance, live.length);
+      });
+    }
     if (const uint64_t overflown = overflows.exchange(0); overflown > 0) {
       overflows_ += {overflown, fmt::format("output '{}'", port.name), ""};
     }

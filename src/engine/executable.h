@@ -111,10 +111,10 @@ class Execution {
   Status bind_output(size_t index, void* data, const TensorType& type);
 
   // Says that later runs need the results of the first `live` tokens only; the tokens after them
-  // are padding, which the masks must hide. Linears, gates and attentions with a row for each token
-  // then compute the first `live` rows and fill the others with copies of row 0. Results of the
-  // first tokens are the same bits as without the limit; those of padding mean nothing. `live` is
-  // at least 1; the number of tokens or more lifts the limit.
+  // are padding, which the masks must hide. Most operations with a row for each token then compute
+  // the first `live` alone (padding.h). Results of the first tokens are the same bits as without
+  // the limit; outputs keep what they held in the slices of padding, if they have them as an axis.
+  // `live` is at least 1; the number of tokens or more lifts the limit.
   void limit_tokens(int64_t live) { live_tokens_ = live; }
 
   // Runs the function once. On success all outputs are written. Errors: an output, or an input that

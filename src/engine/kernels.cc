@@ -8,11 +8,13 @@ namespace {
 
 using Lower = Status (*)(const mil::Op&, Lowering&);
 
-constexpr Kernel computes(std::string_view op, Lower lower, TokenAxisRule token_axis) {
-  return {op, lower, token_axis, true, false};
+constexpr Kernel computes(std::string_view op, Lower lower, TokenAxisRule token_axis,
+                          PaddingRule skips_padding = nullptr) {
+  return {op, lower, token_axis, true, false, skips_padding};
 }
-constexpr Kernel moves(std::string_view op, Lower lower, TokenAxisRule token_axis) {
-  return {op, lower, token_axis, false, false};
+constexpr Kernel moves(std::string_view op, Lower lower, TokenAxisRule token_axis,
+                       PaddingRule skips_padding = nullptr) {
+  return {op, lower, token_axis, false, false, skips_padding};
 }
 constexpr Kernel on_demand(std::string_view op, Lower lower, TokenAxisRule token_axis) {
   return {op, lower, token_axis, true, true};
@@ -47,12 +49,12 @@ constexpr Kernel kKernels[] = {
     computes("conv_transpose", lower_conv_transpose, no_token_axis),
     computes("cos", lower_unary, elementwise_token_axis),
     computes("cosh", lower_unary, elementwise_token_axis),
-    computes("cpu.attention", lower_cpu_attention, attention_token_axis),
-    computes("cpu.geglu", lower_cpu_geglu, elementwise_token_axis),
-    computes("cpu.linear", lower_cpu_linear, row_token_axis),
-    computes("cpu.rms_norm", lower_cpu_rms_norm, row_token_axis),
-    computes("cpu.rope", lower_cpu_rope, row_token_axis),
-    computes("cpu.swiglu", lower_cpu_swiglu, elementwise_token_axis),
+    computes("cpu.attention", lower_cpu_attention, attention_token_axis, attention_skips),
+    computes("cpu.geglu", lower_cpu_geglu, elementwise_token_axis, skips_rows),
+    computes("cpu.linear", lower_cpu_linear, row_token_axis, skips_rows),
+    computes("cpu.rms_norm", lower_cpu_rms_norm, row_token_axis, skips_rows),
+    computes("cpu.rope", lower_cpu_rope, row_token_axis, rope_skips),
+    computes("cpu.swiglu", lower_cpu_swiglu, elementwise_token_axis, skips_rows),
     moves("crop", lower_crop, no_token_axis),
     computes("crop_resize", lower_crop_resize, no_token_axis),
     computes("cumsum", lower_cumsum, no_token_axis),
@@ -177,7 +179,7 @@ constexpr Kernel kKernels[] = {
     computes("thresholded_relu", lower_unary, elementwise_token_axis),
     moves("tile", lower_tile, no_token_axis),
     moves("topk", lower_topk, no_token_axis),
-    moves("transpose", lower_transpose, transpose_token_axis),
+    moves("transpose", lower_transpose, transpose_token_axis, transpose_skips),
     computes("upsample_bilinear", lower_upsample, no_token_axis),
     moves("upsample_nearest_neighbor", lower_upsample, no_token_axis),
 };

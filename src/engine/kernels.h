@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/lowering.h"
+#include "engine/padding.h"
 #include "engine/token_axes.h"
 #include "mil/ir.h"
 
@@ -25,6 +26,7 @@ struct Kernel {
   bool computes = false;
   // Lowered only when another operation asks for the cells of its result.
   bool on_demand = false;
+  PaddingRule skips_padding = nullptr;  // null: it reads all that its operands have
 };
 
 // Sorted by operation.

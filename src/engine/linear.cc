@@ -229,7 +229,12 @@ void finish_row(const Frame& frame, const Segment& segment, int64_t row, int64_t
 struct Linear {
   Activations x;
   std::vector<Segment> segments;
-  std::vector<std::pair<Place, int64_t>> results;  // and the columns of each
+  struct Result {
+    Place out;
+    int64_t width;
+    bool fills_padding;
+  };
+  std::vector<Result> results;
   int64_t weight_rows = 0, grain = 1;
 
   // Calls visit(segment, its first row, its last row) for the weights' rows [begin, end).
@@ -263,7 +268,7 @@ struct Linear {
                           });
     };
     TRY(parallel_status(frame.pool, weight_rows, grain, some));
-    for (const auto& [out, width] : results) frame.repeat_first(out, x.all, width);
+    fill_padding(frame);
     return {};
   }
 
@@ -298,10 +303,14 @@ struct Linear {
           });
     };
     TRY(parallel_status(joint.pool, weight_rows, grain, some));
-    for (const Frame& frame : joint.frames) {
-      for (const auto& [out, width] : results) frame.repeat_first(out, x.all, width);
-    }
+    for (const Frame& frame : joint.frames) fill_padding(frame);
     return {};
+  }
+
+  void fill_padding(const Frame& frame) const {
+    for (const auto& [out, width, fills_padding] : results) {
+      if (fills_padding) frame.repeat_first(out, x.all, width);
+    }
   }
 };
 
@@ -396,7 +405,7 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
     const Place out = TRY(lowering.result(*op.results[result]));
     const int64_t width = op.results[result]->type.shape.back();
     const int64_t result_first = first;
-    linear.results.emplace_back(out, width);
+    linear.results.push_back({out, width, lowering.fills_padding(*op.results[result])});
     for (const size_t end = i + static_cast<size_t>(counts[result]); i < end; ++i) {
       Segment segment{first, weights[i]->type.shape[0], out, first - result_first, width};
       segment.residual = residual;
@@ -424,10 +433,9 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
 
 // Never by kernels: it is the reference of cpu.linear.
 Status lower_linear(const mil::Op& op, Lowering& lowering) {
-  const bool all_floats =
-      std::all_of(op.operands.begin(), op.operands.end(), [](const mil::Operand& operand) {
-        return is_float(operand.values.front()->type.dtype);
-      });
+  const bool all_floats = std::all_of(
+      op.operands.begin(), op.operands.end(),
+      [](const mil::Operand& operand) { return is_float(operand.values.front()->type.dtype); });
   if (!all_floats) return lower_plain_linear(op, lowering);
   return lower_weights(op, op.operand_list("weight"), op.operand_list("bias"), {1}, false,
                        lowering);

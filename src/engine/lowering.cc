@@ -82,6 +82,7 @@ Status Lowering::lower_all() {
   std::vector<std::string> problems;
   token_axes_ = TRY(TokenAxes::find(function_, options_.token_axes));
   plan_.tokens = token_axes_.tokens();
+  padding_ = Padding::find(function_, token_axes_);
   for (const mil::Value* input : function_.inputs) {
     input_index_.emplace(input, plan_.inputs.size());
     plan_.inputs.push_back({input->name, port_type(*input), token_axes_.of(*input)});
@@ -183,20 +184,19 @@ Result<Place> Lowering::cells_like(const mil::Value& value, DType dtype) {
   const bool floats = is_float(dtype);
   if (is_float(value.type.dtype) == floats) return cells(value);
   const uint64_t bytes = TRY(cell_bytes(value.type));
-  return derived(value, floats ? "to floats" : "to integers", bytes,
-                 [&](Place to) -> Result<Runs> {
-                   const Place from = TRY(cells(value));
-                   return Runs([=, count = bytes / kCellSize](const Frame& frame) -> Status {
-                     for (uint64_t i = 0; i < count; ++i) {
-                       if (floats) {
-                         frame.floats(to)[i] = static_cast<float>(frame.ints(from)[i]);
-                       } else {
-                         frame.ints(to)[i] = truncated(frame.floats(from)[i]);
-                       }
-                     }
-                     return {};
-                   });
-                 });
+  return derived(value, floats ? "to floats" : "to integers", bytes, [&](Place to) -> Result<Runs> {
+    const Place from = TRY(cells(value));
+    return Runs([=, count = bytes / kCellSize](const Frame& frame) -> Status {
+      for (uint64_t i = 0; i < count; ++i) {
+        if (floats) {
+          frame.floats(to)[i] = static_cast<float>(frame.ints(from)[i]);
+        } else {
+          frame.ints(to)[i] = truncated(frame.floats(from)[i]);
+        }
+      }
+      return {};
+    });
+  });
 }
 
 Result<Source> Lowering::source(const mil::Value& unresolved, int64_t rows) {
@@ -414,15 +414,6 @@ void Lowering::reads(const WeightRef& weight, int64_t rows) {
   const auto bytes = weight->bytes();
   const void* place = bytes ? static_cast<const void*>(bytes->data()) : weight.get();
   draft_.weights.push_back({place, wanted < all ? (size * wanted + all - 1) / all : size});
-}
-
-StepRows Lowering::rows_of(const mil::Value& x) const {
-  const Shape& shape = x.type.shape;
-  StepRows rows;
-  for (size_t i = 0; i + 1 < shape.size(); ++i) rows.count *= shape[i];
-  const TokenAxis axis = token_axes_.of(x);
-  rows.are_tokens = axis && *axis + 1 < shape.size() && shape[*axis] == rows.count;
-  return rows;
 }
 
 void Lowering::emit(const mil::Op& op, Runs run, StepRows rows,

@@ -11,6 +11,7 @@
 
 #include "engine/arena.h"
 #include "engine/executable.h"
+#include "engine/padding.h"
 #include "engine/plan.h"
 #include "engine/token_axes.h"
 #include "engine/weight_rows.h"
@@ -42,7 +43,8 @@ class Lowering {
   Result<Place> cells(const mil::Value& value);
   // The same as floats, or as integers, whichever `dtype` is. Floats are truncated to integers.
   Result<Place> cells_like(const mil::Value& value, DType dtype);
-  // The same as cells(), but packed bytes stay as they are. Of a constant the step reads `rows` rows.
+  // The same as cells(), but packed bytes stay as they are. Of a constant the step reads `rows`
+  // rows.
   Result<Source> source(const mil::Value& value, int64_t rows = kAllRows);
   // Returns the rows of a weight if they can be computed from the stored bytes, else nothing. The
   // step reads `rows` of them.
@@ -62,8 +64,12 @@ class Lowering {
   // Records that the step reads `rows` rows of a constant, or of the constants that a value is
   // dequantised from. Only for reads that no other request here has recorded.
   void reads(const mil::Value& value, int64_t rows = kAllRows);
-  // The rows of x [..., columns], and whether they are those of tokens.
-  StepRows rows_of(const mil::Value& x) const;
+  StepRows rows_of(const mil::Value& x) const { return engine::rows_of(x, token_axes_); }
+  // Whether the step of an operation that skips padding (padding.h) must fill it in a result. In
+  // typed numerics always, since all cells are rounded and overflows counted.
+  bool fills_padding(const mil::Value& result) const {
+    return options_.numerics == Numerics::Typed || padding_.matters(result);
+  }
   const TokenAxes& token_axes() const { return token_axes_; }
   // Cells that only the next emitted step uses.
   Result<Place> scratch(uint64_t count);
@@ -125,6 +131,7 @@ class Lowering {
   };
   Draft draft_;
   TokenAxes token_axes_;
+  Padding padding_;
   std::map<Place, Lifetime> lifetimes_;
   uint64_t constant_bytes_ = 0;
   int layer_ = -1;  // of the last operation whose weights tell, StepWork::layer

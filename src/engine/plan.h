@@ -39,10 +39,11 @@ struct Frame {
   int32_t* ints(Place place) const { return reinterpret_cast<int32_t*>(bytes(place)); }
   // The number of a step's rows that must be computed.
   int64_t live(const StepRows& rows) const { return rows.live(live_tokens); }
-  // Fills the rows that were not computed, of `width` cells each, with copies of row 0.
-  void repeat_first(Place place, const StepRows& rows, int64_t width) const {
+  // Fills the rows that were not computed, of `width` cells each, with copies of row 0, which is at
+  // cell `at`.
+  void repeat_first(Place place, const StepRows& rows, int64_t width, int64_t at = 0) const {
     constexpr int64_t kGrain = 1 << 14;  // cells worth a thread of their own
-    float* const first = floats(place);
+    float* const first = floats(place) + at;
     const int64_t live = this->live(rows);
     pool.parallel_for(rows.count - live, kGrain / std::max<int64_t>(width, 1) + 1,
                       [&](int64_t begin, int64_t end) {

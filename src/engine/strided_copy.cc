@@ -49,6 +49,13 @@ void write_view(const Frame& frame, const StridedLoop<1>& loop, const std::byte*
   });
 }
 
+void copy_strided(const StridedLoop<2>& loop, const std::byte* from, std::byte* to) {
+  loop.walk(0, loop.runs(), [&](int64_t /*run*/, const StridedLoop<2>::Offsets& at) {
+    copy_run(from + at[0] * kCellSize, loop.steps()[0], loop.run_length(), to + at[1] * kCellSize,
+             loop.steps()[1]);
+  });
+}
+
 Status emit_view(const mil::Op& op, const mil::Value& result_value, Lowering& lowering,
                  const mil::Value& x_value, const View& view) {
   const Place x = TRY(lowering.cells(x_value));

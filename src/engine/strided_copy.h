@@ -27,6 +27,9 @@ void copy_view(const Frame& frame, const StridedLoop<1>& loop, const std::byte* 
 void write_view(const Frame& frame, const StridedLoop<1>& loop, const std::byte* from,
                 std::byte* to, int64_t base);
 
+// Copies from one tensor to another, both walked with strides; in the calling thread.
+void copy_strided(const StridedLoop<2>& loop, const std::byte* from, std::byte* to);
+
 // Emits the step that fills a dense result from a view of x.
 Status emit_view(const mil::Op& op, const mil::Value& result, Lowering& lowering,
                  const mil::Value& x, const View& view);

@@ -65,7 +65,7 @@ struct Call {
   Call(const std::shared_ptr<const Executable>& executable, uint32_t seed, int64_t live)
       : execution(Execution::create(executable).value()),
         x(random_floats(kX.shape, seed, DType::F16)),
-        y{kX, std::vector<std::byte>(x.data.size())} {
+        y{kX, std::vector<std::byte>(x.data.size(), std::byte{1})} {
     EXPECT_TRUE(execution->bind_input(0, x.data.data(), x.type));
     EXPECT_TRUE(execution->bind_output(0, y.data.data(), y.type));
     execution->limit_tokens(live);

@@ -100,6 +100,7 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
   const auto new_keys = TRY(round_like(k_cache, k, *op.operand("k"), lowering));
   const auto new_values = TRY(round_like(v_cache, v, *op.operand("v"), lowering));
   const Place result = TRY(lowering.result(*op.result()));
+  const bool fills_padding = lowering.fills_padding(*op.result());
   lowering.thread_scratch(attention_scratch(shape) * sizeof(float));
   Run run = [=](const Frame& frame) -> Status {
     if (new_keys) new_keys->make(frame);
@@ -126,7 +127,7 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
       attention(arguments, item_queries, begin, end,
                 reinterpret_cast<float*>(frame.scratch(thread)));
     });
-    frame.repeat_first(result, rows, shape.heads * shape.head_dim);
+    if (fills_padding) frame.repeat_first(result, rows, shape.heads * shape.head_dim);
     return {};
   };
   lowering.emit(op, std::move(run), rows);

@@ -28,6 +28,7 @@ Status lower_gated(const mil::Op& op, Lowering& lowering, Gated gated) {
   const Place gate = TRY(lowering.cells(*op.operand("gate")));
   const Place up = TRY(lowering.cells(*op.operand("up")));
   const Place result = TRY(lowering.result(*op.result()));
+  const bool fills_padding = lowering.fills_padding(*op.result());
   Run run = [=](const Frame& frame) -> Status {
     const float *gates = frame.floats(gate), *ups = frame.floats(up);
     float* to = frame.floats(result);
@@ -35,7 +36,7 @@ Status lower_gated(const mil::Op& op, Lowering& lowering, Gated gated) {
     frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
       gated(gates + begin, ups + begin, static_cast<size_t>(end - begin), to + begin);
     });
-    frame.repeat_first(result, rows, width);
+    if (fills_padding) frame.repeat_first(result, rows, width);
     return {};
   };
   lowering.emit(op, std::move(run), rows);
@@ -49,29 +50,37 @@ Status lower_cpu_rms_norm(const mil::Op& op, Lowering& lowering) {
   const mil::Value* weight_value = op.operand("weight");
   const RmsNorm norm{static_cast<float>(TRY(mil::float_param(op, "epsilon", 0))),
                      TRY(mil::bool_param(op, "relative_epsilon", false))};
-  const int64_t rows = row_count(x_value.type.shape), width = x_value.type.shape.back();
+  const StepRows rows = lowering.rows_of(x_value);
+  const int64_t width = x_value.type.shape.back();
+  const bool fills_padding = lowering.fills_padding(*op.result());
   const Place x = TRY(lowering.cells(x_value));
   const bool weighted = weight_value != nullptr;
   const Place weight = weighted ? TRY(lowering.cells(*weight_value)) : Place{};
   const Place result = TRY(lowering.result(*op.result()));
-  lowering.emit(op, [=](const Frame& frame) -> Status {
+  Run run = [=](const Frame& frame) -> Status {
     const float* from = frame.floats(x);
     const float* weights = weighted ? frame.floats(weight) : nullptr;
     float* to = frame.floats(result);
-    frame.pool.parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
+    const int64_t live = frame.live(rows);
+    frame.pool.parallel_for(live, row_grain(width), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         rms_norm(norm, from + row * width, weights, static_cast<size_t>(width), to + row * width);
       }
     });
+    if (fills_padding) frame.repeat_first(result, rows, width);
     return {};
-  });
+  };
+  lowering.emit(op, std::move(run), rows);
   return {};
 }
 
 Status lower_cpu_rope(const mil::Op& op, Lowering& lowering) {
   const Shape& shape = op.operand("x")->type.shape;
   const bool interleaved = TRY(mil::bool_param(op, "interleaved", false));
-  const int64_t rows = row_count(shape), width = shape.back(), positions = shape.end()[-2];
+  const int64_t width = shape.back(), heads = row_count(shape) / shape.end()[-2];
+  // Of each head.
+  const StepRows positions{shape.end()[-2], rope_skips(op, "x", lowering.token_axes())};
+  const bool fills_padding = lowering.fills_padding(*op.result());
   const int64_t table_width = interleaved ? width / 2 : width;
   const Place x = TRY(lowering.cells(*op.operand("x")));
   const Place cos = TRY(lowering.cells(*op.operand("cos")));
@@ -81,13 +90,17 @@ Status lower_cpu_rope(const mil::Op& op, Lowering& lowering) {
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const float *from = frame.floats(x), *cosines = frame.floats(cos), *sines = frame.floats(sin);
     float* to = frame.floats(result);
-    frame.pool.parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const int64_t angles = row % positions * table_width;
-        rotate(from + row * width, cosines + angles, sines + angles, static_cast<size_t>(width),
-               to + row * width);
+    const int64_t live = frame.live(positions);
+    frame.pool.parallel_for(heads * live, row_grain(width), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t position = i % live, angles = position * table_width;
+        const int64_t at = (i / live * positions.count + position) * width;
+        rotate(from + at, cosines + angles, sines + angles, static_cast<size_t>(width), to + at);
       }
     });
+    for (int64_t head = 0; fills_padding && head < heads; ++head) {
+      frame.repeat_first(result, positions, width, head * positions.count * width);
+    }
     return {};
   });
   return {};

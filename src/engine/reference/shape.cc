@@ -90,6 +90,39 @@ Status lower_stack(const mil::Op& op, Lowering& lowering) {
                          std::vector<int64_t>(values.size(), piece));
 }
 
+namespace {
+
+// Emits the step that fills the slices of tokens of the result from a view of x.
+Status emit_tokens_of_view(const mil::Op& op, Lowering& lowering, const View& view) {
+  const size_t axis = *lowering.token_axes().of(*op.result());
+  const Shape dense = row_major_strides(view.dims);
+  const StepRows tokens{view.dims[axis], true};
+  const int64_t from_step = view.strides[axis], to_step = dense[axis];
+  Shape slice = view.dims;
+  slice[axis] = 1;
+  const StridedLoop<2> of_slice(slice, {view.strides, dense});
+  const bool fills_padding = lowering.fills_padding(*op.result());
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place result = TRY(lowering.result(*op.result()));
+  Run run = [=, whole = view.loop()](const Frame& frame) -> Status {
+    const int64_t live = frame.live(tokens);
+    if (live == tokens.count) {
+      copy_view(frame, whole, frame.bytes(x), 0, frame.bytes(result));
+      return {};
+    }
+    // Slices of padding are copies of the first.
+    for (int64_t token = 0; token < (fills_padding ? tokens.count : live); ++token) {
+      const std::byte* from = frame.bytes(x) + (token < live ? token : 0) * from_step * kCellSize;
+      copy_strided(of_slice, from, frame.bytes(result) + token * to_step * kCellSize);
+    }
+    return {};
+  };
+  lowering.emit(op, std::move(run), tokens);
+  return {};
+}
+
+}  // namespace
+
 Status lower_transpose(const mil::Op& op, Lowering& lowering) {
   const Shape& from = op.operand("x")->type.shape;
   const Shape dense = row_major_strides(from);
@@ -107,8 +140,10 @@ Status lower_transpose(const mil::Op& op, Lowering& lowering) {
     lowering.alias(*op.result(), *op.operand("x"));
     return {};
   }
-  return emit_view(op, *op.result(), lowering, *op.operand("x"),
-                   {0, op.result()->type.shape, std::move(strides)});
+  const View view{0, op.result()->type.shape, std::move(strides)};
+  if (transpose_skips(op, "x", lowering.token_axes()))
+    return emit_tokens_of_view(op, lowering, view);
+  return emit_view(op, *op.result(), lowering, *op.operand("x"), view);
 }
 
 Status lower_split(const mil::Op& op, Lowering& lowering) {
