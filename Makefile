@@ -21,7 +21,7 @@ QUALITY ?=
 
 .PHONY: help packages configure build demo test test-asan test-kills test-tsan plugin conformance \
         conformance-smoke conformance-setup cross-aarch64 fuzz fuzz-commands faults bench \
-        bench-peers quality lint format clean
+        bench-peers quality deb dist lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -39,6 +39,7 @@ help:
 	@echo "make bench      micro-benchmarks"
 	@echo "make bench-peers  beside llama.cpp, in turns (hours); PEERS='--shapes 110m --rounds 5 …'"
 	@echo "make quality    perplexity and speed of each format on a real model (downloads 93 MB); QUALITY='--only none'"
+	@echo "make deb        a Debian package in build/packages; make dist: the sources, byte for byte the same each time"
 	@echo "make lint       clang-tidy; make format: clang-format"
 
 packages:
@@ -129,3 +130,18 @@ format:
 
 clean:
 	@rm -rf build
+
+# What the linker and the archiver write must not depend on when and where.
+deb: build
+	@scripts/install-packages.sh --deb
+	@cmake --build --preset release -j $(JOBS) --target libdiptych documentation
+	@cd build/release && SOURCE_DATE_EPOCH=$$(git -C $(CURDIR) log -1 --format=%ct) \
+	  cpack -B $(CURDIR)/build/packages >cpack.log 2>&1 || { cat cpack.log; exit 1; }
+	@ls build/packages/*.deb
+
+# Of what is committed.
+dist:
+	@mkdir -p build/packages
+	@version=$$(sed -n 's/^project(diptych VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt) && \
+	  git archive --format=tar --prefix=diptych-$$version/ HEAD | gzip -n9 >build/packages/diptych-$$version.tar.gz && \
+	  sha256sum build/packages/diptych-$$version.tar.gz

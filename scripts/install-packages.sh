@@ -2,6 +2,7 @@
 # Installs the Debian/Ubuntu packages that diptych is built from, those that are missing only.
 #   scripts/install-packages.sh            what `make build`, `demo` and `test` need
 #   scripts/install-packages.sh --dev      also clang, clang-format, clang-tidy (fuzz, format, lint)
+#   scripts/install-packages.sh --deb      also what makes a Debian package of it, and lintian
 #   scripts/install-packages.sh --aarch64  also the compiler and the emulator for arm64
 set -eu
 
@@ -11,6 +12,8 @@ packages="g++ cmake ninja-build pkg-config libprotozero-dev protobuf-compiler li
   libgtest-dev libgmock-dev libbenchmark-dev"
 if [ "${1:-}" = "--dev" ]; then
   packages="$packages clang clang-format clang-tidy libclang-rt-14-dev"
+elif [ "${1:-}" = "--deb" ]; then
+  packages="$packages dpkg-dev file help2man lintian"
 elif [ "${1:-}" = "--aarch64" ]; then
   packages="$packages g++-aarch64-linux-gnu qemu-user-static"
 fi
