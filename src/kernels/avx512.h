@@ -64,6 +64,22 @@ struct Avx512 {
     return _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sums));
   }
 
+  // y[i * stride + r] is that of a[r][i], times scale[r].
+  template <int M>
+  static void store_sums(const Floats (&a)[2][M], const float (&scale)[2], float* y,
+                         int64_t stride) {
+    const __m128 scales = _mm_setr_ps(scale[0], scale[1], scale[0], scale[1]);
+    DIPTYCH_UNROLL for (int i = 0; i + 1 < M; i += 2) {
+      const __m128 four = _mm_mul_ps(sum_four(a[0][i], a[1][i], a[0][i + 1], a[1][i + 1]), scales);
+      _mm_storel_pi(reinterpret_cast<__m64*>(y + i * stride), four);
+      _mm_storeh_pi(reinterpret_cast<__m64*>(y + (i + 1) * stride), four);
+    }
+    if constexpr (M % 2 == 1) {
+      DIPTYCH_UNROLL for (int r = 0; r < 2; ++r) y[(M - 1) * stride + r] =
+          sum(a[r][M - 1]) * scale[r];
+    }
+  }
+
   // The lanes' sum, always in this order.
   static float sum(Floats a) {
     return Avx2::sum(_mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1)));

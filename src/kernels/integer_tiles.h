@@ -352,16 +352,22 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
     return;
   }
   const LinearWeight& weight = call.weight;
+  float scales[R];
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    const int64_t stored = row + r < call.last ? row + r : row;
+    scales[r] = kScales == Scales::PerRow
+                    ? V::scalar(weight.scales + stored * call.scale_bytes, weight.scale_dtype)
+                    : 1;
+  }
+  float* const y = call.y.data + m * call.y.stride + row;
+  if constexpr (requires { V::store_sums(sums, scales, y, call.y.stride); }) {
+    if (row + R <= call.last) return V::store_sums(sums, scales, y, call.y.stride);
+  }
   float results[R][M];
   V::sum_all(sums, results);
-  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-    if (row + r >= call.last) continue;
-    const float scale =
-        kScales == Scales::PerRow
-            ? V::scalar(weight.scales + (row + r) * call.scale_bytes, weight.scale_dtype)
-            : 1;
+  for (int r = 0; r < R && row + r < call.last; ++r) {
     DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
-      call.y.data[(m + i) * call.y.stride + row + r] = results[r][i] * scale;
+      y[i * call.y.stride + r] = results[r][i] * scales[r];
     }
   }
 }
