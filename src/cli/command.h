@@ -36,6 +36,7 @@ Action setup_eval(Parser& parser);
 Action setup_export(Parser& parser);
 Action setup_extract(Parser& parser);
 Action setup_lint(Parser& parser);
+Action setup_diff(Parser& parser);
 Action setup_inspect(Parser& parser);
 Action setup_metadata(Parser& parser);
 Action setup_predict(Parser& parser);

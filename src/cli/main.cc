@@ -103,6 +103,12 @@ constexpr std::array kCommands = {
             "  diptych lint model.mlpackage --json\n"
             "  diptych lint --rules\n",
             setup_lint},
+    Command{"diff", "Compare two files, or two functions of one, operation by operation",
+            "  diptych diff a.pte b.pte\n"
+            "  diptych diff model.pte#prefill model.pte#forward\n"
+            "  diptych diff model.pte model.pte --against-numerics typed\n"
+            "  diptych diff a.mlpackage b.mlpackage --structure --json\n",
+            setup_diff},
     Command{"extract", "Write each partition's .mlpackage",
             "  diptych extract model.pte -o packages/\n", setup_extract},
     Command{
