@@ -98,6 +98,11 @@ constexpr std::array kCommands = {
             "  diptych inspect model.pte --json\n"
             "  diptych inspect model.pte --mil --partition 1 --function forward\n",
             setup_inspect},
+    Command{"verify", "Check that a file is what it is meant to be",
+            "  diptych verify model.pte\n"
+            "  diptych verify model.pte --source ./Llama-3.2-1B-Instruct --max-kl 0.1\n"
+            "  diptych verify model.mlpackage --reference io.npz --json\n",
+            setup_verify},
     Command{"lint", "Say what leaves the Neural Engine, or is slow or unsafe there",
             "  diptych lint model.pte\n"
             "  diptych lint model.mlpackage --json\n"

@@ -189,8 +189,10 @@ std::vector<double> setting_of(const Node& node, const Node::Operand& operand) {
   const mil::Value& value = *operand.value;
   // Numbers of tokens, as indices from the end are made of.
   if (is_commutative(node) && is_integer(value.type.dtype)) return {};
-  if (!value.is_constant() || value.weight == nullptr || value.weight->elements() > kShort)
+  if (!value.is_constant() || value.weight == nullptr ||
+      value.weight->elements() > (is_float(value.type.dtype) ? 1 : kShort)) {
     return {};
+  }
   std::vector<double> numbers;
   if (is_float(value.type.dtype)) {
     const auto floats = read_floats(*value.weight);

@@ -82,7 +82,7 @@ std::vector<const mil::Value*> outputs_of(const Function& function) {
 }
 
 void append(const contract::Description& model, const Function& function,
-            const Evaluator& evaluated, int64_t row, generate::KvCache& cache) {
+            std::span<const std::vector<float>> outputs, int64_t row, generate::KvCache& cache) {
   const int64_t tokens = function.contract->method.tokens;
   const auto pack = [&](const std::vector<float>& values) {
     const auto width = static_cast<size_t>(bit_width(model.dtype)) / 8;
@@ -99,8 +99,8 @@ void append(const contract::Description& model, const Function& function,
   generate::FreshRows fresh;
   fresh.tokens = tokens;
   for (size_t layer = 0; layer < model.layers(); ++layer) {
-    fresh.keys.push_back(pack(evaluated.value(2 * layer)));
-    fresh.values.push_back(pack(evaluated.value(2 * layer + 1)));
+    fresh.keys.push_back(pack(outputs[2 * layer]));
+    fresh.values.push_back(pack(outputs[2 * layer + 1]));
   }
   cache.append(fresh, row);
 }

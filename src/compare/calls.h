@@ -28,8 +28,8 @@ std::vector<Feed> feeds_of(const contract::Description& model, const Call& call,
 // The outputs of a function that take part: of each layer the new keys and values, then the logits.
 std::vector<const mil::Value*> outputs_of(const Function& function);
 
-// Appends row `row` of what outputs_of() gave to the cache.
+// Appends row `row` of what outputs_of() gave in a call to the cache. `outputs` are the elements.
 void append(const contract::Description& model, const Function& function,
-            const Evaluator& evaluated, int64_t row, generate::KvCache& cache);
+            std::span<const std::vector<float>> outputs, int64_t row, generate::KvCache& cache);
 
 }  // namespace diptych::compare

@@ -14,14 +14,15 @@ bool only_changes_form(const mil::Op& op) {
     const DType from = x->type.dtype, to = op.result()->type.dtype;
     return (is_float(from) && is_float(to)) || (is_integer(from) && is_integer(to));
   }
-  return op.type == "concat" && op.operand_list("values").size() == 1;
+  return (op.type == "concat" || op.type == "diptych.graph_break") &&
+         op.operand_list("values").size() == 1;
 }
 
 // The value that a chain of such operations starts from.
 const mil::Value* origin(const mil::Value* value) {
   while (value->producer != nullptr && only_changes_form(*value->producer)) {
     const mil::Op& op = *value->producer;
-    value = op.type == "concat" ? op.operand_list("values").front() : op.operand("x");
+    value = op.operand("x") != nullptr ? op.operand("x") : op.operand_list("values").front();
   }
   return value;
 }

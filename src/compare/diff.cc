@@ -102,7 +102,8 @@ Result<Prepared> prepare(const Subject& subject, const Function& function,
     call.last = call.used() - 1;
     if (at + call.used() == count) break;
     TRY(evaluator.run(feeds_of(model, call, cache), call.used(), pool));
-    for (int64_t row = 0; row < call.used(); ++row) append(model, function, evaluator, row, cache);
+    for (int64_t row = 0; row < call.used(); ++row)
+      append(model, function, evaluator.values(), row, cache);
     at += call.used();
   }
   result.evaluation.function = &function;

@@ -40,6 +40,7 @@ class Evaluator {
   // afterwards. On success value(i) has the elements of the value asked for in place i as floats.
   Status run(std::span<const Feed> feeds, int64_t live, ThreadPool& pool);
   const std::vector<float>& value(size_t index) const { return values_[index]; }
+  std::span<const std::vector<float>> values() const { return values_; }
   const engine::Overflows& overflows() const { return execution_->overflows(); }
 
  private:

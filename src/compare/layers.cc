@@ -2,6 +2,7 @@
 // passes that goes from the tokens to the logits. Between two such values lies an attention or a
 // feed-forward block; the blocks that read a layer's cache begin the layer.
 #include <algorithm>
+#include <set>
 #include <unordered_set>
 
 #include "compare/subject.h"
@@ -71,7 +72,7 @@ Layers::Layers(const mil::Function& function, const contract::Places& places) {
   }
   std::unordered_map<const mil::Op*, size_t> segment_of;
   std::vector<std::optional<size_t>> layer_of_segment(1);
-  std::vector<size_t> caches_read(layers, SIZE_MAX);  // the segment that reads a layer's cache
+  std::vector<std::set<size_t>> caches_read(layers);  // segments that read a layer's caches
   Values open;
   for (size_t i = 0; i < function.ops.size(); ++i) {
     const mil::Op& op = *function.ops[i];
@@ -82,8 +83,7 @@ Layers::Layers(const mil::Function& function, const contract::Places& places) {
       for (const mil::Value* value : operand.values) {
         const auto cache = layer_of_cache.find(value);
         if (in_stream && cache != layer_of_cache.end()) {
-          size_t& segment = caches_read[cache->second];
-          segment = std::min(segment, layer_of_segment.size() - 1);
+          caches_read[cache->second].insert(layer_of_segment.size() - 1);
         }
         if (last_use.count(value) > 0 && last_use[value] <= i) open.erase(value);
       }
@@ -96,11 +96,14 @@ Layers::Layers(const mil::Function& function, const contract::Places& places) {
     if (open.size() == 1 && open.count(op.results.front()) > 0) layer_of_segment.emplace_back();
   }
 
-  // A layer begins with the segment that reads its cache; the last one takes as many as others do.
+  // A layer begins with the segment that reads its cache, after where the one before it begins,
+  // even if some operation reads the cache of another; the last one takes as many as others do.
   std::vector<size_t> begins;
   for (size_t layer = 0; layer < layers; ++layer) {
-    if (caches_read[layer] == SIZE_MAX) return;  // no transformer as we know them
-    begins.push_back(caches_read[layer]);
+    const auto first =
+        begins.empty() ? caches_read[layer].begin() : caches_read[layer].upper_bound(begins.back());
+    if (first == caches_read[layer].end()) return;  // no transformer as we know them
+    begins.push_back(*first);
   }
   const size_t usual = layers > 1 && begins[1] > begins[0] ? begins[1] - begins[0] : 2;
   for (size_t layer = 0; layer < layers; ++layer) {

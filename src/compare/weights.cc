@@ -12,11 +12,9 @@ namespace diptych::compare {
 
 namespace {
 
-constexpr uint64_t kFew = 16;
-
 bool is_weight(const mil::Value& value) {
   if (value.is_constant()) {
-    return value.weight != nullptr && is_float(value.type.dtype) && value.weight->elements() > kFew;
+    return value.weight != nullptr && is_float(value.type.dtype) && value.weight->elements() > 1;
   }
   return value.producer != nullptr && value.producer->type.starts_with("constexpr_");
 }

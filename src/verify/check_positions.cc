@@ -1,0 +1,73 @@
+// Row p of a RoPE table holds cosines and sines of p times an angle, all scaled alike: row 0 does
+// not turn, and each row turns the one before it by the same angles.
+#include <cmath>
+
+#include "base/half.h"
+#include "verify/check.h"
+
+namespace diptych::verify {
+
+namespace {
+
+// Cosines and sines in fp16, and products of them.
+constexpr double kTolerance = 1e-2;
+
+double element(const std::vector<std::byte>& rows, DType dtype, size_t index) {
+  if (dtype == DType::F32) return static_cast<double>(load<float>(&rows[4 * index]));
+  return static_cast<double>(half_to_float(load<uint16_t>(&rows[2 * index])));
+}
+
+void check_table(const contract::Description& model, size_t table, Report& report) {
+  const contract::RopeRows& rows = model.ropes[table];
+  const auto width = static_cast<size_t>(model.rope_width);
+  const std::string place = fmt::format("position table {}", table);
+  const auto cos = [&](int64_t row, size_t column) {
+    return element(rows.cos, model.dtype, static_cast<size_t>(row) * width + column);
+  };
+  const auto sin = [&](int64_t row, size_t column) {
+    return element(rows.sin, model.dtype, static_cast<size_t>(row) * width + column);
+  };
+  const double scale = cos(0, 0);
+  for (size_t i = 0; i < width; ++i) {
+    if (std::fabs(sin(0, i)) < kTolerance && std::fabs(cos(0, i) - scale) < kTolerance &&
+        scale > kTolerance) {
+      continue;
+    }
+    report.find(fmt::format("{}, position 0, column {}", place, i),
+                fmt::format("turns by cos {:.4f}, sin {:.4f}: the first position turns nothing",
+                            cos(0, i), sin(0, i)),
+                std::fabs(sin(0, i)));
+    return;
+  }
+  for (int64_t p = 0; p + 1 < model.max_context; ++p) {
+    for (size_t i = 0; i < width; ++i) {
+      const double c = cos(p, i) / scale, s = sin(p, i) / scale;
+      const double step_c = cos(1, i) / scale, step_s = sin(1, i) / scale;
+      const double off = std::hypot(cos(p + 1, i) / scale - (c * step_c - s * step_s),
+                                    sin(p + 1, i) / scale - (s * step_c + c * step_s));
+      if (off < kTolerance) continue;
+      report.find(fmt::format("{}, position {}, column {}", place, p + 1, i),
+                  "does not follow from the position before it", off);
+      return;
+    }
+  }
+}
+
+}  // namespace
+
+Status check_positions(Subject& subject, Report& report, Progress&) {
+  const contract::Description* model = subject.model();
+  if (model == nullptr) {
+    report.does_not_apply(std::string(kNoLanguageModel));
+    return {};
+  }
+  if (model->max_context < 2) {
+    report.does_not_apply("the context is one position");
+    return {};
+  }
+  for (size_t table = 0; table < model->ropes.size(); ++table) check_table(*model, table, report);
+  report.note(fmt::format("{} tables of {} positions", model->ropes.size(), model->max_context));
+  return {};
+}
+
+}  // namespace diptych::verify
