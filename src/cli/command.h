@@ -38,6 +38,7 @@ Action setup_extract(Parser& parser);
 Action setup_lint(Parser& parser);
 Action setup_diff(Parser& parser);
 Action setup_verify(Parser& parser);
+Action setup_report(Parser& parser);
 Action setup_inspect(Parser& parser);
 Action setup_metadata(Parser& parser);
 Action setup_predict(Parser& parser);

@@ -16,6 +16,7 @@
 #include "cli/quantization.h"
 #include "cli/side_file.h"
 #include "cli/terminal.h"
+#include "cli/verification.h"
 #include "exporter/complete.h"
 #include "exporter/forecast.h"
 #include "exporter/recipe.h"
@@ -37,7 +38,7 @@ struct ExportArguments {
   std::vector<std::string> adapters;
   QuantizationArguments quantization;
   int64_t check_positions = 512;
-  bool no_check = false;
+  bool no_check = false, verify = false;
   bool no_graph_breaks = false, multifunction = false, single_method = false, dry_run = false;
 
   const std::string& source() const { return model.empty() ? checkpoint : model; }
@@ -198,6 +199,20 @@ std::optional<Result<check::ExportCheck>> run_check(const ExportArguments& argum
   return run();
 }
 
+// Every check on what was written, beside what it was made from. The file stands.
+Status verify_output(const ExportArguments& arguments, const exporter::Options& options) {
+  verify::Options checks;
+  checks.source = arguments.source();
+  checks.params = arguments.params;
+  checks.adapters = options.adapters;
+  checks.threads = options.threads;
+  ProgressBar progress;
+  const auto verification = TRY(verify::verify(arguments.output, checks, progress));
+  progress.finish();
+  fmt::print(stderr, "\n{}", verification_text(verification));
+  return within<void>(arguments.output, failed_status(verification));
+}
+
 Status run_export(const ExportArguments& arguments) {
   const auto start = Clock::now();
   const exporter::Options options = TRY(options_from(arguments));
@@ -220,6 +235,7 @@ Status run_export(const ExportArguments& arguments) {
   } else if (checked) {
     tell("not checked: {}", checked->error().to_string());
   }
+  if (arguments.verify) TRY(verify_output(arguments, options));
   return write_results(arguments.output + "\n");
 }
 
@@ -325,6 +341,10 @@ Action setup_export(Parser& parser) {
           ->check(integer_between(1, 1'000'000))
           ->show_default();
   parser.add_flag("--no_check", a.no_check, "Leave that out")->excludes(positions);
+  parser.add_flag(
+      "--verify", a.verify,
+      "Then run all checks of diptych verify on the file, beside its source; status 1 if\n"
+      "one fails");
   parser.add_flag("--dry_run", a.dry_run,
                   "Say what the export would give, from headers alone, and print the file's size");
   parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")

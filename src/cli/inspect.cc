@@ -8,10 +8,12 @@
 #include <set>
 
 #include "base/json.h"
+#include "cli/byte_count.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "mil/text.h"
 #include "tools/inspect_json.h"
+#include "tools/sharing.h"
 
 namespace diptych::cli {
 
@@ -20,7 +22,8 @@ namespace {
 struct InspectArguments {
   std::string model, method, function;
   std::optional<size_t> partition;
-  bool json = false, mil = false;
+  std::string max_unshared;
+  bool json = false, mil = false, sharing = false;
 };
 
 // --- Tables ---
@@ -281,6 +284,66 @@ Result<std::string> functions(const InspectArguments& a, const tools::Inspection
                               available});
 }
 
+// --- Sharing ---
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::string sharing_tables(const tools::Sharing& sharing) {
+  std::map<std::pair<size_t, std::string>, tools::Count> groups;
+  Table reasons({"package", "weight", "type", "bytes", "functions", "why", "beside"});
+  for (const tools::StoredWeight& weight : sharing.weights) {
+    groups[{weight.package, joined(weight.functions)}].add(weight.bytes);
+    if (weight.why == tools::Unshared::No) continue;
+    reasons.add({number(weight.package), weight.name, to_string(weight.type), number(weight.bytes),
+                 joined(weight.functions), std::string(name(weight.why)), weight.twin});
+  }
+  Table table({"package", "used by", "weights", "bytes"});
+  for (const auto& [group, count] : groups) {
+    table.add({number(group.first), group.second, number(count.count), number(count.bytes)});
+  }
+  std::string out = table.text();
+  add_section(out, "Not shared", reasons);
+  out += fmt::format("\n{} bytes of weights, {} used by several functions, {} not shared\n",
+                     sharing.bytes, sharing.shared_bytes, sharing.unshared_bytes);
+  return out;
+}
+
+Json sharing_json(const tools::Sharing& sharing) {
+  Json weights = Json::array();
+  for (const tools::StoredWeight& weight : sharing.weights) {
+    Json row = {{"package", weight.package},
+                {"name", printable(weight.name)},
+                {"type", to_string(weight.type)},
+                {"bytes", weight.bytes},
+                {"functions", weight.functions}};
+    if (weight.why != tools::Unshared::No) {
+      row["why"] = name(weight.why);
+      row["beside"] = printable(weight.twin);
+    }
+    weights.push_back(std::move(row));
+  }
+  return {{"bytes", sharing.bytes},
+          {"shared_bytes", sharing.shared_bytes},
+          {"unshared_bytes", sharing.unshared_bytes},
+          {"weights", std::move(weights)}};
+}
+
+Status show_sharing(const InspectArguments& a, const tools::Inspection& inspection) {
+  std::optional<uint64_t> most;
+  if (!a.max_unshared.empty()) {
+    most = TRY(as_usage(within("--max_unshared", bytes_from(a.max_unshared, 0))));
+  }
+  const tools::Sharing sharing = tools::sharing_of(inspection);
+  TRY(write_results(a.json ? dump_json(sharing_json(sharing), 2) + "\n" : sharing_tables(sharing)));
+  if (!most || sharing.unshared_bytes <= *most) return {};
+  return within<void>(a.model, invalid_data("{} bytes of weights are not shared, at most {} may be",
+                                            sharing.unshared_bytes, *most));
+}
+
 }  // namespace
 
 Action setup_inspect(Parser& parser) {
@@ -295,8 +358,19 @@ Action setup_inspect(Parser& parser) {
   parser.add_option("--method", a.method, "With --mil: only what this method runs")->needs(mil);
   parser.add_option("--function", a.function, "With --mil: only functions of this name")
       ->needs(mil);
+  parser
+      .add_flag("--sharing", a.sharing,
+                "Which functions use which weights, and why others are not shared, instead")
+      ->excludes(mil);
+  parser
+      .add_option("--max_unshared", a.max_unshared,
+                  "The same, and status 1 where more bytes than so are not shared")
+      ->excludes(mil);
   return [arguments]() -> Status {
     const tools::Inspection inspection = TRY(tools::inspect(arguments->model));
+    if (arguments->sharing || !arguments->max_unshared.empty()) {
+      return show_sharing(*arguments, inspection);
+    }
     if (arguments->mil) return write_results(TRY(functions(*arguments, inspection)));
     if (arguments->json) return write_results(dump_json(tools::to_json(inspection), 2) + "\n");
     return write_results(tables(arguments->model, inspection));

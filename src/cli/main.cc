@@ -96,6 +96,7 @@ constexpr std::array kCommands = {
             "  diptych inspect model.pte\n"
             "  diptych inspect model.mlpackage\n"
             "  diptych inspect model.pte --json\n"
+            "  diptych inspect model.pte --max-unshared 1M\n"
             "  diptych inspect model.pte --mil --partition 1 --function forward\n",
             setup_inspect},
     Command{"verify", "Check that a file is what it is meant to be",
@@ -114,6 +115,10 @@ constexpr std::array kCommands = {
             "  diptych diff model.pte model.pte --against-numerics typed\n"
             "  diptych diff a.mlpackage b.mlpackage --structure --json\n",
             setup_diff},
+    Command{"report", "Show a file as one page of HTML",
+            "  diptych report model.pte -o report.html\n"
+            "  diptych report model.pte --profile --verify --source ./model -o report.html\n",
+            setup_report},
     Command{"extract", "Write each partition's .mlpackage",
             "  diptych extract model.pte -o packages/\n", setup_extract},
     Command{

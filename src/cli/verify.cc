@@ -18,6 +18,7 @@ namespace {
 struct VerifyArguments {
   std::string model;
   verify::Options options;
+  std::vector<std::string> adapters;
   bool json = false;
 };
 
@@ -88,7 +89,9 @@ Action setup_verify(Parser& parser) {
                                    "What it was exported from: a directory, a GGUF or a .pth");
   parser.add_option("-p,--params", a.options.params, "Meta's params.json of the source")
       ->needs(source);
-  parser.add_option("--adapter", a.options.adapter, "The adapter that was merged")->needs(source);
+  parser.add_option("--adapter", a.adapters, "An adapter of the export: DIR, or NAME=DIR")
+      ->one_value_each()
+      ->needs(source);
   parser
       .add_option("--max_kl", a.options.max_kl,
                   "KL divergence from the source that passes (default: by the weights' bits)")
@@ -116,6 +119,9 @@ Action setup_verify(Parser& parser) {
       ->show_default();
   return [arguments]() -> Status {
     stop_on_interrupt();
+    for (const std::string& text : arguments->adapters) {
+      arguments->options.adapters.push_back(exporter::adapter_from_text(text));
+    }
     ProgressBar progress;
     const auto verification = TRY(verify::verify(arguments->model, arguments->options, progress));
     progress.finish();

@@ -12,6 +12,7 @@
 
 #include "executorch/arguments.h"
 #include "executorch/errors.h"
+#include "executorch/events.h"
 #include "executorch/model_store.h"
 #include "executorch/options.h"
 #include "runtime/delegate_call.h"
@@ -73,7 +74,7 @@ Result<std::unique_ptr<Delegate>> load(BackendInitContext& context, FreeableBuff
       new Delegate{method, std::move(model), {}, std::move(call), std::move(scalars)});
 }
 
-Status run(Delegate& delegate, Span<EValue*> args) {
+Status run(Delegate& delegate, Span<EValue*> args, executorch::runtime::EventTracer* tracer) {
   std::lock_guard lock(delegate.mutex);
   runtime::DelegateCall& call = delegate.call;
   const size_t inputs = call.input_count(), outputs = call.output_count();
@@ -92,7 +93,9 @@ Status run(Delegate& delegate, Span<EValue*> args) {
     TRY(call.bind_output(i, elements.type, elements.bytes));
   }
   const auto threads = TRY(Options::instance().threads());
-  return call.run(*threads);
+  if (tracer == nullptr) return call.run(*threads);
+  StepEvents events(*tracer);
+  return call.run(*threads, &events);
 }
 
 class CoremlBackend final : public BackendInterface {
@@ -111,11 +114,11 @@ class CoremlBackend final : public BackendInterface {
     return report_exception();
   }
 
-  Code execute(BackendExecutionContext&, DelegateHandle* handle, Span<EValue*> args) const override
-      try {
+  Code execute(BackendExecutionContext& context, DelegateHandle* handle,
+               Span<EValue*> args) const override try {
     if (handle == nullptr) return Code::DelegateInvalidHandle;
     auto& delegate = *static_cast<Delegate*>(handle);
-    Status status = run(delegate, args);
+    Status status = run(delegate, args, context.event_tracer());
     if (status) return Code::Ok;
     return report(std::move(status.error()).within("method " + delegate.method));
   } catch (...) {

@@ -213,8 +213,7 @@ Status check_functions(Subject& subject, Report& report, Progress& progress) {
     report.does_not_apply(std::string(kNoLanguageModel));
     return {};
   }
-  if (subject.opened.functions.back()->contract == nullptr ||
-      model->functions.back().method.tokens < 2) {
+  if (model->functions.back().method.tokens < 2) {
     report.does_not_apply("there is one way to evaluate tokens");
     return {};
   }

@@ -67,8 +67,9 @@ Result<std::unique_ptr<Subject>> open_subject(const std::string& path, const Opt
   std::string text;
   if (!options.text.empty()) text = TRY(read_text_file(options.text, text::kMaxTextBytes));
   if (!options.source.empty()) {
-    subject->source.emplace(
-        TRY(exporter::open_model(options.source, options.params, {}, options.adapter)));
+    exporter::Options as_exported;
+    as_exported.adapters = options.adapters;
+    subject->source.emplace(TRY(exporter::open_model(options.source, options.params, as_exported)));
   }
   if (const Status opened = open_file(*subject); !opened) {
     if (opened.error().code == ErrorCode::NotFound || opened.error().code == ErrorCode::Io) {

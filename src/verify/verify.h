@@ -10,12 +10,14 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "exporter/options.h"
 
 namespace diptych::verify {
 
 struct Options {
-  // What the file was exported from; empty: nobody says. `params` and `adapter` as for an export.
-  std::string source, params, adapter;
+  // What the file was exported from; empty: nobody says. `params` and `adapters` as for an export.
+  std::string source, params;
+  std::vector<exporter::AdapterSource> adapters;
   std::optional<double> max_kl;  // between file and source; nothing: by the weights' bits
   int64_t positions = 256;       // of that comparison
   std::string text;              // a file to take tokens from; empty: a text of the project's own
