@@ -4,6 +4,7 @@
 
 #include "mil/op_infer.h"
 #include "mil/op_table.h"
+#include "mil/params.h"
 
 namespace diptych::mil {
 namespace {
@@ -31,7 +32,8 @@ Status check_type(const TensorType& type, bool empty_allowed) {
 
 // Whether a value is a constant as a parameter wants one.
 bool is_constant_for(const ParamSpec& param, const Value& value) {
-  return value.is_constant() || (param.unpacked && is_constant_expression(value));
+  return (param.cast ? uncast(value) : value).is_constant() ||
+         (param.unpacked && is_constant_expression(value));
 }
 
 Status check_operand(const ParamSpec& param, const Operand& operand) {

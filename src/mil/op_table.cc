@@ -309,7 +309,11 @@ constexpr ParamSpec kFillLike[] = {in("ref_tensor", kElements), optional_fixed("
 constexpr ParamSpec kOneHot[] = {in("indices", kIntegers), fixed("one_hot_vector_size"),
                                  optional_fixed("axis"), optional_fixed("on_value"),
                                  optional_fixed("off_value")};
-constexpr ParamSpec kRange[] = {fixed("start"), fixed("end"), fixed("step")};
+constexpr ParamSpec fixed_or_cast(std::string_view name) {
+  return {.name = name, .constant = true, .cast = true};
+}
+constexpr ParamSpec kRange[] = {fixed_or_cast("start"), fixed_or_cast("end"),
+                                fixed_or_cast("step")};
 
 constexpr ParamSpec kBernoulli[] = {fixed("shape"), optional_fixed("prob"), optional_fixed("seed")};
 constexpr ParamSpec kCategorical[] = {in("x", kFloats), optional_fixed("mode"),

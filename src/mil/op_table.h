@@ -63,6 +63,7 @@ struct ParamSpec {
   bool constant = false;  // must be a compile-time constant
   // With `constant`: or what a constexpr operation makes of constants.
   bool unpacked = false;
+  bool cast = false;             // with `constant`: or a cast of a constant
   bool may_be_empty = false;  // a list that may have no elements
   Opset since = kFirstOpset;
 

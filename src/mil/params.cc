@@ -16,6 +16,7 @@ constexpr uint64_t kMaxListLength = 4096;
 Result<const Value*> constant_param(const Op& op, std::string_view param, int64_t most_axes = 1) {
   const Value* value = op.operand(param);
   if (value == nullptr) return invalid_data("parameter '{}': missing", param);
+  value = &uncast(*value);
   if (!value->is_constant()) {
     return invalid_data("parameter '{}': expected a constant, found the computed value %{}", param,
                         value->name);
@@ -43,6 +44,16 @@ Result<int64_t> single(std::string_view param, const std::vector<int64_t>& value
 }
 
 }  // namespace
+
+const Value& uncast(const Value& value) {
+  const Value* at = &value;
+  while (at->kind == Value::Kind::Result && at->producer->type == "cast") {
+    const Value* x = at->producer->operand("x");
+    if (x == nullptr) break;
+    at = x;
+  }
+  return *at;
+}
 
 Result<std::vector<int64_t>> ints_param(const Op& op, std::string_view param) {
   const Value* value = TRY(constant_param(op, param));

@@ -32,6 +32,10 @@ Result<double> float_param(const Op& op, std::string_view param, double fallback
 Result<double> number_param(const Op& op, std::string_view param);
 Result<double> number_param(const Op& op, std::string_view param, double fallback);
 
+// What a value is a cast of, at whatever remove: itself when it is none. A program may cast the
+// constants that a parameter takes.
+const Value& uncast(const Value& value);
+
 // Maps an axis in [-rank, rank) to [0, rank).
 Result<int64_t> resolve_axis(int64_t axis, int64_t rank);
 // Resolves axes, which must be distinct, and sorts them in ascending order.
