@@ -201,7 +201,7 @@ bool describes(const TensorType& feature, const TensorType& value) {
 // Compares the features of a description with the values of the function, by name.
 Status check_features(const std::vector<proto::FeatureDescription>& features,
                       const std::vector<mil::Value*>& values, std::string_view side) {
-  std::map<std::string_view, const mil::Value*> by_name;
+  std::multimap<std::string_view, const mil::Value*> by_name;  // an output may be given twice
   for (const mil::Value* value : values) by_name.emplace(value->name, value);
   if (features.size() != values.size()) {
     return invalid_data("the description has {} {}s, the function {}", features.size(), side,

@@ -76,8 +76,11 @@ Status lower_l2_norm(const mil::Op& op, Lowering& lowering);
 Status lower_layer_norm(const mil::Op& op, Lowering& lowering);
 Status lower_local_response_norm(const mil::Op& op, Lowering& lowering);
 
-// reference/window.cc
+// conv.cc
 Status lower_conv(const mil::Op& op, Lowering& lowering);
+
+// reference/window.cc
+Status lower_plain_conv(const mil::Op& op, Lowering& lowering);
 Status lower_conv_transpose(const mil::Op& op, Lowering& lowering);
 Status lower_pool(const mil::Op& op, Lowering& lowering);
 

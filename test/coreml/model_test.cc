@@ -191,6 +191,49 @@ TEST(Model, ReadsImmediateOperandsOfAnyOperation) {
   EXPECT_EQ(concat.operand("axis")->name, "concat_axis");
 }
 
+// The constexpr operations of iOS 16 hold their parameters as attributes.
+TEST(Model, WritesAndReadsAttributesOfOldConstantExpressions) {
+  constexpr std::string_view kText =
+      "func @main(%x: fp16[1,4]) opset \"CoreML6\" {\n"
+      "%w: fp16[2,4] = constexpr_affine_dequantize(quantized_data=int8[2,4](1,2,3,4,5,6,7,8), "
+      "zero_point=int8[2](1,0), scale=fp16[2](1,2), axis=int32(0))\n"
+      "%y: fp16[1,2] = linear(x=%x, weight=%w)\nreturn %y\n}";
+  auto program = mil::parse(kText);
+  ASSERT_OK(program);
+  Files files = write(*program);
+  pb::Model model;
+  ASSERT_TRUE(model.ParseFromString(files.mlmodel));
+  auto& function = (*model.mutable_ml_program()->mutable_functions())["main"];
+  const pb::Block& block = (*function.mutable_block_specializations())["CoreML6"];
+  const auto op = std::find_if(block.operations().begin(), block.operations().end(),
+                               [](const auto& o) { return o.type() != "const"; });
+  EXPECT_EQ(op->inputs_size(), 0);
+  EXPECT_EQ(op->attributes_size(), 5);  // and the name
+  const auto read_again = read(files);
+  ASSERT_OK(read_again);
+  const mil::Op& again = *read_again->program.functions[0]->ops[0];
+  EXPECT_EQ(again.type, "constexpr_affine_dequantize");
+  for (const std::string_view param : {"quantized_data", "zero_point", "scale", "axis"}) {
+    const mil::Value* value = again.operand(param);
+    ASSERT_NE(value, nullptr) << param;
+    EXPECT_TRUE(value->is_constant()) << param;
+  }
+  EXPECT_EQ(again.operands.size(), 4u);
+}
+
+TEST(Model, ReadsDefaultsOfOptionalInputs) {
+  Files files = write(sample({{"main", 1}}));
+  pb::Model model;
+  ASSERT_TRUE(model.ParseFromString(files.mlmodel));
+  auto& x = *model.mutable_description()->mutable_input(0);
+  x.mutable_type()->set_is_optional(true);
+  x.mutable_type()->mutable_multi_array()->set_float_default(1.5f);
+  files.mlmodel = model.SerializeAsString();
+  const auto found = read(files);
+  ASSERT_OK(found);
+  EXPECT_EQ(found->defaults.at("main"), (std::map<std::string, double>{{x.name(), 1.5}}));
+}
+
 TEST(Model, KeepsUnknownOperations) {
   Files files = write(sample({{"main", 1}}));
   pb::Model source;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "base/half.h"
 #include "engine_test_util.h"
@@ -273,6 +274,62 @@ TEST(Conv, TypedRoundsOnce) {
     return Values{b.op("conv", {{"x", {in[0]}}, {"weight", {in[1]}}})};
   };
   EXPECT_EQ(evaluate({x, weight}, conv).data, evaluate({x, weight}, conv, typed()).data);
+}
+
+// Products of matrices come to what the reference, which typed numerics runs, comes to.
+TEST(Conv, AsProductsOfMatrices) {
+  struct Case {
+    Shape x, weight;
+    std::function<std::vector<mil::Operand>(Builder&)> more;
+  };
+  const Case cases[] = {
+      {{2, 3, 9, 11}, {8, 3, 3, 3}, [](Builder&) { return std::vector<mil::Operand>(); }},
+      {{1, 5, 60},
+       {12, 5, 7},
+       [](Builder& b) {
+         return std::vector<mil::Operand>{{"strides", {b.ints({2})}},
+                                          {"pad_type", {b.string("same")}}};
+       }},
+      {{1, 4, 7, 8},
+       {16, 2, 3, 2},
+       [](Builder& b) {
+         return std::vector<mil::Operand>{{"groups", {b.int_scalar(2)}},
+                                          {"dilations", {b.ints({2, 1})}},
+                                          {"pad_type", {b.string("custom")}},
+                                          {"pad", {b.ints({2, 1, 0, 3})}}};
+       }},
+      {{1, 2, 4, 5, 6},
+       {9, 2, 2, 3, 3},
+       [](Builder& b) {
+         return std::vector<mil::Operand>{{"strides", {b.ints({1, 2, 1})}},
+                                          {"pad_type", {b.string("same_lower")}}};
+       }},
+      {{3, 70, 1, 1},
+       {20, 70, 1, 1},
+       [](Builder& b) {
+         return std::vector<mil::Operand>{
+             {"bias", {b.constant("bias", random_weight({DType::F32, {20}}, 4))}}};
+       }},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(to_string(each.x));
+    const std::vector<Tensor> inputs{random_floats(each.x, 1), random_floats(each.weight, 2)};
+    const auto function =
+        build({inputs[0].type, inputs[1].type}, [&](Builder& b, const Values& in) {
+          auto operands = each.more(b);
+          operands.push_back({"x", {in[0]}});
+          operands.push_back({"weight", {in[1]}});
+          return Values{b.op("conv", std::move(operands))};
+        });
+    const auto wanted = run(*function, inputs, typed()).outputs[0].floats();
+    for (const int threads : {1, 3}) {
+      RunOptions options;
+      options.threads = threads;
+      const auto found = run(*function, inputs, options).outputs[0].floats();
+      ASSERT_EQ(found.size(), wanted.size());
+      for (size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], wanted[i], 1e-4) << i;
+    }
+  }
 }
 
 }  // namespace

@@ -87,6 +87,12 @@ constexpr Case kGood[] = {
      "constexpr_lut_to_dense(indices=uint1[4,2](0,1,1,0,1,1,0,0), "
      "lut=fp16[2,1,2,1](1,2,3,4), vector_axis=int32(-1))"},
     {"int8[2]", "constexpr_lut_to_dense(indices=uint2[2](0,3), lut=int8[1,4,1](1,2,3,4))"},
+    {"fp32[2,4]",
+     "constexpr_lut_to_dense(indices=uint1[2,2](0,1,1,0), lut=fp32[1,1,2,2](1,2,3,4), "
+     "vector_axis=int32(1))"},
+    {"fp16[2,2]", "constexpr_sparse_to_dense(nonzero_data=fp16[1](2), mask=uint1[2,2](0,0,1,0))"},
+    {"int8[4]", "quantize(input=%g, scale=fp32(1), output_dtype=\"int8\")"},
+    {"fp16[3]", "dequantize(input=%u, scale=fp16(1), zero_point=uint8(3))"},
     // Layout
     {"fp16[1,8,96]", "concat(values=[%h, %h2], axis=int32(-1), interleave=bool(false))"},
     {"fp16[1,8,64]", "concat(values=[%h], axis=int32(2))"},
@@ -297,6 +303,14 @@ constexpr BadCase kBad[] = {
     {"constexpr_lut_to_dense(indices=uint2[2](0,3), lut=fp16[1,2,1](1,2))", "tables of 4 entries"},
     {"constexpr_lut_to_dense(indices=uint1[2](0,1), lut=fp16[1,2,2](1,2,3,4))",
      "'vector_axis' is missing"},
+    {"constexpr_sparse_to_dense(nonzero_data=fp16[3](1,2,3), mask=uint1[2](1,1))",
+     "more elements than the mask has"},
+    {"constexpr_sparse_to_dense(nonzero_data=%g, mask=uint1[4](1,1,1,1))", "expected a constant"},
+    {"quantize(input=%g, scale=fp32[4](1,1,1,1), output_dtype=\"int8\")", "'axis' is missing"},
+    {"quantize(input=%g, scale=fp32(1), output_dtype=\"int4\")", "expected int8 or uint8"},
+    {"dequantize(input=%u, scale=fp16(1), zero_point=int8(3))", "same element type"},
+    {"non_maximum_suppression(boxes=%f, scores=%f, iou_threshold=fp32(0.5), max_boxes=int32(1))",
+     "[n, 4, boxes]"},
     {"constexpr_lut_to_dense(indices=uint1[3](0,1,1), lut=fp16[2,2,1](1,2,3,4))",
      "axis 0 is not a whole number of blocks"},
     {"constexpr_lut_to_dense(indices=uint1[2](0,1), lut=fp16[1,2,1](1,2), vector_axis=int32(1))",

@@ -1,31 +1,17 @@
 // Convolutions and pools. Each channel of a result is computed by one thread, from whole rows of
 // the last axis; taps are added in the order of their channels and places, in fp32.
-#include "mil/window.h"
-
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
 #include "engine/kernels.h"
+#include "engine/windows.h"
 #include "mil/params.h"
 
 namespace diptych::engine {
 namespace {
 
 using mil::WindowAxis;
-
-// Windows over three spatial axes; missing ones come first and have the size 1.
-struct Windows {
-  std::array<WindowAxis, 3> axes;  // depth, rows, columns
-
-  explicit Windows(const std::vector<WindowAxis>& given) {
-    std::copy(given.begin(), given.end(), axes.end() - static_cast<std::ptrdiff_t>(given.size()));
-  }
-  int64_t in() const { return axes[0].in * axes[1].in * axes[2].in; }
-  int64_t out() const { return axes[0].out * axes[1].out * axes[2].out; }
-  int64_t kernel() const { return axes[0].kernel * axes[1].kernel * axes[2].kernel; }
-};
 
 // The places [first, last) of an axis whose window has element k inside the input.
 struct PlaceRange {
@@ -66,15 +52,6 @@ void for_each_tap(const Windows& windows, Body body) {
     }
   }
 }
-
-// Which channels meet in a (transposed) convolution.
-struct Channels {
-  int64_t in, out, groups;
-
-  int64_t in_per_group() const { return in / groups; }
-  int64_t out_per_group() const { return out / groups; }
-  int64_t group_of(int64_t out_channel) const { return out_channel / out_per_group(); }
-};
 
 // Emits the step that computes each channel of the result: `accumulate(x channel, weights, result
 // channel)` adds what one channel of x gives.
@@ -141,7 +118,7 @@ int64_t counted(const WindowAxis& axis, int64_t place, bool padding) {
 
 }  // namespace
 
-Status lower_conv(const mil::Op& op, Lowering& lowering) {
+Status lower_plain_conv(const mil::Op& op, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_conv(op)));
   const Channels channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
                           TRY(mil::int_param(op, "groups", 1))};
