@@ -175,9 +175,10 @@ Result<Place> Lowering::cells(const mil::Value& unresolved) {
   }
   if (value.kind == mil::Value::Kind::Input) return input_cells(value);
   TRY(lower_op(*value.producer));
-  const Place place = cells_.at(&value);
-  touch(place);
-  return place;
+  const auto made = cells_.find(&value);
+  if (made == cells_.end()) return unsupported("%{}: type {}", value.name, to_string(value.type));
+  touch(made->second);
+  return made->second;
 }
 
 Result<Place> Lowering::cells_like(const mil::Value& value, DType dtype) {

@@ -124,8 +124,10 @@ DType index_into(uint64_t entries) {
 }
 
 std::optional<ScaledWeight> with_scales_per_row(ScaledWeight weight) {
+  constexpr uint64_t kMost = 1 << 24;  // elements, which are worth unpacking rather than repeating
   const int64_t count = weight.data->rows() / weight.scale->rows();
   if (count == 1) return weight;
+  if (weight.scale->elements() > kMost / static_cast<uint64_t>(count)) return std::nullopt;
   for (WeightRef* each : {&weight.scale, &weight.offset}) {
     if (*each == nullptr) continue;
     auto repeated = repeat_rows(*each, count);

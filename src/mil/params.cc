@@ -46,9 +46,11 @@ Result<int64_t> single(std::string_view param, const std::vector<int64_t>& value
 }  // namespace
 
 const Value& uncast(const Value& value) {
+  constexpr int kMostCasts = 4;  // bounds what a parameter costs
   const Value* at = &value;
-  while (at->kind == Value::Kind::Result && at->producer->type == "cast") {
-    const Value* x = at->producer->operand("x");
+  for (int i = 0; i < kMostCasts; ++i) {
+    const bool is_cast = at->kind == Value::Kind::Result && at->producer->type == "cast";
+    const Value* x = is_cast ? at->producer->operand("x") : nullptr;
     if (x == nullptr) break;
     at = x;
   }

@@ -152,6 +152,16 @@ TEST(Weights, ThatContradictThemselvesAreRefused) {
               HasSubstr("the mask shows 1 elements, there are 2"));
 }
 
+TEST(Weights, OfTypesThatHaveNoCellsAreRefusedAsValues) {
+  EXPECT_THAT(error_of("%r: int4[2] = constexpr_sparse_to_dense(nonzero_data=int4[1](3), "
+                       "mask=uint1[2](0,1))"),
+              HasSubstr("type int4[2]"));
+  EXPECT_THAT(error_of("%r: uint1[2], %d: fp16[1] = constexpr_lut_to_sparse("
+                       "indices_mask=uint1[2](0,1), indices_nonzero_data=uint1[1](1), "
+                       "lut=fp16[1,2,1](1,2))"),
+              HasSubstr("type uint1[2]"));
+}
+
 // Work stays bounded where an operand is used over and over.
 TEST(Weights, OnTopOfTooManyAreRefused) {
   std::string statements =

@@ -8,7 +8,6 @@
 
 #include "engine/kernels.h"
 #include "engine/strided.h"
-#include "engine/vector_ops.h"
 #include "mil/op_table.h"
 #include "mil/params.h"
 
@@ -380,22 +379,6 @@ Status lower_conversion(const mil::Op& op, Lowering& lowering, F f) {
   return {};
 }
 
-// x rounded to fp16.
-Status lower_rounding(const mil::Op& op, Lowering& lowering) {
-  const Place x = TRY(lowering.cells(*op.operand("x")));
-  const Place result = TRY(lowering.result(*op.result()));
-  const int64_t count = elements(*op.result());
-  lowering.emit(op, [=](const Frame& frame) -> Status {
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-      float* out = frame.floats(result) + begin;
-      std::copy(frame.floats(x) + begin, frame.floats(x) + end, out);
-      frame.overflows += round_to_halves(out, static_cast<size_t>(end - begin));
-    });
-    return {};
-  });
-  return {};
-}
-
 }  // namespace
 
 Status lower_unary(const mil::Op& op, Lowering& lowering) {
@@ -450,10 +433,6 @@ Status lower_cast(const mil::Op& op, Lowering& lowering) {
     if (to == DType::F16 && from != to && lowering.numerics() == Numerics::Typed) {
       return lower_conversion<float, float>(op, lowering, [](float a) { return a; });
     }
-    // A value that leaves fp16 has the precision of fp16, if it was computed with more.
-    const bool leaves =
-        from == DType::F16 && to == DType::F32 && op.operand("x")->kind == mil::Value::Kind::Result;
-    if (leaves && lowering.numerics() != Numerics::Typed) return lower_rounding(op, lowering);
     lowering.alias(*op.result(), *op.operand("x"));
     return {};
   }
