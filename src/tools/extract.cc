@@ -180,6 +180,11 @@ Result<fs::path> real_directory(const std::string& directory) {
 
 Result<std::vector<ExtractedPackage>> extract(const std::string& path,
                                               const std::string& directory) {
+  std::error_code ignored;
+  if (fs::is_directory(fs::path(path) / "Data", ignored) || path.ends_with(".mlmodel")) {
+    return within<std::vector<ExtractedPackage>>(
+        path, invalid_argument("expected a .pte to take packages from, found a Core ML model"));
+  }
   auto file = TRY(MappedFile::open(path));
   const pte::Program program = TRY(within(path, pte::read(file->bytes())));
   const std::vector<Extract> extracts = TRY(within(path, collect(program, file)));
