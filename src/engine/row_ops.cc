@@ -129,12 +129,17 @@ void rotate_halves(const float* x, const float* cos, const float* sin, size_t n,
       });
 }
 
+// exp(x); hn::Exp is undefined beyond 104, where the result is infinite.
+V32 exp_of(V32 x) {
+  const F32 d;
+  return hn::Exp(d, hn::Min(x, hn::Set(d, 100.0f)));
+}
+
 void swiglu(const float* gate, const float* up, size_t n, float* out) {
   const F32 d;
   const V32 one = hn::Set(d, 1.0f);
-  map_pairs(gate, up, n, out, [&](V32 g, V32 u) {
-    return hn::Mul(hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g)))), u);
-  });
+  map_pairs(gate, up, n, out,
+            [&](V32 g, V32 u) { return hn::Mul(hn::Div(g, hn::Add(one, exp_of(hn::Neg(g)))), u); });
 }
 
 void geglu(const float* gate, const float* up, size_t n, float* out) {
@@ -144,7 +149,7 @@ void geglu(const float* gate, const float* up, size_t n, float* out) {
   const V32 cubic = hn::Set(d, -0.0713548163f);
   map_pairs(gate, up, n, out, [&](V32 g, V32 u) {
     const V32 exponent = hn::Mul(g, hn::MulAdd(cubic, hn::Mul(g, g), linear));
-    return hn::Mul(hn::Div(g, hn::Add(one, hn::Exp(d, exponent))), u);
+    return hn::Mul(hn::Div(g, hn::Add(one, exp_of(exponent))), u);
   });
 }
 

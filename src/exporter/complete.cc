@@ -18,6 +18,11 @@ constexpr size_t kSampleTokens = 8192;
 constexpr size_t kNormTokens = 256;
 // Squares of inputs up to this are far enough from what fp16 can hold: a quarter of it.
 constexpr float kMostNormInput = 128;
+// Of values between blocks: an eighth of what fp16 holds.
+constexpr float kMostInStream = 8192;
+constexpr double kLeastScale = 0x1p-10;
+// The scale where they cannot be looked at: embeddings are about 1, and less is lost than gained.
+constexpr double kUnseenScale = 1.0 / 32;
 
 // Whether a linear is to be quantised by an algorithm that needs the inputs of a text.
 bool wants_inputs(const Options& options) {
@@ -100,15 +105,36 @@ Result<float> largest_norm_input(StagedModel& model, Progress& progress) {
   return largest;
 }
 
-// The safe form of norms where the plain one overflows in fp16 on a text, or comes near it.
+// Whether the stream between blocks may have to be scaled: in fp16, with norms of the safe form.
+bool may_scale_residual(const Model& model, const Options& options) {
+  return options.dtype == DType::F16 && model.params.scales_residual() && !options.residual_scale &&
+         options.norm != llama::NormForm::Plain;
+}
+
+// The largest power of two that brings values up to `largest` to what fp16 holds with room for
+// other texts.
+double residual_scale_for(float largest) {
+  double scale = 1;
+  while (largest * scale > kMostInStream && scale > kLeastScale) scale /= 2;
+  return scale;
+}
+
+// The safe form of norms where the plain one overflows in fp16 on a text, or comes near it; and
+// where values themselves come near what fp16 holds, a scale for the stream between blocks.
 Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& model,
                    Options& options) {
-  options.norm = llama::NormForm::Plain;
-  if (options.dtype != DType::F16) return {};
+  if (options.dtype != DType::F16) {
+    if (!options.norm) options.norm = llama::NormForm::Plain;
+    return {};
+  }
   if (tokenizer == nullptr) {
+    if (!options.norm) {
+      model.notes.emplace_back(
+          "the model has no tokenizer to look at its norms with: they are written in the safe "
+          "form");
+    }
+    if (may_scale_residual(model, options)) options.residual_scale = kUnseenScale;
     options.norm = llama::NormForm::Safe;
-    model.notes.push_back(
-        "the model has no tokenizer to look at its norms with: they are written in the safe form");
     return {};
   }
   const llama::Params params = llama::for_context(model.params, options.max_context_len);
@@ -117,11 +143,26 @@ Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& 
   StagedModel staged = TRY(StagedModel::create(
       params, weights, TRY(sample_of(model, *tokenizer, options, kNormTokens)), pool));
   const float largest = TRY(within("norms", largest_norm_input(staged, progress)));
-  if (largest < kMostNormInput) return {};
+  if (!options.norm && largest < kMostNormInput) {
+    options.norm = llama::NormForm::Plain;
+    return {};
+  }
+  if (!options.norm) {
+    model.notes.push_back(fmt::format(
+        "inputs of norms reach {:.0f}, whose squares {} in fp16: norms are written in the safe "
+        "form",
+        largest, largest * largest > 65504 ? "overflow" : "are near the largest number"));
+  }
+  if (may_scale_residual(model, options)) {
+    options.residual_scale = residual_scale_for(largest);
+    if (*options.residual_scale < 1) {
+      model.notes.push_back(fmt::format(
+          "values between blocks come near what fp16 holds: they are computed as 1/{:.0f} of "
+          "themselves, which norms undo",
+          1 / *options.residual_scale));
+    }
+  }
   options.norm = llama::NormForm::Safe;
-  model.notes.push_back(fmt::format(
-      "inputs of norms reach {:.0f}, whose squares {} in fp16: norms are written in the safe form",
-      largest, largest * largest > 65504 ? "overflow" : "are near the largest number"));
   return {};
 }
 
@@ -151,7 +192,7 @@ Status complete_from_headers(const std::string& path, Model& model, Options& opt
 Status complete(const std::string& path, Progress& progress, Model& model, Options& options) {
   std::optional<TokenizerRef> tokenizer;
   TRY(complete_by(path, model, options, tokenizer));
-  if (options.norm) return {};
+  if (options.norm && !may_scale_residual(model, options)) return {};
   if (!tokenizer) tokenizer = TRY(tokenizer_of(model, path, options));
   return choose_norm(tokenizer->get(), progress, model, options);
 }

@@ -251,7 +251,8 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
                     const Options& options, Progress& progress, Reading reading,
                     const card::ModelCard& card) {
   TRY(check(options));
-  const llama::Params params = llama::for_context(of_any_context, options.max_context_len);
+  llama::Params params = llama::for_context(of_any_context, options.max_context_len);
+  params.residual_scale = options.residual_scale.value_or(1);
   const llama::LlamaWeights original = weights;  // for other plans
   if (reading == Reading::Contents && !options.quantization.calibration.empty()) {
     // What can be refused is, before the long work.

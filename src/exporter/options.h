@@ -67,6 +67,9 @@ struct Options {
   bool graph_breaks = true;
   // Nothing: safe where the inputs of norms come near what the plain form can take.
   std::optional<llama::NormForm> norm = llama::NormForm::Plain;
+  // What the stream between blocks is multiplied by (llama::Params::residual_scale); nothing: what
+  // the safe form of norms needs in fp16, or 1 where norms are not looked at.
+  std::optional<double> residual_scale;
   bool finite_mask = false;  // hidden columns get contract::kFiniteHidden in place of -inf
   // Methods for decoding and for prompts in place of a single one: upstream's pair, or the list
   // that the next two members make.

@@ -89,20 +89,21 @@ class GraphBuilder {
   Value* embed() {  // -> [1,T,D]
     Value* table = b_.constant("tok_embeddings_weight", weights_.tensors.tok_embeddings);
     Value* x = b_.gather(table, guarded_index(token_ids_, params_.vocab_size), 0);
-    return times(x, params_.embedding_scale_factor);
+    return times(x, params_.embedding_scale_factor * params_.residual_scale);
   }
 
   Value* layer(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
     const LayerWeights& w = weights_.tensors.layers[i];
-    Value* o = attention(i, norm_if(i, x, "attention_norm", w.attention_norm));
+    Value* o = attention(i, norm_if(i, x, "attention_norm", w.attention_norm, stream_epsilon()));
     x = b_.add(x, update(i, o, "post_attention_norm", w.post_attention_norm));
-    o = feed_forward(i, norm_if(i, x, "ffn_norm", w.ffn_norm));
+    o = feed_forward(i, norm_if(i, x, "ffn_norm", w.ffn_norm, stream_epsilon()));
     return b_.add(x, update(i, o, "post_ffn_norm", w.post_ffn_norm));
   }
 
   // What is added of a block's output.
   Value* update(size_t i, Value* output, std::string_view name, const WeightRef& post_norm) {
-    return times(norm_if(i, output, name, post_norm), params_.residual_multiplier);
+    return times(norm_if(i, output, name, post_norm, params_.norm_eps),
+                 params_.residual_multiplier);
   }
 
   Value* attention(size_t i, Value* x) {  // [1,T,D] -> [1,T,D]
@@ -115,8 +116,8 @@ class GraphBuilder {
     Value* k = adapted(i, x, "attention_wk", &LayerWeights::wk, w.bk);
     Value* v = adapted(i, x, "attention_wv", &LayerWeights::wv, w.bv);
     if (params_.qk_norm_whole) {
-      q = norm(q, norm_weight(i, "attention_q_norm", w.q_norm));
-      k = norm(k, norm_weight(i, "attention_k_norm", w.k_norm));
+      q = norm(q, norm_weight(i, "attention_q_norm", w.q_norm), params_.norm_eps);
+      k = norm(k, norm_weight(i, "attention_k_norm", w.k_norm), params_.norm_eps);
     }
     q = split_heads(q, heads);     // [1,H,T,d]
     k = split_heads(k, kv_heads);  // [1,K,T,d]
@@ -159,7 +160,7 @@ class GraphBuilder {
 
   Value* head(Value* x) {  // [1,T,D] -> [1,T,V], or [1,1,V] with a position
     if (position_ != nullptr) x = b_.gather(x, position_index(), 1);
-    x = norm(x, b_.constant("norm_weight", weights_.tensors.norm));
+    x = norm(x, b_.constant("norm_weight", weights_.tensors.norm), stream_epsilon());
     x = linear(x, "output", weights_.tensors.output);
     // The divisor of logits is in the norm's weight (prepare()).
     return params_.final_logit_softcapping ? capped(x, 1, params_.final_logit_softcapping) : x;
@@ -177,23 +178,30 @@ class GraphBuilder {
   }
 
   // Without a weight there is no norm.
-  Value* norm_if(size_t i, Value* x, std::string_view name, const WeightRef& weight) {
-    return weight ? norm(x, norm_weight(i, name, weight)) : x;
+  Value* norm_if(size_t i, Value* x, std::string_view name, const WeightRef& weight,
+                 double epsilon) {
+    return weight ? norm(x, norm_weight(i, name, weight), epsilon) : x;
+  }
+
+  // Of norms of the stream between blocks, which is scaled.
+  double stream_epsilon() const {
+    return params_.norm_eps * params_.residual_scale * params_.residual_scale;
   }
 
   // RMSNorm over the last axis; `scale` null for one without weights.
-  Value* norm(Value* x, Value* scale) {
-    Value* normalised = b_.mul(x, norm_form_ == NormForm::Safe ? safe_factor(x) : plain_factor(x));
+  Value* norm(Value* x, Value* scale, double epsilon) {
+    Value* normalised = b_.mul(
+        x, norm_form_ == NormForm::Safe ? safe_factor(x, epsilon) : plain_factor(x, epsilon));
     return scale == nullptr ? normalised : b_.mul(normalised, scale);
   }
 
-  Value* plain_factor(Value* x) {
+  Value* plain_factor(Value* x, double epsilon) {
     Value* mean = b_.reduce_mean(b_.mul(x, x), {-1}, true);
-    return b_.rsqrt(b_.add(mean, scalar(params_.norm_eps)), kRsqrtEpsilon);
+    return b_.rsqrt(b_.add(mean, scalar(epsilon)), kRsqrtEpsilon);
   }
 
-  Value* safe_factor(Value* x) {
-    Value* root = scalar(epsilon_root());
+  Value* safe_factor(Value* x, double epsilon) {
+    Value* root = scalar(epsilon_root(epsilon));
     Value* divisor = b_.add(b_.reduce_max(b_.unary("abs", x), {-1}, true), root);
     Value* small = b_.real_div(x, divisor);
     Value* mean = b_.reduce_mean(b_.mul(small, small), {-1}, true);
@@ -204,8 +212,8 @@ class GraphBuilder {
 
   // sqrt(epsilon), in fp16 at least its smallest normal number: less may be taken for 0, and a row
   // of zeros is divided by it.
-  double epsilon_root() const {
-    const double root = std::sqrt(params_.norm_eps);
+  double epsilon_root(double epsilon) const {
+    const double root = std::sqrt(epsilon);
     return weights_.dtype == DType::F16 ? std::max(root, 0x1p-14) : root;
   }
 
@@ -225,14 +233,16 @@ class GraphBuilder {
     const LayerWeights& w = weights_.tensors.layers[i];
     const bool affine = params_.qk_norm_affine;
     if (norm_form_ == NormForm::Safe) {
-      q = norm(q, affine ? norm_weight(i, "attention_q_norm", w.q_norm) : nullptr);
-      k = norm(k, affine ? norm_weight(i, "attention_k_norm", w.k_norm) : nullptr);
+      q = norm(q, affine ? norm_weight(i, "attention_q_norm", w.q_norm) : nullptr,
+               params_.norm_eps);
+      k = norm(k, affine ? norm_weight(i, "attention_k_norm", w.k_norm) : nullptr,
+               params_.norm_eps);
     } else if (affine) {
       q = scaled_norm(q, norm_weight(i, "attention_q_norm", w.q_norm));
       k = scaled_norm(k, norm_weight(i, "attention_k_norm", w.k_norm));
     } else {
-      q = norm(q, nullptr);
-      k = norm(k, nullptr);
+      q = norm(q, nullptr, params_.norm_eps);
+      k = norm(k, nullptr, params_.norm_eps);
     }
   }
 

@@ -76,6 +76,9 @@ struct Params {
   std::optional<double> attention_multiplier;  // of scores, 1 / sqrt(d) if there is none
   double residual_multiplier = 1;              // of what a block adds
   double logits_scaling = 1;                   // logits are divided by it
+  // What the stream between blocks is multiplied by so that fp16 holds it, a power of two. Where
+  // blocks normalise what they take and what they add, nothing else changes (scales_residual()).
+  double residual_scale = 1;
   // c * tanh(x / c) of scores before the mask, and of logits.
   std::optional<double> attn_logit_softcapping, final_logit_softcapping;
 
@@ -84,6 +87,7 @@ struct Params {
   LayerParams layer(size_t index) const {
     return layers.empty() ? LayerParams{} : layers.at(index);
   }
+  bool scales_residual() const { return pre_norms && post_norms; }
   double score_scale() const;  // what products of q and k are multiplied by
   int64_t heads_per_group() const { return n_heads / n_kv_heads; }  // G
   int64_t q_dim() const { return n_heads * head_dim; }

@@ -287,6 +287,13 @@ Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DTyp
     WeightRef& norm = model.weights.norm;
     norm = affine(std::move(norm), 1 / params.logits_scaling, 0);
   }
+  if (params.residual_scale != 1) {
+    for (LayerWeights& layer : model.weights.layers) {
+      for (WeightRef* gain : {&layer.post_attention_norm, &layer.post_ffn_norm}) {
+        *gain = affine(std::move(*gain), params.residual_scale, 0);
+      }
+    }
+  }
   visit_tensors(params, {}, model, [&](const ExpectedTensor& expected, WeightRef& slot) {
     slot = finite_cast(std::move(slot), dtype, expected.names.front());
   });

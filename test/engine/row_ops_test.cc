@@ -85,5 +85,19 @@ TEST_P(RowOps, NormAndActivationAgreeWithTheirFormulas) {
   }
 }
 
+// Gates of real models are far from 0: what exponentials of them overflow to must not be no number.
+TEST_P(RowOps, GatesFarFromZero) {
+  const std::vector<float> gates = {-13, -88, -104, -130, -1e4, -1e12, -1e30, 13, 104, 1e4, 1e12};
+  const std::vector<float> ups(gates.size(), 2.0f);
+  std::vector<float> silu(gates.size()), gelu(gates.size());
+  swiglu(gates.data(), ups.data(), gates.size(), silu.data());
+  geglu(gates.data(), ups.data(), gates.size(), gelu.data());
+  for (size_t i = 0; i < gates.size(); ++i) {
+    const double expected = gates[i] < 0 ? 0 : 2 * static_cast<double>(gates[i]);
+    EXPECT_NEAR(silu[i], expected, 1e-4 + 1e-6 * expected) << gates[i];
+    EXPECT_NEAR(gelu[i], expected, 1e-4 + 1e-6 * expected) << gates[i];
+  }
+}
+
 }  // namespace
 }  // namespace diptych::engine

@@ -312,6 +312,48 @@ TEST(Distribution, OfAnswersWithDraftsIsTheModels) {
   }
 }
 
+// What a draft model draws and what the model draws are independent, whatever the seeds: the second
+// token of an answer is drafted by another model with the first seeds, equal ones and inverted
+// ones.
+TEST(Distribution, OfAnswersWithADraftModelIsTheModels) {
+  const auto session = ladder();
+  const std::vector<int64_t> prompt = {3, 1};
+  SamplerOptions base;
+  base.temperature = 80;
+  std::vector<double> exact(kTinyVocab);
+  const auto first = probabilities(base, tiny_logits(prompt), prompt);
+  for (int64_t a = 0; a < kTinyVocab; ++a) {
+    const std::vector<int64_t> tokens = {3, 1, a};
+    const auto second = probabilities(base, tiny_logits(tokens), tokens);
+    for (size_t b = 0; b < exact.size(); ++b) {
+      exact[b] += first[static_cast<size_t>(a)] * second[b];
+    }
+  }
+  for (const uint64_t change : {uint64_t{0}, uint64_t{1}, ~uint64_t{0}}) {
+    std::vector<int> seen(kTinyVocab);
+    uint64_t accepted = 0, drafted = 0;
+    for (uint64_t seed = 0; seed < 1500; ++seed) {
+      SamplerOptions drafts = base;
+      drafts.temperature = 120;  // another distribution than the model's
+      drafts.seed = seed ^ change;
+      const auto drafter = DraftModel::create(ladder(), drafts, kTinyVocab).value();
+      GenerateOptions options;
+      options.max_tokens = 2;
+      options.sampler = base;
+      options.sampler.seed = seed;
+      options.drafter = drafter.get();
+      options.adapt = false;
+      const Generation generation = generation_of(*session, prompt, options);
+      ++seen[static_cast<size_t>(generation.tokens.at(1))];
+      accepted += generation.speculation.accepted;
+      drafted += generation.speculation.drafted;
+    }
+    EXPECT_GT(drafted, accepted);
+    EXPECT_GT(accepted, 500U);
+    EXPECT_LT(surprise(seen, exact), kSurprising) << change;
+  }
+}
+
 // --- Drafters ---
 
 TEST(PromptLookup, ContinuesAsItWentOn) {
