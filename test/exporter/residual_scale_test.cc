@@ -55,7 +55,8 @@ class ResidualScale : public ::testing::Test {
     const std::string path = directory_ + "/x.pte";
     EXPECT_TRUE(write_file(path, *planned->file));
     runtime::Options run;
-    run.numerics = engine::Numerics::Precise;
+    // Every value is rounded to the program's type, as where Core ML runs it.
+    run.numerics = engine::Numerics::Typed;
     const auto session = generate::Session::create(runtime::Program::open(path, run).value());
     std::vector<float> logits;
     EXPECT_TRUE((*session)->evaluate_each(kTokens, [&](size_t, std::span<const float> row) {
@@ -102,7 +103,7 @@ TEST_F(ResidualScale, BringsValuesIntoWhatHalvesHold) {
   const Model model = model_of(5e4);
   const std::vector<float> expected = exact(model);
   EXPECT_GT(distance(exported(model, options_of(DType::F16, 1)), expected), 0.1);
-  EXPECT_LT(distance(exported(model, options_of(DType::F16, 1.0 / 64)), expected), 0.02);
+  EXPECT_LT(distance(exported(model, options_of(DType::F16, 1.0 / 64)), expected), 0.05);
 }
 
 // Without a tokenizer there is no text to look at values with.
