@@ -48,6 +48,15 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+// What tells a weight from others, as far as a small box has room for it.
+std::string short_name(std::string name) {
+  for (const std::string_view part : {"_dequantized", "_data", "_weight_0", "_weight", "layers_"}) {
+    const size_t at = name.find(part);
+    if (at != name.npos && name.size() > part.size()) name.erase(at, part.size());
+  }
+  return name;
+}
+
 // Bars of parts, one below the other.
 struct Bar {
   std::string name;
@@ -111,7 +120,7 @@ std::string bytes_by_tensor(const Contents& contents) {
                             joined(weight.functions)));
     if (rects[i].width > 90 && rects[i].height > 16) {
       const auto letters = static_cast<size_t>(rects[i].width / 7);
-      body += label(rects[i].x + 4, rects[i].y + 13, shortened(weight.name, letters));
+      body += label(rects[i].x + 4, rects[i].y + 13, shortened(short_name(weight.name), letters));
     }
   }
   std::vector<std::vector<std::string>> rows = {{"tensor", "type", "bytes", "functions"}};

@@ -17,7 +17,7 @@ from executorch.extension.pybindings.portable_lib import _load_for_executorch
 from executorch.devtools import Inspector
 
 path, dump, method = sys.argv[1:]
-module = _load_for_executorch(path, enable_etdump=True, debug_buffer_size=1 << 20)
+module = _load_for_executorch(path, enable_etdump=True)
 meta = module.method_meta(method)
 types = {3: torch.int32, 4: torch.int64, 5: torch.float16, 6: torch.float32}
 inputs = []
