@@ -25,14 +25,10 @@ void check_function(const mil::Function& function, const std::string& place, Rep
   if (!is_identifier(function.name)) {
     report.find(place, "a function's name is letters, digits and _");
   }
-  std::set<std::string_view> names;
   for (const auto* ports : {&function.inputs, &function.outputs}) {
     for (const mil::Value* port : *ports) {
       if (!is_identifier(port->name)) {
         report.find(place, fmt::format("the name '{}' is no identifier", port->name));
-      }
-      if (!names.insert(port->name).second) {
-        report.find(place, fmt::format("'{}' is an input and an output", port->name));
       }
     }
   }
