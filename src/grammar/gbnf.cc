@@ -1,0 +1,269 @@
+#include "grammar/gbnf.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "base/in_quotes.h"
+
+namespace diptych::grammar {
+
+namespace {
+
+constexpr size_t kMostSource = 1 << 20, kMostNesting = 200, kMostRepeats = 10'000;
+
+bool is_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '_';
+}
+
+class Parser {
+ public:
+  explicit Parser(std::string_view source) : source_(source) {}
+
+  Result<std::shared_ptr<const Automaton>> parse() {
+    if (source_.size() > kMostSource) {
+      return invalid_data("{} bytes of grammar, expected at most {}", source_.size(), kMostSource);
+    }
+    for (skip(true); at_ < source_.size(); skip(true)) TRY(parse_rule());
+    for (size_t i = 0; i < rules_.size(); ++i) {
+      if (rules_[i].body == nullptr) {
+        return invalid_data("line {}: there is no rule {}", used_in_[i], rules_[i].name);
+      }
+    }
+    const auto root = indices_.find("root");
+    if (root == indices_.end()) return invalid_data("there is no rule root");
+    return compile(rules_, root->second);
+  }
+
+ private:
+  char peek() const { return at_ < source_.size() ? source_[at_] : '\0'; }
+  bool take(std::string_view text) {
+    if (!source_.substr(at_).starts_with(text)) return false;
+    at_ += text.size();
+    return true;
+  }
+  size_t line() const {
+    return 1 + static_cast<size_t>(std::count(source_.begin(),
+                                              source_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
+  }
+  template <class... Args>
+  tl::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args) const {
+    return invalid_data("line {}: {}", line(), fmt::format(format, std::forward<Args>(args)...));
+  }
+  tl::unexpected<Error> expected(std::string_view what) const {
+    const std::string_view rest = source_.substr(at_, 20);
+    return wrong("expected {}, found {}", what,
+                 rest.empty() ? std::string("the end") : in_quotes(rest));
+  }
+
+  // Over spaces and comments, and over ends of lines as well.
+  void skip(bool lines) {
+    for (;; ++at_) {
+      if (peek() == '#') at_ = std::min(source_.find('\n', at_), source_.size());
+      const char c = peek();
+      if (at_ >= source_.size() ||
+          !(c == ' ' || c == '\t' || (lines && (c == '\n' || c == '\r')))) {
+        return;
+      }
+    }
+  }
+
+  Result<std::string> parse_name() {
+    const size_t begin = at_;
+    while (is_name(peek())) ++at_;
+    if (at_ == begin) return expected("a rule's name");
+    return std::string(source_.substr(begin, at_ - begin));
+  }
+  size_t index_of(const std::string& name) {
+    const auto [found, is_new] = indices_.try_emplace(name, rules_.size());
+    if (is_new) {
+      rules_.push_back({name, nullptr});
+      used_in_.push_back(line());
+    }
+    return found->second;
+  }
+
+  Status parse_rule() {
+    const std::string name = TRY(parse_name());
+    const size_t index = index_of(name);
+    skip(false);
+    if (!take("::=")) return expected("::=");
+    if (rules_[index].body != nullptr) return wrong("rule {} is there twice", name);
+    skip(true);
+    rules_[index].body = TRY(parse_alternatives(0));
+    skip(false);
+    if (at_ < source_.size() && peek() != '\n' && peek() != '\r') return expected("the line's end");
+    return {};
+  }
+
+  Result<Expression> parse_alternatives(size_t depth) {
+    if (depth > kMostNesting) return wrong("more than {} groups within one another", kMostNesting);
+    std::vector<Expression> alternatives;
+    do {
+      skip(true);
+      alternatives.push_back(TRY(parse_sequence(depth)));
+      const size_t here = at_;
+      skip(true);  // an alternative may begin the next line
+      if (peek() != '|' && depth == 0) at_ = here;
+    } while (take("|"));
+    return alternatives.size() == 1 ? alternatives[0] : any(std::move(alternatives));
+  }
+
+  Result<Expression> parse_sequence(size_t depth) {
+    std::vector<Expression> parts;
+    for (;;) {
+      skip(depth > 0);
+      const char c = peek();
+      if (at_ >= source_.size() || c == '|' || c == ')' || c == '\n' || c == '\r') break;
+      parts.push_back(TRY(parse_repeated(TRY(parse_item(depth)))));
+    }
+    return sequence(std::move(parts));
+  }
+
+  Result<Expression> parse_item(size_t depth) {
+    const char c = peek();
+    if (c == '"') return parse_literal();
+    if (c == '[') return parse_class();
+    if (take(".")) return chars({{0, kLastChar}});
+    if (take("(")) {
+      const Expression group = TRY(parse_alternatives(depth + 1));
+      skip(true);
+      if (!take(")")) return expected("\")\"");
+      return group;
+    }
+    if (!is_name(c)) return expected("a literal, a class, a group or a rule's name");
+    return rule(index_of(TRY(parse_name())));
+  }
+
+  Result<Expression> parse_repeated(Expression part) {
+    for (;;) {
+      if (take("*")) {
+        part = repeat(part, 0, kUnlimited);
+      } else if (take("+")) {
+        part = repeat(part, 1, kUnlimited);
+      } else if (take("?")) {
+        part = optional(part);
+      } else if (take("{")) {
+        const size_t least = TRY(parse_number());
+        size_t most = least;
+        if (take(",")) most = peek() == '}' ? kUnlimited : TRY(parse_number());
+        if (!take("}") || most < least) return expected("{m}, {m,} or {m,n}");
+        part = repeat(part, least, most);
+      } else {
+        return part;
+      }
+    }
+  }
+
+  Result<size_t> parse_number() {
+    size_t number = 0;
+    const char* const begin = source_.data() + at_;
+    const auto [end, error] = std::from_chars(begin, source_.data() + source_.size(), number);
+    if (error != std::errc() || number > kMostRepeats) {
+      return expected(fmt::format("a number up to {}", kMostRepeats));
+    }
+    at_ += static_cast<size_t>(end - begin);
+    return number;
+  }
+
+  // A character of a literal or a class, which may be escaped.
+  Result<uint32_t> parse_char() {
+    if (at_ >= source_.size() || peek() == '\n') return expected("a closing quote or bracket");
+    if (peek() != '\\') {
+      const auto lead = static_cast<uint8_t>(source_[at_++]);
+      if (lead < 0x80) return lead;
+      const int following = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
+      uint32_t c = lead & (0x3Fu >> following);
+      for (int i = 0; i < following; ++i) {
+        const auto byte = static_cast<uint8_t>(peek());
+        if ((byte & 0xC0) != 0x80) return wrong("the grammar is not UTF-8");
+        c = c << 6 | (byte & 0x3Fu);
+        ++at_;
+      }
+      if (c > kLastChar) return wrong("the grammar is not UTF-8");
+      return c;
+    }
+    ++at_;
+    const char kind = peek();
+    ++at_;
+    switch (kind) {
+      case 'n':
+        return '\n';
+      case 'r':
+        return '\r';
+      case 't':
+        return '\t';
+      case 'x':
+        return parse_hex(2);
+      case 'u':
+        return parse_hex(4);
+      case 'U':
+        return parse_hex(8);
+      case '\\':
+      case '"':
+      case '[':
+      case ']':
+      case '-':
+      case '^':
+        return static_cast<uint32_t>(kind);
+      default:
+        --at_;
+        return expected("one of n, r, t, x, u, U, \\, \", [, ], - and ^ after a backslash");
+    }
+  }
+  Result<uint32_t> parse_hex(size_t digits) {
+    const std::string_view text = source_.substr(at_, digits);
+    uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+    if (error != std::errc() || end != text.data() + digits || value > kLastChar) {
+      return expected(fmt::format("{} hexadecimal digits of a character", digits));
+    }
+    at_ += digits;
+    return value;
+  }
+
+  Result<Expression> parse_literal() {
+    ++at_;
+    std::vector<Expression> parts;
+    while (!take("\"")) {
+      const uint32_t c = TRY(parse_char());
+      parts.push_back(chars({{c, c}}));
+    }
+    return sequence(std::move(parts));
+  }
+
+  Result<Expression> parse_class() {
+    ++at_;
+    const bool negated = take("^");
+    std::vector<CharRange> ranges;
+    while (!take("]")) {
+      const uint32_t first = TRY(parse_char());
+      uint32_t last = first;
+      if (peek() == '-' && source_.substr(at_, 2) != "-]") {
+        ++at_;
+        last = TRY(parse_char());
+      }
+      if (last < first) return wrong("a range of characters runs backwards");
+      ranges.push_back({first, last});
+    }
+    if (ranges.empty() && !negated) return wrong("a class without characters");
+    return negated ? chars_except(std::move(ranges)) : chars(std::move(ranges));
+  }
+
+  std::string_view source_;
+  size_t at_ = 0;
+  std::vector<Rule> rules_;
+  std::vector<size_t> used_in_;  // lines
+  std::map<std::string, size_t> indices_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Automaton>> parse_gbnf(std::string_view source) {
+  return Parser(source).parse();
+}
+
+}  // namespace diptych::grammar
