@@ -152,11 +152,14 @@ Result<Answer> Conversation::ask(const std::vector<Message>& messages, const OnP
   answer.prompt_tokens = prompt.size();
   answer::TextStream stream(&tokenizer_, options_.stops, on_piece);
   stream.begin_after(prompt);
+  generate::GenerateOptions generation = options_.generate;
+  const auto filter = options_.new_filter ? options_.new_filter() : nullptr;
+  generation.filter = filter.get();
   for (;;) {
     const std::span<const int64_t> rest = reuse(prompt);
     if (answer.evaluated_tokens == 0) answer.reused_tokens = prompt.size() - rest.size();
     answer.evaluated_tokens += rest.size();
-    TRY(stream.generate(*session_, rest, options_.generate, sampler_));
+    TRY(stream.generate(*session_, rest, generation, sampler_));
     if (stream.generation().reason != generate::StopReason::ContextFull ||
         options_.on_full == OnFull::Stop) {
       break;

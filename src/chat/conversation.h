@@ -8,6 +8,7 @@
 
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ struct Options {
   generate::GenerateOptions generate;  // max_tokens: of an answer
   text::StopTexts stops;
   OnFull on_full = OnFull::Stop;
+  // Makes what an answer's tokens are to keep to; for each answer anew. Nothing: any may come.
+  std::function<std::unique_ptr<generate::TokenFilter>()> new_filter = {};
 };
 
 struct Answer : answer::Answer {

@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 
+#include "answer/constraint.h"
 #include "answer/opened_model.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -351,6 +352,7 @@ Status run_chat(const ChatArguments& a) {
   options.generate.logprobs = a.sampling.logprobs;
   options.generate.cancelled = interrupted;
   const answer::SamplingChoices choices = TRY(sampling_choices(a.sampling));
+  const auto grammar = TRY(answer_grammar(a.sampling));
 
   const answer::OpenOptions open = TRY(open_options(a));
   const answer::OpenedModel model = TRY(open_model(a.model, open));
@@ -358,6 +360,12 @@ Status run_chat(const ChatArguments& a) {
   options.generate.sampler = answer::sampler_options(
       choices, a.speculation.lookahead ? generate::SamplerOptions() : model.sampling());
   if (!a.sampling.ignore_eos) options.generate.stop_tokens = model.stop_ids();
+  if (grammar) {
+    options.new_filter = [&model, grammar, trie = answer::token_trie(model),
+                          stop_ids = options.generate.stop_tokens] {
+      return answer::constrain(model, grammar, trie, stop_ids);
+    };
+  }
   Sessions sessions;
   generate::Session& session = *(sessions[a.adapter] = TRY(model.new_session(a.adapter)));
   const auto drafter =

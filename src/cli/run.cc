@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "answer/constraint.h"
 #include "answer/opened_model.h"
 #include "answer/text_stream.h"
 #include "base/file.h"
@@ -88,7 +89,7 @@ Result<std::vector<int64_t>> prompt_ids(const RunArguments& a, const answer::Ope
 // A tokenizer is needed where text comes in or goes out, or one is named.
 answer::Part tokenizer_part(const RunArguments& a) {
   if (a.has_text() || !(a.print_ids || a.sampling.json) || !a.sampling.stop.empty() ||
-      !a.tokenizer.empty()) {
+      !a.tokenizer.empty() || !a.sampling.json_schema.empty() || !a.sampling.grammar.empty()) {
     return answer::Part::Needed;
   }
   return a.sampling.json ? answer::Part::IfThere : answer::Part::Unused;
@@ -241,6 +242,7 @@ Status run_model(const RunArguments& a) {
   // Wrong usage is found before files are opened.
   const answer::SamplingChoices choices = TRY(sampling_choices(a.sampling));
   text::StopTexts stops = TRY(stop_texts(a.sampling));
+  const auto grammar = TRY(answer_grammar(a.sampling));
   std::optional<std::string> text;
   if (a.has_text()) text = TRY(prompt_text(a));
   const auto start = std::chrono::steady_clock::now();
@@ -256,6 +258,11 @@ Status run_model(const RunArguments& a) {
       choices, a.speculation.lookahead ? generate::SamplerOptions() : model.sampling());
   if (!a.sampling.ignore_eos) options.stop_tokens = model.stop_ids();
   TRY(within(a.model, generate::check(options.sampler, model.vocab_size())));
+  std::unique_ptr<generate::TokenFilter> filter;
+  if (grammar) {
+    filter = answer::constrain(model, grammar, answer::token_trie(model), options.stop_tokens);
+    options.filter = filter.get();
+  }
   const auto drafter = TRY(set_speculation(a.speculation, model, session->model(), open, options));
 
   RunStatistics statistics;

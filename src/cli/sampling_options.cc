@@ -5,8 +5,11 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "cli/command.h"
+#include "grammar/gbnf.h"
+#include "grammar/json_schema.h"
 
 namespace diptych::cli {
 
@@ -88,6 +91,13 @@ void add_sampling_options(Parser& parser, SamplingArguments& a) {
       ->show_default()
       ->group(kGroup);
   parser.add_option("--stop", a.stop, "End before this text; may be repeated")->one_value_each();
+  parser
+      .add_option("--json_schema", a.json_schema,
+                  "File of a JSON schema that the answer validates against")
+      ->group("Form of the answer");
+  parser.add_option("--grammar", a.grammar, "File of a grammar (GBNF) that the answer keeps to")
+      ->excludes("--json_schema")
+      ->group("Form of the answer");
   parser.add_flag("--ignore_eos", a.ignore_eos, "Go on after an end-of-text token");
   auto* json = parser.add_flag("--json", a.json, "Print answers as JSON, one a line, with tokens");
   parser
@@ -108,6 +118,17 @@ Result<answer::SamplingChoices> sampling_choices(const SamplingArguments& a) {
 
 Result<text::StopTexts> stop_texts(const SamplingArguments& a) {
   return as_usage(within("--stop", text::StopTexts::create(a.stop)));
+}
+
+Result<std::shared_ptr<const grammar::Automaton>> answer_grammar(const SamplingArguments& a) {
+  constexpr uint64_t kMostBytes = 4 << 20;
+  if (!a.json_schema.empty()) {
+    const std::string text = TRY(read_text_file(a.json_schema, kMostBytes));
+    const Json schema = TRY(within(a.json_schema, parse_json(text)));
+    return within(a.json_schema, grammar::json_schema(schema));
+  }
+  if (a.grammar.empty()) return nullptr;
+  return within(a.grammar, grammar::parse_gbnf(TRY(read_text_file(a.grammar, kMostBytes))));
 }
 
 Json answer_json(const generate::Generation& generation, const std::string& text,

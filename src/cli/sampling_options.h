@@ -1,6 +1,7 @@
 // The options of `run` and `chat` that say how tokens are chosen and where an answer ends.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/json_fwd.h"
 #include "cli/parser.h"
 #include "generate/generator.h"
+#include "grammar/automaton.h"
 #include "text/stop_texts.h"
 #include "text/tokenizer.h"
 
@@ -20,6 +22,7 @@ struct SamplingArguments {
   answer::SamplingChoices choices;  // but for the biases, which are in logit_bias
   std::optional<int64_t> logprobs;
   std::vector<std::string> logit_bias, stop;
+  std::string json_schema, grammar;  // files
   bool ignore_eos = false, json = false;
 };
 
@@ -29,6 +32,10 @@ void add_sampling_options(Parser& parser, SamplingArguments& arguments);
 // The choices, biases among them. Wrong syntax is an error of usage.
 Result<answer::SamplingChoices> sampling_choices(const SamplingArguments& arguments);
 Result<text::StopTexts> stop_texts(const SamplingArguments& arguments);
+
+// What answers keep to: of the file of --json-schema or --grammar; null where neither is given.
+Result<std::shared_ptr<const grammar::Automaton>> answer_grammar(
+    const SamplingArguments& arguments);
 
 inline constexpr double kMostTokens = 1e9;
 

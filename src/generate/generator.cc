@@ -48,6 +48,8 @@ std::string_view name(StopReason reason) {
       return "stop token";
     case StopReason::StopText:
       return "stop text";
+    case StopReason::Complete:
+      return "complete";
     case StopReason::MaxTokens:
       return "token limit";
     case StopReason::ContextFull:
@@ -98,6 +100,8 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
       generation.reason = StopReason::Cancelled;
     } else if (options.stop_tokens.contains(token)) {
       generation.reason = StopReason::StopToken;
+    } else if (options.filter != nullptr && options.filter->complete()) {
+      generation.reason = StopReason::Complete;
     } else if (static_cast<int64_t>(generation.tokens.size()) >= options.max_tokens) {
       generation.reason = StopReason::MaxTokens;
     } else {

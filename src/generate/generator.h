@@ -35,7 +35,14 @@ struct GenerateOptions {
   std::function<bool()> cancelled;  // asked between the calls that evaluate a prompt
 };
 
-enum class StopReason : uint8_t { StopToken, StopText, MaxTokens, ContextFull, Cancelled };
+enum class StopReason : uint8_t {
+  StopToken,
+  StopText,
+  Complete,  // the filter lets nothing follow
+  MaxTokens,
+  ContextFull,
+  Cancelled,
+};
 std::string_view name(StopReason reason);
 
 struct Generation {

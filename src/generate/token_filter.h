@@ -21,6 +21,8 @@ class TokenFilter {
   virtual Result<std::span<const uint64_t>> allowed() = 0;
   // The token that was chosen, one of those that may come.
   virtual void accept(int64_t token) = 0;
+  // The answer is complete: nothing may come any more.
+  virtual bool complete() const = 0;
 };
 
 // `logits` with -inf for tokens that are not allowed; `buffer` holds them.

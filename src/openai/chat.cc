@@ -1,9 +1,11 @@
 #include "openai/chat.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "answer/chat_prompt.h"
 #include "base/json.h"
+#include "grammar/json_schema.h"
 #include "openai/error.h"
 #include "openai/messages.h"
 #include "openai/options.h"
@@ -27,8 +29,32 @@ Status check_has_template(const serve::ServedModel& model) {
                          model.id());
 }
 
+// A grammar of calls of the tools, of one alone where it is named.
+Result<std::shared_ptr<const grammar::Automaton>> grammar_of_calls(const Json& tools,
+                                                                   const std::string& named,
+                                                                   CallForm form) {
+  std::vector<grammar::Enclosed> ways;
+  for (const Json& tool : tools) {
+    const Json& function = tool["function"];
+    const std::string name = function["name"].get<std::string>();
+    if (!named.empty() && name != named) continue;
+    grammar::Enclosed& way = ways.emplace_back();
+    std::tie(way.before, way.after) = call_frame(form, name);
+    const auto schema = function.find("parameters");
+    if (schema == function.end() || schema->is_null()) continue;
+    const auto tried = grammar::json_schema(*schema);
+    if (tried) {
+      way.schema = &*schema;
+    } else if (function.contains("strict") && function["strict"] == true) {
+      return about_parameter("tools", tried);
+    }
+  }
+  if (ways.empty()) return wrong_parameter("tool_choice", "there is no such function among tools");
+  return about_parameter("tools", grammar::one_of_enclosed(ways));
+}
+
 // Which of the tools may be called; tools are null when none may.
-Status read_tools(Parameters& parameters, ChatRequest& request) {
+Status read_tools(Parameters& parameters, const serve::ServedModel& model, ChatRequest& request) {
   const Json* tools = parameters.find("tools");
   if (tools != nullptr) TRY(check_tools(*tools));
   TRY(parameters.boolean("parallel_tool_calls"));
@@ -39,16 +65,37 @@ Status read_tools(Parameters& parameters, ChatRequest& request) {
     request.tools = nullptr;
     return {};
   }
-  return unexpected_value("tool_choice", "\"none\" or \"auto\"", *choice);
+  std::string named;
+  if (*choice != "required") {
+    if (!choice->is_object()) {
+      return unexpected_value("tool_choice", "\"none\", \"auto\", \"required\" or a function",
+                              *choice);
+    }
+    Parameters chosen = TRY(Parameters::of(*choice, "tool_choice."));
+    chosen.ignore({"type"});
+    const Json& object = *TRY(chosen.need("function"));
+    Parameters function = TRY(Parameters::of(object, "tool_choice.function."));
+    TRY(function.need("name"));
+    named = *TRY(function.string("name"));
+    TRY(function.finish());
+    TRY(chosen.finish());
+  }
+  if (request.tools.is_null()) return wrong_parameter("tool_choice", "there are no tools");
+  if (request.options.grammar) {
+    return wrong_parameter("tool_choice", "not beside a form of the answer");
+  }
+  request.options.grammar = TRY(
+      grammar_of_calls(request.tools, named, call_form_of(model.opened().card().chat_template)));
+  return {};
 }
 
 Result<std::string> render(const answer::Transcript& transcript, const Json& tools,
-                           const serve::ServedModel& model) {
+                           const serve::ServedModel& model, std::string_view param) {
   answer::PromptOptions options;
   if (!tools.is_null()) options.tools = dump_json(tools);
   return about_parameter(
-      "messages", answer::chat_prompt(*model.opened().chat_template(), *model.opened().tokenizer(),
-                                      transcript, options));
+      param, answer::chat_prompt(*model.opened().chat_template(), *model.opened().tokenizer(),
+                                 transcript, options));
 }
 
 Result<ChatRequest> read_request(const Json& json, const serve::ServedModel& model) {
@@ -58,7 +105,7 @@ Result<ChatRequest> read_request(const Json& json, const serve::ServedModel& mod
   ChatRequest request;
   request.options = TRY(read_options(parameters, model));
   request.transcript = TRY(read_messages(*TRY(parameters.need("messages")), "messages"));
-  TRY(read_tools(parameters, request));
+  TRY(read_tools(parameters, model, request));
   const auto newer = TRY(parameters.integer("max_completion_tokens", 1, INT32_MAX));
   const auto older = TRY(parameters.integer("max_tokens", 1, INT32_MAX));
   request.max_tokens = newer ? newer : older;
@@ -66,10 +113,6 @@ Result<ChatRequest> read_request(const Json& json, const serve::ServedModel& mod
   const auto top = TRY(parameters.integer("top_logprobs", 0, kMostLogprobs));
   if (top && !logprobs) return wrong_parameter("top_logprobs", "only with logprobs");
   if (logprobs) request.logprobs = top.value_or(0);
-  if (const Json* format = parameters.find("response_format");
-      format != nullptr && *format != Json{{"type", "text"}}) {
-    return unexpected_value("response_format", "{\"type\": \"text\"}", *format);
-  }
   TRY(parameters.finish());
   return request;
 }
@@ -219,16 +262,24 @@ Result<std::string> read_prompt_of_chat(const Json& request, const serve::Served
       TRY(read_messages(*TRY(parameters.need("messages")), "messages"));
   const Json* tools = parameters.find("tools");
   if (tools != nullptr) TRY(check_tools(*tools));
-  return render(transcript, tools != nullptr && !tools->empty() ? *tools : Json(), model);
+  return render(transcript, tools != nullptr && !tools->empty() ? *tools : Json(), model,
+                "messages");
+}
+
+Result<std::vector<int64_t>> encode_chat(const answer::Transcript& transcript, const Json& tools,
+                                         const serve::ServedModel& model, std::string_view param) {
+  TRY(check_has_template(model));
+  const std::string text = TRY(render(transcript, tools, model, param));
+  // The template writes BOS and the names of special tokens where they belong.
+  auto prompt =
+      TRY(about_parameter(param, model.opened().encode(text, false, text::Specials::AsTokens)));
+  TRY(check_prompt(prompt, model, param));
+  return prompt;
 }
 
 Result<Exchange> read_chat(const Json& json, const serve::ServedModel& model) {
   const ChatRequest request = TRY(read_request(json, model));
-  const std::string text = TRY(render(request.transcript, request.tools, model));
-  // The template writes BOS and the names of special tokens where they belong.
-  const auto prompt = TRY(
-      about_parameter("messages", model.opened().encode(text, false, text::Specials::AsTokens)));
-  TRY(check_prompt(prompt, model, "messages"));
+  const auto prompt = TRY(encode_chat(request.transcript, request.tools, model, "messages"));
   const CallForm form =
       request.tools.is_null() ? CallForm::None : call_form_of(model.opened().card().chat_template);
   Exchange exchange;

@@ -12,7 +12,8 @@ namespace diptych::openai {
 
 namespace {
 
-constexpr size_t kMostPrompts = 1024;
+constexpr size_t kMostPrompts = 256;
+constexpr size_t kMostAnswers = 256;    // of all prompts
 constexpr int64_t kDefaultTokens = 16;  // OpenAI's
 
 Result<std::vector<int64_t>> ids_of(const std::string& param, const Json& list) {
@@ -189,6 +190,10 @@ Result<Exchange> read_completion(const Json& request, const serve::ServedModel& 
   Exchange exchange;
   exchange.stream = options.stream;
   const auto prompts = TRY(read_prompts(*prompt, model));
+  if (prompts.size() * static_cast<size_t>(options.choices) > kMostAnswers) {
+    return wrong_parameter("n", "{} answers to {} prompts are more than {}", options.choices,
+                           prompts.size(), kMostAnswers);
+  }
   for (const std::vector<int64_t>& each : prompts) {
     for (serve::Job& job : jobs_of(options, model, each, most, logprobs)) {
       job.echo = echo;

@@ -5,8 +5,11 @@
 #include <charconv>
 #include <random>
 
+#include "answer/constraint.h"
 #include "base/in_quotes.h"
 #include "base/json.h"
+#include "grammar/gbnf.h"
+#include "grammar/json_schema.h"
 #include "openai/error.h"
 
 namespace diptych::openai {
@@ -63,6 +66,36 @@ Result<std::map<int64_t, double>> read_biases(Parameters& parameters) {
   return biases;
 }
 
+// What answers have to be: of response_format, or of "grammar" in GBNF.
+Result<std::shared_ptr<const grammar::Automaton>> read_grammar(Parameters& parameters) {
+  const auto gbnf = TRY(parameters.string("grammar"));
+  const Json* found = parameters.find("response_format");
+  if (found == nullptr) {
+    if (!gbnf) return nullptr;
+    return about_parameter("grammar", grammar::parse_gbnf(*gbnf));
+  }
+  const std::string name = parameters.name("response_format");
+  if (gbnf) return wrong_parameter("grammar", "not beside response_format");
+  Parameters format = TRY(Parameters::of(*found, name + "."));
+  const Json& type = *TRY(format.need("type"));
+  std::shared_ptr<const grammar::Automaton> automaton;
+  if (type == "json_schema") {
+    const Json& wrapped = *TRY(format.need("json_schema"));
+    Parameters schema = TRY(Parameters::of(wrapped, name + ".json_schema."));
+    schema.ignore({"name", "description", "strict"});
+    automaton = TRY(
+        about_parameter(schema.name("schema"), grammar::json_schema(*TRY(schema.need("schema")))));
+    TRY(schema.finish());
+  } else if (type == "json_object") {
+    automaton = TRY(grammar::json_object());
+  } else if (type != "text") {
+    return unexpected_value(format.name("type"), "\"text\", \"json_object\" or \"json_schema\"",
+                            type);
+  }
+  TRY(format.finish());
+  return automaton;
+}
+
 uint64_t random_seed() {
   std::random_device device;
   return (uint64_t{device()} << 32) | device();
@@ -84,6 +117,7 @@ Result<Options> read_options(Parameters& parameters, const serve::ServedModel& m
   sampling.seed = seed ? static_cast<uint64_t>(*seed) : random_seed();
   sampling.logit_bias = TRY(read_biases(parameters));
   options.stops = TRY(read_stops(parameters));
+  options.grammar = TRY(read_grammar(parameters));
   options.choices = TRY(parameters.integer("n", 1, kMostChoices)).value_or(1);
   options.ignore_eos = TRY(parameters.boolean("ignore_eos")).value_or(false);
   options.stream = TRY(parameters.boolean("stream")).value_or(false);
@@ -117,6 +151,10 @@ std::vector<serve::Job> jobs_of(const Options& options, const serve::ServedModel
     if (!options.ignore_eos) job.stop_tokens = model.opened().stop_ids();
     job.stops = options.stops;
     job.logprobs = logprobs;
+    if (options.grammar) {
+      job.filter =
+          answer::constrain(model.opened(), options.grammar, model.token_trie(), job.stop_tokens);
+    }
   }
   return jobs;
 }

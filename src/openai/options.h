@@ -8,6 +8,7 @@
 
 #include "answer/sampling.h"
 #include "base/error.h"
+#include "grammar/automaton.h"
 #include "openai/parameters.h"
 #include "serve/job.h"
 #include "serve/served_model.h"
@@ -26,11 +27,12 @@ struct Options {
   int64_t choices = 1;  // n
   bool ignore_eos = false;
   bool stream = false, include_usage = false;
+  std::shared_ptr<const grammar::Automaton> grammar;  // that answers keep to; null: any text
 };
 
 // Reads and checks temperature, top_p, seed, stop, n, penalties, logit_bias, stream,
-// stream_options, and as others have them top_k, min_p, repetition_penalty and ignore_eos. Without
-// a seed each answer gets one of its own.
+// stream_options, response_format, and as others have them top_k, min_p, repetition_penalty,
+// ignore_eos and grammar. Without a seed each answer gets one of its own.
 Result<Options> read_options(Parameters& parameters, const serve::ServedModel& model);
 
 // A job for each choice: seeds count up. `prompt` fits the context (check_prompt()).

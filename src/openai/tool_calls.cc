@@ -36,6 +36,14 @@ CallForm call_form_of(std::string_view chat_template) {
   return chat_template.find("tools") != chat_template.npos ? CallForm::Json : CallForm::Tags;
 }
 
+std::pair<std::string, std::string> call_frame(CallForm form, std::string_view function) {
+  if (form == CallForm::Json) {
+    return {fmt::format("{{\"name\": \"{}\", \"parameters\": ", function), "}"};
+  }
+  return {fmt::format("{}\n{{\"name\": \"{}\", \"arguments\": ", kOpen, function),
+          fmt::format("}}\n{}", kClose)};
+}
+
 bool CallScanner::take_call(std::string_view text) {
   const Result<Json> json = parse_json(text);
   if (!json || !json->is_object()) return false;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "answer/transcript.h"
@@ -18,6 +19,9 @@ enum class CallForm : uint8_t {
 
 // The form that a chat template speaks of.
 CallForm call_form_of(std::string_view chat_template);
+
+// What stands before and behind the arguments of a call in this form.
+std::pair<std::string, std::string> call_frame(CallForm form, std::string_view function);
 
 // Divides an answer, piece by piece, into the text that is shown and the calls. What looks like a
 // call but is none in the end stays text.

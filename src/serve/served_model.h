@@ -3,10 +3,12 @@
 
 #include <ctime>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "answer/opened_model.h"
 #include "base/error.h"
+#include "grammar/token_trie.h"
 #include "serve/scheduler.h"
 
 namespace diptych::serve {
@@ -22,6 +24,8 @@ class ServedModel {
   std::time_t opened_at() const { return opened_at_; }
   const answer::OpenedModel& opened() const { return opened_; }
   Scheduler& scheduler() const { return *scheduler_; }
+  // The model's tokens, for answers that keep to a grammar; made when it is asked for first.
+  std::shared_ptr<const grammar::TokenTrie> token_trie() const;
   uint64_t slot_bytes() const { return slot_bytes_; }  // of keys and values, of each slot
 
  private:
@@ -32,6 +36,8 @@ class ServedModel {
   std::time_t opened_at_ = std::time(nullptr);
   answer::OpenedModel opened_;
   uint64_t slot_bytes_ = 0;
+  mutable std::once_flag trie_once_;
+  mutable std::shared_ptr<const grammar::TokenTrie> trie_;
   std::unique_ptr<Scheduler> scheduler_;  // uses opened_
 };
 

@@ -95,6 +95,8 @@ Result<bool> Work::choose(std::span<const float> logits, const generate::Session
     reason_ = stream_.stopped() ? StopReason::StopText : StopReason::Cancelled;
   } else if (job_.stop_tokens.contains(token_)) {
     reason_ = StopReason::StopToken;
+  } else if (job_.filter && job_.filter->complete()) {
+    reason_ = StopReason::Complete;
   } else if (outcome_.answer_tokens >= job_.max_tokens) {
     reason_ = StopReason::MaxTokens;
   } else {

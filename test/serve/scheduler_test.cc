@@ -193,10 +193,15 @@ TEST_F(Schedulers, EchoesPromptsWithLogProbabilities) {
 class Threes : public generate::TokenFilter {
  public:
   Result<std::span<const uint64_t>> allowed() override { return mask_; }
-  void accept(int64_t token) override { EXPECT_EQ(token % 3, 0); }
+  void accept(int64_t token) override {
+    EXPECT_EQ(token % 3, 0);
+    ++accepted_;
+  }
+  bool complete() const override { return accepted_ == 12; }
 
  private:
   std::vector<uint64_t> mask_ = {0b1001001001001};
+  int accepted_ = 0;
 };
 
 TEST_F(Schedulers, KeepToFilters) {
@@ -204,7 +209,8 @@ TEST_F(Schedulers, KeepToFilters) {
   Job made = job({1, 2}, 15, 3);
   made.filter = std::make_unique<Threes>();
   const Answered answer = collect(*ask(*scheduler, std::move(made)))[0];
-  EXPECT_EQ(answer.tokens.size(), 15U);
+  EXPECT_EQ(answer.tokens.size(), 12U);
+  EXPECT_EQ(answer.outcome.reason, StopReason::Complete);
 }
 
 TEST_F(Schedulers, AnErrorEndsOneAnswerAlone) {
