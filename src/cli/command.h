@@ -46,6 +46,7 @@ Action setup_run(Parser& parser);
 Action setup_serve(Parser& parser);
 Action setup_synth(Parser& parser);
 Action setup_tokenize(Parser& parser);
+Action setup_worker(Parser& parser);
 
 // An error of wrong usage (ErrorCode::Usage) found after parsing: options that exclude each other.
 tl::unexpected<Error> usage_error(std::string message);

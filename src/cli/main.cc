@@ -62,13 +62,14 @@ constexpr std::array kCommands = {
         "  diptych chat large.pte --draft small.pte --stats text\n"
         "  diptych chat llama.pte --commands <session.txt\n",
         setup_chat},
-    Command{"serve", "Serve models by OpenAI's interface, with a page to chat on",
-            "  diptych serve llama.pte\n"
-            "  diptych serve large.pte small.pte --slots 4 --port 8000\n"
-            "  diptych serve llama.pte --host 0.0.0.0 --api-key-file keys.txt\n"
-            "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
-            "      -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
-            setup_serve},
+    Command{
+        "serve", "Serve models by OpenAI's interface, with a page to chat on",
+        "  diptych serve llama.pte\n"
+        "  diptych serve large.pte small.pte --slots 4 --port 8000\n"
+        "  diptych serve llama.pte --host 0.0.0.0 --api-key-file keys.txt\n"
+        "  curl http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+        "      -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'\n",
+        setup_serve},
     Command{"eval", "Measure how well a model predicts a text",
             "  diptych eval model.pte -t tokenizer.model --text held_out.txt\n"
             "  diptych eval model.pte -t tokenizer.model --text held_out.txt --numerics typed \\\n"
@@ -139,6 +140,11 @@ constexpr std::array kCommands = {
             "  diptych tokenize -t model.pte --stdin --no-bos --json <prompt.txt\n"
             "  diptych tokenize -t tokenizer.json --decode 9906,1917\n",
             setup_tokenize},
+    Command{"worker", "Serve a model to ExecuTorch's llm_server, in lines of JSON",
+            "  diptych worker llama.pte\n"
+            "  echo '{\"prompt\": \"Once upon a time\", \"max_new_tokens\": 20}' | diptych worker "
+            "model.pte\n",
+            setup_worker},
 };
 
 constexpr int kFailure = 1;

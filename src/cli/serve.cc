@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/temporaries.h"
 #include "cli/command.h"
@@ -21,7 +22,7 @@ namespace {
 struct ServeArguments {
   server::ServerOptions options;
   std::string numerics, context_reuse = "on", log = "text";
-  int64_t max_connections = 256, max_body = 8 << 20, max_queue = 64;
+  int64_t max_connections = 256, max_body = 2 << 20, max_queue = 64;
   double drain = 30;
 };
 
@@ -103,6 +104,10 @@ Status serve(ServeArguments& a) {
   options.models.scheduler.most_waiting = static_cast<size_t>(a.max_queue);
   options.http.most_connections = static_cast<size_t>(a.max_connections);
   options.http.most_body_bytes = static_cast<size_t>(a.max_body);
+  if (!options.models.session_directory.empty()) {
+    TRY(make_directories(options.models.session_directory));
+  }
+  options.models.tell = [](std::string_view notice) { tell("diptych serve: warning: {}", notice); };
   std::mutex printing;
   if (a.log == "text") {
     options.log = [&printing](const Json& entry) {
@@ -160,6 +165,8 @@ Action setup_serve(Parser& parser) {
                   "Keep what caches hold of earlier prompts: on or off")
       ->check(one_of({"on", "off"}))
       ->show_default();
+  parser.add_option("--session_dir", options.models.session_directory,
+                    "Save what caches hold there when the server stops, and restore it at start");
   parser.add_option("--cors", options.cors,
                     "An origin whose pages may ask (https://example.org), or * for all");
   parser.add_option("--drain", a.drain, "Seconds that answers have to end once SIGTERM has come")

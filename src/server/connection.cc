@@ -18,21 +18,6 @@ Clock::time_point after(double seconds) {
          std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-int milliseconds_until(Clock::time_point deadline) {
-  const double seconds = to_seconds(deadline - Clock::now());
-  return static_cast<int>(std::clamp(seconds * 1000 + 1, 0.0, 1e6));
-}
-
-// Whether the socket becomes ready for `events` in time.
-bool wait_for(int socket, short events, Clock::time_point deadline) {
-  for (;;) {
-    pollfd entry{socket, events, 0};
-    const int ready = ::poll(&entry, 1, milliseconds_until(deadline));
-    if (ready > 0) return true;
-    if (ready == 0 || errno != EINTR) return false;
-  }
-}
-
 void address_of(int (*name)(int, sockaddr*, socklen_t*), int socket, std::string& ip, int& port) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
@@ -52,10 +37,22 @@ void address_of(int (*name)(int, sockaddr*, socklen_t*), int socket, std::string
 
 }  // namespace
 
+bool Connection::wait_for(short events, Clock::time_point deadline) const {
+  constexpr double kLookAround = 0.2;  // whether it is time to stop
+  for (;;) {
+    const double left = to_seconds(deadline - Clock::now());
+    const double wait = std::clamp(left, 0.0, kLookAround);
+    pollfd entry{socket_, events, 0};
+    const int ready = ::poll(&entry, 1, static_cast<int>(wait * 1000) + 1);
+    if (ready > 0) return true;
+    if ((ready < 0 && errno != EINTR) || left <= 0 || stopping_) return false;
+  }
+}
+
 bool Connection::fill() {
   if (received_ >= (in_head_ ? limits_.most_head_bytes : limits_.most_body_bytes)) return false;
   for (;;) {
-    if (!wait_for(socket_, POLLIN, deadline_)) return false;
+    if (!wait_for(POLLIN, deadline_)) return false;
     char bytes[16 << 10];
     const ssize_t size = ::recv(socket_, bytes, sizeof bytes, MSG_DONTWAIT);
     if (size > 0) {
@@ -67,17 +64,12 @@ bool Connection::fill() {
   }
 }
 
-bool Connection::wait_for_request(const std::atomic<bool>& stopping) {
+bool Connection::wait_for_request() {
   in_head_ = true;
   line_ends_ = 0;
   received_ = 0;
-  const auto idle_end = after(limits_.idle_seconds);
-  while (at_ == buffer_.size()) {
-    if (stopping) return false;
-    deadline_ = std::min(idle_end, after(0.2));
-    if (fill()) break;
-    if (client_left() || Clock::now() >= idle_end) return false;
-  }
+  deadline_ = after(limits_.idle_seconds);
+  if (at_ == buffer_.size() && (stopping_ || !fill())) return false;
   deadline_ = after(limits_.head_seconds);
   return true;
 }
@@ -93,19 +85,17 @@ void Connection::finish() {
   const auto end = after(1);
   constexpr size_t kMostDrained = 1 << 20;
   char bytes[16 << 10];
-  for (size_t drained = 0; drained < kMostDrained && wait_for(socket_, POLLIN, end);) {
+  for (size_t drained = 0; drained < kMostDrained && wait_for(POLLIN, end);) {
     const ssize_t size = ::recv(socket_, bytes, sizeof bytes, MSG_DONTWAIT);
     if (size <= 0) return;
     drained += static_cast<size_t>(size);
   }
 }
 
-bool Connection::is_readable() const {
-  return at_ < buffer_.size() || wait_for(socket_, POLLIN, deadline_);
-}
+bool Connection::is_readable() const { return at_ < buffer_.size() || wait_for(POLLIN, deadline_); }
 
 bool Connection::is_writable() const {
-  return wait_for(socket_, POLLOUT, after(limits_.write_seconds)) && !client_left();
+  return wait_for(POLLOUT, after(limits_.write_seconds)) && !client_left();
 }
 
 ssize_t Connection::read(char* to, size_t size) {
@@ -143,7 +133,7 @@ ssize_t Connection::write(const char* from, size_t size) {
     if (count >= 0) {
       sent += static_cast<size_t>(count);
     } else if (errno == EAGAIN || errno == EINTR) {
-      if (!wait_for(socket_, POLLOUT, deadline)) {
+      if (!wait_for(POLLOUT, deadline)) {
         close_ = true;
         return -1;
       }

@@ -18,11 +18,13 @@ struct ConnectionLimits {
 
 class Connection : public httplib::Stream {
  public:
-  Connection(int socket, const ConnectionLimits& limits) : socket_(socket), limits_(limits) {}
+  // Once `stopping`, nothing is waited for any more.
+  Connection(int socket, const ConnectionLimits& limits, const std::atomic<bool>& stopping)
+      : socket_(socket), limits_(limits), stopping_(stopping) {}
 
-  // Waits for the first byte of the next request; false when none comes in time, the client is
-  // gone, or `stopping`. The request's limits count from there.
-  bool wait_for_request(const std::atomic<bool>& stopping);
+  // Waits for the first byte of the next request; false when none comes in time, or the client is
+  // gone. The request's limits count from there.
+  bool wait_for_request();
   // Whether the client has closed its side; does not wait.
   bool client_left() const;
   // What was not read of a request would be taken for the next one.
@@ -41,9 +43,12 @@ class Connection : public httplib::Stream {
 
  private:
   bool fill();  // reads more into buffer_, until the deadline
+  // Whether the socket becomes ready for `events` in time.
+  bool wait_for(short events, Clock::time_point deadline) const;
 
   int socket_;
   ConnectionLimits limits_;
+  const std::atomic<bool>& stopping_;
   std::string buffer_;  // received, not read yet
   size_t at_ = 0;       // in buffer_
   bool in_head_ = true;

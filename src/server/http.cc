@@ -103,7 +103,7 @@ struct HttpServer::Impl : httplib::Server {
   HttpOptions options;
   HttpHandlers handlers;
   int bound_port = 0;
-  std::atomic<bool> stopping = false;
+  std::atomic<bool> started = false, stopping = false;
 };
 
 HttpServer::Impl::Impl(const HttpOptions& http_options, HttpHandlers http_handlers)
@@ -151,11 +151,13 @@ bool HttpServer::Impl::process_and_close_socket(socket_t socket) {
   limits.body_seconds = options.body_seconds;
   limits.write_seconds = options.write_seconds;
   limits.idle_seconds = options.idle_seconds;
-  Connection connection(socket, limits);
-  while (connection.wait_for_request(stopping)) {
+  Connection connection(socket, limits, stopping);
+  while (connection.wait_for_request()) {
     serving() = {&connection, {}, Clock::now(), 0};
     bool closes = false;
-    const bool served = process_request(connection, false, closes, {});
+    // Many ranges of a file would be sent many times over.
+    const bool served = process_request(connection, false, closes,
+                                        [](httplib::Request& request) { request.ranges.clear(); });
     const Serving& done = serving();
     if (done.status != 0 && handlers.done) {
       handlers.done(done.request, done.status, seconds_since(done.start));
@@ -284,10 +286,19 @@ Result<std::unique_ptr<HttpServer>> HttpServer::bind(const HttpOptions& options,
 }
 
 int HttpServer::port() const { return impl_->bound_port; }
-void HttpServer::run() { impl_->listen_after_bind(); }
+
+void HttpServer::run() {
+  impl_->started = true;
+  if (!impl_->stopping) impl_->listen_after_bind();
+}
+
 void HttpServer::stop() {
-  impl_->stopping = true;
-  impl_->stop();
+  if (impl_->stopping.exchange(true) || !impl_->started) return;
+  // run() may be about to listen.
+  for (int i = 0; i < 100 && !impl_->is_running(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  if (impl_->is_running()) impl_->stop();
 }
 
 }  // namespace diptych::server

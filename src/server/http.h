@@ -22,7 +22,7 @@ struct HttpOptions {
   std::string host = "127.0.0.1";
   int port = 8080;  // 0: any that is free
   size_t most_connections = 256;
-  size_t most_body_bytes = 8 << 20;
+  size_t most_body_bytes = 2 << 20;
   double head_seconds = 10, body_seconds = 60;  // to receive a request
   double write_seconds = 30;                    // to take a part of a response
   double idle_seconds = 30;                     // between requests

@@ -1,14 +1,18 @@
 #include "server/models.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "base/printable.h"
+#include "serve/session_file.h"
 
 namespace diptych::server {
 
 namespace {
+
+constexpr int64_t kWorthSaving = 16;  // tokens; fewer are evaluated in no time
 
 std::string stem_of(const std::string& path) {
   const size_t slash = path.find_last_of('/');
@@ -30,8 +34,44 @@ Result<std::shared_ptr<const Models>> Models::open(const ModelOptions& options,
     models->models_.push_back(
         TRY(serve::ServedModel::open(path, id, options.open, turns, options.scheduler)));
   }
-  for (const auto& model : models->models_) model->scheduler().start();
+  models->options_ = options;
+  for (const auto& model : models->models_) {
+    if (!options.session_directory.empty()) {
+      models->digests_[model.get()] = TRY(serve::digest_of_file(model->opened().path()));
+      models->restore(*model);
+    }
+    model->scheduler().start();
+  }
   return models;
+}
+
+std::string Models::session_path(const serve::ServedModel& model, size_t slot) const {
+  return fmt::format("{}/{}-{}.session", options_.session_directory, uuid_from(digests_.at(&model)),
+                     slot);
+}
+
+void Models::restore(const serve::ServedModel& model) {
+  auto& sessions = model.scheduler().sessions();
+  for (size_t slot = 0; slot < sessions.size(); ++slot) {
+    const std::string path = session_path(model, slot);
+    if (::access(path.c_str(), F_OK) != 0) continue;
+    const Status status = serve::restore_session(path, *sessions[slot], digests_.at(&model));
+    if (!status && options_.tell) options_.tell(status.error().to_string());
+  }
+}
+
+void Models::stop() const {
+  for (const auto& model : models_) {
+    model->scheduler().stop();
+    if (options_.session_directory.empty()) continue;
+    const auto& sessions = model->scheduler().sessions();
+    for (size_t slot = 0; slot < sessions.size(); ++slot) {
+      if (sessions[slot]->position() < kWorthSaving) continue;
+      const Status status = serve::save_session(session_path(*model, slot), *sessions[slot],
+                                                digests_.at(model.get()));
+      if (!status && options_.tell) options_.tell(status.error().to_string());
+    }
+  }
 }
 
 const serve::ServedModel* Models::find(const std::string& id) const {

@@ -9,6 +9,7 @@
 #include "openai/completions.h"
 #include "openai/error.h"
 #include "openai/parameters.h"
+#include "openai/responses.h"
 #include "server/metrics.h"
 #include "server/page.h"
 #include "text/stream_decoder.h"
@@ -43,16 +44,24 @@ std::string_view name_of(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
-// Counts a request that is being answered.
+// Counts a request that is being answered. When nobody is there any more to take the reply, it is
+// cancelled.
 class Answering {
  public:
-  explicit Answering(std::atomic<int>& count) : count_(count) { ++count_; }
-  ~Answering() { --count_; }
+  Answering(std::atomic<int>& count, std::shared_ptr<serve::Reply> reply)
+      : count_(count), reply_(std::move(reply)) {
+    ++count_;
+  }
+  ~Answering() {
+    reply_->cancel();
+    --count_;
+  }
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
 
  private:
   std::atomic<int>& count_;
+  std::shared_ptr<serve::Reply> reply_;
 };
 
 const Error* first_error(const std::vector<serve::Outcome>& outcomes) {
@@ -86,7 +95,7 @@ void log_outcomes(const std::vector<serve::Outcome>& outcomes, Json& log) {
 struct Server::Endpoint {
   std::string_view method, path;
   bool open;  // asks for no key
-  Result<Response> (Server::*serve)(const Request& request, const Json& json);
+  Result<Response> (Server::*serve)(const Request& request, Json& json);
 
   bool fits(std::string_view asked) const {
     return path.ends_with('*') ? asked.starts_with(path.substr(0, path.size() - 1)) : asked == path;
@@ -96,6 +105,7 @@ struct Server::Endpoint {
 const Server::Endpoint Server::kEndpoints[] = {
     {"POST", "/v1/chat/completions", false, &Server::chat},
     {"POST", "/v1/completions", false, &Server::complete},
+    {"POST", "/v1/responses", false, &Server::respond},
     {"GET", "/v1/models", false, &Server::list_models},
     {"GET", "/v1/models/*", false, &Server::list_models},
     {"POST", "/tokenize", false, &Server::tokenize},
@@ -133,7 +143,10 @@ std::shared_ptr<const Models> Server::models() const {
   return models_;
 }
 
-void Server::run() { http_->run(); }
+void Server::run() {
+  http_->run();
+  models()->stop();
+}
 
 void Server::stop(double drain_seconds) {
   stopping_ = true;
@@ -210,15 +223,20 @@ bool Server::begin(const Request& request, Response& response) {
     }
   }
   if (endpoint->method == "POST") return false;
-  Result<Response> given = (this->*endpoint->serve)(request, Json());
+  Json none;
+  Result<Response> given = (this->*endpoint->serve)(request, none);
   return respond(given ? std::move(*given) : error_response(given.error()));
 }
 
 Response Server::handle(const Request& request) {
   Response response;
+  // A body takes several times its size as JSON: few are read at once.
+  reading_.acquire();
+  Result<Json> json = parse_json(request.body);
+  reading_.release();
   if (stopping_) {
     response = error_response(503, "the server is being stopped");
-  } else if (const Result<Json> json = parse_json(request.body); !json) {
+  } else if (!json) {
     response = error_response(400, json.error().to_string());
   } else {
     for (const Endpoint& row : kEndpoints) {
@@ -255,16 +273,21 @@ Result<const serve::ServedModel*> model_of(const Models& models, const Json& jso
 
 }  // namespace
 
-Result<Response> Server::generate(const Request& request, const Json& json, Reader reader) {
+Result<Response> Server::generate(const Request& request, Json& json, Reader reader) {
   const std::shared_ptr<const Models> models = this->models();
   const serve::ServedModel* model = TRY(model_of(*models, json));
   (*request.log)["model"] = model->id();
-  openai::Exchange exchange = TRY(reader(json, *model));
+  // A grammar that is compiled takes memory, and a prompt that is rendered time.
+  reading_.acquire();
+  Result<openai::Exchange> read = reader(json, *model);
+  reading_.release();
+  openai::Exchange exchange = TRY(std::move(read));
+  json = nullptr;  // not kept while the answer is waited for
   const std::shared_ptr<serve::Reply> reply = model->scheduler().submit(std::move(exchange.jobs));
   if (reply == nullptr) {
     return error_response(429, "too many answers are waited for; ask again later", "queue_full");
   }
-  const auto answering = std::make_shared<Answering>(answering_);
+  const auto answering = std::make_shared<Answering>(answering_, reply);
   // Hands what comes to `take` until the end, or until nobody waits any more: false then.
   const auto follow = [this, reply, left = request.client_left](const auto& take) {
     for (;;) {
@@ -293,7 +316,7 @@ Result<Response> Server::generate(const Request& request, const Json& json, Read
                         const Send& send) {
     auto last_sent = Clock::now();
     bool going = send(writer->begin());
-    follow([&](const serve::Reply::News& news) {
+    const bool complete = follow([&](const serve::Reply::News& news) {
       std::string events;
       for (const serve::Part& part : news.parts) events += writer->add(part);
       if (events.empty() && seconds_since(last_sent) > kSignOfLife) events = ": waiting\n\n";
@@ -303,7 +326,9 @@ Result<Response> Server::generate(const Request& request, const Json& json, Read
     });
     log_outcomes(reply->outcomes(), *log);
     if (!going) return;
-    if (const Error* error = first_error(reply->outcomes())) {
+    if (!complete) {
+      send("data: " + dump_json(openai::error_json(503, "the answer was cancelled")) + "\n\n");
+    } else if (const Error* error = first_error(reply->outcomes())) {
       send("data: " + dump_json(openai::error_json(*error)) + "\n\n");
     } else {
       send(writer->end(reply->outcomes()));
@@ -312,15 +337,19 @@ Result<Response> Server::generate(const Request& request, const Json& json, Read
   return response;
 }
 
-Result<Response> Server::chat(const Request& request, const Json& json) {
+Result<Response> Server::chat(const Request& request, Json& json) {
   return generate(request, json, openai::read_chat);
 }
 
-Result<Response> Server::complete(const Request& request, const Json& json) {
+Result<Response> Server::complete(const Request& request, Json& json) {
   return generate(request, json, openai::read_completion);
 }
 
-Result<Response> Server::tokenize(const Request&, const Json& json) {
+Result<Response> Server::respond(const Request& request, Json& json) {
+  return generate(request, json, openai::read_response_request);
+}
+
+Result<Response> Server::tokenize(const Request&, Json& json) {
   const std::shared_ptr<const Models> models = this->models();
   const serve::ServedModel* model = TRY(model_of(*models, json));
   openai::Parameters parameters = TRY(openai::Parameters::of(json, ""));
@@ -336,7 +365,7 @@ Result<Response> Server::tokenize(const Request&, const Json& json) {
   return json_response({{"tokens", ids}});
 }
 
-Result<Response> Server::detokenize(const Request&, const Json& json) {
+Result<Response> Server::detokenize(const Request&, Json& json) {
   const std::shared_ptr<const Models> models = this->models();
   const serve::ServedModel* model = TRY(model_of(*models, json));
   openai::Parameters parameters = TRY(openai::Parameters::of(json, ""));
@@ -357,13 +386,13 @@ Result<Response> Server::detokenize(const Request&, const Json& json) {
   return json_response({{"content", text::decode(*model->opened().tokenizer(), ids)}});
 }
 
-Result<Response> Server::apply_template(const Request&, const Json& json) {
+Result<Response> Server::apply_template(const Request&, Json& json) {
   const std::shared_ptr<const Models> models = this->models();
   const serve::ServedModel* model = TRY(model_of(*models, json));
   return json_response({{"prompt", TRY(openai::read_prompt_of_chat(json, *model))}});
 }
 
-Result<Response> Server::list_models(const Request& request, const Json&) {
+Result<Response> Server::list_models(const Request& request, Json&) {
   const std::shared_ptr<const Models> models = this->models();
   constexpr std::string_view kOne = "/v1/models/";
   if (request.path.starts_with(kOne)) {
@@ -375,16 +404,16 @@ Result<Response> Server::list_models(const Request& request, const Json&) {
   return json_response({{"object", "list"}, {"data", std::move(list)}});
 }
 
-Result<Response> Server::health(const Request&, const Json&) {
+Result<Response> Server::health(const Request&, Json&) {
   if (stopping_) return error_response(503, "the server is being stopped");
   return json_response({{"status", "ok"}});
 }
 
-Result<Response> Server::props(const Request&, const Json&) {
+Result<Response> Server::props(const Request&, Json&) {
   return json_response(props_json(*models()));
 }
 
-Result<Response> Server::slots(const Request&, const Json&) {
+Result<Response> Server::slots(const Request&, Json&) {
   const std::shared_ptr<const Models> models = this->models();
   Json slots = Json::array();
   for (const auto& model : models->all()) {
@@ -393,14 +422,14 @@ Result<Response> Server::slots(const Request&, const Json&) {
   return json_response(slots);
 }
 
-Result<Response> Server::metrics(const Request&, const Json&) {
+Result<Response> Server::metrics(const Request&, Json&) {
   Response response;
   response.type = "text/plain; version=0.0.4";
   response.body = metrics_text(*models());
   return response;
 }
 
-Result<Response> Server::page(const Request& request, const Json&) {
+Result<Response> Server::page(const Request& request, Json&) {
   const std::string name = request.path == "/" ? "index.html" : request.path.substr(6);
   for (const PageFile& file : page_files()) {
     if (file.name != name) continue;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <semaphore>
 #include <string>
 
 #include "base/error.h"
@@ -44,6 +45,7 @@ class Server {
  private:
   explicit Server(const ServerOptions& options) : options_(options) {}
 
+  static constexpr int kMostReading = 8;
   struct Endpoint;
   static const Endpoint kEndpoints[];
   bool begin(const Request& request, Response& response);
@@ -54,24 +56,26 @@ class Server {
 
   // The endpoints; each gets a request whose body is JSON, or none.
   using Reader = Result<openai::Exchange> (*)(const Json& json, const serve::ServedModel& model);
-  Result<Response> generate(const Request& request, const Json& json, Reader reader);
-  Result<Response> chat(const Request& request, const Json& json);
-  Result<Response> complete(const Request& request, const Json& json);
-  Result<Response> tokenize(const Request& request, const Json& json);
-  Result<Response> detokenize(const Request& request, const Json& json);
-  Result<Response> apply_template(const Request& request, const Json& json);
-  Result<Response> list_models(const Request& request, const Json& json);
-  Result<Response> health(const Request& request, const Json& json);
-  Result<Response> props(const Request& request, const Json& json);
-  Result<Response> slots(const Request& request, const Json& json);
-  Result<Response> metrics(const Request& request, const Json& json);
-  Result<Response> page(const Request& request, const Json& json);
+  Result<Response> generate(const Request& request, Json& json, Reader reader);
+  Result<Response> chat(const Request& request, Json& json);
+  Result<Response> respond(const Request& request, Json& json);
+  Result<Response> complete(const Request& request, Json& json);
+  Result<Response> tokenize(const Request& request, Json& json);
+  Result<Response> detokenize(const Request& request, Json& json);
+  Result<Response> apply_template(const Request& request, Json& json);
+  Result<Response> list_models(const Request& request, Json& json);
+  Result<Response> health(const Request& request, Json& json);
+  Result<Response> props(const Request& request, Json& json);
+  Result<Response> slots(const Request& request, Json& json);
+  Result<Response> metrics(const Request& request, Json& json);
+  Result<Response> page(const Request& request, Json& json);
 
   const ServerOptions options_;
   serve::Turns turns_;
   mutable std::mutex mutex_;  // of the next two
   std::shared_ptr<const Models> models_;
   Keys keys_;
+  std::counting_semaphore<> reading_{kMostReading};
   std::atomic<bool> stopping_ = false, cancelling_ = false;
   std::atomic<int> answering_ = 0;
   std::unique_ptr<HttpServer> http_;

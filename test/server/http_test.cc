@@ -95,9 +95,6 @@ class Http : public ::testing::Test {
   }
   void TearDown() override {
     if (!server_) return;
-    // run() may not have begun yet.
-    Client(server_->port()).send("GET / HTTP/1.0\r\n\r\n");
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
     server_->stop();
     thread_.join();
   }
