@@ -21,7 +21,7 @@ QUALITY ?=
 
 .PHONY: help packages configure build demo test test-asan test-kills test-tsan plugin conformance \
         conformance-smoke conformance-setup cross-aarch64 fuzz fuzz-commands faults bench \
-        bench-peers quality deb dist lint format clean
+        bench-peers quality load deb dist lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -39,6 +39,7 @@ help:
 	@echo "make bench      micro-benchmarks"
 	@echo "make bench-peers  beside llama.cpp, in turns (hours); PEERS='--shapes 110m --rounds 5 …'"
 	@echo "make quality    perplexity and speed of each format on a real model (downloads 93 MB); QUALITY='--only none'"
+	@echo "make load       load on a server that runs; LOAD='http://127.0.0.1:8080 --requests 1000'"
 	@echo "make deb        a Debian package in build/packages; make dist: the sources, byte for byte the same each time"
 	@echo "make lint       clang-tidy; make format: clang-format"
 
@@ -120,6 +121,9 @@ bench-peers: build
 
 quality: build
 	@python3 scripts/quality.py $(QUALITY)
+
+load:
+	@python3 scripts/load.py $(LOAD)
 
 lint:
 	@scripts/install-packages.sh --dev

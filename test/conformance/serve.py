@@ -217,7 +217,7 @@ def tools(client, name):
 def random_schema(rng, depth=0):
     def string():
         return rng.choice([{"type": "string", "maxLength": rng.randint(1, 8)}, {"type": "string", "minLength": 1, "maxLength": 4},
-                           {"type": "string", "pattern": "^[A-Z][a-z]{1,5}(-\\d+)?$", "maxLength": None},
+                           {"type": "string", "pattern": "^[A-Z][a-z]{1,5}(-\\d+)?$"},
                            {"type": "string", "format": rng.choice(["date", "uuid", "ipv4", "time"])},
                            {"enum": ["a", "b c", "\u00e9\"\\"]}])  # fmt: skip
 
@@ -250,8 +250,7 @@ def random_schema(rng, depth=0):
     def union():
         return {"anyOf": [random_schema(rng, depth + 1) for _ in range(2)]}
 
-    made = leaf() if depth > 2 else rng.choice([leaf, array, object_, object_, union])()
-    return {key: value for key, value in made.items() if value is not None}
+    return leaf() if depth > 2 else rng.choice([leaf, array, object_, object_, union])()
 
 
 def schemas(client, name, count):
@@ -307,15 +306,20 @@ def like_eval(context, path, server):
 
 
 def scored_pairs(context, path, server, name):
-    import transformers
     from lm_eval.api.instance import Instance
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
-    directory = context.work / "serve_tokenizer"
-    if not (directory / "tokenizer_config.json").exists():
-        transformers.LlamaTokenizer(str(ROOT / "demo" / "tokenizer.model")).save_pretrained(directory)
-    lm = LocalCompletionsAPI(model=name, base_url=server.url + "/v1/completions", tokenizer=str(directory), num_concurrent=4,
-                             max_length=CONTEXT, batch_size=2)  # fmt: skip
+    class Api(LocalCompletionsAPI):
+        """Texts become tokens by the server's own tokenizer, so that no other one is needed."""
+
+        def tok_encode(self, string, *_, **__):
+            return server.request("/tokenize", {"content": string, "add_special": True})[1]["tokens"]
+
+        eot_token_id = prefix_token_id = property(lambda self: 1)
+
+    lm = Api(model=name, base_url=server.url + "/v1/completions", tokenizer_backend=None, tokenized_requests=False, num_concurrent=1,
+             max_length=CONTEXT, batch_size=1)  # fmt: skip
+    lm.tokenized_requests, lm.tokenizer = True, "the server's"
     pairs = [("Once upon a", " time"), ("Once upon a", " zebra"), ("Lily was a little", " girl who liked to play"), ("The cat", " sat.")]
     instances = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
     for (context_text, continuation), (got, _) in zip(pairs, lm.loglikelihood(instances)):
@@ -381,7 +385,10 @@ def slow_clients(server, client, name):
         sockets.append(s)
     for _ in range(10):
         for s in sockets:
-            s.sendall(b"x")
+            try:
+                s.sendall(b"x")
+            except OSError:  # its time is over
+                pass
         answer = client.completions.create(model=name, prompt="One day", max_tokens=5, temperature=0)
         assert answer.usage.completion_tokens == 5
     for s in sockets:
@@ -495,8 +502,9 @@ def page(context, path):
             find("#max_tokens")[0].clear()
             find("#max_tokens")[0].send_keys("400", Keys.TAB)
             find("#input")[0].send_keys("Go on", Keys.ENTER)
-            wait(lambda: find("#stop")[0].is_displayed())
-            find("#stop")[0].click()
+            # The bundled model may be done before the mouse is there.
+            wait(lambda: find("#stop")[0].is_displayed() or len(find("article.assistant")) == 2)
+            driver.execute_script("document.getElementById('stop').click()")
             wait(lambda: find("#send")[0].is_displayed())
             until(lambda: server.busy() == 0)
             # What a model says is text.
@@ -533,8 +541,12 @@ def page(context, path):
 
 def until(holds):
     for _ in range(600):
-        if holds():
-            return
+        try:
+            if holds():
+                return
+        except Exception as error:  # an element that was shown anew meanwhile
+            if "stale" not in str(error).lower():
+                raise
         time.sleep(0.05)
     raise AssertionError("waited for too long")
 
