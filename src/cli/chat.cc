@@ -319,7 +319,7 @@ Status Chat::stats(const std::string&) {
 
 Status Chat::help(const std::string&) {
   for (const Command& command : kCommands) {
-    fmt::print(stderr, "{:<12} {}\n", fmt::format("/{} {}", command.name, command.argument),
+    fmt::print(stderr, "{:<13} {}\n", fmt::format("/{} {}", command.name, command.argument),
                command.help);
   }
   fmt::print(
