@@ -23,6 +23,7 @@ CASES = [
     ("qwen2", "qwen2", SMALL, {}),
     ("qwen3", "qwen3", f"{SMALL},head_dim=32,rope_theta=1000000", {}),
     ("phi3", "phi3", f"{SMALL},tied=0", {}),
+    ("phi3, a part of each head", "phi3", f"{SMALL},tied=0", {"partial_rotary_factor": 0.75}),
 ]
 MODES = {"fp32": ["--linear_quantize", "none", "-E", "none", "--dtype", "fp32"]}
 QUANTISED = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"]
