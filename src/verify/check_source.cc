@@ -16,6 +16,7 @@ namespace diptych::verify {
 namespace {
 
 constexpr size_t kMostDifferences = 4;
+constexpr double kLeastScale = 0x1p-12;
 
 // How far weights of so many bits may be from what they were, and their norms.
 struct Allowed {
@@ -149,12 +150,16 @@ Status check_source(Subject& subject, Report& report, Progress& progress) {
     report.find("", "the source is another model: " + other);
     return {};
   }
-  const llama::Params params = llama::for_context(subject.source->params, model->max_context);
+  llama::Params params = llama::for_context(subject.source->params, model->max_context);
   const contract::Places& at = subject.opened.functions.front()->contract->places;
   const DType dtype =
       subject.opened.functions.front()->function().inputs[at.masks.front()]->type.dtype;
-  const llama::PreparedWeights weights =
-      TRY(llama::prepare(params, subject.source->weights, dtype));
+  // A file does not say by which power of two its stream was scaled so that fp16 holds it.
+  std::vector<llama::Params> candidates = {params};
+  for (double scale = 0.5; params.scales_residual() && scale >= kLeastScale; scale /= 2) {
+    candidates.push_back(params);
+    candidates.back().residual_scale = scale;
+  }
   double worst = 0;
   size_t aligned = 0;
   std::set<const Weight*> seen;
@@ -162,12 +167,16 @@ Status check_source(Subject& subject, Report& report, Progress& progress) {
     if (function->contract == nullptr) continue;
     std::optional<compare::Alignment> best;
     std::unique_ptr<Built> source;
-    for (const llama::NormForm norm : {llama::NormForm::Plain, llama::NormForm::Safe}) {
-      auto built = TRY(build(params, weights, *model, *function, norm));
-      compare::Alignment alignment = compare::align(*function, built->function);
-      if (best && best->differences.size() <= alignment.differences.size()) continue;
-      best = std::move(alignment);
-      source = std::move(built);
+    for (const llama::Params& candidate : candidates) {
+      for (const llama::NormForm norm : {llama::NormForm::Plain, llama::NormForm::Safe}) {
+        if (best && best->differences.empty()) break;
+        const auto weights = TRY(llama::prepare(candidate, subject.source->weights, dtype));
+        auto built = TRY(build(candidate, weights, *model, *function, norm));
+        compare::Alignment alignment = compare::align(*function, built->function);
+        if (best && best->differences.size() <= alignment.differences.size()) continue;
+        best = std::move(alignment);
+        source = std::move(built);
+      }
     }
     aligned += best->aligned;
     tell_differences(*best, *function, report);
