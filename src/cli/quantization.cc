@@ -94,6 +94,7 @@ Status set_quantization(const QuantizationArguments& a, exporter::Options& optio
   if (a.linear_option->count() > 0) {
     options.linear =
         TRY(as_usage(within("--linear_quantize", exporter::linear_from_text(a.linear))));
+    options.groups_where_they_fit = false;  // what was asked for, or an error
     options.quantization.bits = 0;
   }
   if (a.algorithm_option->count() > 0) {

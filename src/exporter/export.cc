@@ -320,8 +320,9 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
   Export result;
   Report& report = result.report;
   report.head = head;
-  const std::span all(linears);
-  report.notes = split_notes(head.shared ? all.first(all.size() - 1) : all, options.split);
+  const auto own = std::span(linears).first(linears.size() - (head.shared ? 1 : 0));
+  report.notes = split_notes(own, options.split);
+  for (std::string& note : group_notes(own, options)) report.notes.push_back(std::move(note));
   result.calibration_bytes = calibration_bytes(params, linears, options);
   if (!head.shared) linears.push_back(embedding);
   result.errors = [linears = std::move(linears), quantized, output_errors] {

@@ -28,6 +28,12 @@ std::optional<quant::Quantization> by_algorithm(const Weight& weight,
   return quant::Quantization{*kept};
 }
 
+// Whether the groups of the linears' format do not divide a linear, which then has none.
+bool lacks_groups(const NamedLinear& linear, const Options& options) {
+  return options.groups_where_they_fit && options.linear && options.linear->group > 0 &&
+         static_cast<int64_t>(linear.weight->row_elements()) % options.linear->group != 0;
+}
+
 // Refuses to keep what is not there.
 Status check_kept(const llama::LlamaWeights& weights, const std::vector<NamedLinear>& linears,
                   const Options& options) {
@@ -91,7 +97,11 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
   const auto choose = [&](NamedLinear& linear, const std::optional<quant::Format>& format) {
     linear.how = quantization(*linear.weight, format, options);
   };
-  for (NamedLinear& linear : linears) choose(linear, options.linear);
+  for (NamedLinear& linear : linears) {
+    std::optional<quant::Format> format = options.linear;
+    if (lacks_groups(linear, options)) format->group = 0;
+    choose(linear, format);
+  }
   if (options.share_head && weights.tied()) {
     linears.back().how = embedding_choice(weights, options);
   }
@@ -111,6 +121,19 @@ Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weigh
     return tl::unexpected(std::move(error));
   }
   return linears;
+}
+
+std::vector<std::string> group_notes(std::span<const NamedLinear> linears, const Options& options) {
+  std::vector<const NamedLinear*> without;
+  for (const NamedLinear& linear : linears) {
+    const bool grouped = !linear.how || linear.how->format.group > 0;
+    if (!grouped && lacks_groups(linear, options)) without.push_back(&linear);
+  }
+  if (without.empty()) return {};
+  return {fmt::format("{}{}: rows of {} are not groups of {}; one scale a row",
+                      without.front()->tensor,
+                      without.size() > 1 ? fmt::format(" and {} more", without.size() - 1) : "",
+                      without.front()->weight->row_elements(), options.linear->group)};
 }
 
 std::vector<std::string> split_notes(std::span<const NamedLinear> linears,

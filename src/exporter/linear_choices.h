@@ -25,6 +25,9 @@ struct NamedLinear {
 Result<std::vector<NamedLinear>> choose_linears(const llama::LlamaWeights& weights,
                                                 const Options& options);
 
+// A note about linears that have no groups because these do not divide them, if there are any.
+std::vector<std::string> group_notes(std::span<const NamedLinear> linears, const Options& options);
+
 // Notes about linears that split into fewer pieces than `options` want: a line for each number of
 // outputs.
 std::vector<std::string> split_notes(std::span<const NamedLinear> linears,

@@ -59,6 +59,9 @@ struct Options {
   DType dtype = DType::F16;  // F16 or F32
   std::optional<quant::Format> embedding = quant::Format{8, 0};  // none: unquantised
   std::optional<quant::Format> linear = quant::kC4w;             // none: unquantised
+  // Linears whose width the groups of `linear` do not divide have one scale a row; else they are
+  // refused.
+  bool groups_where_they_fit = false;
   QuantizationOptions quantization;
   // A tied head is quantised as the embedding is and lies in the same package, so that they are
   // stored once: there are then no graph breaks with positional sharing.

@@ -41,6 +41,7 @@ Result<const Recipe*> recipe_from_name(std::string_view name) {
 void apply(const Recipe& recipe, Options& options) {
   options.recipe = recipe.name;
   options.linear = recipe.linear;
+  options.groups_where_they_fit = true;
   options.embedding = recipe.embedding;
   options.quantization.algorithm = recipe.algorithm;
   options.quantization.bits = recipe.bits;

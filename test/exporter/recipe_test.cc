@@ -12,6 +12,7 @@
 #include "exporter/sample_texts.h"
 #include "pte/reader.h"
 #include "testing/shared_data.h"
+#include "tools/synth.h"
 
 namespace diptych::exporter {
 namespace {
@@ -56,6 +57,29 @@ TEST(Recipe, FilesSayWhichAndAreAsLargeAsTheirBits) {
     ASSERT_OK(program);
     EXPECT_EQ(card::read_card(*program).value().recipe, recipe);
   }
+}
+
+// Rows of 48 are no groups of 32, those of 96 are.
+TEST(Recipe, RowsThatGroupsDoNotDivideHaveOneScale) {
+  tools::SynthOptions shape;
+  shape.shape = "dim=48,layers=1,heads=3,kv_heads=1,hidden=96,vocab=101";
+  shape.form = tools::SynthForm::HuggingFace;
+  shape.directory = testing::temporary_directory() + "/odd_rows";
+  shape.force = true;
+  ThreadPool pool(1);
+  Progress silent;
+  ASSERT_OK(tools::synth(shape, pool, silent));
+  const std::string path = testing::temporary_directory() + "/odd_rows.pte";
+  Options options = options_by(kDefaultRecipe);
+  const auto report = export_files(shape.directory, "", path, options, silent);
+  ASSERT_OK(report);
+  EXPECT_THAT(report->notes,
+              ::testing::Contains("layers.0.attention.wq.weight and 5 more: rows of 48 are not "
+                                  "groups of 32; one scale a row"));
+  options.groups_where_they_fit = false;
+  const auto refused = export_files(shape.directory, "", path, options, silent);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().to_string(), HasSubstr("not a multiple of the group 32"));
 }
 
 TEST(Recipe, UpstreamsIsTheDefaultOfOptions) {

@@ -68,8 +68,9 @@ class Run:
 
     @property
     def messages(self):
-        """The lines in which diptych says why it failed."""
-        return [line for line in self.errors.splitlines() if line.startswith("diptych")]
+        """The lines in which diptych says why it failed; it may have warned before."""
+        lines = self.errors.splitlines()
+        return [line for line in lines if line.startswith("diptych") and ": warning: " not in line]
 
     @property
     def statuses(self):
