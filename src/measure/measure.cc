@@ -98,7 +98,8 @@ class ModelBenchmark {
     bool has_prompt = false;
     int64_t longest = kWarmUpTokens;
     for (const TestCase& test : tests) {
-      longest = std::max(longest, test.depth + test.tokens);
+      const int64_t depth = test.drafted ? std::ssize(drafting_.text) : test.depth;
+      longest = std::max(longest, depth + test.tokens);
       if (test.is_decode()) continue;
       has_prompt = true;
       shortest = std::min(shortest, test.tokens);

@@ -51,11 +51,13 @@ TEST(Report, JsonHasOneShapeForAllRows) {
   const Json rows = to_json(sample_report());
   ASSERT_TRUE(rows.is_array());
   ASSERT_EQ(rows.size(), 3U);
-  EXPECT_THAT(keys(rows[0]),
-              ElementsAre("model", "test", "threads", "numerics", "median", "mean", "sd", "samples",
-                          "bytes_per_token", "operations_per_token", "gb_per_s", "gop_per_s",
-                          "limit", "limit_is", "pct_of_limit", "skipped", "load_seconds",
-                          "first_token_seconds", "peak_memory_bytes", "machine", "profile"));
+  EXPECT_THAT(
+      keys(rows[0]),
+      ElementsAre("model", "test", "threads", "numerics", "median", "mean", "sd", "samples",
+                  "bytes_per_token", "operations_per_token", "gb_per_s", "gop_per_s", "limit",
+                  "limit_is", "pct_of_limit", "skipped", "plain", "speedup", "drafted_tokens",
+                  "accepted_tokens", "acceptance", "tokens_per_step", "load_seconds",
+                  "first_token_seconds", "peak_memory_bytes", "machine", "profile"));
   for (const Json& row : rows) EXPECT_EQ(keys(row), keys(rows[0]));
 }
 
@@ -114,12 +116,14 @@ TEST(Report, CsvHasTheKeysAsColumns) {
   EXPECT_EQ(csv.substr(0, csv.find('\n')),
             "model,test,threads,numerics,median,mean,sd,samples,bytes_per_token,"
             "operations_per_token,gb_per_s,gop_per_s,limit,limit_is,pct_of_limit,skipped,"
-            "load_seconds,first_token_seconds,peak_memory_bytes,machine");
+            "plain,speedup,drafted_tokens,accepted_tokens,acceptance,tokens_per_step,load_seconds,"
+            "first_token_seconds,peak_memory_bytes,machine");
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
   const size_t last = csv.rfind("a.pte");
-  EXPECT_EQ(csv.substr(last),
-            "a.pte,tg128@4096,2,precise,,,,,,,,,,memory reads,,"
-            "\"needs 4224 positions, the context has 1024\",0.5,0.75,4096,\"Abacus \"\"2\"\"\"\n");
+  EXPECT_EQ(
+      csv.substr(last),
+      "a.pte,tg128@4096,2,precise,,,,,,,,,,memory reads,,"
+      "\"needs 4224 positions, the context has 1024\",,,,,,,0.5,0.75,4096,\"Abacus \"\"2\"\"\"\n");
   EXPECT_NE(csv.find(",10.0 20.0 40.0,"), csv.npos);
   EXPECT_EQ(to_csv({}), "");
 }
