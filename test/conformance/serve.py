@@ -3,6 +3,7 @@ jsonschema, raw sockets, and for the page Chromium by its driver. The model is t
 the test's own; what matters is the interface, and that answers are those of `diptych run`."""
 
 import concurrent.futures
+import importlib.util
 import json
 import math
 import random
@@ -551,6 +552,12 @@ def until(holds):
     raise AssertionError("waited for too long")
 
 
+def missing(*packages):
+    """A note that names the first package that is not installed; empty when all are."""
+    absent = [name for name in packages if importlib.util.find_spec(name) is None]
+    return f"skipped: no Python package {absent[0]}" if absent else ""
+
+
 def rows(context):
     path = model(context)
     yield check("worker: ExecuTorch's protocol", worker, context, path)
@@ -560,11 +567,11 @@ def rows(context):
         name = server.request("/v1/models")[1]["data"][0]["id"]
         yield check("serve: echoed log probabilities are eval's", like_eval, context, path, server)
         yield check("serve: fuzzed requests", fuzzed, server, 300 if context.smoke else 10_000)
-        try:
-            import openai
-        except ImportError:
-            yield Row("serve: the openai package", True, note="skipped: not installed")
+        if not_there := missing("openai", "jsonschema"):
+            yield Row("serve: the openai package", True, note=not_there)
         else:
+            import openai
+
             client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
             yield check("serve: chats, streams, responses", chats, client, name)
             yield check("serve: answers at once are those of run", like_run, context, path, client, name)
@@ -574,14 +581,13 @@ def rows(context):
             yield check("serve: tools", tools, client, name)
             yield check("serve: answers validate", schemas, client, name, 30 if context.smoke else 300)
             yield check("serve: slow clients hold nobody up", slow_clients, server, client, name)
-        try:
-            import lm_eval  # noqa: F401
-        except ImportError:
-            yield Row("serve: lm-eval's local-completions", True, note="skipped: not installed")
+        if not_there := missing("lm_eval"):
+            yield Row("serve: lm-eval's local-completions", True, note=not_there)
         else:
             yield check("serve: lm-eval's local-completions", scored_pairs, context, path, server, name)
     yield Row("serve: stops in order", server.status == 0, note="" if server.status == 0 else str(server.status))
-    if shutil.which("chromedriver") is None:
-        yield Row("serve: the page in Chromium", True, note="skipped: no chromedriver")
+    not_there = missing("selenium") if shutil.which("chromedriver") else "skipped: no chromedriver"
+    if not_there:
+        yield Row("serve: the page in Chromium", True, note=not_there)
     else:
         yield check("serve: the page in Chromium", page, context, path)
