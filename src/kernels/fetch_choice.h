@@ -1,7 +1,7 @@
 // Whether loops that stream weights for one row of x fetch them ahead. Some processors need it;
-// others' own prefetchers do better alone (a thread of AMD's Zen 4: 26 instead of 21 GB/s). So the
-// first calls do it in turns, and what the faster half did is done from then on. Results are the
-// same either way.
+// others' own prefetchers do better alone (a thread of AMD's Zen 4: 26 instead of 21 GB/s). So some
+// of the first calls do it in turns, and what was faster is done from then on. Results are the same
+// either way.
 #pragma once
 
 #include <array>
@@ -15,15 +15,19 @@ namespace diptych::kernels {
 // Any number of threads may use one.
 class FetchChoice {
  public:
-  static constexpr uint32_t kSamples = 128;                  // of each way
+  static constexpr uint32_t kSamples = 64;  // of each way
+  // Calls from one pair of samples to the next. The first calls read what was never touched before;
+  // so many pairs reach to the second token of a model of 1B.
+  static constexpr uint32_t kStride = 64;
   static constexpr int64_t kLeastBytes = int64_t{32} << 10;  // of a call that is worth a sample
 
   // Runs call(fetch ahead?), which reads so many bytes of weights.
   template <class Call>
   void run(int64_t bytes, const Call& call) {
     if (known_.load(std::memory_order_relaxed) || bytes < kLeastBytes) return call(ahead());
-    const uint32_t number = calls_.fetch_add(1, std::memory_order_relaxed);
-    if (number >= 2 * kSamples) return call(ahead());
+    const uint32_t at = calls_.fetch_add(1, std::memory_order_relaxed);
+    const uint32_t number = at / kStride * 2 + at % kStride;
+    if (at % kStride >= 2 || number >= 2 * kSamples) return call(ahead());
     const bool fetch = number % 2 == 0;
     const Clock::time_point begin = Clock::now();
     call(fetch);
