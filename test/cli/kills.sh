@@ -134,7 +134,7 @@ fill_disks() {
   mkdir -p disk
   if mount -t tmpfs -o size=64k tmpfs disk 2>/dev/null; then how="full file systems"; fi
   for ((i = 0; i < count; ++i)); do
-    local room=$((RANDOM * size / 32768 + 8))
+    local room=$((RANDOM * (size - 16) / 32768 + 8))  # pages are rounded up
     if [ "$how" = "full file systems" ]; then
       mount -o "remount,size=$((size + 1024))k" disk
       prepare disk "$i"
