@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "answer/opened_model.h"
 #include "base/file.h"
@@ -18,7 +19,7 @@ namespace diptych::cli {
 namespace {
 
 struct EvalArguments {
-  std::string model, adapter, tokenizer, text, ids, numerics, against, against_numerics;
+  std::string model, adapter, tokenizer, text, ids, numerics, against, against_numerics, part;
   int64_t max_positions = 0, context = 0;
   int threads = 0;
   bool json = false;
@@ -87,6 +88,30 @@ Result<std::vector<int64_t>> parse_ids(std::string_view text) {
   return ids;
 }
 
+struct Part {
+  int64_t index = 0, count = 1;  // from 0
+};
+
+// "2/16", the second of 16.
+Result<Part> parse_part(const std::string& text) {
+  if (text.empty()) return Part{};
+  Part part;
+  const char* const end = text.data() + text.size();
+  const auto [slash, error] = std::from_chars(text.data(), end, part.index);
+  bool good = error == std::errc() && slash != end && *slash == '/';
+  if (good) {
+    const auto [stop, bad] = std::from_chars(slash + 1, end, part.count);
+    good = bad == std::errc() && stop == end && part.index >= 1 && part.index <= part.count &&
+           part.count <= 1'000'000;
+  }
+  if (!good) {
+    return usage_error(fmt::format(
+        "--part: expected the part and the number of parts, such as 2/16, found {}", text));
+  }
+  --part.index;
+  return part;
+}
+
 // The text's tokens without what the tokenizer puts before them.
 Result<std::vector<int64_t>> read_tokens(const EvalArguments& a, const text::Tokenizer* tokenizer) {
   if (a.ids.empty()) {
@@ -144,23 +169,42 @@ struct Outcome {
   const Side& model;
   const std::optional<Side>& reference;
   int64_t context = 0;
-  size_t windows = 0;
+  bool part = false;
   evaluate::Evaluation evaluation;
 };
+
+// Sums, from which who evaluates the parts of a text makes its figures.
+Json to_json(const evaluate::WindowSums& sums, bool compared) {
+  Json json = {{"positions", sums.positions}, {"nll", sums.nll}};
+  if (!compared) return json;
+  json["against_nll"] = sums.reference_nll;
+  json["kl"] = sums.kl;
+  json["kl_max"] = sums.max_kl;
+  json["top1"] = sums.same_top1;
+  json["logit_differences"] = sums.logit_differences;
+  json["logit_difference_max"] = sums.max_logit_difference;
+  return json;
+}
 
 std::string json_text(const Outcome& o) {
   Json json = to_json(o.model, o.evaluation.model);
   json["positions"] = o.evaluation.positions;
-  json["windows"] = o.windows;
+  json["windows"] = o.evaluation.windows.size();
   json["context"] = o.context;
   json["against"] = o.reference ? to_json(*o.reference, *o.evaluation.reference) : Json(nullptr);
   json["comparison"] = o.evaluation.comparison ? to_json(*o.evaluation.comparison) : Json(nullptr);
+  if (o.part) {
+    json["sums"] = Json::array();
+    for (const evaluate::WindowSums& sums : o.evaluation.windows) {
+      json["sums"].push_back(to_json(sums, o.evaluation.comparison.has_value()));
+    }
+  }
   return dump_json(json, 2) + "\n";
 }
 
 std::string tables(const Outcome& o) {
   std::string out = fmt::format("{} positions in {} windows of up to {}\n\n",
-                                o.evaluation.positions, o.windows, o.context);
+                                o.evaluation.positions, o.evaluation.windows.size(), o.context);
   Table qualities({"", "file", "numerics", "perplexity", "mean nll", "seconds"});
   const auto add = [&](const char* role, const Side& side, const evaluate::Quality& quality) {
     qualities.add({role, side.path(), std::string(engine::name(side.numerics)),
@@ -191,22 +235,38 @@ void warn_of_overflows(const Side& side) {
       side.path(), overflows.count, overflows.first_op);
 }
 
+// Of a part without windows: there are more parts than windows. Means of nothing are no numbers.
+evaluate::Evaluation evaluation_of_nothing(bool compared) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  evaluate::Evaluation evaluation;
+  evaluation.model.mean_nll = kNone;
+  if (!compared) return evaluation;
+  evaluation.reference = evaluation.model;
+  evaluation.comparison = evaluate::Comparison{kNone, kNone, kNone, kNone, kNone};
+  return evaluation;
+}
+
 Status evaluate_model(const EvalArguments& a) {
   if (a.text.empty() == a.ids.empty()) {
     return usage_error("give the text to predict, either as such (--text) or as ids (--ids)");
   }
+  const Part part = TRY(parse_part(a.part));
   const Side model = TRY(open_evaluated(a));
   const std::optional<Side> reference = TRY(open_reference(a, model.numerics));
-  const auto windows = TRY(read_windows(a, model, reference));
+  auto windows = TRY(read_windows(a, model, reference));
+  const int64_t longest = windows.empty() ? 0 : std::ssize(windows.front().inputs);
+  const bool has_windows = !windows.empty();
+  windows = evaluate::part_of(std::move(windows), part.index, part.count);
   stop_on_interrupt();
   ProgressBar progress;
-  auto evaluation = evaluate::evaluate(
-      *model.session, reference ? reference->session.get() : nullptr, windows, progress);
+  generate::Session* const compared = reference ? reference->session.get() : nullptr;
+  auto evaluation = windows.empty() && has_windows
+                        ? evaluation_of_nothing(compared != nullptr)
+                        : evaluate::evaluate(*model.session, compared, windows, progress);
   progress.finish();
   warn_of_overflows(model);
   if (reference) warn_of_overflows(*reference);
-  const int64_t longest = windows.empty() ? 0 : static_cast<int64_t>(windows.front().inputs.size());
-  const Outcome outcome{model, reference, longest, windows.size(),
+  const Outcome outcome{model, reference, longest, !a.part.empty(),
                         TRY(within(a.model, std::move(evaluation)))};
   return write_results(a.json ? json_text(outcome) : tables(outcome));
 }
@@ -237,6 +297,9 @@ Action setup_eval(Parser& parser) {
   parser.add_option("--context", a.context, "Tokens per window; 0: the model's context")
       ->check(integer_between(0, kMost))
       ->show_default();
+  parser.add_option("--part", a.part,
+                    "Only a part of the windows, such as 2/16, the second of 16; --json then has\n"
+                    "each window's sums, which add up, in order, to the figures of the whole");
   parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
       ->check(integer_between(0, 1024))
       ->show_default();

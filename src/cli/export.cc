@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "check/export_check.h"
 #include "cli/byte_count.h"
 #include "cli/command.h"
@@ -40,6 +41,7 @@ struct ExportArguments {
   int64_t check_positions = 512;
   bool no_check = false, verify = false;
   bool no_graph_breaks = false, multifunction = false, single_method = false, dry_run = false;
+  bool json = false;
 
   const std::string& source() const { return model.empty() ? checkpoint : model; }
 };
@@ -144,6 +146,19 @@ void print_report(const exporter::Report& report, double seconds) {
   print_errors(report.errors);
 }
 
+Json to_json(const exporter::Forecast& forecast, const exporter::Options& options) {
+  const exporter::Report& report = forecast.report;
+  return {{"file_bytes", report.file_bytes},
+          {"peak_memory_bytes", forecast.peak_memory_bytes},
+          {"cache_bytes", report.cache_bytes},
+          {"constant_bytes", report.constant_bytes},
+          {"unique_bytes", report.unique_bytes},
+          {"tokenizer_bytes", report.tokenizer_bytes},
+          {"parameters", report.parameters},
+          {"max_context_len", options.max_context_len},
+          {"methods", report.methods}};
+}
+
 Status run_dry(const ExportArguments& arguments, const exporter::Options& options) {
   exporter::Model model = TRY(exporter::open_model(arguments.source(), arguments.params, options));
   exporter::Options completed = options;
@@ -156,7 +171,8 @@ Status run_dry(const ExportArguments& arguments, const exporter::Options& option
   fmt::print(stderr, "{}", totals.text());
   print_head(forecast.report.head);
   fmt::print(stderr, "\nNeural Engine:\n{}", findings_text(forecast.report.findings));
-  return write_results(fmt::format("{}\n", forecast.report.file_bytes));
+  return write_results(arguments.json ? dump_json(to_json(forecast, options), 2) + "\n"
+                                      : fmt::format("{}\n", forecast.report.file_bytes));
 }
 
 // Whether anything in the file is quantised, so that there is something to check.
@@ -345,8 +361,11 @@ Action setup_export(Parser& parser) {
       "--verify", a.verify,
       "Then run all checks of diptych verify on the file, beside its source; status 1 if\n"
       "one fails");
-  parser.add_flag("--dry_run", a.dry_run,
-                  "Say what the export would give, from headers alone, and print the file's size");
+  auto* dry_run = parser.add_flag(
+      "--dry_run", a.dry_run,
+      "Say what the export would give, from headers alone, and print the file's size");
+  parser.add_flag("--json", a.json, "With --dry_run: print sizes and memory as a JSON object")
+      ->needs(dry_run);
   parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")
       ->check(integer_between(0, 1024))
       ->show_default();

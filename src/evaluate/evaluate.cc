@@ -36,6 +36,7 @@ class Evaluator {
       model_.rewind(0);
       if (reference_ != nullptr) reference_->rewind(0);
       const Window& window = windows[i];
+      sums_.emplace_back();
       if (!window.lead.empty()) {
         TRY(model_.evaluate(window.lead));
         if (reference_ != nullptr) TRY(reference_->evaluate(window.lead));
@@ -52,16 +53,20 @@ class Evaluator {
     return {};
   }
 
-  Evaluation result() const {
-    const auto count = static_cast<double>(positions_);
+  Evaluation result() {
+    WindowSums all;
+    for (const WindowSums& window : sums_) add(all, window);
+    const auto count = static_cast<double>(all.positions);
     Evaluation result;
-    result.positions = positions_;
-    result.model = {model_nll_ / count, model_seconds_};
+    result.positions = all.positions;
+    result.windows = std::move(sums_);
+    result.model = {all.nll / count, model_seconds_};
     if (!compares()) return result;
-    result.reference = Quality{reference_nll_ / count, reference_seconds_};
+    result.reference = Quality{all.reference_nll / count, reference_seconds_};
     const auto vocab = static_cast<double>(model_.model().vocab_size);
-    result.comparison = Comparison{kl_ / count, max_kl_, static_cast<double>(same_top1_) / count,
-                                   max_difference_, differences_ / count / vocab};
+    result.comparison =
+        Comparison{all.kl / count, all.max_kl, static_cast<double>(all.same_top1) / count,
+                   all.max_logit_difference, all.logit_differences / count / vocab};
     return result;
   }
 
@@ -85,7 +90,7 @@ class Evaluator {
       reference_logits_.resize(inputs.size() * vocab);
       TRY(within("reference", each(*reference_, inputs, reference_seconds_,
                                    [&](size_t index, std::span<const float> logits) -> Status {
-                                     reference_nll_ += TRY(likelihood(index, logits));
+                                     sums_.back().reference_nll += TRY(likelihood(index, logits));
                                      std::copy(logits.begin(), logits.end(),
                                                reference_logits_.begin() +
                                                    static_cast<std::ptrdiff_t>(index * vocab));
@@ -96,17 +101,18 @@ class Evaluator {
     if (!given_.empty()) {
       compared = std::span(given_[window]).subspan(at * vocab, inputs.size() * vocab);
       for (size_t index = 0; index < inputs.size(); ++index) {
-        reference_nll_ +=
+        sums_.back().reference_nll +=
             TRY(within("reference", likelihood(index, compared.subspan(index * vocab, vocab))));
       }
     }
     TRY(each(model_, inputs, model_seconds_,
              [&](size_t index, std::span<const float> logits) -> Status {
-               model_nll_ += TRY(likelihood(index, logits));
-               if (compares()) add(diverge(compared.subspan(index * vocab, vocab), logits));
+               sums_.back().nll += TRY(likelihood(index, logits));
+               if (compares())
+                 add(sums_.back(), diverge(compared.subspan(index * vocab, vocab), logits));
                return {};
              }));
-    positions_ += static_cast<int64_t>(inputs.size());
+    sums_.back().positions += static_cast<int64_t>(inputs.size());
     return {};
   }
 
@@ -123,12 +129,23 @@ class Evaluator {
     });
   }
 
-  void add(const Divergence& divergence) {
-    kl_ += divergence.kl;
-    max_kl_ = std::max(max_kl_, divergence.kl);
-    same_top1_ += divergence.same_top1 ? 1 : 0;
-    max_difference_ = std::max(max_difference_, divergence.max_difference);
-    differences_ += divergence.sum_of_differences;
+  static void add(WindowSums& sums, const Divergence& divergence) {
+    sums.kl += divergence.kl;
+    sums.max_kl = std::max(sums.max_kl, divergence.kl);
+    sums.same_top1 += divergence.same_top1 ? 1 : 0;
+    sums.max_logit_difference = std::max(sums.max_logit_difference, divergence.max_difference);
+    sums.logit_differences += divergence.sum_of_differences;
+  }
+
+  static void add(WindowSums& sums, const WindowSums& window) {
+    sums.positions += window.positions;
+    sums.nll += window.nll;
+    sums.reference_nll += window.reference_nll;
+    sums.kl += window.kl;
+    sums.max_kl = std::max(sums.max_kl, window.max_kl);
+    sums.same_top1 += window.same_top1;
+    sums.max_logit_difference = std::max(sums.max_logit_difference, window.max_logit_difference);
+    sums.logit_differences += window.logit_differences;
   }
 
   generate::Session& model_;
@@ -136,9 +153,8 @@ class Evaluator {
   std::span<const std::vector<float>> given_;  // by window, or none
   int64_t block_;
   std::vector<float> reference_logits_;  // [block_, vocab_size]
-  int64_t positions_ = 0, same_top1_ = 0;
-  double model_nll_ = 0, model_seconds_ = 0, reference_nll_ = 0, reference_seconds_ = 0;
-  double kl_ = 0, max_kl_ = 0, max_difference_ = 0, differences_ = 0;
+  std::vector<WindowSums> sums_;
+  double model_seconds_ = 0, reference_seconds_ = 0;
 };
 
 Status check_windows(const contract::Description& model, std::span<const Window> windows) {

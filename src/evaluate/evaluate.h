@@ -28,11 +28,21 @@ struct Comparison {
   double max_logit_difference = 0, mean_logit_difference = 0;
 };
 
+// Sums over the positions of one window, in the order of its tokens.
+struct WindowSums {
+  int64_t positions = 0, same_top1 = 0;
+  double nll = 0, reference_nll = 0, kl = 0, logit_differences = 0;
+  double max_kl = 0, max_logit_difference = 0;
+};
+
 struct Evaluation {
   int64_t positions = 0;
   Quality model;
   std::optional<Quality> reference;
   std::optional<Comparison> comparison;
+  // The other figures are these, added up in the order of the windows: parts of a text that are
+  // evaluated apart give the bits of the whole.
+  std::vector<WindowSums> windows;
 };
 
 // Evaluates all windows, each from an empty cache. `reference` may be null. Progress counts

@@ -26,4 +26,11 @@ std::vector<Window> make_windows(std::span<const int64_t> text, std::span<const 
   return windows;
 }
 
+std::vector<Window> part_of(std::vector<Window> windows, int64_t part, int64_t parts) {
+  const int64_t count = std::ssize(windows);
+  windows.erase(windows.begin() + count * (part + 1) / parts, windows.end());
+  windows.erase(windows.begin(), windows.begin() + count * part / parts);
+  return windows;
+}
+
 }  // namespace diptych::evaluate

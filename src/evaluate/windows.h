@@ -23,4 +23,8 @@ struct Window {
 std::vector<Window> make_windows(std::span<const int64_t> text, std::span<const int64_t> prefix,
                                  int64_t length, int64_t most_positions = 0);
 
+// The windows of one of `parts` parts that are as equal as can be, in order; `part` counts from 0.
+// Parts are empty where there are more of them than windows.
+std::vector<Window> part_of(std::vector<Window> windows, int64_t part, int64_t parts);
+
 }  // namespace diptych::evaluate

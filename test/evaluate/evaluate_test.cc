@@ -107,6 +107,42 @@ TEST(Evaluate, NumericsOfOneFileCompare) {
   EXPECT_GT(c.top1_agreement, 0.95);
 }
 
+// The sums of windows that were evaluated apart, added up in order, give the figures of the whole.
+TEST(Evaluate, PartsOfATextAddUpToTheBit) {
+  const auto path = export_demo(false);
+  ASSERT_OK(path);
+  auto typed = open(*path, engine::Numerics::Typed),
+       precise = open(*path, engine::Numerics::Precise);
+  ASSERT_OK(typed);
+  ASSERT_OK(precise);
+  const auto windows = held_out_windows();
+  ASSERT_OK(windows);
+  Progress silent;
+  const auto whole = evaluate(**typed, precise->get(), *windows, silent);
+  ASSERT_OK(whole);
+  ASSERT_EQ(whole->windows.size(), windows->size());
+  for (const int64_t parts : {1, 2, 3}) {
+    double nll = 0, kl = 0;
+    int64_t positions = 0, top1 = 0;
+    for (int64_t part = 0; part < parts; ++part) {
+      const auto evaluation =
+          evaluate(**typed, precise->get(), part_of(*windows, part, parts), silent);
+      ASSERT_OK(evaluation);
+      for (const WindowSums& sums : evaluation->windows) {
+        nll += sums.nll;
+        kl += sums.kl;
+        positions += sums.positions;
+        top1 += sums.same_top1;
+      }
+    }
+    const auto count = static_cast<double>(positions);
+    EXPECT_EQ(positions, whole->positions);
+    EXPECT_EQ(nll / count, whole->model.mean_nll);
+    EXPECT_EQ(kl / count, whole->comparison->mean_kl);
+    EXPECT_EQ(static_cast<double>(top1) / count, whole->comparison->top1_agreement);
+  }
+}
+
 TEST(Evaluate, RefusesWhatDoesNotFit) {
   auto model = demo_session(false, engine::Numerics::Precise);
   ASSERT_OK(model);

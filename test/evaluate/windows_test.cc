@@ -48,6 +48,20 @@ TEST(Windows, StopAtTheMostPositions) {
   EXPECT_THAT(make_windows(kText, kBos, 3, 100), SizeIs(2));
 }
 
+TEST(Windows, PartsHoldEachWindowOnceInOrder) {
+  std::vector<Window> windows;
+  for (int64_t i = 0; i < 7; ++i) windows.push_back({{i}, {i}});
+  for (const int64_t parts : {1, 3, 7, 16}) {
+    std::vector<int64_t> seen;
+    for (int64_t part = 0; part < parts; ++part) {
+      const auto some = part_of(windows, part, parts);
+      EXPECT_LE(std::ssize(some), (7 + parts - 1) / parts);
+      for (const Window& window : some) seen.push_back(window.inputs[0]);
+    }
+    EXPECT_THAT(seen, ElementsAre(0, 1, 2, 3, 4, 5, 6)) << parts;
+  }
+}
+
 TEST(Windows, OfTooLittleTextAreNone) {
   EXPECT_THAT(make_windows(kNone, kBos, 3), IsEmpty());
   EXPECT_THAT(make_windows(kNone, kNone, 3), IsEmpty());

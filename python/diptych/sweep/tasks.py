@@ -1,0 +1,91 @@
+"""Tasks of lm-eval as cells. lm-eval is optional (`pip install diptych[tasks]`) and runs in a process of its own."""
+
+import importlib.metadata
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from diptych.sweep.errors import SweepError, some
+from diptych.sweep.inputs import Files
+from diptych.sweep.work import Export, Place, Result
+
+
+def version() -> str:
+    """Of lm-eval, whose tasks differ from version to version. Raises SweepError where it is not installed."""
+    try:
+        return importlib.metadata.version("lm_eval")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise SweepError("tasks need lm-eval: pip install diptych[tasks]") from error
+
+
+@lru_cache
+def _manager(include: Path | None) -> Any:
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(include_path=None if include is None else str(include))
+
+
+def problem(name: str, include: Path | None) -> str | None:
+    """What is wrong with a task's name, or None."""
+    version()
+    names = _manager(include).all_tasks
+    if name in names:
+        return None
+    like = get_close_matches(name, names)
+    return f"there is no task {name!r}" + (f"; expected one such as {some(like)}" if like else "")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A part of a task's documents, scored by a server of the export."""
+
+    export: Export
+    name: str
+    include: Files | None  # where tasks are described beside lm-eval's own
+    limit: int | None
+    fewshot: int | None
+    numerics: str
+    part: int  # from 0
+    parts: int
+    alone: bool = False
+
+    @property
+    def exports(self) -> tuple[Export, ...]:
+        return (self.export,)
+
+    @property
+    def memory(self) -> int:
+        """With that of lm-eval and what it imports."""
+        return self.export.forecast.memory_of_running + (768 << 20)
+
+    def run(self, place: Place) -> Result:
+        with tempfile.TemporaryDirectory() as directory:
+            output = Path(directory, "result.json")
+            order = {
+                "model": place.exported(self.export), "task": self.name, "limit": self.limit, "fewshot": self.fewshot,
+                "include": place.path(self.include) if self.include else None, "numerics": self.numerics,
+                "part": self.part, "parts": self.parts, "tool": place.tool.path, "threads": place.threads,
+                "output": str(output),
+            }  # fmt: skip
+            place.tool.call_python("diptych.sweep.task_part", json.dumps(order))
+            result: Result = json.loads(output.read_text())
+            return result
+
+    def merged(self, parts: Sequence[Result]) -> Result:
+        """The task's metrics, by its own means of aggregation, over the documents of all parts in order."""
+        from lm_eval.api.registry import get_aggregation
+
+        documents = [document for part in parts for document in part["documents"]]
+        values: dict[str, list[object]] = {}
+        for document in documents:
+            for metric, value in document.items():
+                values.setdefault(metric, []).append(tuple(value) if isinstance(value, list) else value)
+        means: dict[str, str] = {metric: how for part in parts for metric, how in part["aggregation"].items()}
+        metrics = {metric: float(get_aggregation(means[metric])(values[metric])) for metric in values}
+        best = min(metrics, default=None)  # acc before acc_norm
+        return {"documents": len(documents), "metrics": metrics, "score": best and metrics[best]}
