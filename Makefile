@@ -21,7 +21,7 @@ QUALITY ?=
 
 .PHONY: help packages configure build demo test test-asan test-kills test-tsan plugin conformance \
         conformance-smoke conformance-setup cross-aarch64 fuzz fuzz-commands faults bench \
-        bench-peers quality load deb dist lint format clean
+        bench-peers quality load deb dist wheel site lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -41,6 +41,8 @@ help:
 	@echo "make quality    perplexity and speed of each format on a real model (downloads 93 MB); QUALITY='--only none'"
 	@echo "make load       load on a server that runs; LOAD='http://127.0.0.1:8080 --requests 1000'"
 	@echo "make deb        a Debian package in build/packages; make dist: the sources, byte for byte the same each time"
+	@echo "make wheel      a wheel in build/packages; DIPTYCH_EXECUTORCH=<venv> puts the plug-in into it"
+	@echo "make site       the documentation as a site in build/site, its links checked"
 	@echo "make lint       clang-tidy; make format: clang-format"
 
 packages:
@@ -149,3 +151,13 @@ dist:
 	@version=$$(sed -n 's/^project(diptych VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt) && \
 	  git archive --format=tar --prefix=diptych-$$version/ HEAD | gzip -n9 >build/packages/diptych-$$version.tar.gz && \
 	  sha256sum build/packages/diptych-$$version.tar.gz
+
+wheel: packages
+	@DIPTYCH_EXECUTORCH=$(if $(DIPTYCH_EXECUTORCH),$(abspath $(DIPTYCH_EXECUTORCH))) scripts/wheel.sh build/packages
+
+site: build
+	@test -x build/site-tools/bin/mkdocs || { python3 -m venv build/site-tools && \
+	  build/site-tools/bin/pip --disable-pip-version-check install --quiet -r site/requirements.txt; }
+	@DIPTYCH=$(abspath $(DIPTYCH)) NO_MKDOCS_2_WARNING=1 build/site-tools/bin/mkdocs build --quiet --config-file site/mkdocs.yml
+	@build/site-tools/bin/python site/check.py build/site
+	@echo build/site/index.html

