@@ -1,5 +1,5 @@
 """A sweep on a Ray cluster of three nodes on this machine, each in a process group of its own, gives the table of a local
-sweep, bit for bit: with a node killed on the way and another one added. Skipped where Ray is not installed."""
+sweep, bit for bit: with a node killed on the way and one added. Skipped where Ray is not installed."""
 
 import importlib.util
 import os
@@ -117,6 +117,24 @@ class Rays(Directory):
         _, err = process.communicate()
         self.assertEqual(process.returncode, 130, err)
         self.sweep(plan, "--ray", self.address)
+        self.assertEqual(self.qualities(), self.qualities("local"))
+
+    def test_the_head_is_lost(self):
+        """What is done is kept; the sweep may go on elsewhere."""
+        parts = (HEAD, RECIPES, texts(4), QUICK)
+        self.sweep(self.plan(*parts, name="local.toml"))
+        plan = self.plan(*parts)
+        process = self.start(plan, "--ray", self.address)
+        log = self.directory / "plan" / "results.jsonl"
+        while process.poll() is None and not (log.exists() and len(self.log()) >= 2):
+            time.sleep(0.05)
+        self.nodes.pop(0).kill()
+        _, err = process.communicate()
+        self.assertNotEqual(process.returncode, 0, err)
+        done = self.log()
+        self.assertGreaterEqual(len(done), 2)
+        self.sweep(plan)
+        self.assertEqual(self.log()[: len(done)], done)
         self.assertEqual(self.qualities(), self.qualities("local"))
 
     def test_no_cluster(self):

@@ -1,5 +1,6 @@
 """What the tests of sweeps share: plans of the bundled model, and the command as a process."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -13,6 +14,8 @@ DEMO = ROOT / "demo"
 os.environ.setdefault("DIPTYCH_EXECUTABLE", str(ROOT / "build" / "release" / "bin" / "diptych"))
 os.environ["PYTHONPATH"] = str(ROOT / "python")
 sys.path.insert(0, str(ROOT / "python"))
+if sys.version_info < (3, 11) and importlib.util.find_spec("tomli") is None:
+    raise unittest.SkipTest("Python before 3.11 needs tomli: pip install tomli")
 
 HEAD = f"""
 [models.demo]

@@ -4,6 +4,7 @@ Every node has this package and Ray. By default all of them see the sweep's file
 and texts go through Ray's object store, and each node makes the exports that it needs.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -151,11 +152,16 @@ class RayRunner:
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError,
                 ray.exceptions.ObjectLostError) as error:  # fmt: skip
             return name, None, WorkerLost(str(error).splitlines()[0])
+        except ray.exceptions.RayError as error:
+            raise SweepError(f"the Ray cluster is lost: {str(error).splitlines()[0]}; run again to go on") from error
 
     def stop(self) -> None:
-        for reference in self._names:
-            ray.cancel(reference, force=False)
-        ray.wait(list(self._names), num_returns=len(self._names), timeout=15)
+        running = list(self._names)
+        with contextlib.suppress(ray.exceptions.RayError):
+            for reference in running:
+                ray.cancel(reference, force=False)
+            if running:
+                ray.wait(running, num_returns=len(running), timeout=15)
         ray.shutdown()
 
     def discard(self, path: Path) -> None:
