@@ -18,8 +18,14 @@ constexpr size_t kElements = 2048;
 struct Rows {
   std::vector<float> x, y, out;
   std::vector<std::byte> halves;
+  std::vector<int32_t> codes;
 
-  Rows() : x(kElements), y(kElements, 0.75f), out(kElements), halves(2 * kElements) {
+  Rows()
+      : x(kElements),
+        y(kElements, 0.75f),
+        out(kElements),
+        halves(2 * kElements),
+        codes(kElements, 5) {
     for (size_t i = 0; i < kElements; ++i) x[i] = static_cast<float>(i % 251) / 64 - 2;
   }
 };
@@ -49,6 +55,12 @@ void register_all() {
     engine::rotate_halves(r.x.data(), r.y.data(), r.y.data(), kElements, r.out.data());
   });
   add("swiglu", [](Rows& r) { engine::swiglu(r.x.data(), r.y.data(), kElements, r.out.data()); });
+  add("floats_to_steps", [](Rows& r) {
+    engine::floats_to_steps(r.x.data(), kElements, {0.02f, 3, -128, 127}, r.codes.data());
+  });
+  add("steps_to_floats", [](Rows& r) {
+    engine::steps_to_floats(r.codes.data(), kElements, {0.02f, 3, 0, 0}, r.out.data());
+  });
   add("halves_to_floats",
       [](Rows& r) { engine::halves_to_floats(r.halves.data(), kElements, r.out.data()); });
   add("floats_to_halves",

@@ -1,12 +1,12 @@
 // Convolutions as products of matrices: the input of a tile of windows is laid out as rows, one for
 // each place of the result, which meet the weight's rows, one for each of its channels.
 //
-// reference/window.cc is the specification. It also computes what typed numerics ask for, and
-// convolutions of so few channels that laying out costs more than it gains.
+// reference/window.cc is the specification. It also computes what typed numerics ask for.
+// Convolutions of so few channels that laying out costs more than it gains go by bands (banded.cc).
 #include <algorithm>
 
+#include "engine/bands.h"
 #include "engine/kernels.h"
-#include "engine/windows.h"
 #include "kernels/linear.h"
 #include "mil/params.h"
 
@@ -99,13 +99,16 @@ Status lower_conv(const mil::Op& op, Lowering& lowering) {
                    {},
                    {},
                    {}};
-  if (lowering.numerics() == Numerics::Typed || conv.channels.out_per_group() < kFewChannels ||
-      conv.row() > kLongestRow) {
+  const bool few = conv.channels.out_per_group() < kFewChannels;
+  if (lowering.numerics() != Numerics::Typed && few && Bands::suit(conv.windows)) {
+    return lower_banded_conv(op, lowering);
+  }
+  if (lowering.numerics() == Numerics::Typed || few || conv.row() > kLongestRow) {
     return lower_plain_conv(op, lowering);
   }
   conv.x = TRY(lowering.cells(*op.operand("x")));
-  conv.weight = TRY(lowering.cells(*op.operand("weight")));
-  if (bias != nullptr) conv.bias = TRY(lowering.cells(*bias));
+  conv.weight = TRY(conv_weight(op, lowering));
+  if (bias != nullptr) conv.bias = TRY(lowering.cells_like(*bias, DType::F32));
   conv.result = TRY(lowering.result(*op.result()));
   lowering.thread_scratch(static_cast<uint64_t>(kTile * conv.row()) * sizeof(float));
   lowering.emit(op, [conv, batch = op.result()->type.shape[0]](const Frame& frame) -> Status {

@@ -66,6 +66,7 @@ Status lower_tile(const mil::Op& op, Lowering& lowering);
 // reference/reduce.cc, sort.cc, normalise.cc
 Status lower_reduce(const mil::Op& op, Lowering& lowering);
 Status lower_reduce_arg(const mil::Op& op, Lowering& lowering);
+Status lower_classify(const mil::Op& op, Lowering& lowering);
 Status lower_softmax(const mil::Op& op, Lowering& lowering);
 Status lower_cumsum(const mil::Op& op, Lowering& lowering);
 Status lower_argsort(const mil::Op& op, Lowering& lowering);
@@ -77,12 +78,16 @@ Status lower_layer_norm(const mil::Op& op, Lowering& lowering);
 Status lower_local_response_norm(const mil::Op& op, Lowering& lowering);
 
 // conv.cc
-Status lower_conv(const mil::Op& op, Lowering& lowering);
+Status lower_conv(const mil::Op& op, Lowering& lowering);  // and conv_quantized
+
+// banded.cc
+Status lower_banded_conv(const mil::Op& op, Lowering& lowering);  // where Bands suit it
+Status lower_pool(const mil::Op& op, Lowering& lowering);
 
 // reference/window.cc
 Status lower_plain_conv(const mil::Op& op, Lowering& lowering);
 Status lower_conv_transpose(const mil::Op& op, Lowering& lowering);
-Status lower_pool(const mil::Op& op, Lowering& lowering);
+Status lower_plain_pool(const mil::Op& op, Lowering& lowering);
 
 // reference/gather_scatter.cc
 Status lower_gather_batches(const mil::Op& op, Lowering& lowering);

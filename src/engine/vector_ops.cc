@@ -266,6 +266,43 @@ uint64_t dequantize_uint8(const std::byte* q, uint64_t first, size_t n, const Bl
   return dequantize<uint8_t, false>(q, first, n, scales, out);
 }
 
+// f of all elements; those that do not fill a vector go through one.
+template <class From, class To, class F>
+void map(const From* from, size_t n, To* out, F f) {
+  const F32 d;
+  const hn::Rebind<From, F32> from_tag;
+  const hn::Rebind<To, F32> to_tag;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(f(hn::LoadU(from_tag, from + i)), to_tag, out + i);
+  if (i == n) return;
+  alignas(64) From some[kMaxLanes] = {};
+  alignas(64) To made[kMaxLanes];
+  std::copy_n(from + i, n - i, some);
+  hn::Store(f(hn::Load(from_tag, some)), to_tag, made);
+  std::copy_n(made, n - i, out + i);
+}
+
+void floats_to_steps(const float* x, size_t n, const Steps& steps, int32_t* out) {
+  const F32 d;
+  const hn::Rebind<int32_t, F32> integers;
+  const V32 scale = hn::Set(d, steps.scale), zero = hn::Set(d, steps.zero),
+            low = hn::Set(d, steps.low), high = hn::Set(d, steps.high);
+  map(x, n, out, [&](V32 v) HWY_ATTR {
+    const V32 count = hn::Div(v, scale);
+    const V32 near = hn::IfThenZeroElse(hn::IsNaN(count), hn::Round(count));
+    const V32 inside = hn::Min(hn::Max(hn::Add(near, zero), low), high);
+    return hn::ConvertTo(integers, inside);
+  });
+}
+
+void steps_to_floats(const int32_t* q, size_t n, const Steps& steps, float* out) {
+  const F32 d;
+  const V32 scale = hn::Set(d, steps.scale), zero = hn::Set(d, steps.zero);
+  map(q, n, out,
+      [&](auto v) HWY_ATTR { return hn::Mul(scale, hn::Sub(hn::ConvertTo(d, v), zero)); });
+}
+
 }  // namespace diptych::engine::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -282,6 +319,8 @@ HWY_EXPORT(dequantize_int4);
 HWY_EXPORT(dequantize_uint4);
 HWY_EXPORT(dequantize_int8);
 HWY_EXPORT(dequantize_uint8);
+HWY_EXPORT(floats_to_steps);
+HWY_EXPORT(steps_to_floats);
 
 void dot_rows(const float* w, const float* x, size_t x_stride, size_t rows, size_t n, float* out,
               size_t out_stride) {
@@ -295,6 +334,14 @@ float sum(const float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(sum)(x, n); }
 void halves_to_floats(const std::byte* halves, size_t n, float* out) {
   HWY_DYNAMIC_DISPATCH(halves_to_floats)(halves, n, out);
 }
+void floats_to_steps(const float* x, size_t n, const Steps& steps, int32_t* out) {
+  HWY_DYNAMIC_DISPATCH(floats_to_steps)(x, n, steps, out);
+}
+
+void steps_to_floats(const int32_t* q, size_t n, const Steps& steps, float* out) {
+  HWY_DYNAMIC_DISPATCH(steps_to_floats)(q, n, steps, out);
+}
+
 uint64_t round_to_halves(float* x, size_t n) { return HWY_DYNAMIC_DISPATCH(round_to_halves)(x, n); }
 uint64_t floats_to_halves(const float* x, size_t n, std::byte* halves) {
   return HWY_DYNAMIC_DISPATCH(floats_to_halves)(x, n, halves);

@@ -49,4 +49,12 @@ uint64_t dequantize_int8(const std::byte* q, uint64_t first, size_t n, const Blo
 uint64_t dequantize_uint8(const std::byte* q, uint64_t first, size_t n, const BlockScales& scales,
                           float* out);
 
+// The nearest integers to x / scale, ties to even, plus zero, within [low, high]; of NaN, zero. And
+// back: scale * (q - zero).
+struct Steps {
+  float scale, zero, low, high;
+};
+void floats_to_steps(const float* x, size_t n, const Steps& steps, int32_t* out);
+void steps_to_floats(const int32_t* q, size_t n, const Steps& steps, float* out);
+
 }  // namespace diptych::engine

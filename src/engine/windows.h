@@ -1,10 +1,12 @@
-// What convolutions and pools slide over: windows and channels.
+// What convolutions and pools slide over: windows and channels. The functions are in
+// reference/window.cc.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <vector>
 
+#include "engine/lowering.h"
 #include "mil/window.h"
 
 namespace diptych::engine {
@@ -29,5 +31,12 @@ struct Channels {
   int64_t out_per_group() const { return out / groups; }
   int64_t group_of(int64_t out_channel) const { return out_channel / out_per_group(); }
 };
+
+// How many elements of a pool's window at a place count: those of the input or, with `padding`, of
+// the padded input, behind whose end windows of ceil_mode may reach.
+int64_t counted(const mil::WindowAxis& axis, int64_t place, bool padding);
+
+// The weight of a convolution as floats: what a quantised one stands for.
+Result<Place> conv_weight(const mil::Op& op, Lowering& lowering);
 
 }  // namespace diptych::engine

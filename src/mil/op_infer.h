@@ -63,6 +63,7 @@ Result<Types> infer_topk(const Op& op);
 
 // op_infer_window.cc
 Result<Types> infer_conv(const Op& op);
+Result<Types> infer_conv_quantized(const Op& op);
 Result<Types> infer_conv_transpose(const Op& op);
 Result<Types> infer_pool(const Op& op);
 
@@ -106,7 +107,9 @@ Result<Types> infer_crop_resize(const Op& op);
 Result<Types> infer_resample(const Op& op);
 Result<Types> infer_affine(const Op& op);
 
-// op_infer_detect.cc; by rows: coordinates and classes stand before the boxes
+// op_infer_detect.cc
+Result<Types> infer_classify(const Op& op);
+// By rows: coordinates and classes stand before the boxes.
 Result<Types> infer_non_maximum_suppression(const Op& op);
 Result<Types> infer_suppression_by_rows(const Op& op);
 

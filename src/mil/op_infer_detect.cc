@@ -1,4 +1,4 @@
-// Type inference of the operation that chooses among boxes.
+// Type inference of the operations that choose: among boxes, among classes.
 #include "mil/op_infer.h"
 #include "mil/params.h"
 
@@ -28,6 +28,14 @@ Result<Types> infer(const Op& op, size_t box_axis) {
 }
 
 }  // namespace
+
+// The number of the likeliest class, and the probability of each. What the classes are called is no
+// business of the program's (coreml/model.h).
+Result<Types> infer_classify(const Op& op) {
+  const TensorType& type = type_of(op, "probabilities");
+  const auto count = static_cast<int64_t>(TRY(element_count(type.shape)));
+  return Types{TensorType{DType::Int32, {}}, TensorType{type.dtype, {count}}};
+}
 
 Result<Types> infer_non_maximum_suppression(const Op& op) {
   Types types = TRY(infer(op, 1));

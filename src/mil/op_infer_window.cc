@@ -45,6 +45,29 @@ Result<Types> infer_conv(const Op& op) {
   return result_type(x, out, axes, &WindowAxis::out);
 }
 
+// The weight is quant_scale * weight + quant_bias, both for all elements or for each channel of the
+// result.
+Result<Types> infer_conv_quantized(const Op& op) {
+  Types types = TRY(infer_conv(op));
+  const std::string form = TRY(string_param(op, "quantization_type"));
+  if (form == "lut") return unsupported("quantization_type \"lut\": there is no table");
+  if (form != "linear") {
+    return invalid_data("quantization_type \"{}\": expected \"linear\" or \"lut\"", form);
+  }
+  const int64_t bits = TRY(int_param(op, "nbits", 8));
+  if (bits < 1 || bits > 8) return invalid_data("parameter 'nbits': {}, expected 1 to 8", bits);
+  const int64_t out = type_of(op, "weight").shape[0];
+  for (const std::string_view param : {"quant_scale", "quant_bias"}) {
+    const TensorType& type = type_of(op, param);
+    const auto count = static_cast<int64_t>(TRY(element_count(type.shape)));
+    if (count != 1 && count != out) {
+      return invalid_data("parameter '{}': expected one element or {}, found {}", param, out,
+                          to_string(type));
+    }
+  }
+  return types;
+}
+
 Result<Types> infer_conv_transpose(const Op& op) {
   const auto axes = TRY(resolve_conv_transpose(op));
   const TensorType &x = type_of(op, "x"), &weight = type_of(op, "weight");

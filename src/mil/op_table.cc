@@ -142,6 +142,18 @@ constexpr ParamSpec kConv[] = {in("x", kFloats),
                                optional_fixed("pad"),
                                optional_fixed("dilations"),
                                optional_fixed("groups")};
+constexpr ParamSpec kConvQuantized[] = {in("x", kFloats),
+                                        in("weight", TypeSet{DType::UInt8}),
+                                        optional("bias", kFloats | TypeSet{DType::UInt8}),
+                                        fixed("quantization_type"),
+                                        optional_fixed("nbits"),
+                                        in("quant_scale", kFloats),
+                                        in("quant_bias", kFloats),
+                                        optional_fixed("strides"),
+                                        optional_fixed("pad_type"),
+                                        optional_fixed("pad"),
+                                        optional_fixed("dilations"),
+                                        optional_fixed("groups")};
 constexpr ParamSpec kConvTranspose[] = {
     in("x", kFloats),          in("weight", kFloats),          optional("bias", kFloats),
     optional_fixed("pad"),     optional_fixed("output_shape"), optional_fixed("pad_type"),
@@ -295,7 +307,8 @@ constexpr ParamSpec kAffine[] = {
     fixed("output_width"),  fixed("sampling_mode"),          fixed("padding_mode"),
     fixed("padding_value"), fixed("coordinates_mode"),       fixed("align_corners")};
 
-// --- Detection ---
+// --- Detection, classes ---
+constexpr ParamSpec kClassify[] = {in("probabilities", kFloats)};
 constexpr ParamSpec kSuppression[] = {
     in("boxes", kFloats, 'T'), in("scores", kFloats, 'T'), fixed("iou_threshold"),
     fixed("score_threshold"),  fixed("max_boxes"),         optional_fixed("per_class_suppression")};
@@ -358,6 +371,7 @@ constexpr OpSpec kOps[] = {
     {"cast", kCast, infer_cast},
     {"ceil", kFloatX, infer_unary},
     {"clamped_relu", kAlphaBeta, infer_unary},
+    {"classify", kClassify, infer_classify},
     {"clip", kAlphaBeta, infer_unary},
     {"concat", kConcat, infer_concat},
     {"constexpr_affine_dequantize", kAffineDequantize, infer_constexpr_affine_dequantize, CoreML6},
@@ -373,6 +387,7 @@ constexpr OpSpec kOps[] = {
     {"constexpr_sparse_to_dense", kFlatSparseToDense, infer_flat_sparse_to_dense, CoreML6, CoreML7},
     {"constexpr_sparse_to_dense", kSparseToDense, infer_constexpr_sparse_to_dense, CoreML8},
     {"conv", kConv, infer_conv},
+    {"conv_quantized", kConvQuantized, infer_conv_quantized},
     {"conv_transpose", kConvTranspose, infer_conv_transpose},
     {"cos", kFloatX, infer_unary},
     {"cosh", kFloatX, infer_unary},

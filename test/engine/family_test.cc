@@ -238,6 +238,35 @@ TEST(Products, OfVectorsAndIntegers) {
          {{210, 430}}});
 }
 
+TEST(Products, ConvolutionsOfCodes) {
+  const Tensor x = floats({1, 1, 2}, {1, 10});
+  // [-1, 0.5] and [8, 2.5], then biases of the result's channels.
+  check({"fp32[1,2,1]",
+         "conv_quantized(x=%a, weight=uint8[2,1,2](0,3,6,1), bias=fp32[2](0.25,-1), "
+         "quantization_type=\"linear\", quant_scale=fp32[2](0.5,1.1), "
+         "quant_bias=fp32[2](-1,1.4))",
+         {x},
+         {{4 + 0.25, 33 - 1}}});
+  // One scale for all channels, a bias of integers, and as many channels as the fast path wants.
+  check({"fp32[1,8,1]",
+         "conv_quantized(x=%a, weight=uint8[8,1,2](0,1,1,0,2,0,0,2,255,0,0,0,0,0,0,1), "
+         "bias=uint8[8](0,0,0,0,0,0,7,0), quantization_type=\"linear\", nbits=int32(8), "
+         "quant_scale=fp32(2), quant_bias=fp32(1))",
+         {x},
+         {{31, 13, 15, 51, 521, 11, 18, 31}}});
+}
+
+TEST(Rows, Classes) {
+  check({"int32;fp32[3]",
+         "classify(probabilities=%a)",
+         {floats({1, 3}, {0.25f, 0.5f, 0.25f})},
+         {{1}, {0.25, 0.5, 0.25}}});
+  check({"int32;fp32[2]",
+         "classify(probabilities=%a)",
+         {floats({2}, {0.5f, 0.5f})},
+         {{0}, {0.5, 0.5}}});
+}
+
 TEST(Products, Attention) {
   const Tensor query = floats({1, 2, 1}, {0, 1}), key = floats({1, 2, 1}, {1, 3}),
                value = floats({1, 2, 1}, {10, 20});

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -67,6 +68,30 @@ std::vector<float> values_around_halves() {
     values.push_back(-v);
   }
   return values;
+}
+
+TEST_P(VectorOps, QuantizesAndBackAsOneByOne) {
+  std::vector<float> x = random_values(70, 3);
+  for (float& v : x) v *= 100;
+  x.insert(x.end(), {0.75f, -0.75f, 0.25f, 1e30f, -1e30f, std::numeric_limits<float>::infinity(),
+                     -std::numeric_limits<float>::infinity(),
+                     std::numeric_limits<float>::quiet_NaN(), -0.0f});
+  const Steps steps{0.5f, 3, -128, 127};
+  for (size_t n = 0; n <= x.size(); ++n) {
+    std::vector<int32_t> codes(n + 1, 99);
+    floats_to_steps(x.data(), n, steps, codes.data());
+    std::vector<float> back(n + 1, 99);
+    steps_to_floats(codes.data(), n, steps, back.data());
+    for (size_t i = 0; i < n; ++i) {
+      const float count = x[i] / steps.scale;
+      const float near = std::isnan(count) ? 0 : std::nearbyint(count);
+      const float expected = std::clamp(near + steps.zero, steps.low, steps.high);
+      ASSERT_EQ(codes[i], static_cast<int32_t>(expected)) << x[i];
+      ASSERT_EQ(back[i], steps.scale * (expected - steps.zero)) << x[i];
+    }
+    EXPECT_EQ(codes[n], 99);
+    EXPECT_EQ(back[n], 99);
+  }
 }
 
 TEST_P(VectorOps, RoundToHalvesEqualsTheScalarRounding) {

@@ -332,5 +332,79 @@ TEST(Conv, AsProductsOfMatrices) {
   }
 }
 
+// Bands come to what the reference, which typed numerics runs, comes to.
+TEST(Bands, AsTheReference) {
+  struct Case {
+    std::string op;
+    Shape x;
+    Window window;
+    int64_t outs = 0, groups = 1;  // of a convolution
+    bool ceil_mode = false;
+  };
+  const Window plain{{}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}};
+  const Case cases[] = {
+      {"conv", {2, 5, 9, 70}, plain, 5, 5},
+      {"conv", {1, 3, 300, 150}, {{}, {5, 3}, {2, 2}, {1, 2}, {2, 3, 1, 0}}, 6, 3},  // many bands
+      {"conv", {1, 6, 17, 33}, {{}, {2, 2}, {3, 3}, {1, 1}, {0, 0, 0, 0}}, 3, 1},
+      {"conv", {1, 2, 40}, {{}, {7}, {5}, {3}, {4, 9}}, 2, 2},
+      {"conv", {1, 2, 6, 7, 8}, {{}, {3, 2, 2}, {1, 2, 3}, {2, 1, 1}, {1, 2, 0, 1, 1, 1}}, 2, 1},
+      {"max_pool", {2, 3, 31, 65}, {{}, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}}, 0, 1, true},
+      {"avg_pool", {1, 3, 300, 200}, {{}, {3, 5}, {2, 1}, {1, 1}, {1, 1, 2, 2}}},
+      {"avg_pool", {1, 4, 14, 14}, {{}, {14, 14}, {1, 1}, {1, 1}, {0, 0, 0, 0}}},
+      {"l2_pool", {1, 3, 5, 6, 7}, {{}, {2, 2, 2}, {1, 2, 3}, {1, 1, 1}, {0, 0, 0, 0, 0, 0}}},
+      {"max_pool", {1, 2, 50}, {{}, {3}, {60}, {1}, {0, 0}}},  // one window, a long stride
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.op + to_string(each.x));
+    const bool is_conv = each.op == "conv";
+    std::vector<Tensor> inputs{random_floats(each.x, 5)};
+    if (is_conv) {
+      Shape weight{each.outs, each.x[1] / each.groups};
+      weight.insert(weight.end(), each.window.kernel.begin(), each.window.kernel.end());
+      inputs.push_back(random_floats(weight, 6));
+      inputs.push_back(random_floats({each.outs}, 7));
+    }
+    std::vector<TensorType> types;
+    for (const Tensor& input : inputs) types.push_back(input.type);
+    const auto function = build(types, [&](Builder& b, const Values& in) {
+      std::vector<mil::Operand> operands{{"x", {in[0]}},
+                                         {"strides", {b.ints(each.window.stride)}},
+                                         {"pad_type", {b.string("custom")}},
+                                         {"pad", {b.ints(each.window.pad)}}};
+      if (is_conv) {
+        operands.push_back({"weight", {in[1]}});
+        operands.push_back({"bias", {in[2]}});
+        operands.push_back({"dilations", {b.ints(each.window.dilation)}});
+        operands.push_back({"groups", {b.int_scalar(each.groups)}});
+      } else {
+        operands.push_back({"kernel_sizes", {b.ints(each.window.kernel)}});
+        operands.push_back({"ceil_mode", {b.bool_scalar(each.ceil_mode)}});
+      }
+      return Values{b.op(each.op, std::move(operands))};
+    });
+    const auto wanted = run(*function, inputs, typed()).outputs[0].floats();
+    for (const int threads : {1, 3}) {
+      RunOptions options;
+      options.threads = threads;
+      const auto found = run(*function, inputs, options).outputs[0].floats();
+      ASSERT_EQ(found.size(), wanted.size());
+      for (size_t i = 0; i < found.size(); ++i) {
+        const float scale = std::max(1.0f, std::abs(wanted[i]));
+        ASSERT_NEAR(found[i], wanted[i], 1e-5 * scale) << i;
+      }
+    }
+  }
+}
+
+TEST(Bands, LargestIsNaNWhereAWindowHasOne) {
+  std::vector<float> x(40, 1.0f);
+  x[20] = std::numeric_limits<float>::quiet_NaN();
+  const auto found = pooled(x, "max_pool", false);
+  for (size_t i = 0; i < found.size(); ++i) {
+    const bool sees = 2 * i <= 21 && 2 * i + 1 >= 20;  // [2i - 1, 2i + 1]
+    EXPECT_EQ(std::isnan(found[i]), sees) << i;
+  }
+}
+
 }  // namespace
 }  // namespace diptych::engine

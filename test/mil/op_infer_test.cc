@@ -175,6 +175,9 @@ constexpr Case kGood[] = {
     {"fp32[2,3,3]",
      "avg_pool(x=%f, kernel_sizes=int32[1](2), strides=int32[1](2), pad_type=\"custom\", "
      "pad=int32[2](1,1), exclude_padding_from_average=bool(true))"},
+    {"fp32[2,6,2]",
+     "conv_quantized(x=%f, weight=uint8[6,3,3]iota, quantization_type=\"linear\", "
+     "nbits=int32(4), quant_scale=fp32[6]iota, quant_bias=fp32(0))"},
     // Recurrent
     {"fp32[1,3,2], %r2: fp32[3,2]",
      "rnn(x=%f, initial_h=fp32[3,2]iota, weight_ih=fp32[2,4]iota, weight_hh=fp32[2,2]iota)"},
@@ -371,6 +374,15 @@ constexpr BadCase kBad[] = {
     {"conv(x=%f, weight=fp32[6,3,3]iota, strides=int32[2](1,1))", "expected 1 entries, found 2"},
     {"conv(x=%f, weight=fp32[6,3,3]iota, pad_type=\"full\")", "found \"full\""},
     {"conv(x=%f, weight=fp32[6,3,3]iota, bias=fp32[3](1,2,3))", "expected [6], found fp32[3]"},
+    {"conv_quantized(x=%f, weight=uint8[6,3,3]iota, quantization_type=\"lut\", "
+     "quant_scale=fp32[6]iota, quant_bias=fp32(0))",
+     "there is no table"},
+    {"conv_quantized(x=%f, weight=uint8[6,3,3]iota, quantization_type=\"linear\", "
+     "quant_scale=fp32[3]iota, quant_bias=fp32(0))",
+     "'quant_scale': expected one element or 6, found fp32[3]"},
+    {"conv_quantized(x=%f, weight=uint8[6,3,3]iota, quantization_type=\"linear\", "
+     "nbits=int32(9), quant_scale=fp32(1), quant_bias=fp32(0))",
+     "'nbits': 9, expected 1 to 8"},
     {"conv_transpose(x=%f, weight=fp32[3,5,3]iota, output_shape=int32[3](2,4,6))",
      "does not begin with [2,5]"},
     {"conv_transpose(x=%f, weight=fp32[3,5,3]iota, pad_type=\"custom\", pad=int32[2](9,9))",

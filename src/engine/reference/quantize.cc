@@ -1,10 +1,10 @@
 // quantize and dequantize: floats to integers of 8 bits and back, with a scale and a zero point for
 // all elements or for each slice of an axis.
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include "engine/kernels.h"
+#include "engine/vector_ops.h"
 #include "mil/params.h"
 
 namespace diptych::engine {
@@ -40,14 +40,17 @@ struct Quantization {
     return q;
   }
 
-  // Calls visit(element, scale, zero point) for all elements.
+  // Calls visit(first element, number, scale, zero point) for runs that make up all elements.
   template <class Visit>
   void walk(const Frame& frame, Visit visit) const {
     frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t slice = i / inner % slices;
+      for (int64_t i = begin; i < end;) {
+        const int64_t run = i / inner, slice = run % slices;
+        const int64_t next = std::min(end, (run + 1) * inner);
         const int32_t zero = zero_point ? frame.ints(*zero_point)[zero_per_slice ? slice : 0] : 0;
-        visit(i, frame.floats(scale)[slice], static_cast<float>(zero));
+        visit(i, static_cast<size_t>(next - i), frame.floats(scale)[slice],
+              static_cast<float>(zero));
+        i = next;
       }
     });
   }
@@ -65,10 +68,8 @@ Status lower_quantize(const mil::Op& op, Lowering& lowering) {
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const float* x = frame.floats(input);
     int32_t* out = frame.ints(result);
-    q.walk(frame, [&](int64_t i, float scale, float zero) {
-      const float steps = x[i] / scale;
-      const float near = std::isnan(steps) ? 0.0f : std::nearbyint(steps);
-      out[i] = static_cast<int32_t>(std::clamp(near + zero, low, high));
+    q.walk(frame, [&](int64_t i, size_t n, float scale, float zero) {
+      floats_to_steps(x + i, n, {scale, zero, low, high}, out + i);
     });
     return {};
   });
@@ -82,8 +83,8 @@ Status lower_dequantize(const mil::Op& op, Lowering& lowering) {
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const int32_t* x = frame.ints(input);
     float* out = frame.floats(result);
-    q.walk(frame, [&](int64_t i, float scale, float zero) {
-      out[i] = scale * (static_cast<float>(x[i]) - zero);
+    q.walk(frame, [&](int64_t i, size_t n, float scale, float zero) {
+      steps_to_floats(x + i, n, {scale, zero, 0, 0}, out + i);
     });
     return {};
   });

@@ -203,6 +203,20 @@ Status lower_reduce_arg(const mil::Op& op, Lowering& lowering) {
   return emit_reduction<int32_t, int32_t>(op, lowering, axes, find);
 }
 
+// The first of the likeliest classes, and the probabilities as they are.
+Status lower_classify(const mil::Op& op, Lowering& lowering) {
+  const mil::Value& probabilities = *op.operand("probabilities");
+  const int64_t count = op.results[1]->type.shape[0];
+  const Place from = TRY(lowering.cells(probabilities));
+  const Place to = TRY(lowering.result(*op.results[0]));
+  lowering.alias(*op.results[1], probabilities);
+  lowering.emit(op, [=](const Frame& frame) -> Status {
+    frame.ints(to)[0] = row_arg(frame.floats(from), count, true);
+    return {};
+  });
+  return {};
+}
+
 Status lower_softmax(const mil::Op& op, Lowering& lowering) {
   return emit_row_map<float>(
       op, lowering, {TRY(axis_of(op, -1))}, kExpGrain,

@@ -60,9 +60,9 @@ Status emit_conv(const mil::Op& op, Lowering& lowering, Channels channels, int64
                  int64_t out_size, int64_t kernel, bool transposed, Accumulate accumulate) {
   const mil::Value* bias_value = op.operand("bias");
   const Place x = TRY(lowering.cells(*op.operand("x")));
-  const Place weight = TRY(lowering.cells(*op.operand("weight")));
-  const std::optional<Place> bias =
-      bias_value == nullptr ? std::nullopt : std::optional(TRY(lowering.cells(*bias_value)));
+  const Place weight = TRY(conv_weight(op, lowering));
+  std::optional<Place> bias;
+  if (bias_value != nullptr) bias = TRY(lowering.cells_like(*bias_value, DType::F32));
   const Place result = TRY(lowering.result(*op.result()));
   const int64_t batch = op.result()->type.shape[0];
   lowering.emit(op, [=](const Frame& frame) -> Status {
@@ -109,14 +109,41 @@ PoolSums pool_sums(std::string_view op) {
           [](float sum, float count) { return sum / count; }};
 }
 
-// How many elements of the window at a place count: those of the input or, with `padding`, of the
-// padded input, behind whose end windows of ceil_mode may reach.
+}  // namespace
+
 int64_t counted(const WindowAxis& axis, int64_t place, bool padding) {
   if (!padding) return std::max<int64_t>(axis.last(place) - axis.first(place), 0);
   return std::min(axis.kernel, axis.in + axis.before + axis.after - place * axis.stride);
 }
 
-}  // namespace
+Result<Place> conv_weight(const mil::Op& op, Lowering& lowering) {
+  const mil::Value& weight = *op.operand("weight");
+  if (op.type != "conv_quantized") return lowering.cells(weight);
+  const mil::Value &scale = *op.operand("quant_scale"), &bias = *op.operand("quant_bias");
+  const auto count = static_cast<int64_t>(TRY(element_count(weight.type.shape)));
+  const int64_t channels = weight.type.shape[0], each = count / channels;
+  const auto is_one = [](const mil::Value& value) {
+    return element_count(value.type.shape).value_or(0) == 1;
+  };
+  const std::string what = fmt::format("weight of %{}", op.result()->name);
+  const uint64_t bytes = static_cast<uint64_t>(count) * kCellSize;
+  return lowering.derived(weight, what, bytes, [&](Place to) -> Result<Runs> {
+    const Place codes = TRY(lowering.cells(weight));
+    const Place scales = TRY(lowering.cells(scale)), biases = TRY(lowering.cells(bias));
+    return Runs([=, one_scale = is_one(scale), one_bias = is_one(bias)](const Frame& frame) {
+      frame.pool.parallel_for(channels, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t c = begin; c < end; ++c) {
+          const float s = frame.floats(scales)[one_scale ? 0 : c];
+          const float b = frame.floats(biases)[one_bias ? 0 : c];
+          for (int64_t i = c * each; i < (c + 1) * each; ++i) {
+            frame.floats(to)[i] = s * static_cast<float>(frame.ints(codes)[i]) + b;
+          }
+        }
+      });
+      return Status();
+    });
+  });
+}
 
 Status lower_plain_conv(const mil::Op& op, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_conv(op)));
@@ -147,7 +174,7 @@ Status lower_conv_transpose(const mil::Op& op, Lowering& lowering) {
                    });
 }
 
-Status lower_pool(const mil::Op& op, Lowering& lowering) {
+Status lower_plain_pool(const mil::Op& op, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_pool(op)));
   const PoolSums sums = pool_sums(op.type);
   const bool padding = !TRY(mil::bool_param(op, "exclude_padding_from_average", false));

@@ -1,0 +1,117 @@
+// Pools, and convolutions of so few channels that they are no products of matrices, by bands of
+// rows (bands.h). reference/window.cc is the specification; it also computes what typed numerics
+// ask for.
+#include <cmath>
+#include <limits>
+
+#include "engine/bands.h"
+#include "engine/kernels.h"
+#include "mil/params.h"
+
+namespace diptych::engine {
+namespace {
+
+constexpr int64_t kGrain = 1 << 12;  // places of the result worth a thread of their own
+
+// Calls body(channel, band, scratch) for all bands of `channels` channels of the result, each of
+// which has so many places.
+template <class Body>
+void for_each_band(const Frame& frame, const Bands& bands, int64_t channels, int64_t places,
+                   Body body) {
+  const int64_t each = bands.per_channel();
+  const int64_t grain = std::max<int64_t>(1, kGrain * each / places);
+  frame.pool.parallel_for(channels * each, grain, [&](int64_t begin, int64_t end, int thread) {
+    auto* const scratch = reinterpret_cast<float*>(frame.scratch(thread));
+    for (int64_t i = begin; i < end; ++i) body(i / each, i % each, scratch);
+  });
+}
+
+using TakeTaps = void (*)(const float*, const Taps&, size_t, float*);
+
+struct Pool {
+  TakeTaps take;
+  float start;      // of a sum or a maximum, which padding leaves as it is
+  bool mean, root;  // what becomes of the sum
+};
+
+Pool pool_of(std::string_view op) {
+  if (op == "max_pool") {
+    return {take_largest_taps, -std::numeric_limits<float>::infinity(), false, false};
+  }
+  if (op == "l2_pool") return {add_squared_taps, 0, false, true};
+  return {add_taps, 0, true, false};
+}
+
+}  // namespace
+
+Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
+  const Windows windows(TRY(mil::resolve_conv(op)));
+  const Channels channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
+                          TRY(mil::int_param(op, "groups", 1))};
+  const mil::Value* bias_value = op.operand("bias");
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place weight = TRY(conv_weight(op, lowering));
+  std::optional<Place> bias;
+  if (bias_value != nullptr) bias = TRY(lowering.cells_like(*bias_value, DType::F32));
+  const Place result = TRY(lowering.result(*op.result()));
+  const Bands bands(windows);
+  lowering.thread_scratch(static_cast<uint64_t>(bands.scratch()) * sizeof(float));
+  lowering.emit(op, [=, batch = op.result()->type.shape[0]](const Frame& frame) -> Status {
+    const int64_t per_group = channels.in_per_group(), taps = windows.kernel();
+    const auto& [slices, rows, columns] = windows.axes;
+    const int64_t all = batch * channels.out;
+    for_each_band(frame, bands, all, windows.out(), [&](int64_t i, int64_t band, float* scratch) {
+      const int64_t n = i / channels.out, o = i % channels.out;
+      const int64_t first = n * channels.in + channels.group_of(o) * per_group;
+      for (int64_t c = 0; c < per_group; ++c) {
+        bands.lay_out(frame.floats(x) + (first + c) * windows.in(), band, 0, scratch);
+        const float* const weights = frame.floats(weight) + (o * per_group + c) * taps;
+        bands.for_each_row(band, scratch, [&](const float* from, int64_t d, int64_t r) {
+          float* const out =
+              frame.floats(result) + i * windows.out() + (d * rows.out + r) * columns.out;
+          if (c == 0) std::fill_n(out, columns.out, bias ? frame.floats(*bias)[o] : 0.0f);
+          add_weighted_taps(from, bands.taps(), weights, static_cast<size_t>(columns.out), out);
+        });
+      }
+    });
+    return {};
+  });
+  return {};
+}
+
+Status lower_pool(const mil::Op& op, Lowering& lowering) {
+  const Windows windows(TRY(mil::resolve_pool(op)));
+  if (lowering.numerics() == Numerics::Typed || !Bands::suit(windows)) {
+    return lower_plain_pool(op, lowering);
+  }
+  const Pool pool = pool_of(op.type);
+  const bool padding = !TRY(mil::bool_param(op, "exclude_padding_from_average", false));
+  const Place x = TRY(lowering.cells(*op.operand("x")));
+  const Place result = TRY(lowering.result(*op.result()));
+  const Bands bands(windows);
+  const Shape& shape = op.result()->type.shape;
+  lowering.thread_scratch(static_cast<uint64_t>(bands.scratch()) * sizeof(float));
+  lowering.emit(op, [=, channels = shape[0] * shape[1]](const Frame& frame) -> Status {
+    const auto& [slices, rows, columns] = windows.axes;
+    for_each_band(
+        frame, bands, channels, windows.out(), [&](int64_t i, int64_t band, float* scratch) {
+          bands.lay_out(frame.floats(x) + i * windows.in(), band, pool.start, scratch);
+          bands.for_each_row(band, scratch, [&](const float* from, int64_t d, int64_t r) {
+            float* const out =
+                frame.floats(result) + i * windows.out() + (d * rows.out + r) * columns.out;
+            std::fill_n(out, columns.out, pool.start);
+            pool.take(from, bands.taps(), static_cast<size_t>(columns.out), out);
+            const auto above =
+                static_cast<float>(counted(slices, d, padding) * counted(rows, r, padding));
+            for (int64_t c = 0; pool.mean && c < columns.out; ++c) {
+              out[c] /= above * static_cast<float>(counted(columns, c, padding));
+            }
+            for (int64_t c = 0; pool.root && c < columns.out; ++c) out[c] = std::sqrt(out[c]);
+          });
+        });
+    return {};
+  });
+  return {};
+}
+
+}  // namespace diptych::engine
