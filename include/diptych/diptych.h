@@ -124,17 +124,29 @@ DIPTYCH_API diptych_error* diptych_function_input(const diptych_function* functi
 DIPTYCH_API diptych_error* diptych_function_output(const diptych_function* function, size_t index,
                                                    diptych_feature* feature);
 
+/* What a classifier tells apart. Two of its outputs are `label`, an int32 that is the number of the
+ * likeliest class, and `probabilities`, a float32 for each class. */
+typedef struct diptych_classes {
+  size_t count;                /* 0: the function is no classifier */
+  const char* const* names;    /* of the classes, by their numbers */
+  int integers;                /* 1: the names are decimal numbers */
+  size_t label, probabilities; /* which outputs; SIZE_MAX for one that is not given */
+} diptych_classes;
+
+DIPTYCH_API void diptych_function_classes(const diptych_function* function,
+                                          diptych_classes* classes);
+
 /* Says where an input is read or an output is written by later runs. The memory stays the caller's,
  * may lie at any address, and must stay valid until it is no longer bound; nothing is copied where
- * the function can compute in place. `bytes` must be the feature's; NULL and 0 give an optional input
- * its default value again. */
+ * the function can compute in place. `bytes` must be the feature's; NULL and 0 give an optional
+ * input its default value again. */
 DIPTYCH_API diptych_error* diptych_function_bind_input(diptych_function* function, size_t index,
                                                        const void* data, size_t bytes);
 DIPTYCH_API diptych_error* diptych_function_bind_output(diptych_function* function, size_t index,
                                                         void* data, size_t bytes);
 
-/* Computes all outputs; all outputs, and all inputs but optional ones, must be bound. After an error the contents of the
- * outputs are unspecified. */
+/* Computes all outputs; all outputs, and all inputs but optional ones, must be bound. After an
+ * error the contents of the outputs are unspecified. */
 DIPTYCH_API diptych_error* diptych_function_run(diptych_function* function);
 
 /* The version of the library, "0.1.0". */

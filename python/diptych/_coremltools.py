@@ -81,7 +81,7 @@ class _MLModelProxy:
             raise RuntimeError(PREDICTION_FAILED + str(error)) from error
         self._predict_duration = time.perf_counter_ns() - start
         # Core ML has no arrays of rank 0.
-        return {feature.name: np.atleast_1d(result) for feature, result in zip(function.outputs, results)}
+        return function.named([np.atleast_1d(result) for result in results])
 
     def batchPredict(self, batch):
         return [self.predict(inputs) for inputs in batch]

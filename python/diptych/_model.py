@@ -42,6 +42,7 @@ class _Function:
         _native.call("diptych_function_load", model.value, name.encode(), self.value)
         self.optional = set()  # names of inputs that have a default value
         self.inputs, self.outputs = self._features("input"), self._features("output")
+        self._name_classes()
 
     def __del__(self):
         if getattr(self, "value", None):
@@ -58,6 +59,26 @@ class _Function:
             if found.optional:
                 self.optional.add(features[-1].name)
         return features
+
+    def _name_classes(self):
+        """Of a classifier, the classes as Python has them, and its outputs as what a prediction holds."""
+        found = _native.Classes()
+        _native.library().diptych_function_classes(self.value, found)
+        kind = int if found.integers else str
+        self.classes = [kind(_native.text(found.names[i])) for i in range(found.count)]
+        self.label, self.probabilities = found.label, found.probabilities
+
+    def named(self, results) -> dict:
+        """What a call returned, by name: arrays, of a classifier the class and a probability for each."""
+        outputs = {}
+        for index, (feature, result) in enumerate(zip(self.outputs, results)):
+            if self.classes and index == self.label:
+                outputs[feature.name] = self.classes[result.item()]
+            elif self.classes and index == self.probabilities:
+                outputs[feature.name] = dict(zip(self.classes, result.tolist()))
+            else:
+                outputs[feature.name] = result
+        return outputs
 
     def missing(self, inputs) -> List[str]:
         """Names of the inputs that must be there and are not."""
@@ -170,7 +191,8 @@ class Model:
             Optional inputs may be left out.
         function: its name; None for the model's default.
 
-        Returns arrays by name. Raises Error for a missing, surplus or misshapen input, and for data that the
+        Returns arrays by name; of a classifier also the likeliest class, and a dictionary that has the
+        probability of each. Raises Error for a missing, surplus or misshapen input, and for data that the
         function cannot compute with, such as an index out of range.
         """
         loaded = self.load(function)
@@ -180,5 +202,4 @@ class Model:
             what = "is missing" if wrong[0] in names else "is not one of them"
             takes = ", ".join(f"{f.name}: {f.dtype}{list(f.shape)}" for f in loaded.inputs)
             raise Error(f'"{wrong[0]}" {what}; the inputs are {takes}', "invalid argument")
-        results = loaded(loaded.arguments(inputs))
-        return {feature.name: result for feature, result in zip(loaded.outputs, results)}
+        return loaded.named(loaded(loaded.arguments(inputs)))

@@ -57,6 +57,16 @@ class Feature(Structure):
     ]
 
 
+class Classes(Structure):
+    _fields_ = [
+        ("count", c_size_t),
+        ("names", POINTER(c_char_p)),
+        ("integers", c_int),
+        ("label", c_size_t),
+        ("probabilities", c_size_t),
+    ]
+
+
 # name: (result, arguments). Those whose result is an error are called by call().
 _ERROR = c_void_p
 _SIGNATURES = {
@@ -76,6 +86,7 @@ _SIGNATURES = {
     "diptych_function_output_count": (c_size_t, [c_void_p]),
     "diptych_function_input": (_ERROR, [c_void_p, c_size_t, POINTER(Feature)]),
     "diptych_function_output": (_ERROR, [c_void_p, c_size_t, POINTER(Feature)]),
+    "diptych_function_classes": (None, [c_void_p, POINTER(Classes)]),
     "diptych_function_bind_input": (_ERROR, [c_void_p, c_size_t, c_void_p, c_size_t]),
     "diptych_function_bind_output": (_ERROR, [c_void_p, c_size_t, c_void_p, c_size_t]),
     "diptych_function_run": (_ERROR, [c_void_p]),
@@ -122,5 +133,5 @@ def call(name, *arguments):
 
 
 def text(value):
-    return value.decode()
+    return value.decode(errors="replace")
 

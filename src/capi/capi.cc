@@ -31,8 +31,15 @@ struct diptych_function {
     size_t bytes;
     bool optional;
   };
+  // The classes of a classifier, likewise.
+  struct Classes {
+    std::vector<const char*> names;  // of the signature's
+    bool integers = false;
+    size_t label = SIZE_MAX, probabilities = SIZE_MAX;
+  };
   std::unique_ptr<diptych::host::Function> function;
   std::vector<Feature> inputs, outputs;
+  Classes classes;
 };
 
 namespace {
@@ -127,6 +134,19 @@ Result<std::vector<diptych_function::Feature>> features_of(
   return all;
 }
 
+diptych_function::Classes classes_of(const diptych::host::Signature& signature) {
+  diptych_function::Classes classes;
+  if (!signature.classes) return classes;
+  for (const std::string& name : signature.classes->names) classes.names.push_back(name.c_str());
+  classes.integers = signature.classes->integers;
+  for (size_t i = 0; i < signature.outputs.size(); ++i) {
+    const std::string& name = signature.outputs[i].name;
+    if (name == signature.classes->label) classes.label = i;
+    if (name == signature.classes->probabilities) classes.probabilities = i;
+  }
+  return classes;
+}
+
 Result<diptych::host::Options> options_from(const diptych_options* given) {
   diptych::host::Options options;
   if (given == nullptr) return options;
@@ -213,6 +233,7 @@ diptych_error* diptych_function_load(const diptych_model* model, const char* nam
     made->function = TRY(model->model->load(name == nullptr ? "" : name));
     made->inputs = TRY(features_of(made->function->signature().inputs));
     made->outputs = TRY(features_of(made->function->signature().outputs));
+    made->classes = classes_of(made->function->signature());
     *function = made.release();
     return {};
   });
@@ -232,6 +253,12 @@ diptych_error* diptych_function_input(const diptych_function* function, size_t i
 diptych_error* diptych_function_output(const diptych_function* function, size_t index,
                                        diptych_feature* feature) {
   return describe(function->outputs, index, "output", feature);
+}
+
+void diptych_function_classes(const diptych_function* function, diptych_classes* classes) {
+  const diptych_function::Classes& found = function->classes;
+  *classes = {found.names.size(), found.names.data(), found.integers, found.label,
+              found.probabilities};
 }
 
 diptych_error* diptych_function_bind_input(diptych_function* function, size_t index,

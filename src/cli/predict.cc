@@ -53,8 +53,9 @@ Status run_predict(const PredictArguments& a) {
   const auto function = TRY(model->load(a.function));
   const auto outputs = TRY(within(a.model, tools::predict(*function, inputs)));
   if (!a.output.empty()) TRY(write_arrays(a.output, outputs));
-  if (a.json) return write_results(tools::to_json_text(outputs));
-  return a.output.empty() ? write_results(tools::to_text(outputs)) : Status();
+  if (a.json) return write_results(tools::to_json_text(outputs, function->signature()));
+  return a.output.empty() ? write_results(tools::to_text(outputs, function->signature()))
+                          : Status();
 }
 
 }  // namespace

@@ -18,6 +18,15 @@ inline constexpr int32_t kSpecificationVersion = 9;
 // The name of the function in a model without a list of functions.
 inline constexpr std::string_view kMainFunction = "main";
 
+// What a function with the operation classify tells apart. The program itself knows classes by
+// their numbers: `label` is an output of type int32, the number of the likeliest, `probabilities`
+// one of as many floats as there are classes.
+struct Classes {
+  std::vector<std::string> names;
+  bool integers = false;  // the names are decimal numbers
+  std::string label, probabilities;
+};
+
 struct Model {
   int32_t specification_version = kSpecificationVersion;
   mil::Program program;  // functions in the order of the description
@@ -27,6 +36,8 @@ struct Model {
   // Of optional inputs, by function and name: the value of all elements where none is given. Not
   // written.
   std::map<std::string, std::map<std::string, double>> defaults;
+  // Of functions that classify, by their names. Not written.
+  std::map<std::string, Classes> classes;
   std::map<std::string, std::string> metadata;  // user-defined
 };
 

@@ -2,6 +2,7 @@
 #include <unordered_set>
 
 #include "base/thread_pool.h"
+#include "coreml/classes.h"
 #include "coreml/model.h"
 #include "coreml/model_support.h"
 #include "coreml/proto_reader.h"
@@ -61,6 +62,9 @@ class FunctionReader {
         weights_(weights),
         function_(std::make_unique<mil::Function>(name, std::string(source.opset))) {}
 
+  // Of the function that was read; none where it does not classify.
+  std::optional<Classes>& classes() { return classes_; }
+
   Result<std::unique_ptr<mil::Function>> read() {
     const auto found = source_.block_specializations.find(source_.opset);
     if (found == source_.block_specializations.end()) {
@@ -105,10 +109,10 @@ class FunctionReader {
   Status read_operation(const proto::Operation& op) {
     if (op.outputs.empty()) return invalid_data("it has no outputs");
     if (op.type == kConst) return read_const(op);
+    if (op.type == kClassify) return read_classify(op);
     std::vector<mil::Operand> operands;
     for (const std::string& param : parameter_order(op, opset_)) {
-      const auto where = [&] { return "input \"" + param + "\""; };
-      operands.push_back(TRY(within(where, read_operand(op, param))));
+      operands.push_back(TRY(read_operand(op, param)));
     }
     std::vector<std::pair<std::string, TensorType>> results;
     for (const auto& output : op.outputs) {
@@ -117,6 +121,30 @@ class FunctionReader {
       results.emplace_back(output.name, std::move(type));
     }
     function_->add_op(std::string(op.type), std::move(operands), std::move(results));
+    return {};
+  }
+
+  // Its classes stay beside the program, which has numbers in their place.
+  Status read_classify(const proto::Operation& op) {
+    if (classes_) return unsupported("a second one in a function");
+    classes_ = TRY(read_classes(op));
+    std::vector<mil::Operand> operands;
+    for (const std::string& param : parameter_order(op, opset_)) {
+      if (param != "classes") operands.push_back(TRY(read_operand(op, param)));
+    }
+    const auto given = std::find_if(operands.begin(), operands.end(), [](const auto& operand) {
+      return operand.param == "probabilities";
+    });
+    if (given == operands.end()) return invalid_data("parameter 'probabilities' is missing");
+    const TensorType& type = given->values[0]->type;
+    const uint64_t count = TRY(element_count(type.shape));
+    if (classes_->names.size() != count) {
+      return invalid_data("{} classes for {} probabilities", classes_->names.size(), count);
+    }
+    TensorType each{type.dtype, {static_cast<int64_t>(count)}};
+    function_->add_op(
+        std::string(op.type), std::move(operands),
+        {{classes_->label, {DType::Int32, {}}}, {classes_->probabilities, std::move(each)}});
     return {};
   }
 
@@ -136,6 +164,10 @@ class FunctionReader {
   }
 
   Result<mil::Operand> read_operand(const proto::Operation& op, const std::string& param) {
+    return within([&] { return "input \"" + param + "\""; }, read_argument(op, param));
+  }
+
+  Result<mil::Operand> read_argument(const proto::Operation& op, const std::string& param) {
     TRY(check_name(param, "a parameter"));
     mil::Operand operand{param, {}};
     const auto input = op.inputs.find(param);
@@ -188,6 +220,7 @@ class FunctionReader {
   mil::Opset opset_ = mil::kLastOpset;
   std::unique_ptr<mil::Function> function_;
   std::unordered_set<std::string> names_;
+  std::optional<Classes> classes_;
 };
 
 // Whether a feature's type can be that of a value. A feature without a shape leaves it open; one of
@@ -200,7 +233,8 @@ bool describes(const TensorType& feature, const TensorType& value) {
 
 // Compares the features of a description with the values of the function, by name.
 Status check_features(const std::vector<proto::FeatureDescription>& features,
-                      const std::vector<mil::Value*>& values, std::string_view side) {
+                      const std::vector<mil::Value*>& values, std::string_view side,
+                      const Classes* classes = nullptr) {
   std::multimap<std::string_view, const mil::Value*> by_name;  // an output may be given twice
   for (const mil::Value* value : values) by_name.emplace(value->name, value);
   if (features.size() != values.size()) {
@@ -213,6 +247,12 @@ Status check_features(const std::vector<proto::FeatureDescription>& features,
       return invalid_data("{} \"{}\" of the description is not one of the function", side,
                           feature.name);
     }
+    if (classes != nullptr &&
+        (feature.name == classes->label || feature.name == classes->probabilities)) {
+      TRY(check_class_feature(feature, *classes));
+      by_name.erase(found);
+      continue;
+    }
     const TensorType type = TRY(within(fmt::format("{} \"{}\"", side, feature.name),
                                        read_feature_type(feature.type.multi_array)));
     if (!describes(type, found->second->type)) {
@@ -224,22 +264,28 @@ Status check_features(const std::vector<proto::FeatureDescription>& features,
   return {};
 }
 
+struct ReadFunction {
+  std::unique_ptr<mil::Function> function;
+  std::optional<Classes> classes;
+};
+
 // Reads a function and checks its description (a ModelDescription or FunctionDescription).
 template <class Description>
-Result<std::unique_ptr<mil::Function>> read_function(const std::string& name,
-                                                     const Description& description,
-                                                     const proto::Program& source,
-                                                     WeightFile& weights) {
+Result<ReadFunction> read_function(const std::string& name, const Description& description,
+                                   const proto::Program& source, WeightFile& weights) {
   const auto found = source.functions.find(name);
   if (found == source.functions.end()) {
     return invalid_data("the description lists the function \"{}\", the program lacks it", name);
   }
   const std::string where = "function \"" + name + "\"";
-  auto function = TRY(within(where, FunctionReader(name, found->second, weights).read()));
-  TRY(within(where, check_features(description.input, function->inputs, "input")));
-  TRY(within(where, check_features(description.output, function->outputs, "output")));
-  TRY(mil::verify(*function, /*allow_unknown=*/true));
-  return function;
+  FunctionReader reader(name, found->second, weights);
+  ReadFunction read{TRY(within(where, reader.read())), std::move(reader.classes())};
+  const mil::Function& function = *read.function;
+  const Classes* classes = read.classes ? &*read.classes : nullptr;
+  TRY(within(where, check_features(description.input, function.inputs, "input")));
+  TRY(within(where, check_features(description.output, function.outputs, "output", classes)));
+  TRY(mil::verify(function, /*allow_unknown=*/true));
+  return read;
 }
 
 // The defaults of a description's optional inputs.
@@ -264,17 +310,22 @@ Status check_function_names(const std::vector<proto::FunctionDescription>& funct
 }
 
 // All functions of a model that lists them, in its order.
-Result<std::vector<std::unique_ptr<mil::Function>>> read_functions(
+Result<std::vector<ReadFunction>> read_functions(
     const std::vector<proto::FunctionDescription>& functions, const proto::Program& source,
     WeightFile& weights, ThreadPool* pool) {
   TRY(check_function_names(functions));
-  std::vector<Result<std::unique_ptr<mil::Function>>> read(functions.size());
+  std::vector<Result<ReadFunction>> read(functions.size());
   side_by_side(pool, functions.size(), [&](size_t i) {
     read[i] = read_function(std::string(functions[i].name), functions[i], source, weights);
   });
-  std::vector<std::unique_ptr<mil::Function>> result;
+  std::vector<ReadFunction> result;
   for (auto& function : read) result.push_back(TRY(std::move(function)));
   return result;
+}
+
+void add_function(Model& model, ReadFunction read) {
+  if (read.classes) model.classes.emplace(read.function->name, std::move(*read.classes));
+  model.program.functions.push_back(std::move(read.function));
 }
 
 }  // namespace
@@ -298,7 +349,9 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool) {
                         program.functions.size());
   }
   if (model.multifunction) {
-    model.program.functions = TRY(read_functions(description.functions, program, weights, pool));
+    for (auto& read : TRY(read_functions(description.functions, program, weights, pool))) {
+      add_function(model, std::move(read));
+    }
     for (const auto& function : description.functions) {
       model.defaults.emplace(function.name, defaults_of(function.input));
     }
@@ -309,8 +362,7 @@ Result<Model> read_model(Bytes mlmodel, WeightFile& weights, ThreadPool* pool) {
   } else {
     model.default_function = program.functions.begin()->first;
     TRY(check_name(model.default_function, "a function"));
-    model.program.functions.push_back(
-        TRY(read_function(model.default_function, description, program, weights)));
+    add_function(model, TRY(read_function(model.default_function, description, program, weights)));
     model.defaults.emplace(model.default_function, defaults_of(description.input));
   }
   for (const auto& entry : description.metadata.user_defined) {

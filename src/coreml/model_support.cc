@@ -4,6 +4,7 @@
 #include <array>
 #include <span>
 
+#include "coreml/classes.h"
 #include "coreml/proto_values.h"
 #include "mil/opset.h"
 
@@ -99,6 +100,7 @@ class Finder {
           kMaxSpecification);
     }
     if (model.is_updatable) add("an updatable model");
+    classifies_ = has_classifier(model.ml_program);
     const proto::ModelDescription& description = model.description;
     features(description, "the model");
     for (const auto& function : description.functions) {
@@ -115,6 +117,17 @@ class Finder {
   std::vector<std::string> items;
 
  private:
+  static bool has_classifier(const proto::Program& program) {
+    for (const auto& [name, function] : program.functions) {
+      for (const auto& [opset, block] : function.block_specializations) {
+        for (const auto& op : block.operations) {
+          if (op.type == kClassify) return true;
+        }
+      }
+    }
+    return false;
+  }
+
   template <class... Args>
   void add(fmt::format_string<Args...> format, Args&&... args) {
     if (items.size() < kMaxItems) {
@@ -126,7 +139,10 @@ class Finder {
   template <class Description>
   void features(const Description& description, const std::string& where) {
     for (const auto& feature : description.input) this->feature(feature, where + ", input");
-    for (const auto& feature : description.output) this->feature(feature, where + ", output");
+    for (const auto& feature : description.output) {
+      if (classifies_ && is_class_feature(feature)) continue;  // the reader looks at these
+      this->feature(feature, where + ", output");
+    }
     for (const auto& feature : description.state) {
       add("{}: state \"{}\"", where, shown(feature.name));
     }
@@ -166,6 +182,7 @@ class Finder {
       add("{}: state", where());
     }
     for (const auto& output : op.outputs) {
+      if (op.type == kClassify) continue;
       value_type(output, [&] { return where() + ", output"; });
     }
     for (const auto& attribute : op.attributes) value(attribute.second, where);
@@ -194,6 +211,8 @@ class Finder {
           kWeightFileName);
     }
   }
+
+  bool classifies_ = false;  // some function does
 };
 
 }  // namespace

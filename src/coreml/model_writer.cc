@@ -2,6 +2,7 @@
 #include <protozero/pbf_writer.hpp>
 #include <unordered_set>
 
+#include "coreml/classes.h"
 #include "coreml/model.h"
 #include "coreml/proto_values.h"
 #include "mil/op_table.h"
@@ -72,6 +73,9 @@ class FunctionWriter {
       return invalid_argument(
           "not an operation of Core ML; write the program before passes that "
           "introduce it");
+    }
+    if (op.type == kClassify) {
+      return unsupported("classifiers cannot be written: programs do not hold their classes");
     }
     // Core ML wants the constants of these in place, those of all others as operations.
     const bool in_place = op.type.starts_with("constexpr_");

@@ -70,10 +70,14 @@ struct TensorValue {
   };
 };
 
+// A list has tensors alone: its entries are values, but of those only what an immediate one holds
+// is read.
 struct ImmediateValue {
   enum Field : uint32_t { kTensor = 1, kTuple = 2, kList = 3, kDictionary = 4 };
+  enum ListField : uint32_t { kEntries = 1 };
   uint32_t value = 0;
   TensorValue tensor;
+  std::vector<TensorValue> list;
 };
 
 struct BlobFileValue {

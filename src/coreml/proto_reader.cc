@@ -232,6 +232,22 @@ void read(pbf_reader in, proto::TensorValue& out) {
   }
 }
 
+// The tensor that an entry of a list holds; nothing where it is something else.
+void read_list_entry(pbf_reader in, proto::TensorValue& out) {
+  while (in.next(proto::Value::kImmediate, Wire::length_delimited)) {
+    pbf_reader immediate = in.get_message();
+    while (immediate.next(proto::ImmediateValue::kTensor, Wire::length_delimited)) {
+      read(immediate.get_message(), out);
+    }
+  }
+}
+
+void read_list(pbf_reader in, std::vector<proto::TensorValue>& out) {
+  while (in.next(proto::ImmediateValue::kEntries, Wire::length_delimited)) {
+    read_list_entry(in.get_message(), out.emplace_back());
+  }
+}
+
 void read(pbf_reader in, proto::ImmediateValue& out) {
   while (in.next()) {
     const uint32_t field = in.tag();
@@ -239,10 +255,15 @@ void read(pbf_reader in, proto::ImmediateValue& out) {
       in.skip();
       continue;
     }
-    if (out.value != field) out.tensor = {};
+    if (out.value != field) {
+      out.tensor = {};
+      out.list.clear();
+    }
     out.value = field;
     if (field == proto::ImmediateValue::kTensor) {
       read(in.get_message(), out.tensor);
+    } else if (field == proto::ImmediateValue::kList) {
+      read_list(in.get_message(), out.list);
     } else {
       in.skip();
     }

@@ -90,6 +90,9 @@ class CoreMlModel final : public Model, public std::enable_shared_from_this<Core
     for (const mil::Value* value : function.outputs) {
       signature.outputs.push_back({value->name, value->type});
     }
+    if (const auto found = model_.classes.find(function.name); found != model_.classes.end()) {
+      signature.classes = found->second;
+    }
     return signature;
   }
 

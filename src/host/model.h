@@ -8,12 +8,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "coreml/model.h"
 #include "engine/numerics.h"
 #include "tensor/type.h"
 
@@ -32,6 +34,8 @@ struct Feature {
 };
 struct Signature {
   std::vector<Feature> inputs, outputs;
+  // Of a classifier, whose outputs are told apart by these names.
+  std::optional<coreml::Classes> classes;
 };
 
 // One caller's use of a function. Mutable; one thread at a time. Keeps its model alive.

@@ -42,7 +42,7 @@ class ProgramModel final : public Model {
 
   Result<Signature> signature(const std::string& name) const override {
     const auto types = TRY(program_->signature(name.empty() ? default_function() : name));
-    return Signature{numbered(types.inputs, "input"), numbered(types.outputs, "output")};
+    return Signature{numbered(types.inputs, "input"), numbered(types.outputs, "output"), {}};
   }
   Result<std::unique_ptr<Function>> load(const std::string& name) const override {
     Signature types = TRY(signature(name));

@@ -55,12 +55,30 @@ Result<numpy::Array> fitted(const host::Feature& feature, const numpy::Array& gi
   return array;
 }
 
+// The class that an output is the number of; nothing for other outputs.
+const std::string* class_of(const std::string& name, const numpy::Array& array,
+                            const host::Signature& signature) {
+  if (!signature.classes || name != signature.classes->label) return nullptr;
+  const auto number = static_cast<size_t>(load<int32_t>(array.data.data()));
+  return number < signature.classes->names.size() ? &signature.classes->names[number] : nullptr;
+}
+
 // The elements as doubles, which is exact for all but long integers.
 Result<std::vector<double>> doubles(const numpy::Array& array) {
   const auto wide = TRY(numpy::converted(array, DType::F64));
   std::vector<double> values(wide.data.size() / sizeof(double));
   std::memcpy(values.data(), wide.data.data(), wide.data.size());
   return values;
+}
+
+// What a probability of each class is, by its name.
+Json by_class(const numpy::Array& array, const coreml::Classes& classes) {
+  Json all = Json::object();
+  const auto values = doubles(array).value_or(std::vector<double>());
+  for (size_t i = 0; i < std::min(values.size(), classes.names.size()); ++i) {
+    all[classes.names[i]] = std::isfinite(values[i]) ? Json(values[i]) : Json();
+  }
+  return all;
 }
 
 }  // namespace
@@ -94,10 +112,15 @@ Result<NamedArrays> predict(host::Function& function, const numpy::Arrays& input
   return results;
 }
 
-std::string to_text(const NamedArrays& arrays) {
+std::string to_text(const NamedArrays& outputs, const host::Signature& signature) {
   constexpr size_t kShown = 8;
   std::string text;
-  for (const auto& [name, array] : arrays) {
+  for (const auto& [name, array] : outputs) {
+    if (const std::string* found = class_of(name, array, signature)) {
+      text +=
+          fmt::format("{}: {}\n", name, signature.classes->integers ? *found : in_quotes(*found));
+      continue;
+    }
     text += fmt::format("{}: {}", name, to_string(array.type));
     const auto values = doubles(array).value_or(std::vector<double>());
     if (!values.empty()) {
@@ -113,9 +136,17 @@ std::string to_text(const NamedArrays& arrays) {
   return text;
 }
 
-std::string to_json_text(const NamedArrays& arrays) {
+std::string to_json_text(const NamedArrays& outputs, const host::Signature& signature) {
   Json all = Json::object();
-  for (const auto& [output, array] : arrays) {
+  for (const auto& [output, array] : outputs) {
+    if (const std::string* found = class_of(output, array, signature)) {
+      all[output] = signature.classes->integers ? Json(std::stoll(*found)) : Json(*found);
+      continue;
+    }
+    if (signature.classes && output == signature.classes->probabilities) {
+      all[output] = by_class(array, *signature.classes);
+      continue;
+    }
     Json data = Json::array();
     if (is_integer(array.type.dtype)) {
       const auto signed_ones = numpy::converted(array, DType::Int64);

@@ -18,10 +18,12 @@ using NamedArrays = std::vector<std::pair<std::string, numpy::Array>>;
 // inputs that there are for one that is missing or surplus, before anything is computed.
 Result<NamedArrays> predict(host::Function& function, const numpy::Arrays& inputs);
 
-// For people: each output's name, type and range, and its first elements.
-std::string to_text(const NamedArrays& arrays);
+// The outputs of a function of that signature, as predict() gives them.
+// For people: each output's name, type and range, and its first elements; the class of a
+// classifier.
+std::string to_text(const NamedArrays& outputs, const host::Signature& signature);
 // For machines: {"name": {"dtype": …, "shape": […], "data": […]}}, elements in row-major order.
-// What is not finite is null.
-std::string to_json_text(const NamedArrays& arrays);
+// What is not finite is null. Of a classifier {"label": class, "probabilities": {class: number}}.
+std::string to_json_text(const NamedArrays& outputs, const host::Signature& signature);
 
 }  // namespace diptych::tools

@@ -91,6 +91,21 @@ with tempfile.TemporaryDirectory() as folder:
     assert sorted(theirs.functions) == ["both", "thrice"] and theirs.default_function == "both"
     near(theirs.predict({"x": x}, function="thrice")["out"], 3 * x)
 """,
+    "classifiers": FIRST + """
+import tempfile
+for labels, name in ((["cat", "dog", "eel"], None), ([7, -8, 9], "kind")):
+    sorts = converted(lambda x: mb.softmax(x=x, axis=-1, name="odds"), [mb.TensorSpec((1, 3))],
+                      classifier_config=ct.ClassifierConfig(labels, predicted_feature_name=name))
+    given = {"x": np.array([[0.5, 2, 1]], np.float32)}
+    expected = np.exp(given["x"][0]) / np.exp(given["x"]).sum()
+    with tempfile.TemporaryDirectory() as folder:
+        sorts.save(folder + "/m.mlpackage")
+        for found in (sorts.predict(given), diptych.Model(folder + "/m.mlpackage").predict(given)):
+            assert found.pop(name or "classLabel") == labels[1], found
+            (odds,) = found.values()
+            assert list(odds) == labels, odds
+            near(list(odds.values()), expected)
+""",
     "errors are RuntimeErrors that say what is wrong": FIRST + """
 try:
     model.__proxy__.predict({"x": x})

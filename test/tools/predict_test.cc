@@ -45,10 +45,10 @@ TEST_F(Predict, TakesAndGivesArraysByName) {
       predict(*function_, {{"y", array(DType::Int64, {2, 3}, {1, 2, 3, 4, 5, 6})},
                            {"x", array(DType::F16, {2, 3}, {0.5, 0.5, 0.5, 1, 1, -1})}});
   ASSERT_TRUE(results) << results.error().to_string();
-  EXPECT_EQ(to_text(*results),
+  EXPECT_EQ(to_text(*results, function_->signature()),
             "sum: fp32[2,3], 1.5 to 6\n  1.5 2.5 3.5 5 6 5\n"
             "product: fp32[2,3], -6 to 5\n  0.5 1 1.5 4 5 -6\n");
-  const Json json = parse_json(to_json_text(*results)).value();
+  const Json json = parse_json(to_json_text(*results, function_->signature())).value();
   EXPECT_EQ(json["sum"]["dtype"], "fp32");
   EXPECT_EQ(json["sum"]["shape"], Json({2, 3}));
   EXPECT_EQ(json["product"]["data"], Json({0.5, 1.0, 1.5, 4.0, 5.0, -6.0}));
@@ -69,8 +69,22 @@ TEST_F(Predict, NamesWhatIsMissingSurplusOrOfAnotherShape) {
 TEST(PredictText, ShowsNoMoreThanAFewElements) {
   const NamedArrays arrays = {{"n", array(DType::Int32, {10}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9})},
                               {"e", array(DType::F32, {0}, {})}};
-  EXPECT_EQ(to_text(arrays), "n: int32[10], 0 to 9\n  0 1 2 3 4 5 6 7 … and 2 more\ne: fp32[0]\n");
-  EXPECT_EQ(parse_json(to_json_text(arrays)).value()["n"]["data"][9], 9);
+  EXPECT_EQ(to_text(arrays, {}),
+            "n: int32[10], 0 to 9\n  0 1 2 3 4 5 6 7 … and 2 more\ne: fp32[0]\n");
+  EXPECT_EQ(parse_json(to_json_text(arrays, {})).value()["n"]["data"][9], 9);
+}
+
+TEST(PredictText, NamesClasses) {
+  const NamedArrays outputs = {{"kind", array(DType::Int32, {}, {1})},
+                               {"odds", array(DType::F32, {2}, {0.25, 0.75})}};
+  host::Signature signature;
+  signature.classes = coreml::Classes{{"cat", "dog"}, false, "kind", "odds"};
+  EXPECT_THAT(to_text(outputs, signature), HasSubstr("kind: \"dog\"\nodds: fp32[2], 0.25"));
+  EXPECT_EQ(parse_json(to_json_text(outputs, signature)).value(),
+            Json({{"kind", "dog"}, {"odds", {{"cat", 0.25}, {"dog", 0.75}}}}));
+  signature.classes = coreml::Classes{{"-3", "8"}, true, "kind", "odds"};
+  EXPECT_THAT(to_text(outputs, signature), HasSubstr("kind: 8\n"));
+  EXPECT_EQ(parse_json(to_json_text(outputs, signature)).value()["kind"], 8);
 }
 
 }  // namespace
