@@ -22,8 +22,9 @@ from pathlib import Path
 from context import ROOT, Context
 from report import HEADER, Row, cells, line, summary
 
-PARTS = ["registration", "example", "runners", "matrix", "multimethod", "operators", "families", "windows", "packages", "predictions",
-         "self_description", "debugging", "bad_input", "checkers", "tokenizers", "added_tokens", "templates", "serve", "sweep", "real"]
+PARTS = ["registration", "example", "runners", "matrix", "multimethod", "operators", "coreml_tests", "coremltools_tests",
+         "families", "windows", "packages", "predictions", "self_description", "debugging", "bad_input", "checkers",
+         "tokenizers", "added_tokens", "templates", "serve", "sweep", "real"]
 # Parts whose modules would hide the packages that they compare with.
 MODULES = {"tokenizers": "text_tokenizers", "added_tokens": "text_added_tokens", "templates": "text_templates"}
 SMOKE_PARTS = ["registration", "example", "runners", "matrix", "operators", "packages", "predictions", "self_description",
