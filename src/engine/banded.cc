@@ -63,16 +63,18 @@ Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
     for_each_band(frame, bands, all, windows.out(), [&](int64_t i, int64_t band, float* scratch) {
       const int64_t n = i / channels.out, o = i % channels.out;
       const int64_t first = n * channels.in + channels.group_of(o) * per_group;
+      bands.begin(bias ? frame.floats(*bias)[o] : 0.0f, scratch);
       for (int64_t c = 0; c < per_group; ++c) {
         bands.lay_out(frame.floats(x) + (first + c) * windows.in(), band, 0, scratch);
         const float* const weights = frame.floats(weight) + (o * per_group + c) * taps;
-        bands.for_each_row(band, scratch, [&](const float* from, int64_t d, int64_t r) {
-          float* const out =
-              frame.floats(result) + i * windows.out() + (d * rows.out + r) * columns.out;
-          if (c == 0) std::fill_n(out, columns.out, bias ? frame.floats(*bias)[o] : 0.0f);
-          add_weighted_taps(from, bands.taps(), weights, static_cast<size_t>(columns.out), out);
+        bands.for_each_run(scratch, [&](const float* from, size_t length, float* out) {
+          add_weighted_taps(from, bands.taps(), weights, length, out);
         });
       }
+      float* const plane = frame.floats(result) + i * windows.out();
+      bands.for_each_row(band, scratch, [&](int64_t d, int64_t r, const float* row) {
+        std::copy_n(row, columns.out, plane + (d * rows.out + r) * columns.out);
+      });
     });
     return {};
   });
@@ -89,26 +91,35 @@ Status lower_pool(const mil::Op& op, Lowering& lowering) {
   const Place x = TRY(lowering.cells(*op.operand("x")));
   const Place result = TRY(lowering.result(*op.result()));
   const Bands bands(windows);
+  std::vector<float> column_counts;
+  for (int64_t c = 0; c < windows.axes[2].out; ++c) {
+    column_counts.push_back(static_cast<float>(counted(windows.axes[2], c, padding)));
+  }
   const Shape& shape = op.result()->type.shape;
   lowering.thread_scratch(static_cast<uint64_t>(bands.scratch()) * sizeof(float));
   lowering.emit(op, [=, channels = shape[0] * shape[1]](const Frame& frame) -> Status {
     const auto& [slices, rows, columns] = windows.axes;
-    for_each_band(
-        frame, bands, channels, windows.out(), [&](int64_t i, int64_t band, float* scratch) {
-          bands.lay_out(frame.floats(x) + i * windows.in(), band, pool.start, scratch);
-          bands.for_each_row(band, scratch, [&](const float* from, int64_t d, int64_t r) {
-            float* const out =
-                frame.floats(result) + i * windows.out() + (d * rows.out + r) * columns.out;
-            std::fill_n(out, columns.out, pool.start);
-            pool.take(from, bands.taps(), static_cast<size_t>(columns.out), out);
-            const auto above =
-                static_cast<float>(counted(slices, d, padding) * counted(rows, r, padding));
-            for (int64_t c = 0; pool.mean && c < columns.out; ++c) {
-              out[c] /= above * static_cast<float>(counted(columns, c, padding));
-            }
-            for (int64_t c = 0; pool.root && c < columns.out; ++c) out[c] = std::sqrt(out[c]);
-          });
-        });
+    const auto pool_band = [&](int64_t i, int64_t band, float* scratch) {
+      bands.begin(pool.start, scratch);
+      bands.lay_out(frame.floats(x) + i * windows.in(), band, pool.start, scratch);
+      bands.for_each_run(scratch, [&](const float* from, size_t length, float* out) {
+        pool.take(from, bands.taps(), length, out);
+      });
+      float* const plane = frame.floats(result) + i * windows.out();
+      bands.for_each_row(band, scratch, [&](int64_t d, int64_t r, const float* row) {
+        const auto above =
+            static_cast<float>(counted(slices, d, padding) * counted(rows, r, padding));
+        float* const out = plane + (d * rows.out + r) * columns.out;
+        for (int64_t c = 0; c < columns.out; ++c) {
+          out[c] = row[c];
+          if (pool.root) out[c] = std::sqrt(row[c]);
+          if (pool.mean) {
+            out[c] = row[c] / (above * column_counts[static_cast<size_t>(c)]);
+          }
+        }
+      });
+    };
+    for_each_band(frame, bands, channels, windows.out(), pool_band);
     return {};
   });
   return {};

@@ -28,8 +28,8 @@ LEAST = 0.99  # of the tests that predict, so many pass
 
 
 def sort_of(test):
-    """What a line of the log says of a test. Beyond fp16: it wants of a result in fp16 what no fp16 number is near
-    enough to, and got about the nearest."""
+    """What a line of the log says of a test. Beyond fp16: with fp32's tolerance it wants of a result in fp16 what no
+    fp16 number is near enough to, or what NumPy has rounded to fp16 on the way, and got it within fp16's."""
     if test["outcome"] in ("skipped", "xfailed"):
         return "skipped"
     if test["outcome"] == "passed":
