@@ -43,9 +43,9 @@ class Example:
         self.line = page.read_text()[: match.start("text")].count("\n") + 1
 
     def missing(self):
-        """What a block of Python needs and this machine lacks."""
+        """What a block needs and this machine lacks."""
         if self.language != "python":
-            return []
+            return ["curl"] if "curl " in self.text and shutil.which("curl") is None else []
         names = re.findall(r"^(?:import|from) (\w+)", self.text, re.MULTILINE)
         return [name for name in names if importlib.util.find_spec(name) is None]
 

@@ -47,6 +47,11 @@ def only(results: Sequence[Result]) -> Result:
     return results[0]
 
 
+def _exp(value: float) -> float:
+    """What a double can hold of it, for models that exclude what comes."""
+    return math.exp(min(value, 700.0))
+
+
 def text_result(parts: Sequence[Result]) -> Result:
     """The figures of a text from its windows, added up in order: the bits do not depend on how it was cut."""
     windows = [window for part in parts for window in part["windows"]]
@@ -59,9 +64,9 @@ def text_result(parts: Sequence[Result]) -> Result:
 
     positions = sum(window["positions"] for window in windows)
     nll = total("nll") / positions
-    result: Result = {"positions": positions, "nll": nll, "perplexity": math.exp(nll)}
+    result: Result = {"positions": positions, "nll": nll, "perplexity": _exp(nll)}
     if "kl" in windows[0]:
-        result["against_perplexity"] = math.exp(total("against_nll") / positions)
+        result["against_perplexity"] = _exp(total("against_nll") / positions)
         result["kl"] = total("kl") / positions
         result["kl_max"] = max(window["kl_max"] for window in windows)
         result["top1"] = sum(window["top1"] for window in windows) / positions

@@ -1,13 +1,13 @@
 """Runs the cells that have no result yet, and writes down results as they come."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from diptych.sweep.cells import Cell
 from diptych.sweep.errors import SweepError, WorkerLost, WorkError
 from diptych.sweep.local import Runner
 from diptych.sweep.results import Log
-from diptych.sweep.work import Place, Work
+from diptych.sweep.work import Place, Result, Work
 
 # How often work is begun whose worker is lost.
 _TRIES = 3
@@ -34,66 +34,79 @@ class Sweep:
                 planned.add(key)
                 self._works[i, k] = work
         self.todo = len(self._works)
+        # What measures time comes last: nothing runs beside it.
+        self._waiting = sorted(self._works, key=lambda part: self._works[part].alone)
+        # Exports that are still to be made, and how much work reads each.
+        self._making = {cell.key for i, cell in enumerate(cells) if (i, 0) in self._works and cell.kind == "export"}
+        self._readers = Counter(export.key for work in self._works.values() for export in work.exports)
+        self._tries: Counter[Part] = Counter()
+        self._done = 0
 
     def run(self, runner: Runner, progress: Progress) -> None:
         """Returns when all cells have a result or a failure. Whatever ends it early ends the work under way."""
+        running = 0
         try:
-            self._run(runner, progress)
+            while self._waiting or running:
+                for part in self._ready(runner):
+                    runner.start(part, self._works[part])
+                    running += 1
+                part, result, error = runner.next()
+                running -= 1
+                self._tries[part] += 1
+                if isinstance(error, WorkerLost) and self._tries[part] < _TRIES:
+                    progress(f"{self.cells[part[0]].title}: {error}; once more")
+                    self._waiting.append(part)
+                    continue
+                self._done += 1
+                progress(f"[{self._done}/{self.todo}] {self._title(part)}" + self._ended(part, result, error))
+                self._let_go(part, runner)
         except BaseException:
             runner.stop()
             raise
 
-    def _run(self, runner: Runner, progress: Progress) -> None:
-        waiting = sorted(self._works, key=lambda part: self._works[part].alone)
-        making = {cell.key for i, cell in enumerate(self.cells) if (i, 0) in self._works and cell.kind == "export"}
-        needed = Counter(export.key for work in self._works.values() for export in work.exports)
-        tries: Counter[Part] = Counter()
-        running = done = 0
-        while waiting or running:
-            for part in list(waiting):
-                work = self._works[part]
-                if not any(export.key in making for export in work.exports) and runner.takes(work):
-                    waiting.remove(part)
-                    runner.start(part, work)
-                    running += 1
-            part, result, error = runner.next()
-            running -= 1
-            cell, work = self.cells[part[0]], self._works[part]
-            tries[part] += 1
-            if isinstance(error, WorkerLost) and tries[part] < _TRIES:
-                progress(f"{cell.title}: {error}; once more")
-                waiting.append(part)
-                continue
-            done += 1
-            count = f"[{done}/{self.todo}] {cell.title}"
-            if len(cell.works) > 1:
-                count += f", part {part[1] + 1} of {len(cell.works)}"
-            if result is not None:
-                self._log.add(
-                    cell.part_key(part[1]), cell.title, result if len(cell.works) > 1 else cell.merge([result])
-                )
-                self._merge(cell)
-                progress(count)
-            elif isinstance(error, (WorkError, WorkerLost, OSError)):
-                self.failures[cell.key] = str(error)
-                progress(f"{count}: failed: {error}")
-            else:
-                raise error or SweepError(f"{cell.title}: no result")
-            making.discard(cell.key)
-            if cell.kind == "export" and cell.key in self.failures:
-                done += self._give_up(cell, waiting)
-            for export in work.exports:
-                needed[export.key] -= 1
-                if self._discard and needed[export.key] == 0:
-                    runner.discard(self._place.export_path(export))
+    def _ready(self, runner: Runner) -> Iterator[Part]:
+        """What may start now; it is no longer waiting."""
+        for part in list(self._waiting):
+            work = self._works[part]
+            if not any(export.key in self._making for export in work.exports) and runner.takes(work):
+                self._waiting.remove(part)
+                yield part
 
-    def _give_up(self, export: Cell, waiting: list[Part]) -> int:
-        """Of what reads an export that failed; how much that is."""
-        lost = [part for part in waiting if any(read.key == export.key for read in self._works[part].exports)]
-        for part in lost:
-            waiting.remove(part)
-            self.failures[self.cells[part[0]].key] = f"no {export.title}"
-        return len(lost)
+    def _title(self, part: Part) -> str:
+        cell = self.cells[part[0]]
+        return cell.title + (f", part {part[1] + 1} of {len(cell.works)}" if len(cell.works) > 1 else "")
+
+    def _ended(self, part: Part, result: Result | None, error: BaseException | None) -> str:
+        """Notes a result or a failure; what there is to say of it. Raises what is neither."""
+        cell = self.cells[part[0]]
+        if result is not None:
+            own = cell.merge([result]) if len(cell.works) == 1 else result
+            self._log.add(cell.part_key(part[1]), cell.title, own)
+            self._merge(cell)
+            return ""
+        if not isinstance(error, (WorkError, WorkerLost, OSError)):
+            raise error or SweepError(f"{cell.title}: no result")
+        self.failures[cell.key] = str(error)
+        return f": failed: {error}"
+
+    def _let_go(self, part: Part, runner: Runner) -> None:
+        """What waited for a piece of work goes on, or is given up; what nothing reads any more is removed."""
+        cell, work = self.cells[part[0]], self._works[part]
+        if cell.kind == "export":
+            self._making.discard(cell.key)
+            if cell.key in self.failures:
+                self._give_up(cell)
+        for export in work.exports:
+            self._readers[export.key] -= 1
+            if self._discard and self._readers[export.key] == 0:
+                runner.discard(self._place.export_path(export))
+
+    def _give_up(self, export: Cell) -> None:
+        for part in list(self._waiting):
+            if any(read.key == export.key for read in self._works[part].exports):
+                self._waiting.remove(part)
+                self._done += 1
+                self.failures[self.cells[part[0]].key] = f"no {export.title}"
 
     def _merge(self, cell: Cell) -> None:
         """Writes the result of a cell whose parts all have one."""

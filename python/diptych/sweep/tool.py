@@ -91,7 +91,11 @@ class Tool:
         return self._run(module, [sys.executable, "-m", module, *arguments], (0,))
 
     def json(self, *arguments: Any, statuses: Sequence[int] = (0,)) -> Any:
-        return json.loads(self.call(*arguments, "--json", statuses=statuses))
+        out = self.call(*arguments, "--json", statuses=statuses)
+        try:
+            return json.loads(out)
+        except ValueError as error:
+            raise WorkError(f"diptych {arguments[0]}: expected JSON, found {out[:40]!r}") from error
 
     def stop_all(self) -> None:
         """Ends all calls, and those to come."""
