@@ -21,10 +21,11 @@ PATH="$PWD/$tools/bin:$PATH" $tools/bin/auditwheel repair --strip --exclude libe
 # What was put beside them comes with its licence, as the packages that it is of have it.
 $tools/bin/wheel unpack --dest build/wheel-raw build/wheel-raw/repaired/*.whl >/dev/null
 cd build/wheel-raw/diptych-*/
+licences=$(echo diptych-*.dist-info)/licenses
 for library in diptych.libs/*; do
   name=$(basename "$library" | sed 's/-[0-9a-f]\{8\}\.so/.so/')
   package=$(dpkg-query -S "*/$name" | head -1 | cut -d: -f1)
-  cp "/usr/share/doc/$package/copyright" diptych-*.dist-info/licenses/"$package"
+  cp "/usr/share/doc/$package/copyright" "$licences/$package"
 done
 cd - >/dev/null
 mkdir -p "$output"
