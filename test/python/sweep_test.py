@@ -11,6 +11,7 @@ from sweeping import DEMO, HEAD, RECIPES, Directory, diptych, texts
 from diptych.sweep import results
 from diptych.sweep.cells import text_result
 from diptych.sweep.errors import SweepError
+from diptych.sweep.inputs import Digests
 from diptych.sweep.page import page
 from diptych.sweep.table import rows_of
 
@@ -139,6 +140,36 @@ class Logs(Directory):
             with self.assertRaisesRegex(SweepError, "no space left"):
                 log.add("b", "text", {"x": 2})
         self.assertEqual(log.path.read_bytes(), whole)
+
+
+class Inputs(Directory):
+    def test_digests_follow_from_names_and_contents(self):
+        model = self.directory / "model"
+        (model / ".git").mkdir(parents=True)
+        (model / "weights.safetensors").write_text("weights")
+        digests = Digests(self.directory / "digests.json")
+        first = digests.files(model)
+        (model / ".git" / "index").write_text("hidden")
+        self.assertEqual(digests.files(model), first)
+        (model / "config.json").write_text("{}")
+        second = digests.files(model)
+        self.assertNotEqual(second.digest, first.digest)
+        copy = self.directory / "copy"
+        model.rename(copy)
+        self.assertEqual(digests.files(copy).key, second.key)
+        (copy / "config.json").write_text("{ }")
+        self.assertNotEqual(digests.files(copy).key, second.key)
+
+    def test_digests_are_kept(self):
+        path = self.directory / "story.txt"
+        digests = Digests(self.directory / "digests.json")
+        wanted = digests.file(path)
+        digests.save()
+        with mock.patch("hashlib.sha256", side_effect=AssertionError("computed again")):
+            self.assertEqual(Digests(self.directory / "digests.json").file(path), wanted)
+        for damage in ("", "[]", '{"x": 3}', "nonsense"):
+            (self.directory / "digests.json").write_text(damage)
+            self.assertEqual(Digests(self.directory / "digests.json").file(path), wanted)
 
 
 class Pages(unittest.TestCase):

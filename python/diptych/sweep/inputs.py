@@ -67,10 +67,10 @@ class Digests:
         part.replace(self._path)
 
     def files(self, path: Path) -> Files:
-        """A file, or a folder with all files in it that are not hidden."""
+        """A file, or a folder with all files in it that are not hidden, nor in hidden folders."""
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if p.is_file())
-            names = sorted(str(p.relative_to(path)) for p in inside if not p.name.startswith("."))
+            inside = (p.relative_to(path) for p in path.rglob("*") if p.is_file())
+            names = sorted(str(p) for p in inside if not any(part.startswith(".") for part in p.parts))
             return self._of(path, "", names)
         beside = [name for name in _BESIDE if (path.parent / name).is_file()] if path.suffix == ".pth" else []
         return self._of(path.parent, path.name, sorted({path.name, *beside}))
