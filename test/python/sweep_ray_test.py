@@ -32,7 +32,9 @@ class Node:
         ray = Path(sys.executable).with_name("ray")
         command = [ray, "start", "--block", "--num-cpus=1", f"--memory={2 << 30}", f"--object-store-memory={100 << 20}",
                    "--disable-usage-stats", *options]  # fmt: skip
-        environment = {**os.environ, "DIPTYCH_SWEEP_DIR": str(own)}
+        # Of a loaded machine's time work gets as much as other processes, and nodes have longer to start.
+        patience = {"RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "120"}
+        environment = {**os.environ, **patience, "DIPTYCH_SWEEP_DIR": str(own)}
         self.process = subprocess.Popen(
             list(map(str, command)), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, env=environment,
             start_new_session=True,
