@@ -267,16 +267,17 @@ Result<Description> describe_hugging_face(const Json& whole_config) {
     params.ropes = {read_hugging_face_rope(config, family.rope_theta, params.head_dim, reader)};
     read_windows(config, family, reader, &params);
   }
-  const RopeParams& rope = params.ropes.front();
-  if (!family.rope_scales && (rope.llama3 || rope.linear_factor != 1)) {
-    reader.problem(
-        fmt::format("RoPE of {}: expected type default or longrope", family.architecture));
-  }
-  if (!family.partial_rope && params.rotated() != params.head_dim) {
-    reader.problem(
-        fmt::format("partial_rotary_factor: {} of {} channels, a part of each head is "
-                    "not implemented for {}",
-                    params.rotated(), params.head_dim, family.architecture));
+  for (const RopeParams& rope : params.ropes) {
+    if (!family.rope_scales && (rope.llama3 || rope.linear_factor != 1)) {
+      reader.problem(
+          fmt::format("RoPE of {}: expected type default or longrope", family.architecture));
+    }
+    if (!family.partial_rope && rope.rotated(params.head_dim) != params.head_dim) {
+      reader.problem(
+          fmt::format("partial_rotary_factor: {} of {} channels, a part of each head is "
+                      "not implemented for {}",
+                      rope.rotated(params.head_dim), params.head_dim, family.architecture));
+    }
   }
   check_activation(config, family, reader);
   check_neutral(config, family, reader);

@@ -15,6 +15,12 @@ void check_relations(const Params& params, ParamReader& reader) {
         fmt::format("head_dim: {} is odd, RoPE rotates pairs of channels", params.head_dim));
   }
   for (const RopeParams& rope : params.ropes) {
+    if (rope.rotated(params.head_dim) != params.rotated()) {
+      reader.problem(fmt::format(
+          "partial_rotary_factor: one table of RoPE turns {} channels of a head and another {}, "
+          "expected the same number",
+          params.rotated(), rope.rotated(params.head_dim)));
+    }
     if (rope.llama3 && rope.high_freq_factor <= rope.low_freq_factor) {
       reader.problem(
           fmt::format("high_freq_factor: expected more than {} (the low factor), found {}",

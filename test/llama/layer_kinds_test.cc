@@ -101,6 +101,25 @@ TEST(LayerKinds, TablesByTypeOfLayer) {
               AllOf(HasSubstr("rope_parameters: \"factor\""), HasSubstr("\"rope_type\"")));
 }
 
+// Each table, whichever layer uses it first.
+TEST(LayerKinds, NoTableTurnsAPartOfEachHead) {
+  for (const char* partial : {"full_attention", "sliding_attention"}) {
+    Json by_type = {{"full_attention", {{"rope_theta", 2e6}}},
+                    {"sliding_attention", {{"rope_theta", 5000.0}}}};
+    by_type[partial]["partial_rotary_factor"] = 0.5;
+    for (const Json& first : {Json("full_attention"), Json("sliding_attention")}) {
+      const Json config = config_of(
+          "Gemma3ForCausalLM", 2,
+          {{"rope_parameters", by_type},
+           {"layer_types",
+            {first, first == "full_attention" ? "sliding_attention" : "full_attention"}}});
+      EXPECT_THAT(refusal(config), HasSubstr("partial_rotary_factor: 128 of 256 channels, a part "
+                                             "of each head is not implemented"))
+          << partial << " " << first;
+    }
+  }
+}
+
 TEST(LayerKinds, OfGgufFiles) {
   const auto metadata = [](std::string_view architecture, const Json& more) {
     Json json = {{"general.architecture", architecture}};
