@@ -78,7 +78,7 @@ class FunctionWriter {
       return unsupported("classifiers cannot be written: programs do not hold their classes");
     }
     // Core ML wants the constants of these in place, those of all others as operations.
-    const bool in_place = op.type.starts_with("constexpr_");
+    const bool in_place = mil::is_constant_expression(op);
     Parameters inputs, attributes;
     const mil::OpSpec* spec = mil::find_op(op.type, opset_);
     Parameters& bound = spec != nullptr && mil::has_attributes(*spec) ? attributes : inputs;

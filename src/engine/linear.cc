@@ -347,7 +347,9 @@ Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_val
     const auto arithmetic = TRY(open_palette(weight, x_value, lowering, segment, x));
     if (arithmetic) return *arithmetic;
   }
-  const auto integers = by_kernels ? integer_weight(weight) : std::nullopt;
+  // (Typed numerics rounds what integers stand for.)
+  const bool as_integers = by_kernels && numerics != Numerics::Typed;
+  const auto integers = as_integers ? integer_weight(weight) : std::nullopt;
   const auto floats = by_kernels ? float_weight(weight) : std::nullopt;
   const auto keep_integers = [&] {
     lowering.keep(integers->stored.data);
@@ -374,10 +376,10 @@ Result<Arithmetic> open_weight(const mil::Value& weight, const mil::Value& x_val
   if (floats) {
     segment.weight = *floats;
     lowering.keep(weight.weight);
-  } else if (numerics != Numerics::Typed && integers && kernels::can_dequantize(integers->weight)) {
+  } else if (integers && kernels::can_dequantize(integers->weight)) {
     segment.weight = Dequantized{integers->weight};
     keep_integers();
-  } else {  // (typed numerics rounds what integers stand for)
+  } else {
     segment.weight = TRY(Fp32Linear::open(weight, x.rows, lowering));
   }
   return Arithmetic::Fp32;

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <utility>
 
 #include "engine/kernels.h"
+#include "engine/truncate.h"
 #include "engine/unpack.h"
 #include "engine/vector_ops.h"
 
@@ -30,12 +30,15 @@ void round_cells(const Frame& frame, Place place, uint64_t count) {
       });
 }
 
-// The nearest integer towards 0 that there is; NaN is 0.
-int32_t truncated(float value) {
-  constexpr float kBeyond = 0x1p31f;
-  if (std::isnan(value)) return 0;
-  if (value >= kBeyond) return INT32_MAX;
-  return value <= -kBeyond ? INT32_MIN : static_cast<int32_t>(value);
+// Cells of floats from cells of integers, or the other way.
+void convert_cells(const std::byte* from, uint64_t count, bool to_floats, std::byte* to) {
+  for (uint64_t i = 0; i < count; ++i, from += kCellSize, to += kCellSize) {
+    if (to_floats) {
+      store(to, static_cast<float>(load<int32_t>(from)));
+    } else {
+      store(to, truncate(DType::Int32, load<float>(from)));
+    }
+  }
 }
 
 // For each operation, the next constant tensor that an elementwise operation at or after it reads.
@@ -181,20 +184,28 @@ Result<Place> Lowering::cells(const mil::Value& unresolved) {
   return made->second;
 }
 
-Result<Place> Lowering::cells_like(const mil::Value& value, DType dtype) {
+Result<Place> Lowering::cells_like(const mil::Value& unresolved, DType dtype) {
+  const mil::Value& value = resolve(unresolved);
   const bool floats = is_float(dtype);
   if (is_float(value.type.dtype) == floats) return cells(value);
-  const uint64_t bytes = TRY(cell_bytes(value.type));
-  return derived(value, floats ? "to floats" : "to integers", bytes, [&](Place to) -> Result<Runs> {
+  const uint64_t bytes = TRY(cell_bytes(value.type)), count = bytes / kCellSize;
+  const char* const what = floats ? "to floats" : "to integers";
+  if (value.is_constant()) {
+    const auto [known, is_new] = derived_.try_emplace({&value, what});
+    if (is_new) {
+      TRY(take_constant_bytes(bytes));
+      const Place from = TRY(cells(value));
+      std::vector<uint32_t> made(count);
+      convert_cells(plan_.places[static_cast<size_t>(from)].constant, count, floats,
+                    reinterpret_cast<std::byte*>(made.data()));
+      known->second = constant_place(std::move(made));
+    }
+    return known->second;
+  }
+  return derived(value, what, bytes, [&](Place to) -> Result<Runs> {
     const Place from = TRY(cells(value));
-    return Runs([=, count = bytes / kCellSize](const Frame& frame) -> Status {
-      for (uint64_t i = 0; i < count; ++i) {
-        if (floats) {
-          frame.floats(to)[i] = static_cast<float>(frame.ints(from)[i]);
-        } else {
-          frame.ints(to)[i] = truncated(frame.floats(from)[i]);
-        }
-      }
+    return Runs([=](const Frame& frame) -> Status {
+      convert_cells(frame.bytes(from), count, floats, frame.bytes(to));
       return {};
     });
   });

@@ -6,6 +6,7 @@ namespace diptych::engine {
 
 Padding Padding::find(const mil::Function& function, const TokenAxes& axes) {
   Padding padding;
+  if (axes.tokens() == 0) return padding;
   // From the end, so that the results of an operation are known before its operands.
   for (auto at = function.ops.rbegin(); at != function.ops.rend(); ++at) {
     const mil::Op& op = **at;

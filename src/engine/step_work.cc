@@ -11,7 +11,7 @@ namespace {
 template <class Visit>
 void each_constant(const mil::Value& value, const Visit& visit) {
   if (value.is_constant() && value.weight) return visit(value);
-  if (value.producer == nullptr || !value.producer->type.starts_with("constexpr_")) return;
+  if (!mil::is_constant_expression(value)) return;
   for (const mil::Operand& operand : value.producer->operands) {
     for (const mil::Value* source : operand.values) each_constant(*source, visit);
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <memory>
 
 #include "base/bytes.h"
 #include "engine/stored_weight.h"
@@ -13,6 +15,7 @@ namespace diptych::engine {
 namespace {
 
 using Floats = std::vector<float>;
+using Mask = std::shared_ptr<const Floats>;
 
 // Calls visit(element, block) for the elements of a tensor of `shape` in their order, which is
 // divided along each axis into as many blocks as `blocks` says.
@@ -110,8 +113,8 @@ class Unpacker {
     if (op.type == "constexpr_blockwise_shift_scale") return shift_scale(op);
     if (op.type == "constexpr_lut_to_dense") return look_up(op, result);
     if (op.type == "constexpr_sparse_to_dense") {
-      const Floats mask = TRY(this->mask(op, "mask", result.type.shape));
-      return dense(mask, TRY(part(op, "nonzero_data")));
+      const Mask mask = TRY(this->mask(op, "mask", result.type.shape));
+      return dense(*mask, TRY(part(op, "nonzero_data")));
     }
     if (op.type == "constexpr_lut_to_sparse") return look_up_sparse(op, result);
     if (op.type == "constexpr_sparse_blockwise_shift_scale") return scale_sparse(op, result);
@@ -170,33 +173,38 @@ class Unpacker {
   Result<Floats> look_up_sparse(const mil::Op& op, const mil::Value& result) {
     const Shape& shape = op.operand("indices_mask")->type.shape;
     const Shape& lut = op.operand("lut")->type.shape;
-    const Floats mask = TRY(this->mask(op, "indices_mask", shape));
+    const Mask mask = TRY(this->mask(op, "indices_mask", shape));
     const Vectors vectors = TRY(Vectors::of(op, shape, lut));
     TRY(check_size(vectors.shape));
-    Floats all_shown(mask.size() * static_cast<size_t>(vectors.size));
-    for (size_t i = 0; i < mask.size(); ++i) {
+    Floats all_shown(mask->size() * static_cast<size_t>(vectors.size));
+    for (size_t i = 0; i < mask->size(); ++i) {
       float* to = &all_shown[static_cast<size_t>(vectors.first(static_cast<int64_t>(i)))];
-      for (int64_t v = 0; v < vectors.size; ++v) to[v * vectors.stride] = mask[i];
+      for (int64_t v = 0; v < vectors.size; ++v) to[v * vectors.stride] = (*mask)[i];
     }
     if (result.result_index == 0) return all_shown;
-    const Floats indices = TRY(dense(mask, TRY(part(op, "indices_nonzero_data"))));
+    const Floats indices = TRY(dense(*mask, TRY(part(op, "indices_nonzero_data"))));
     return sparse(all_shown, TRY(expand(op, shape, indices, lut)));
   }
 
   Result<Floats> scale_sparse(const mil::Op& op, const mil::Value& result) {
     const Shape& shape = op.operand("data_mask")->type.shape;
-    const Floats mask = TRY(this->mask(op, "data_mask", shape));
-    if (result.result_index == 0) return mask;
-    Floats data = TRY(dense(mask, TRY(part(op, "nonzero_data"))));
+    const Mask mask = TRY(this->mask(op, "data_mask", shape));
+    if (result.result_index == 0) return *mask;
+    Floats data = TRY(dense(*mask, TRY(part(op, "nonzero_data"))));
     scale_blocks(data, shape, op.operand("scale")->type.shape, TRY(part(op, "scale")),
                  TRY(part(op, "offset")));
-    return sparse(mask, data);
+    return sparse(*mask, data);
   }
 
-  // A mask of `shape`: a tensor of bits, or bytes of them.
-  Result<Floats> mask(const mil::Op& op, std::string_view param, const Shape& shape) {
-    if (op.operand("shape") == nullptr) return part(op, param);
-    return bits_of(op, param, DType::UInt1, shape);
+  // A mask of `shape`: a tensor of bits, or bytes of them. Kept, since operations on top of each
+  // other have one mask.
+  Result<Mask> mask(const mil::Op& op, std::string_view param, const Shape& shape) {
+    const mil::Value* const value = op.operand(param);
+    if (const auto known = masks_.find(value); known != masks_.end()) return known->second;
+    const bool flat = op.operand("shape") != nullptr;
+    Floats read = TRY(flat ? bits_of(op, param, DType::UInt1, shape) : part(op, param));
+    auto made = std::make_shared<const Floats>(std::move(read));
+    return masks_.emplace(value, std::move(made)).first->second;
   }
 
   // Flat bytes as elements of a type.
@@ -234,6 +242,7 @@ class Unpacker {
   const UnpackOptions options_;
   uint64_t* const overflows_;
   int depth_ = 0;
+  std::map<const mil::Value*, Mask> masks_;
 };
 
 }  // namespace

@@ -97,14 +97,13 @@ uint64_t padded_bytes(const TensorType& type) {
 }
 
 bool is_weight(const mil::Value& value) {
-  if (value.is_constant()) return true;
-  return value.producer != nullptr && value.producer->type.starts_with("constexpr_");
+  return value.is_constant() || mil::is_constant_expression(value);
 }
 
 std::vector<const mil::Op*> computed(const mil::Function& function) {
   std::vector<const mil::Op*> ops;
   for (const auto& op : function.ops) {
-    if (!op->type.starts_with("constexpr_") && !op->results.empty()) ops.push_back(op.get());
+    if (!mil::is_constant_expression(*op) && !op->results.empty()) ops.push_back(op.get());
   }
   return ops;
 }

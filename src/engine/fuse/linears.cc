@@ -86,7 +86,7 @@ void join_siblings(mil::Function& function, size_t first,
 Status fuse_linears(mil::Function& function) {
   // Weights first, so that an operation may stand wherever its x is known.
   std::stable_partition(function.ops.begin(), function.ops.end(),
-                        [](const auto& op) { return op->type.starts_with("constexpr_"); });
+                        [](const auto& op) { return mil::is_constant_expression(*op); });
   for (const auto& op : function.ops) {
     if (op->type != "concat" || !along_last_axis(*op, "axis", *op->result())) continue;
     if (TRY(mil::bool_param(*op, "interleave", false))) continue;

@@ -86,8 +86,7 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
   shape.scale = static_cast<float>(TRY(mil::float_param(op, "scale", 1)));
   shape.cap = static_cast<float>(TRY(mil::float_param(op, "cap", 0)));
 
-  const StepRows rows{shape.rows,
-                      lowering.token_axes().of(q_value) == q_value.type.shape.size() - 2};
+  const StepRows rows{shape.rows, attention_skips(op, "q", lowering.token_axes())};
   const bool finite = q_value.type.dtype == DType::F16 && finite_entries_hide(shape.scale);
   const Place visible =
       TRY(visible_columns(mask_value, shape, finite ? Hiding::Finite : Hiding::Infinite, lowering));

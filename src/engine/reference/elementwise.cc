@@ -8,6 +8,7 @@
 
 #include "engine/kernels.h"
 #include "engine/strided.h"
+#include "engine/truncate.h"
 #include "mil/op_table.h"
 #include "mil/params.h"
 
@@ -351,17 +352,6 @@ constexpr Binary kBinary[] = {
 constexpr bool by_binary_op(const Binary& a, const Binary& b) { return a.op < b.op; }
 static_assert(std::is_sorted(std::begin(kBinary), std::end(kBinary), by_binary_op));
 
-// Truncates; what does not fit becomes the nearest value of the type, NaN becomes 0.
-int32_t float_to_int(DType dtype, float value) {
-  if (dtype == DType::Bool) return value != 0;
-  const bool is_unsigned = dtype == DType::UInt8 || dtype == DType::UInt16;
-  const int bits = bit_width(dtype);
-  const double low = is_unsigned ? 0 : -std::ldexp(1.0, bits - 1);
-  const double high = std::ldexp(1.0, is_unsigned ? bits : bits - 1) - 1;
-  if (std::isnan(value)) return 0;
-  return static_cast<int32_t>(std::clamp(std::trunc(static_cast<double>(value)), low, high));
-}
-
 // result[i] = f(x[i]), where From and To are float or int32_t.
 template <class From, class To, class F>
 Status lower_conversion(const mil::Op& op, Lowering& lowering, F f) {
@@ -438,7 +428,7 @@ Status lower_cast(const mil::Op& op, Lowering& lowering) {
   }
   if (is_float(from)) {
     return lower_conversion<float, int32_t>(op, lowering,
-                                            [to](float a) { return float_to_int(to, a); });
+                                            [to](float a) { return truncate(to, a); });
   }
   if (is_float(to)) {
     return lower_conversion<int32_t, float>(op, lowering,
