@@ -12,12 +12,14 @@
 #include "exporter/source.h"
 #include "generate/session.h"
 #include "llama/inventory.h"
+#include "testing/relative_distance.h"
 #include "testing/shared_data.h"
 #include "tools/synth.h"
 
 namespace diptych::exporter {
 namespace {
 
+using ::diptych::testing::relative_distance;
 using engine::Numerics;
 using ::testing::HasSubstr;
 
@@ -102,15 +104,6 @@ Result<Exported> export_and_run(const Model& model, const Options& options, Nume
   return Exported{planned.errors(), planned.report.head, {logits.begin(), logits.end()}};
 }
 
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double off = 0, all = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    off += std::pow(static_cast<double>(a[i]) - b[i], 2);
-    all += std::pow(static_cast<double>(b[i]), 2);
-  }
-  return std::sqrt(off / all);
-}
-
 constexpr std::string_view kTypes[] = {"Q4_0", "Q8_0", "Q5_0", "Q6_K",
                                        "Q4_1", "Q5_1", "Q4_K", "Q5_K"};
 
@@ -132,7 +125,8 @@ TEST(Keep, LogitsAreThoseOfTheNumbersInTheFile) {
         EXPECT_LT(error.relative, 1e-3) << error.tensor;
         EXPECT_EQ(error.how.format.kind, quant::Kind::Kept);
       }
-      return std::pair(distance(kept->logits, whole->logits), kept->logits == whole->logits);
+      return std::pair(relative_distance(kept->logits, whole->logits),
+                       kept->logits == whole->logits);
     };
     if (t < 4) {
       EXPECT_TRUE(compare(DType::F32, Numerics::Precise).second);

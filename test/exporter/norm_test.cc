@@ -13,11 +13,13 @@
 #include "llama/graph.h"
 #include "llama/static_model.h"
 #include "passes/cut_at_breaks.h"
+#include "testing/relative_distance.h"
 #include "testing/shared_data.h"
 
 namespace diptych {
 namespace {
 
+using ::diptych::testing::relative_distance;
 using llama::NormForm;
 
 constexpr int64_t kWidth = 64;
@@ -165,15 +167,6 @@ Result<Run> run(const std::string& path, engine::Numerics numerics) {
   return Run{{logits.begin(), logits.end()}, session->overflows()};
 }
 
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(a[i] - b[i], 2);
-    size += std::pow(b[i], 2);
-  }
-  return std::sqrt(difference / size);
-}
-
 TEST(PlantedModel, OverflowsInThePlainFormAndNotInTheSafeOne) {
   const auto plain = planted(NormForm::Plain), safe = planted(NormForm::Safe);
   ASSERT_OK(plain);
@@ -190,12 +183,12 @@ TEST(PlantedModel, OverflowsInThePlainFormAndNotInTheSafeOne) {
   EXPECT_GT(plain_typed->overflows.count, 0u);
   EXPECT_EQ(plain_typed->overflows.first_op, "mul 'layers_3_mul'");
   EXPECT_EQ(plain_typed->overflows.near_weight, "layers_3_attention_norm_weight");
-  EXPECT_GT(distance(plain_typed->logits, plain_precise->logits), 0.1);
+  EXPECT_GT(relative_distance(plain_typed->logits, plain_precise->logits), 0.1);
 
   EXPECT_EQ(safe_typed->overflows.count, 0u) << safe_typed->overflows.first_op;
   // Fused, both forms are one operation; their epsilons are rounded differently.
-  EXPECT_LT(distance(safe_precise->logits, plain_precise->logits), 1e-4);
-  EXPECT_LT(distance(safe_typed->logits, safe_precise->logits), 5e-3);
+  EXPECT_LT(relative_distance(safe_precise->logits, plain_precise->logits), 1e-4);
+  EXPECT_LT(relative_distance(safe_typed->logits, safe_precise->logits), 5e-3);
 }
 
 TEST(FiniteMask, GivesTheBitsOfAnInfiniteOne) {

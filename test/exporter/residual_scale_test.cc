@@ -11,11 +11,14 @@
 #include "exporter/staged_model.h"
 #include "generate/session.h"
 #include "tensor/affine.h"
+#include "testing/relative_distance.h"
 #include "testing/shared_data.h"
 #include "tools/synth.h"
 
 namespace diptych::exporter {
 namespace {
+
+using ::diptych::testing::relative_distance;
 
 constexpr int64_t kContext = 32, kVocab = 96;
 const std::vector<int64_t> kTokens = {1, 30, 41, 77, 50, 12, 9, 26, 33, 48, 90, 5};
@@ -78,32 +81,21 @@ class ResidualScale : public ::testing::Test {
     return options;
   }
 
-  // Infinite where something is no number.
-  static double distance(const std::vector<float>& found, const std::vector<float>& expected) {
-    EXPECT_EQ(found.size(), expected.size());
-    double difference = 0, size = 0;
-    for (size_t i = 0; i < found.size(); ++i) {
-      if (!std::isfinite(found[i])) return INFINITY;
-      difference += std::pow(static_cast<double>(found[i] - expected[i]), 2);
-      size += std::pow(static_cast<double>(expected[i]), 2);
-    }
-    return std::sqrt(difference / size);
-  }
-
   const std::string directory_ = testing::temporary_directory() + "/gemma";
   Progress silent_;
 };
 
 TEST_F(ResidualScale, ChangesNoResult) {
   const Model model = model_of(1);
-  EXPECT_LT(distance(exported(model, options_of(DType::F32, 1.0 / 64)), exact(model)), 1e-4);
+  EXPECT_LT(relative_distance(exported(model, options_of(DType::F32, 1.0 / 64)), exact(model)),
+            1e-4);
 }
 
 TEST_F(ResidualScale, BringsValuesIntoWhatHalvesHold) {
   const Model model = model_of(5e4);
   const std::vector<float> expected = exact(model);
-  EXPECT_GT(distance(exported(model, options_of(DType::F16, 1)), expected), 0.1);
-  EXPECT_LT(distance(exported(model, options_of(DType::F16, 1.0 / 64)), expected), 0.05);
+  EXPECT_GT(relative_distance(exported(model, options_of(DType::F16, 1)), expected), 0.1);
+  EXPECT_LT(relative_distance(exported(model, options_of(DType::F16, 1.0 / 64)), expected), 0.05);
 }
 
 // Without a tokenizer there is no text to look at values with.
