@@ -1,13 +1,14 @@
 #include "quant/gptq.h"
 
 #include <algorithm>
-#include <cmath>
+#include <memory>
 
 #include "quant/grid.h"
+#include "quant/group_size.h"
 #include "quant/matrix_product.h"
 #include "quant/mse.h"
 #include "quant/palette.h"
-#include "quant/sum_of_rows.h"
+#include "quant/round_lines.h"
 #include "tensor/convert.h"
 #include "tensor/pack.h"
 
@@ -15,7 +16,9 @@ namespace diptych::quant {
 
 namespace {
 
-constexpr size_t kBlock = 64;  // inputs whose errors are handed on together
+// Inputs whose errors are handed on to all that come later together; among themselves they are, by
+// kInputsAtOnce.
+constexpr size_t kSpan = 8 * kInputsAtOnce;
 constexpr int64_t kLines = 4;  // the least that a thread takes
 // Rows are worked on together as far as a matrix of them takes so many floats.
 constexpr size_t kMostFloats = size_t{1} << 24;
@@ -31,7 +34,7 @@ class Tables {
   static Result<Tables> fit(const Weight& source, const Format& format,
                             std::span<const float> importance, ThreadPool& pool) {
     Tables tables;
-    tables.rows_each_ = static_cast<size_t>(format.group == 0 ? source.rows() : format.group);
+    tables.rows_each_ = static_cast<size_t>(group_size(format, source.shape()));
     const size_t count = static_cast<size_t>(source.rows()) / tables.rows_each_;
     tables.entries_.resize(count);
     std::vector<Status> failures(count);
@@ -82,7 +85,7 @@ class Gptq {
         factor_(factor),
         pool_(pool),
         width_(factor.width()),
-        group_(format.group == 0 || palette_ ? width_ : static_cast<size_t>(format.group)),
+        group_(palette_ ? width_ : static_cast<size_t>(group_size(format, source.shape()))),
         groups_(width_ / group_),
         rows_(static_cast<size_t>(source.rows())),
         codes_(rows_ * width_),
@@ -112,7 +115,7 @@ class Gptq {
     const size_t lines = count + judged_.size();
     targets_.resize(lines * width_);
     rounded_.resize(judged_.size() * width_);
-    errors_.resize(lines * kBlock);
+    errors_.resize(lines * kSpan);
     line_errors_.assign(lines, 0);
     const auto each_line = [&](const auto& body) {
       pool_.parallel_for(static_cast<int64_t>(lines), kLines, [&](int64_t begin, int64_t end) {
@@ -126,11 +129,14 @@ class Gptq {
         round_to_nearest(first, line - count, line);
       }
     });
-    for (size_t begin = 0; begin < width_; begin += kBlock) {
-      const size_t end = std::min(begin + kBlock, width_);
-      each_line([&](size_t line) { round_block(first, count, line, begin, end); });
-      add_product({errors_.data(), kBlock}, {factor_.upper.data() + begin * width_ + end, width_},
-                  end - begin, -1, {targets_.data() + end, width_, lines, width_ - end}, pool_);
+    for (size_t from = 0; from < width_; from += kSpan) {
+      const size_t to = std::min(from + kSpan, width_);
+      for (size_t begin = from; begin < to; begin += kInputsAtOnce) {
+        const size_t end = std::min(begin + kInputsAtOnce, to);
+        round_inputs(first, count, lines, begin, end, begin - from);
+        hand_on(lines, begin, end, begin - from, end, to);
+      }
+      hand_on(lines, from, to, 0, to, width_);
     }
     for (size_t i = 0; i < judged_.size(); ++i) {
       output_error_.chosen += line_errors_[judged_[i]];
@@ -180,35 +186,108 @@ class Gptq {
     for (size_t i = 0; i < width_; ++i) rounded[i] = values[factor_.order[i]];
   }
 
-  // Rounds the inputs [begin, end) of a line one after another.
-  void round_block(size_t first, size_t count, size_t line, size_t begin, size_t end) {
-    const auto lowest = static_cast<float>(lowest_code(format_.bits));
-    const auto highest = static_cast<float>(highest_code(format_.bits));
-    float* const targets = targets_.data() + line * width_;
-    float* const errors = errors_.data() + line * kBlock;
-    double squares = 0;
-    for (size_t j = begin; j < end; ++j) {
-      const float* const upper = factor_.upper.data() + j * width_;
-      float value = 0;
-      if (line < count && palette_) {
-        const uint8_t code = tables_.nearest(first + line, targets[j]);
-        codes_[(first + line) * width_ + factor_.order[j]] = static_cast<int8_t>(code);
-        value = tables_.value(first + line, code);
-      } else if (line < count) {
-        const size_t input = factor_.order[j];
-        const float scale = scales_[(first + line) * groups_ + input / group_];
-        const float code = std::clamp(std::nearbyint(targets[j] / scale), lowest, highest);
-        codes_[(first + line) * width_ + input] = static_cast<int8_t>(code);
-        value = scale * code;
-      } else {
-        value = rounded_[(line - count) * width_ + j];
+  // Takes the errors of inputs [begin, end), which lie from errors_[at] on in each line, off what
+  // is asked of the inputs [from, to).
+  void hand_on(size_t lines, size_t begin, size_t end, size_t at, size_t from, size_t to) {
+    add_product({errors_.data() + at, kSpan},
+                {factor_.upper.data() + begin * width_ + from, width_}, end - begin, -1,
+                {targets_.data() + from, width_, lines, to - from}, pool_);
+  }
+
+  // Rounds the inputs [begin, end) of all lines; their errors go to errors_[at] and on.
+  void round_inputs(size_t first, size_t count, size_t lines, size_t begin, size_t end, size_t at) {
+    // Judged lines have their values already.
+    const size_t chosen = quotient_up(count), judged = quotient_up(lines - count);
+    pool_.parallel_for(static_cast<int64_t>(chosen + judged), 1, [&](int64_t from, int64_t to) {
+      const auto block = std::make_unique<LinesToRound>();
+      block->upper = factor_.upper.data() + begin * width_ + begin;
+      block->upper_stride = width_;
+      block->inputs = end - begin;
+      for (auto i = static_cast<size_t>(from); i < static_cast<size_t>(to); ++i) {
+        const bool is_judged = i >= chosen;
+        const size_t line = is_judged ? count + (i - chosen) * kLinesAtOnce : i * kLinesAtOnce;
+        const size_t some = std::min(kLinesAtOnce, (is_judged ? lines : count) - line);
+        take_targets(line, some, begin, *block);
+        if (is_judged) {
+          Judged judge{rounded_.data() + (line - count) * width_ + begin, width_, some};
+          round_by_choice(*block, Judged::choose, &judge);
+        } else if (palette_) {
+          LookUp look_up{tables_, *block, first + line, some};
+          round_by_choice(*block, LookUp::choose, &look_up);
+        } else {
+          take_scales(first + line, some, begin, *block);
+          round_by_scale(*block);
+        }
+        if (!is_judged) give_codes(first + line, some, begin, *block);
+        give_errors(line, some, at, *block);
       }
-      const float error = (targets[j] - value) / upper[j];
-      errors[j - begin] = error;
-      squares += static_cast<double>(error) * static_cast<double>(error);
-      add_rows({upper + j + 1, 0, &error, 1, 1}, -1, targets + j + 1, end - j - 1);
+    });
+  }
+
+  static size_t quotient_up(size_t lines) { return (lines + kLinesAtOnce - 1) / kLinesAtOnce; }
+
+  // The values of judged lines.
+  struct Judged {
+    const float* rounded;
+    size_t width, count;
+
+    static void choose(void* context, size_t input, const float* /*targets*/, float* values) {
+      const auto& self = *static_cast<const Judged*>(context);
+      std::fill_n(values, kLinesAtOnce, 0.0f);
+      for (size_t l = 0; l < self.count; ++l) values[l] = self.rounded[l * self.width + input];
     }
-    line_errors_[line] += squares;
+  };
+
+  // The nearest entries of tables.
+  struct LookUp {
+    const Tables& tables;
+    LinesToRound& block;
+    size_t row, count;
+
+    static void choose(void* context, size_t input, const float* targets, float* values) {
+      const auto& self = *static_cast<LookUp*>(context);
+      std::fill_n(values, kLinesAtOnce, 0.0f);
+      for (size_t l = 0; l < self.count; ++l) {
+        const uint8_t code = self.tables.nearest(self.row + l, targets[l]);
+        self.block.codes[input][l] = code;
+        values[l] = self.tables.value(self.row + l, code);
+      }
+    }
+  };
+
+  // Lines [line, line + some) of what a block asks for; the others that it has room for are zeros.
+  void take_targets(size_t line, size_t some, size_t begin, LinesToRound& block) const {
+    for (size_t l = 0; l < kLinesAtOnce; ++l) {
+      const float* const from = targets_.data() + (line + l) * width_ + begin;
+      for (size_t i = 0; i < block.inputs; ++i) block.targets[i][l] = l < some ? from[i] : 0;
+    }
+  }
+
+  void take_scales(size_t row, size_t some, size_t begin, LinesToRound& block) const {
+    block.lowest = static_cast<float>(lowest_code(format_.bits));
+    block.highest = static_cast<float>(highest_code(format_.bits));
+    for (size_t i = 0; i < block.inputs; ++i) {
+      const float* const from = scales_.data() + row * groups_ + factor_.order[begin + i] / group_;
+      for (size_t l = 0; l < kLinesAtOnce; ++l)
+        block.scales[i][l] = l < some ? from[l * groups_] : 1;
+    }
+  }
+
+  void give_codes(size_t row, size_t some, size_t begin, const LinesToRound& block) {
+    for (size_t l = 0; l < some; ++l) {
+      int8_t* const to = codes_.data() + (row + l) * width_;
+      for (size_t i = 0; i < block.inputs; ++i) {
+        to[factor_.order[begin + i]] = static_cast<int8_t>(static_cast<int>(block.codes[i][l]));
+      }
+    }
+  }
+
+  void give_errors(size_t line, size_t some, size_t at, const LinesToRound& block) {
+    for (size_t l = 0; l < some; ++l) {
+      float* const to = errors_.data() + (line + l) * kSpan + at;
+      for (size_t i = 0; i < block.inputs; ++i) to[i] = block.errors[i][l];
+      line_errors_[line + l] += block.squares[l];
+    }
   }
 
   // How far the codes of rows [first, first + count) are from the weights themselves.

@@ -1,7 +1,9 @@
 #include "quant/matrix_product.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #undef HWY_TARGET_INCLUDE
@@ -16,8 +18,10 @@
 namespace diptych::quant {
 
 // A part of C that one thread computes at a time, and how much of the depth it takes at once: the
-// parts of A and B that it needs then stay in the second level of cache together.
-constexpr size_t kPartRows = 96, kPartColumns = 256, kPartDepth = 256;
+// part of A that it needs then stays in the second level of cache, and what a tile needs of B in
+// the first. Of small matrices the parts are halves of that either way.
+constexpr size_t kPartRows = 192, kPartColumns = 512, kPartDepth = 256;
+constexpr size_t kPartsPerThread = 4;  // at least, for threads to end together
 // Rows of C that are summed in registers at a time.
 constexpr size_t kTileRows = 6;
 // The columns are those of two vectors.
@@ -31,6 +35,8 @@ struct PartOfProduct {
   ProductSum c;      // of at most kPartRows and kPartColumns
   float* a_ordered;  // [kPartRows * kPartDepth]
   float* b_ordered;  // [kPartColumns * kPartDepth] and kMostTileColumns * kPartDepth more
+  // Of the part's row i, the columns before i + first_wanted may be left out.
+  std::ptrdiff_t first_wanted;
 };
 
 }  // namespace diptych::quant
@@ -45,13 +51,32 @@ namespace hn = hwy::HWY_NAMESPACE;
 // line l of `lines` begins at from + l * line_stride. What the last band lacks is zeros.
 void order(const float* from, size_t lines, size_t line_stride, size_t depth, size_t depth_stride,
            size_t width, float* out) {
-  for (size_t first = 0; first < lines; first += width) {
-    const size_t count = HWY_MIN(width, lines - first);
-    const float* band = from + first * line_stride;
-    for (size_t k = 0; k < depth; ++k, out += width) {
-      const float* at = band + k * depth_stride;
-      for (size_t l = 0; l < count; ++l) out[l] = at[l * line_stride];
-      for (size_t l = count; l < width; ++l) out[l] = 0;
+  const size_t missing = (lines + width - 1) / width * width - lines, band = width * depth;
+  if (missing > 0) std::fill_n(out + lines / width * band, band, 0.0f);
+  if (line_stride != 1) {
+    for (size_t l = 0; l < lines; ++l) {
+      const float* at = from + l * line_stride;
+      float* to = out + l / width * band + l % width;
+      for (size_t k = 0; k < depth; ++k) to[k * width] = at[k * depth_stride];
+    }
+    return;
+  }
+  // Element k of all lines lies together.
+  constexpr size_t kAhead = 4, kCacheLine = 64 / sizeof(float);
+  for (size_t k = 0; k < depth; ++k) {
+    const float* at = from + k * depth_stride;
+    float* to = out + k * width;
+    if (k + kAhead < depth) {
+      const float* const ahead = at + kAhead * depth_stride;
+      for (size_t l = 0; l < lines; l += kCacheLine) __builtin_prefetch(ahead + l);
+    }
+    for (size_t first = 0; first < lines; first += width, at += width, to += band) {
+      const size_t count = HWY_MIN(width, lines - first);
+      if (count == kTileRows) {
+        std::memcpy(to, at, kTileRows * sizeof(float));
+      } else {
+        for (size_t l = 0; l < count; ++l) to[l] = at[l];
+      }
     }
   }
 }
@@ -99,7 +124,12 @@ void part(const PartOfProduct& p) {
     for (size_t j = 0; j < p.c.columns; j += width) {
       const size_t columns = HWY_MIN(width, p.c.columns - j);
       for (size_t i = 0; i < p.c.rows; i += kTileRows) {
+        if (static_cast<std::ptrdiff_t>(j + columns) <=
+            static_cast<std::ptrdiff_t>(i) + p.first_wanted) {
+          break;
+        }
         const size_t rows = HWY_MIN(kTileRows, p.c.rows - i);
+        for (size_t r = 0; r < rows; ++r) __builtin_prefetch(p.c.data + (i + r) * p.c.stride + j);
         tile(d, p.a_ordered + i * depth, p.b_ordered + j * depth, depth, sums, width);
         for (size_t r = 0; r < rows; ++r) {
           float* c = p.c.data + (i + r) * p.c.stride + j;
@@ -123,8 +153,14 @@ HWY_EXPORT(part);
 void add_product(const MatrixView& a, const MatrixView& b, size_t depth, float factor,
                  const ProductSum& c, ThreadPool& pool, Wanted wanted) {
   if (c.rows == 0 || c.columns == 0 || depth == 0) return;
-  const size_t down = (c.rows + kPartRows - 1) / kPartRows;
-  const size_t across = (c.columns + kPartColumns - 1) / kPartColumns;
+  size_t part_rows = kPartRows, part_columns = kPartColumns;
+  const auto parts = [](size_t size, size_t part) { return (size + part - 1) / part; };
+  if (parts(c.rows, part_rows) * parts(c.columns, part_columns) <
+      kPartsPerThread * static_cast<size_t>(pool.threads())) {
+    part_rows /= 2;
+    part_columns /= 2;
+  }
+  const size_t down = parts(c.rows, part_rows), across = parts(c.columns, part_columns);
   constexpr size_t kAlignment = 64 / sizeof(float);
   constexpr size_t kOrdered = kPartRows * kPartDepth,
                    kColumnsOrdered = (kPartColumns + kMostTileColumns) * kPartDepth;
@@ -136,17 +172,20 @@ void add_product(const MatrixView& a, const MatrixView& b, size_t depth, float f
       static_cast<int64_t>(down * across), 1, [&](int64_t begin, int64_t end, int thread) {
         float* const own = aligned + static_cast<size_t>(thread) * (kOrdered + kColumnsOrdered);
         for (auto at = static_cast<size_t>(begin); at < static_cast<size_t>(end); ++at) {
-          const size_t i = at / across * kPartRows, j = at % across * kPartColumns;
-          const size_t columns = std::min(kPartColumns, c.columns - j);
-          if (wanted == Wanted::Upper && j + columns <= i) continue;
+          const size_t i = at / across * part_rows, j = at % across * part_columns;
+          const size_t columns = std::min(part_columns, c.columns - j);
+          const bool upper = wanted == Wanted::Upper;
+          if (upper && j + columns <= i) continue;
           HWY_DYNAMIC_DISPATCH(part)
           ({{a.data + i * a.row_stride, a.row_stride, a.column_stride},
             {b.data + j * b.column_stride, b.row_stride, b.column_stride},
             depth,
             factor,
-            {c.data + i * c.stride + j, c.stride, std::min(kPartRows, c.rows - i), columns},
+            {c.data + i * c.stride + j, c.stride, std::min(part_rows, c.rows - i), columns},
             own,
-            own + kOrdered});
+            own + kOrdered,
+            upper ? static_cast<std::ptrdiff_t>(i) - static_cast<std::ptrdiff_t>(j)
+                  : -static_cast<std::ptrdiff_t>(c.rows + c.columns)});
         }
       });
 }

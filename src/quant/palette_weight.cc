@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/group_size.h"
 #include "quant/made_weight.h"
 #include "quant/palette.h"
 #include "tensor/convert.h"
@@ -22,7 +23,7 @@ class Palettizer {
       : source_(std::move(source)),
         format_(format),
         tensor_(std::move(tensor)),
-        rows_per_table_(format.group == 0 ? source_->rows() : format.group),
+        rows_per_table_(group_size(format, source_->shape())),
         tables_(static_cast<size_t>(source_->rows() / rows_per_table_)) {}
 
   TensorType codes_type() const { return {code_type(format_), source_->shape()}; }

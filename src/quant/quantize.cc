@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/group_size.h"
 #include "quant/keep.h"
 #include "quant/made_weight.h"
 #include "quant/palette_weight.h"
@@ -25,7 +26,7 @@ class Quantizer {
       : source_(std::move(source)),
         how_(how),
         tensor_(std::move(tensor)),
-        groups_(how.format.group == 0 ? 1 : source_->shape()[1] / how.format.group) {}
+        groups_(source_->shape()[1] / group_size(how.format, source_->shape())) {}
 
   const Weight& source() const { return *source_; }
   TensorType codes_type() const { return {code_type(how_.format.bits), source_->shape()}; }
@@ -175,7 +176,7 @@ Result<QuantizedWeight> quantize(WeightRef source, const Quantization& how,
         nearest == 0 ? fmt::format("0 ({})", of.all) : std::to_string(nearest));
   }
   if (how.format.kind == Kind::Palette) {
-    const int64_t rows = how.format.group == 0 ? type.shape[0] : how.format.group;
+    const int64_t rows = group_size(how.format, type.shape);
     const int64_t entries = int64_t{1} << how.format.bits;
     if (rows * type.shape[1] < entries) {
       return invalid_argument(

@@ -19,8 +19,9 @@ std::vector<float> numbers(size_t count, uint32_t seed) {
 struct Size {
   size_t rows, columns, depth;
 };
-constexpr Size kSizes[] = {{1, 1, 1},    {6, 16, 4},     {7, 33, 5},    {95, 255, 257},
-                           {97, 257, 3}, {130, 300, 70}, {200, 1, 513}, {1, 270, 300}};
+constexpr Size kSizes[] = {{1, 1, 1},      {6, 16, 4},    {7, 33, 5},
+                           {95, 255, 257}, {97, 257, 3},  {130, 300, 70},
+                           {200, 1, 513},  {1, 270, 300}, {800, 2100, 3}};
 
 // Against sums in double precision, for matrices read along and across.
 TEST(MatrixProduct, AddsTheProduct) {
