@@ -26,9 +26,9 @@ struct Format {
   int64_t block;  // columns that share a scale; 0 for the whole row, and for palettes of one table
 };
 constexpr Format kFormats[] = {{"int4", DType::Int4, 0},      {"int4_block32", DType::Int4, 32},
-                               {"int8", DType::Int8, 0},      {"palette4", DType::UInt4, 0},
-                               {"palette6", DType::UInt6, 0}, {"palette8", DType::UInt8, 0},
-                               {"fp16", DType::F16, 0}};
+                               {"int8", DType::Int8, 0},      {"int8_block16", DType::Int8, 16},
+                               {"palette4", DType::UInt4, 0}, {"palette6", DType::UInt6, 0},
+                               {"palette8", DType::UInt8, 0}, {"fp16", DType::F16, 0}};
 
 struct LinearCase {
   Format format;

@@ -4,16 +4,11 @@
 
 namespace diptych::kernels {
 
-namespace {
-
-int64_t in_groups_of(int64_t size, int64_t count) { return (count + size - 1) / size; }
-
-}  // namespace
-
 size_t quantized_bytes(Isa isa, int64_t rows, int64_t columns) {
   const Variant& variant = variant_of(isa);
-  if (rows >= variant.tile_rows) rows = in_groups_of(variant.tile_rows, rows) * variant.tile_rows;
-  return static_cast<size_t>(rows * in_groups_of(variant.chunk_columns, columns)) *
+  if (rows >= variant.tile_rows)
+    rows = quotient_rounded_up(rows, variant.tile_rows) * variant.tile_rows;
+  return static_cast<size_t>(rows * quotient_rounded_up(columns, variant.chunk_columns)) *
          variant.chunk_bytes;
 }
 

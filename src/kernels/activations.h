@@ -17,6 +17,8 @@
 namespace diptych::kernels {
 
 inline constexpr int64_t kBlock = 32;  // columns that share a scale
+// The first half of a chunk's planes has the first half of each block.
+inline constexpr int64_t kHalfBlock = kBlock / 2;
 inline constexpr int kLanes = 16;
 
 template <int planes_per_chunk>

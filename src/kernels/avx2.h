@@ -122,6 +122,23 @@ struct Avx2 {
     return _mm256_permutevar8x32_ps(scales, index);
   }
 
+  static Floats half_scales(const std::byte* from, DType dtype, int step, int half) {
+    // Of blocks 2 step and 2 step + 1, then of those four further on.
+    __m256 scales;
+    if (dtype == DType::F32) {
+      const std::byte* const at = from + 16 * step;
+      scales = _mm256_castsi256_ps(_mm256_set_m128i(load_half(at + 32), load_half(at)));
+    } else {
+      const std::byte* const at = from + 8 * step;
+      const auto four = [&](int64_t offset) {
+        return _mm_loadl_epi64(reinterpret_cast<const __m128i_u*>(at + offset));
+      };
+      scales = _mm256_cvtph_ps(_mm_unpacklo_epi64(four(0), four(16)));
+    }
+    const __m256i first = _mm256_setr_epi32(0, 0, 4, 4, 2, 2, 6, 6);
+    return _mm256_permutevar8x32_ps(scales, _mm256_add_epi32(first, _mm256_set1_epi32(half)));
+  }
+
   // int4: raised to be unsigned. int8: as they are.
   template <DType type>
   static constexpr bool kRaised = type == DType::Int4;
@@ -178,17 +195,30 @@ struct Avx2 {
     DIPTYCH_UNROLL for (int r = 0; r < R; ++r) sums[r][0] = dot(weights[r], *x[0], step);
   }
 
+  static Ints dot_half(const Planes<DType::Int4>& weights, const Chunk& x, int64_t step, int half) {
+    const auto products = [&](int i) {
+      const __m256i values = load_bytes(x.planes[i] + 32 * step);
+      return _mm256_sub_epi16(_mm256_maddubs_epi16(weights.plane[i], values),
+                              _mm256_maddubs_epi16(_mm256_set1_epi8(8), values));
+    };
+    return _mm256_madd_epi16(_mm256_add_epi16(products(2 * half), products(2 * half + 1)),
+                             _mm256_set1_epi16(1));
+  }
+
   // For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127 is
   // 32512.
   static Ints dot(const Planes<DType::Int8>& weights, const Chunk& x, int64_t step) {
+    return _mm256_add_epi32(dot_half(weights, x, step, 0), dot_half(weights, x, step, 1));
+  }
+
+  static Ints dot_half(const Planes<DType::Int8>& weights, const Chunk& x, int64_t step, int half) {
     const auto products = [&](int i) {
       const __m256i w = weights.plane[i];
       const __m256i signed_x = _mm256_sign_epi8(load_bytes(x.planes[i] + 32 * step), w);
       return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), signed_x),
                                _mm256_set1_epi16(1));
     };
-    return _mm256_add_epi32(_mm256_add_epi32(products(0), products(1)),
-                            _mm256_add_epi32(products(2), products(3)));
+    return _mm256_add_epi32(products(2 * half), products(2 * half + 1));
   }
 };
 

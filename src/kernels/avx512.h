@@ -139,6 +139,17 @@ struct Avx512 {
     return _mm512_permutexvar_ps(index, scales);
   }
 
+  static Floats half_scales(const std::byte* from, DType dtype, int /*step*/, int half) {
+    const __m512i first =
+        _mm512_setr_epi32(0, 8, 16, 24, 2, 10, 18, 26, 4, 12, 20, 28, 6, 14, 22, 30);
+    const __m512i index = _mm512_add_epi32(first, _mm512_set1_epi32(half));
+    const auto scales = [&](int64_t at) {
+      return dtype == DType::F32 ? load<DType::F32>(from + 4 * at)
+                                 : load<DType::F16>(from + 2 * at);
+    };
+    return _mm512_permutex2var_ps(scales(0), index, scales(16));
+  }
+
   // Weights raised to be unsigned: VNNI multiplies unsigned with signed bytes.
   template <DType type>
   static constexpr bool kRaised = true;
@@ -231,6 +242,19 @@ struct Avx512 {
         }
       }
     }
+  }
+
+  template <DType type>
+  static Ints dot_half(const Planes<type>& weights, const Chunk& x, int /*step*/, int half) {
+    constexpr int kHalf = Chunk::kPlanes / 2;
+    const __m512i raise = _mm512_set1_epi8(static_cast<char>(type == DType::Int4 ? 8 : 128));
+    Ints sum = _mm512_setzero_si512(), raised = sum;
+    DIPTYCH_UNROLL for (int i = 0; i < kHalf; ++i) {
+      const __m512i plane = load_plane(x.planes[half * kHalf + i]);
+      sum = _mm512_dpbusd_epi32(sum, weights.plane[half * kHalf + i], plane);
+      raised = _mm512_dpbusd_epi32(raised, raise, plane);
+    }
+    return _mm512_sub_epi32(sum, raised);
   }
 
  private:

@@ -20,6 +20,9 @@
 //   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
 //   kTogether<M>           rows of x, of a tile's M, that dot() takes at once
 //   dot()                  a step's sums of integers, of R rows of the weight with rows of x
+//   dot_half()             a step's sums of the first or the second half of each block, of weights
+//                          as they are: what they were raised by is taken off
+//   half_scales()          a step's scales of those halves, where each has its own
 //   sum_all()              the sum of each register's lanes, always in the same order
 //   all(value)             a register whose lanes are the same
 //
@@ -82,8 +85,9 @@ LinearCall<Chunk> call_of(const LinearWeight& weight, const IntegerTask<Weight>&
 }
 
 // How the scales of a weight's row are found: one for all; the same way for every chunk, all of
-// them whole with the same number of scales; or anew for each chunk. Shifted: with offsets.
-enum class Scales { PerRow, Uniform, General, UniformShifted, GeneralShifted };
+// them whole with the same number of scales; or anew for each chunk. Shifted: with offsets. Per
+// half: two for each block of activations.
+enum class Scales { PerRow, Uniform, General, UniformShifted, GeneralShifted, PerHalf };
 
 constexpr bool is_uniform(Scales scales) {
   return scales == Scales::Uniform || scales == Scales::UniformShifted;
@@ -91,6 +95,8 @@ constexpr bool is_uniform(Scales scales) {
 constexpr bool is_shifted(Scales scales) {
   return scales == Scales::UniformShifted || scales == Scales::GeneralShifted;
 }
+// Whether a block has a second number of its own.
+constexpr bool has_shifts(Scales scales) { return is_shifted(scales) || scales == Scales::PerHalf; }
 
 // R rows of the weight from `row` on where they lie in the file. Those from `call.last` on are
 // copies of the first.
@@ -98,14 +104,17 @@ template <class V, DType type, Scales kScales, int R>
 class StoredRows {
  public:
   static constexpr int64_t kBytes = bytes_of_columns<type>(V::Chunk::kColumns);
+  static constexpr int64_t kScaleBytes =
+      kScales == Scales::PerHalf ? 2 * V::kScaleBytes : V::kScaleBytes;
   // What stands in for a chunk that is cut short by the end of the weight.
   struct Spare {
-    std::byte weights[R][kBytes], scales[R][V::kScaleBytes], offsets[R][V::kScaleBytes];
+    std::byte weights[R][kBytes], scales[R][kScaleBytes], offsets[R][V::kScaleBytes];
   };
 
   StoredRows(const LinearCall<typename V::Chunk>& call, int64_t row)
       : weight_(call.weight),
         fetch_ahead_(call.fetch_ahead),
+        scale_bytes_(call.scale_bytes),
         end_(weight_.data + weight_.rows * call.row_bytes),
         scales_end_(weight_.scales + weight_.rows * call.scale_bytes) {
     for (int r = 0; r < R; ++r) {
@@ -127,6 +136,14 @@ class StoredRows {
       chunk_[r] = readable(data_[r] + chunk * kBytes, end_, spare.weights[r]);
     }
     if constexpr (kScales == Scales::PerRow) return;
+    if constexpr (kScales == Scales::PerHalf) {
+      // The next row's scales, which a last chunk may seem to have, might be no numbers.
+      const int64_t at = chunk * 2 * V::Chunk::kBlocks * scale_width(weight_);
+      for (int r = 0; r < R; ++r) {
+        chunk_scales_[r] = readable(scales_[r] + at, scales_[r] + scale_bytes_, spare.scales[r]);
+      }
+      return;
+    }
     int64_t first = chunk * (V::Chunk::kColumns / weight_.block);
     if constexpr (!is_uniform(kScales)) {
       first = find_scales(ChunkScales(weight_, chunk * V::Chunk::kBlocks));
@@ -148,9 +165,15 @@ class StoredRows {
     return V::template take_apart<type>(chunk_[r], step);
   }
   typename V::Floats scales(int r, int step) const {
+    if constexpr (kScales == Scales::PerHalf) return half_scales(r, step, 0);
     return V::block_scales(chunk_scales_[r], weight_.scale_dtype, scale_index_[step]);
   }
+  typename V::Floats half_scales(int r, int step, int half) const {
+    return V::half_scales(chunk_scales_[r], weight_.scale_dtype, step, half);
+  }
+  // Per half, the scales of second halves, which have no offsets.
   typename V::Floats shifts(int r, int step) const {
+    if constexpr (kScales == Scales::PerHalf) return half_scales(r, step, 1);
     constexpr float kShare = type == DType::Int4 ? 0x1p-3f : 0x1p-7f;
     return V::multiply_add(
         V::block_scales(chunk_offsets_[r], weight_.scale_dtype, scale_index_[step]), V::all(kShare),
@@ -165,6 +188,7 @@ class StoredRows {
 
   const LinearWeight& weight_;
   bool fetch_ahead_;
+  int64_t scale_bytes_;
   const std::byte *end_, *scales_end_;
   const std::byte *data_[R], *scales_[R];
   const std::byte *chunk_[R], *chunk_scales_[R], *chunk_offsets_[R];
@@ -198,7 +222,7 @@ struct Panel {
             to += sizeof plane;
           }
           if constexpr (kScales != Scales::PerRow) V::store_f32(stored.scales(0, step), scale);
-          if constexpr (is_shifted(kScales)) V::store_f32(stored.shifts(0, step), shift);
+          if constexpr (has_shifts(kScales)) V::store_f32(stored.shifts(0, step), shift);
         }
       }
     }
@@ -310,19 +334,29 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
       DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
         planes[r] = rows.planes(r, step);
         if constexpr (kScales != Scales::PerRow) row_scales[r] = rows.scales(r, step);
-        if constexpr (is_shifted(kScales)) row_shifts[r] = rows.shifts(r, step);
+        if constexpr (has_shifts(kScales)) row_shifts[r] = rows.shifts(r, step);
       }
       DIPTYCH_UNROLL for (int i = 0; i < M; i += kTogether) {
         const Chunk* chunks[kTogether];
         typename V::Ints dots[R][kTogether];
         DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) chunks[j] =
             x + (i + j) * call.chunks + c;
-        V::template dot<type>(planes, chunks, step, dots);
+        if constexpr (kScales != Scales::PerHalf) {
+          V::template dot<type>(planes, chunks, step, dots);
+        }
         DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) {
           const Floats x_scales = V::load_f32(chunks[j]->scales + step * V::kLanes);
           DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-            const Floats products = V::to_float(dots[r][j]);
             Floats& sum = sums[r][i + j];
+            if constexpr (kScales == Scales::PerHalf) {
+              const Floats first = V::to_float(V::dot_half(planes[r], *chunks[j], step, 0));
+              const Floats second = V::to_float(V::dot_half(planes[r], *chunks[j], step, 1));
+              const Floats both =
+                  V::multiply_add(first, row_scales[r], V::multiply(second, row_shifts[r]));
+              sum = V::multiply_add(both, x_scales, sum);
+              continue;
+            }
+            const Floats products = V::to_float(dots[r][j]);
             if constexpr (kScales == Scales::PerRow) {
               sum = V::multiply_add(products, x_scales, sum);
             } else if constexpr (is_shifted(kScales)) {
@@ -452,6 +486,7 @@ void linear_of(const LinearTask& task) {
   const bool uniform =
       V::Chunk::kColumns % weight.block == 0 && weight.columns % V::Chunk::kColumns == 0;
   const auto run = weight.block == weight.columns && !shifted ? linear_of<V, type, Scales::PerRow>
+                   : weight.block == kHalfBlock               ? linear_of<V, type, Scales::PerHalf>
                    : !shifted && uniform                      ? linear_of<V, type, Scales::Uniform>
                    : !shifted                                 ? linear_of<V, type, Scales::General>
                    : uniform ? linear_of<V, type, Scales::UniformShifted>

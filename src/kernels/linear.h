@@ -28,11 +28,12 @@ struct LinearWeight {
 };
 
 // Whether linear() takes weights of such rows: with a scale for each `block` columns, a multiple of
-// kBlock that divides the columns; or with one scale, and no offset. Rows of int4 must fill their
-// bytes.
+// kBlock that divides the columns; or with one scale, or one for each kHalfBlock columns, and no
+// offsets. Rows of int4 must fill their bytes.
 constexpr bool supported(DType weights, int64_t columns, int64_t block, bool offsets = false) {
   if (columns <= 0 || block <= 0 || columns % block != 0) return false;
-  if ((block != columns || offsets) && block % kBlock != 0) return false;
+  const bool without_offsets = block == columns || block == kHalfBlock;
+  if ((!without_offsets || offsets) && block % kBlock != 0) return false;
   return weights == DType::Int8 || (weights == DType::Int4 && columns % 2 == 0);
 }
 constexpr bool supported(const LinearWeight& weight) {

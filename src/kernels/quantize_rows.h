@@ -93,7 +93,7 @@ void quantize_chunk(const float* x, int64_t columns, DType weights, Chunk& out) 
 // Quantises rows, chunk by chunk.
 template <class Quantizer, class Chunk>
 void quantize_rows(const QuantizeCall& call, std::byte* out) {
-  const int64_t chunks = (call.columns + Chunk::kColumns - 1) / Chunk::kColumns;
+  const int64_t chunks = quotient_rounded_up(call.columns, Chunk::kColumns);
   for (int64_t m = call.first; m < call.last; ++m) {
     auto* const row = reinterpret_cast<Chunk*>(out) + m * chunks;
     for (int64_t c = 0; c < chunks; ++c) {

@@ -12,7 +12,6 @@ namespace diptych::kernels {
 namespace {
 
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t quotient_rounded_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // The calling thread's memory of a kind as an object of a plain type, of unknown contents.
 template <class T>

@@ -13,6 +13,10 @@
 
 namespace diptych::kernels {
 
+namespace {
+constexpr int64_t quotient_rounded_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+}  // namespace
+
 // Rows [first, last) of `rows` rows of x.
 struct QuantizeCall {
   const float* x;

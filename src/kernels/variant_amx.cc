@@ -17,20 +17,21 @@ namespace {
 constexpr int kRows = ActivationTile::kRows;  // of the weight, and of x, that are computed together
 constexpr int kMaxChunks = ActivationTile::kMaxColumns / Chunk512::kColumns;
 
-// Rows of a weight as bytes, raised to be unsigned, lane by lane, each a matrix per chunk; and the
-// scales of their blocks.
+// Rows of a weight as bytes, raised to be unsigned but where halves of blocks have scales, lane by
+// lane, each a matrix per chunk; and the scales of their blocks.
 struct WeightPanel {
   alignas(64) uint8_t weights[kLanes * kMaxChunks][kRows][kBlock];
   alignas(64) float scales[kRows][kMaxChunks][kLanes], shifts[kRows][kMaxChunks][kLanes];
 };
 
 // The tile registers: 0 and 1 for sums, 2 and 3 for weights, 4 and 5 for values of x, so that two
-// blocks are under way at a time.
+// blocks, or halves of blocks, of `columns` are under way at a time.
+template <int64_t columns>
 void configure_tiles() {
   struct alignas(64) Configuration {
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
-    uint16_t row_bytes[16] = {64, 64, kBlock, kBlock, 64, 64};
-    uint8_t rows[16] = {kRows, kRows, kRows, kRows, Chunk512::kPlanes, Chunk512::kPlanes};
+    uint16_t row_bytes[16] = {64, 64, columns, columns, 64, 64};
+    uint8_t rows[16] = {kRows, kRows, kRows, kRows, columns / 4, columns / 4};
   };
   static_assert(sizeof(Configuration) == 64);
   // A constant in memory: GCC 12 believes that only the first 8 bytes are loaded, and might leave
@@ -41,13 +42,13 @@ void configure_tiles() {
 
 // The products of a block of weights with one of values. The registers' numbers become part of the
 // instructions, so they must be literals.
-#define DIPTYCH_MULTIPLY(sums, weights, values, weights_at, values_at, products) \
-  do {                                                                           \
-    _tile_zero(sums);                                                            \
-    _tile_loadd(weights, weights_at, kBlock);                                    \
-    _tile_loadd(values, values_at, 64);                                          \
-    _tile_dpbusd(sums, weights, values);                                         \
-    _tile_stored(sums, products, 64);                                            \
+#define DIPTYCH_MULTIPLY(dot, sums, weights, values, weights_at, values_at, products) \
+  do {                                                                                \
+    _tile_zero(sums);                                                                 \
+    _tile_loadd(weights, weights_at, kBlock);                                         \
+    _tile_loadd(values, values_at, 64);                                               \
+    dot(sums, weights, values);                                                       \
+    _tile_stored(sums, products, 64);                                                 \
   } while (false)
 
 // What the products of a panel with a tile's rows of x have in common.
@@ -85,6 +86,20 @@ void add_block(const TileCall& call, int lane, int64_t chunk,
   }
 }
 
+// The same for a block whose halves have scales.
+void add_halves(const TileCall& call, int lane, int64_t chunk,
+                const int32_t (&products)[2][kRows][kRows], TileSums& sums) {
+  const __m512 x_scales = _mm512_loadu_ps(call.x[chunk].scales[lane]);
+  DIPTYCH_UNROLL for (int r = 0; r < kRows; ++r) {
+    const __m512 first = _mm512_cvtepi32_ps(_mm512_loadu_si512(products[0][r]));
+    const __m512 second = _mm512_cvtepi32_ps(_mm512_loadu_si512(products[1][r]));
+    const __m512 both =
+        _mm512_fmadd_ps(first, _mm512_set1_ps(call.panel.scales[r][chunk][lane]),
+                        _mm512_mul_ps(second, _mm512_set1_ps(call.panel.shifts[r][chunk][lane])));
+    sums.of_row[r] = _mm512_fmadd_ps(both, x_scales, sums.of_row[r]);
+  }
+}
+
 // The sums of one lane over all chunks.
 template <Scales kScales>
 TileSums lane_sums(const TileCall& call, int lane) {
@@ -104,10 +119,23 @@ TileSums lane_sums(const TileCall& call, int lane) {
 
   const auto* const weights = call.panel.weights + lane * call.of.chunks;
   alignas(64) int32_t products[2][kRows][kRows];
+  if constexpr (kScales == Scales::PerHalf) {
+    for (int64_t c = 0; c < chunks; ++c) {
+      const auto& values = call.x[c].values[lane];
+      DIPTYCH_MULTIPLY(_tile_dpbssd, 0, 2, 4, weights[c], values, products[0]);
+      DIPTYCH_MULTIPLY(_tile_dpbssd, 1, 3, 5, weights[c][0] + kHalfBlock,
+                       values[Chunk512::kPlanes / 2], products[1]);
+      add_halves(call, lane, c, products, sums);
+    }
+    return sums;
+  }
   for (int64_t c = 0; c < chunks; c += 2) {
     const bool two = c + 1 < chunks;
-    DIPTYCH_MULTIPLY(0, 2, 4, weights[c], call.x[c].values[lane], products[0]);
-    if (two) DIPTYCH_MULTIPLY(1, 3, 5, weights[c + 1], call.x[c + 1].values[lane], products[1]);
+    DIPTYCH_MULTIPLY(_tile_dpbusd, 0, 2, 4, weights[c], call.x[c].values[lane], products[0]);
+    if (two) {
+      DIPTYCH_MULTIPLY(_tile_dpbusd, 1, 3, 5, weights[c + 1], call.x[c + 1].values[lane],
+                       products[1]);
+    }
     add_block<kScales>(call, lane, c, products[0], sums);
     if (two) add_block<kScales>(call, lane, c + 1, products[1], sums);
   }
@@ -133,8 +161,17 @@ struct AsTheyAre {
   const __m512i& operator()(const __m512i& nibbles) const { return nibbles; }
 };
 
-// The blocks of a chunk of weights, each in the order of planes, to row r of the panel. Of int4,
-// the raised weights become what `look_up` makes of them.
+// Raised weights as they were.
+template <DType type>
+struct Lowered {
+  __m512i operator()(const __m512i& raised) const {
+    return _mm512_sub_epi8(raised,
+                           _mm512_set1_epi8(static_cast<char>(type == DType::Int4 ? 8 : 128)));
+  }
+};
+
+// The blocks of a chunk of weights, each in the order of planes, to row r of the panel. The raised
+// weights become what `look_up` makes of them.
 template <DType type, class LookUp = AsTheyAre>
 void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int64_t chunk, int r,
                   const LookUp& look_up = {}) {
@@ -161,7 +198,7 @@ void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int
     } else {
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
       const auto load = [&](int64_t half) {
-        return _mm512_xor_si512(_mm512_loadu_si512(from + 128 * i + 64 * half), raise);
+        return look_up(_mm512_xor_si512(_mm512_loadu_si512(from + 128 * i + 64 * half), raise));
       };
       put(i, load(0));
       put(8 + i, load(1));
@@ -178,11 +215,15 @@ void unpack_rows(const LinearCall<Chunk512>& call, int64_t row, WeightPanel& pan
     for (int64_t c = 0; c < call.chunks; ++c) {
       typename Rows::Spare spare;
       stored.move_to(c, spare);
-      unpack_chunk<type>(stored.bytes(0), panel, call.chunks, c, r);
+      if constexpr (kScales == Scales::PerHalf) {
+        unpack_chunk<type>(stored.bytes(0), panel, call.chunks, c, r, Lowered<type>());
+      } else {
+        unpack_chunk<type>(stored.bytes(0), panel, call.chunks, c, r);
+      }
       if constexpr (kScales != Scales::PerRow) {
         Avx512::store_f32(stored.scales(0, 0), panel.scales[r][c]);
       }
-      if constexpr (is_shifted(kScales)) {
+      if constexpr (has_shifts(kScales)) {
         Avx512::store_f32(stored.shifts(0, 0), panel.shifts[r][c]);
       }
     }
@@ -233,7 +274,7 @@ void multiply_panels(const LinearCall<Chunk512>& call, const QuantizedActivation
                      const Unpack& unpack) {
   const auto* const tiles = reinterpret_cast<const ActivationTile*>(x.data);
   auto& panel = kernel_object<WeightPanel>(KernelMemory::Panel);
-  configure_tiles();
+  configure_tiles<kScales == Scales::PerHalf ? kHalfBlock : kBlock>();
   for (int64_t row = first; row < call.last; row += kRows) {
     unpack(row, panel);
     // The compiler does not know that tiles are loaded from memory.
@@ -268,6 +309,7 @@ void linear_by_tiles(const LinearTask& task) {
   const LinearWeight& weight = task.weight;
   const auto run = weight.offsets != nullptr        ? linear_by_tiles<type, Scales::GeneralShifted>
                    : weight.block == weight.columns ? linear_by_tiles<type, Scales::PerRow>
+                   : weight.block == kHalfBlock     ? linear_by_tiles<type, Scales::PerHalf>
                                                     : linear_by_tiles<type, Scales::General>;
   run(task);
 }

@@ -26,6 +26,25 @@ struct AvxVnni : Avx2 {
                             _mm256_permutevar8x32_ps(scales(eight), index), second_half);
   }
 
+  static Floats half_scales(const std::byte* from, DType dtype, int step, int half) {
+    // Of blocks 2 step and 2 step + 1, and of those 4, 8 and 12 further on.
+    const auto two_pairs = [&](int64_t first) {
+      if (dtype == DType::F32) {
+        const std::byte* const at = from + 4 * (4 * step + first);
+        return _mm256_castsi256_ps(_mm256_set_m128i(load_half(at + 32), load_half(at)));
+      }
+      const std::byte* const at = from + 2 * (4 * step + first);
+      const auto four = [&](int64_t offset) {
+        return _mm_loadl_epi64(reinterpret_cast<const __m128i_u*>(at + offset));
+      };
+      return _mm256_cvtph_ps(_mm_unpacklo_epi64(four(0), four(16)));
+    };
+    const __m256i index =
+        _mm256_add_epi32(_mm256_setr_epi32(0, 4, 0, 4, 2, 6, 2, 6), _mm256_set1_epi32(half));
+    return _mm256_blend_ps(_mm256_permutevar8x32_ps(two_pairs(0), index),
+                           _mm256_permutevar8x32_ps(two_pairs(16), index), 0xCC);
+  }
+
   // Weights raised to be unsigned: VNNI multiplies unsigned with signed bytes.
   template <DType type>
   static constexpr bool kRaised = true;
@@ -88,6 +107,19 @@ struct AvxVnni : Avx2 {
         sums[r][0] = _mm256_dpbusd_avx_epi32(sums[r][0], weights[r].plane[i], plane);
       }
     }
+  }
+
+  template <DType type>
+  static Ints dot_half(const Planes<type>& weights, const Chunk& x, int64_t step, int half) {
+    constexpr int kHalf = Chunk::kPlanes / 2;
+    const __m256i raise = _mm256_set1_epi8(static_cast<char>(type == DType::Int4 ? 8 : 128));
+    __m256i sum = _mm256_setzero_si256(), raised = sum;
+    DIPTYCH_UNROLL for (int i = 0; i < kHalf; ++i) {
+      const __m256i plane = load_bytes(x.planes[half * kHalf + i] + 32 * step);
+      sum = _mm256_dpbusd_avx_epi32(sum, weights.plane[half * kHalf + i], plane);
+      raised = _mm256_dpbusd_avx_epi32(raised, raise, plane);
+    }
+    return _mm256_sub_epi32(sum, raised);
   }
 };
 

@@ -26,15 +26,15 @@ float load_offset(const LinearWeight& weight, int64_t index) {
   return weight.offsets == nullptr ? 0 : load_float(weight.offsets, weight.scale_dtype, index);
 }
 
-// The sum of the products of a block's columns [0, columns) with the weights from `first` on, less
-// the offset. (Without one it is an integer.)
-float block_products(const LinearWeight& weight, int64_t first, int64_t columns, float offset,
-                     const Chunk256& chunk, int block) {
+// The sum of the products of a block's columns [begin, end) with the weights from `first` on, which
+// is the block's, less the offset. (Without one it is an integer.)
+float block_products(const LinearWeight& weight, int64_t first, int64_t begin, int64_t end,
+                     float offset, const Chunk256& chunk, int block) {
   int products = 0, sum = 0;
   for (int plane = 0; plane < Chunk256::kPlanes; ++plane) {
     for (int byte = 0; byte < Chunk256::kBlockBytes; ++byte) {
       const int column = Chunk256::column(weight.dtype, plane, byte);
-      if (column >= columns) continue;
+      if (column < begin || column >= end) continue;
       const int value = chunk.planes[plane][4 * Chunk256::first_lane(block) + byte];
       products += load_int(weight.data, weight.dtype, first + column) * value;
       sum += value;
@@ -45,13 +45,16 @@ float block_products(const LinearWeight& weight, int64_t first, int64_t columns,
 
 float dot(const LinearWeight& weight, const Chunk256* x, int64_t row) {
   const int64_t scales_per_row = weight.columns / weight.block;
+  const int64_t step = std::min(weight.block, kBlock);  // (a row of its own may have fewer)
   float sum = 0;
-  for (int64_t begin = 0; begin < weight.columns; begin += kBlock) {
+  for (int64_t begin = 0; begin < weight.columns; begin += step) {
     const Chunk256& chunk = x[begin / Chunk256::kColumns];
     const int block = static_cast<int>(begin % Chunk256::kColumns / kBlock);
     const int64_t scale = row * scales_per_row + begin / weight.block;
+    const int64_t of_block = begin % kBlock;
     const float products =
-        block_products(weight, row * weight.columns + begin, weight.columns - begin,
+        block_products(weight, row * weight.columns + begin - of_block, of_block,
+                       std::min(of_block + step, weight.columns - begin + of_block),
                        load_offset(weight, scale), chunk, block);
     sum += products * chunk.scales[Chunk256::first_lane(block)] *
            load_float(weight.scales, weight.scale_dtype, scale);
@@ -62,7 +65,7 @@ float dot(const LinearWeight& weight, const Chunk256* x, int64_t row) {
 void linear(const LinearTask& task) {
   const auto& [weight, x, first, last, y, fetch_ahead] = task;
   const auto* chunks = reinterpret_cast<const Chunk256*>(x.data);
-  const int64_t chunks_per_row = (x.columns + Chunk256::kColumns - 1) / Chunk256::kColumns;
+  const int64_t chunks_per_row = quotient_rounded_up(x.columns, Chunk256::kColumns);
   for (int64_t m = 0; m < x.rows; ++m) {
     for (int64_t row = first; row < last; ++row) {
       y.data[m * y.stride + row] = dot(weight, chunks + m * chunks_per_row, row);
@@ -155,7 +158,7 @@ float palette_dot(const PaletteWeight& weight, const Chunk256* x, int64_t row) {
 void linear_palette(const PaletteTask& task) {
   const auto& [weight, x, first, last, y, fetch_ahead] = task;
   const auto* chunks = reinterpret_cast<const Chunk256*>(x.data);
-  const int64_t chunks_per_row = (x.columns + Chunk256::kColumns - 1) / Chunk256::kColumns;
+  const int64_t chunks_per_row = quotient_rounded_up(x.columns, Chunk256::kColumns);
   for (int64_t m = 0; m < x.rows; ++m) {
     for (int64_t row = first; row < last; ++row) {
       y.data[m * y.stride + row] = palette_dot(weight, chunks + m * chunks_per_row, row);

@@ -97,8 +97,9 @@ inline void dot_bf16_tiles(int sums, int a, int b) {
   }
 }
 
-// sums += a * b, of unsigned with signed bytes, four at a time.
-inline void dot_tiles(int sums, int a, int b) {
+// sums += a * b, of bytes that are Left with signed bytes, four at a time.
+template <class Left>
+void dot_tiles(int sums, int a, int b) {
   Tile& c = registers.at(sums);
   const Tile &left = registers.at(a), &right = registers.at(b);
   check_shapes(c, left, right);
@@ -107,7 +108,8 @@ inline void dot_tiles(int sums, int a, int b) {
       int32_t sum;
       std::memcpy(&sum, &c.bytes[r][4 * n], 4);
       for (int k = 0; k < left.row_bytes; ++k) {
-        sum += left.bytes[r][k] * static_cast<int8_t>(right.bytes[k / 4][4 * n + k % 4]);
+        sum += static_cast<Left>(left.bytes[r][k]) *
+               static_cast<int8_t>(right.bytes[k / 4][4 * n + k % 4]);
       }
       std::memcpy(&c.bytes[r][4 * n], &sum, 4);
     }
@@ -122,13 +124,15 @@ inline void dot_tiles(int sums, int a, int b) {
 #undef _tile_stored
 #undef _tile_dpbf16ps
 #undef _tile_dpbusd
+#undef _tile_dpbssd
 #undef _tile_zero
 #undef _tile_release
 #define _tile_loadconfig configure
 #define _tile_loadd load_tile
 #define _tile_stored store_tile
 #define _tile_dpbf16ps dot_bf16_tiles
-#define _tile_dpbusd dot_tiles
+#define _tile_dpbusd dot_tiles<uint8_t>
+#define _tile_dpbssd dot_tiles<int8_t>
 #define _tile_zero zero
 #define _tile_release release_tiles
 // NOLINTEND

@@ -127,6 +127,21 @@ inline Vector512 permute_two(const Vector512& a, const Vector512& index, const V
   }
   return r;
 }
+inline Vector512 subtract_ints(const Vector512& a, const Vector512& b) {
+  return each<uint32_t>([](uint32_t x, uint32_t y) { return x - y; }, a, b);
+}
+inline Vector512 subtract_bytes(const Vector512& a, const Vector512& b) {
+  return each<uint8_t>([](uint8_t x, uint8_t y) { return static_cast<uint8_t>(x - y); }, a, b);
+}
+inline Vector512 permute_two_of_floats(const Vector512& a, const Vector512& index,
+                                       const Vector512& b) {
+  Floats512 r;
+  for (int i = 0; i < 16; ++i) {
+    const int32_t at = Ints512(index).lane[i] & 31;
+    r.lane[i] = Floats512(at < 16 ? a : b).lane[at & 15];
+  }
+  return r;
+}
 template <class Lane, class... T>
 Vector512 in_order(T... values) {
   const Lane list[] = {static_cast<Lane>(values)...};
@@ -228,6 +243,7 @@ inline Vector512 shuffle_bytes(const Vector512& a, const Vector512& index) {
 #define _mm512_and_si512(a, b) each<uint32_t>([](uint32_t x, uint32_t y) { return x & y; }, a, b)
 #define _mm512_mask_storeu_ps store_masked
 #define _mm512_permutex2var_epi64 permute_two
+#define _mm512_permutex2var_ps permute_two_of_floats
 #undef _mm512_setr_epi64
 #define _mm512_setr_epi64 in_order<uint64_t>
 #define _mm512_cvtepi32_ps to_floats
@@ -244,6 +260,8 @@ inline Vector512 shuffle_bytes(const Vector512& a, const Vector512& index) {
 #define _mm512_storeu_ps store_512
 #define _mm512_storeu_si512 store_512
 #define _mm512_add_epi32 add_ints
+#define _mm512_sub_epi32 subtract_ints
+#define _mm512_sub_epi8 subtract_bytes
 #define _mm512_min_epi32(a, b) \
   each<int32_t>([](int32_t x, int32_t y) { return std::min(x, y); }, a, b)
 #define _mm512_permutexvar_ps permute

@@ -53,20 +53,21 @@ void check(Isa isa, const Weight& weight, int64_t m_rows, const std::vector<floa
 constexpr DType kTypes[] = {DType::Int4, DType::Int8};
 constexpr Offsets kOffsets[] = {Offsets::None, Offsets::Some};
 constexpr DType kScaleTypes[] = {DType::F16, DType::F32};
-constexpr int64_t kColumns[] = {32,  64,  96,  128,  160, 224, 256, 288, 320,
-                                480, 512, 768, 1056, 2,   30,  172, 258, 2590};
+constexpr int64_t kColumns[] = {32,  64,   96, 128, 160, 224, 256,  288, 320, 480, 512,
+                                768, 1056, 2,  30,  172, 258, 2590, 48,  80,  272, 784};
 
-// All blocks that divide the columns and that models use, and odd multiples of 32.
+// All blocks that divide the columns and that models use, and odd multiples of 32; halves of
+// blocks.
 std::vector<int64_t> blocks_of(int64_t columns) {
   std::vector<int64_t> blocks;
-  for (const int64_t block : {32, 64, 96, 128, 160, 256, 352, 384}) {
+  for (const int64_t block : {16, 32, 64, 96, 128, 160, 256, 352, 384}) {
     if (block < columns && columns % block == 0) blocks.push_back(block);
   }
   blocks.push_back(columns);
   return blocks;
 }
 
-TEST(LinearApi, SupportsBlocksOf32OrOneScaleForWholeBytes) {
+TEST(LinearApi, SupportsBlocksOf32Or16OrOneScaleForWholeBytes) {
   EXPECT_TRUE(supported(DType::Int4, 64, 32));
   EXPECT_TRUE(supported(DType::Int8, 8192, 8192));
   EXPECT_TRUE(supported(DType::Int4, 172, 172));
@@ -78,6 +79,9 @@ TEST(LinearApi, SupportsBlocksOf32OrOneScaleForWholeBytes) {
   EXPECT_FALSE(supported(DType::UInt4, 64, 64));
   EXPECT_TRUE(supported(DType::Int4, 96, 96, true));
   EXPECT_FALSE(supported(DType::Int4, 172, 172, true));
+  EXPECT_TRUE(supported(DType::Int8, 48, 16));
+  EXPECT_FALSE(supported(DType::Int8, 64, 16, true));
+  EXPECT_FALSE(supported(DType::Int8, 96, 48));
 }
 
 TEST_P(Linear, AgreesWithDoublesForAllShapes) {
@@ -103,9 +107,10 @@ TEST_P(Linear, AgreesWithDoublesForAllShapes) {
 
 TEST_P(Linear, AgreesForManyRowsOfBoth) {
   for (const DType type : kTypes) {
-    for (const int64_t block : {32, 128, 2048}) {
+    for (const int64_t block : {16, 32, 128, 2048}) {
       for (int64_t m_rows : {1, 4, 6, 7, 9, 16, 33}) {
         for (const Offsets offsets : kOffsets) {
+          if (!supported(type, 2048, block, offsets == Offsets::Some)) continue;
           check(GetParam(), Weight(type, 37, 2048, block, DType::F16, offsets), m_rows,
                 random_floats(static_cast<size_t>(m_rows * 2048), 8));
           if (HasFatalFailure()) return;
@@ -155,7 +160,7 @@ TEST_P(Linear, ExtremeValuesDoNotSaturate) {
     const std::pair<int, int> extremes =
         type == DType::Int4 ? std::pair(0x88, 0x77) : std::pair(0x80, 0x7F);
     for (const int byte : {extremes.first, extremes.second, 0}) {
-      for (const int64_t block : {32, 512}) {
+      for (const int64_t block : {16, 32, 512}) {
         Weight weight(type, 5, 512, block);
         std::fill(weight.data.begin(), weight.data.end(), static_cast<std::byte>(byte));
         for (const float sign : {1.0f, -1.0f}) {
@@ -171,7 +176,7 @@ TEST_P(Linear, ExtremeValuesDoNotSaturate) {
 
 TEST_P(Linear, ZerosAndTinyActivationsGiveZero) {
   for (const DType type : kTypes) {
-    for (const int64_t block : {32, 96}) {
+    for (const int64_t block : {16, 32, 96}) {
       const Weight weight(type, 3, 96, block);
       for (const float tiny : {0.0f, -0.0f, 1e-40f}) {
         const Quantized x(GetParam(), std::vector<float>(2 * 96, tiny), 2, 96, type);
@@ -183,7 +188,7 @@ TEST_P(Linear, ZerosAndTinyActivationsGiveZero) {
 
 TEST_P(Linear, NonFiniteActivationsMakeTheirRowNan) {
   for (const DType type : kTypes) {
-    for (const int64_t block : {32, 288}) {
+    for (const int64_t block : {16, 32, 288}) {
       for (const float bad : {kInfinity, -kInfinity, kNan}) {
         const Weight weight(type, 4, 288, block);
         auto values = random_floats(3 * 288, 13);
@@ -198,7 +203,7 @@ TEST_P(Linear, NonFiniteActivationsMakeTheirRowNan) {
 
 TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
   for (const DType type : kTypes) {
-    for (const int64_t block : {32, 288}) {
+    for (const int64_t block : {16, 32, 288}) {
       for (const float bad : {kInfinity, kNan}) {
         Weight weight(type, 7, 288, block, DType::F32);
         store(&weight.scales[4 * static_cast<size_t>(3 * (288 / block))], bad);
@@ -214,7 +219,8 @@ TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
 TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
   for (const DType type : kTypes) {
     for (const int64_t columns : {64, 172, 288, 1024}) {
-      for (const int64_t block : {int64_t{32}, int64_t{-32}, columns}) {  // -32: with offsets
+      for (const int64_t block :
+           {int64_t{16}, int64_t{32}, int64_t{-32}, columns}) {  // -32: with offsets
         if (columns % block != 0) continue;
         const int64_t rows = 11, m_rows = 33;
         const Weight weight(type, rows, columns, std::abs(block), DType::F16,
@@ -257,7 +263,7 @@ TEST(LinearByTiles, HasTheBitsOfAvx512) {
   if (auto isa = isa_from_name(name(Isa::Amx)); !isa) GTEST_SKIP() << isa.error().to_string();
   for (const DType type : kTypes) {
     for (const int64_t columns : {32, 172, 768, 1056, 2048, 2590, 16384, 16416}) {
-      for (const int64_t block : {int64_t{32}, int64_t{96}, int64_t{256}, columns}) {
+      for (const int64_t block : {int64_t{16}, int64_t{32}, int64_t{96}, int64_t{256}, columns}) {
         if (columns % block != 0) continue;
         // (At other times with offsets.)
         const Offsets offsets = columns % 64 == 0 && supported(type, columns, block, true)
