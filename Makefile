@@ -37,7 +37,7 @@ help:
 	@echo "make fuzz-commands  the commands on damaged files; COUNT=20000 SEED=1"
 	@echo "make faults     the commands on files that they once failed on; FAULTS=<folder>"
 	@echo "make bench      micro-benchmarks"
-	@echo "make bench-peers  beside llama.cpp, in turns (hours); PEERS='--shapes 110m --rounds 5 …'"
+	@echo "make bench-peers  beside llama.cpp and ONNX Runtime, in turns (hours); PEERS='--shapes 110m --rounds 5 …'"
 	@echo "make quality    perplexity and speed of each format on a real model (downloads 93 MB); QUALITY='--only none'"
 	@echo "make load       load on a server that runs; LOAD='http://127.0.0.1:8080 --requests 1000'"
 	@echo "make deb        a Debian package in build/packages; make dist: the sources, byte for byte the same each time"

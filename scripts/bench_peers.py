@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Times diptych and llama.cpp on the same shapes, in turns, and prints how they compare.
+"""Times diptych, llama.cpp and ONNX Runtime on the same shapes, in turns, and prints how they compare.
 
   scripts/bench_peers.py                           all shapes; some hours on two cores
   scripts/bench_peers.py --shapes 260k,110m --threads 2 --rounds 5 --json peers.json
   scripts/bench_peers.py --shapes 1b --pairs 'c4w fast:q4_0,fp16 fast:f16' --tests pp512,tg32
-  scripts/bench_peers.py --shapes 1b --isa avx2    both programs without what goes beyond AVX2
+  scripts/bench_peers.py --shapes 1b --isa avx2    without what goes beyond AVX2
 
 Random weights of the real shapes. Each round measures every test once with each file of either side,
 one after the other, so that what else the machine does falls on all alike; a row's figure is the
-median of its rounds. A measurement does the test once untimed before (llama.cpp: the first time) and
+median of its rounds. A measurement does the test once untimed before (peers: the first time) and
 loads nothing while the clock runs. Beside each row stand the bytes that a decoded token reads: the
 formats compared differ in that, and decoding is bound by it.
 
-The first run sets up llama-cpp-python in a virtual environment (--venv; some minutes of compilation)
-and writes models of up to 5 GB into --work.
+The first run sets the peers up in virtual environments (llama-cpp-python takes some minutes of compilation,
+ONNX Runtime's model builder needs torch) and writes models of up to 5 GB each into --work.
 """
 import argparse
 import json
@@ -23,58 +23,38 @@ import subprocess
 import sys
 import time
 
+import peers
+from peers import progress, run
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-PACKAGES = ["numpy", "gguf==0.19.0", "llama-cpp-python==0.3.36"]
-# How llama.cpp is compiled for less than this machine has.
-LLAMA_BUILDS = {"avx2": "-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"}
-BEYOND_AVX2 = ("AVX_VNNI", "AVX512", "AMX")  # how features that such a build lacks begin
 MAX_CONTEXT = 1024
 
-# Ours: arguments of export, numerics. Theirs: formats of llama_peer.py. The pairs are compared row by
-# row, prefill with the best of theirs too. 172 columns, as 260k has them, make no blocks of 32.
+# Ours: arguments of export, numerics. Theirs: formats of peers.py. The pairs are compared row by row, prefill with
+# the best of each peer too, of those in "also" as well. 172 columns, as 260k has them, make no blocks of 32.
 OURS = {
     "c4w fast": (["--linear_quantize", "c4w"], "fast"),
     "b4w fast": (["--linear_quantize", "b4w"], "fast"),
     "fp16 fast": (["--linear_quantize", "none"], "fast"),
     "c4w precise": (["--linear_quantize", "c4w"], "precise"),
 }
+LARGE_PAIRS = [("c4w fast", "q4_0"), ("b4w fast", "q4_0_pure"), ("b4w fast", "ort_int4"), ("fp16 fast", "f16"),
+               ("c4w precise", "q4_0")]
 SHAPES = {
-    "260k": {"input_len": 32, "theirs": ["f32", "f16"],
-             "pairs": [("c4w fast", "f32"), ("fp16 fast", "f16")]},
-    "110m": {"input_len": 128, "theirs": ["q4_0", "q4_0_pure", "q8_0", "f16"],
-             "pairs": [("c4w fast", "q4_0"), ("b4w fast", "q4_0_pure"), ("fp16 fast", "f16"),
-                       ("c4w precise", "q4_0")]},
+    "260k": {"input_len": 32, "pairs": [("c4w fast", "f32"), ("fp16 fast", "f16")]},
+    "110m": {"input_len": 128, "also": ["q8_0"], "pairs": LARGE_PAIRS},
+    # SmolLM2's.
+    "135m": {"input_len": 128, "synth": "dim=576,layers=30,heads=9,kv_heads=3,hidden=1536,vocab=49152,tied=1",
+             "pairs": [("b4w fast", "q4_0"), ("b4w fast", "f16"), ("b4w fast", "ort_int4"), ("c4w fast", "q4_0"),
+                       ("c4w fast", "f16")]},
+    "1b": {"input_len": 128, "also": ["q8_0"], "pairs": LARGE_PAIRS},
 }
-SHAPES["1b"] = SHAPES["110m"]
 ALL_PAIRS = {shape: entry["pairs"] for shape, entry in SHAPES.items()}
 
 
-def progress(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def run(command):
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if result.returncode != 0:
-        sys.exit(f"bench_peers: this failed with status {result.returncode}: {' '.join(command)}")
-    return result.stdout
-
-
-def set_up_venv(directory, isa):
-    """The environment's Python, and which llama.cpp it has: its version and instruction sets."""
-    python = os.path.join(directory, "bin", "python")
-    if not os.path.exists(python):
-        progress(f"installing {', '.join(PACKAGES)} in {directory}")
-        run([sys.executable, "-m", "venv", directory])
-    check = "import llama_cpp, gguf, numpy; print(llama_cpp.__version__)"
-    if subprocess.run([python, "-c", check], capture_output=True).returncode != 0:
-        if isa:
-            os.environ.update(CMAKE_ARGS=LLAMA_BUILDS[isa], PIP_NO_CACHE_DIR="1")  # a cached one is of another kind
-        run([python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *PACKAGES])
-    features = run([python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"])
-    present = [part.split(" = 1")[0].split(":")[-1].strip() for part in features.split("|") if " = 1" in part]
-    return python, run([python, "-c", check]).strip(), present
+def specification(shape):
+    """As `diptych synth` takes it."""
+    return SHAPES[shape].get("synth", shape)
 
 
 class CpuTime:
@@ -129,36 +109,6 @@ class Ours:
         pass
 
 
-class Theirs:
-    """A .gguf in a process that keeps it loaded."""
-
-    def __init__(self, python, path, threads, params):
-        self.process = subprocess.Popen(
-            [python, os.path.join(HERE, "llama_peer.py"), "serve", path, str(threads)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        kv_heads = params.get("n_kv_heads") or params["n_heads"]
-        # Keys and values in fp16.
-        self.position_bytes = 4 * params["n_layers"] * kv_heads * params["dim"] // params["n_heads"]
-
-    def measure(self, test, threads):
-        self.process.stdin.write(test + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit("bench_peers: llama.cpp's process ended")
-        row = json.loads(line)
-        # The head is the table of embeddings, so all tensors are read for a token; keys and values
-        # as they are halfway through the test.
-        count, depth = (int(n) for n in (test[2:] + "@0").split("@")[:2])
-        row["bytes_per_token"] = row.pop("weight_bytes") + (depth + (count - 1) / 2) * self.position_bytes
-        row["peak_memory_bytes"] -= row.pop("peak_before_load")
-        return row
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def export(diptych, work, shape, name):
     path = os.path.join(work, f"{shape}-{name.split()[0]}.pte")
     if not os.path.exists(path):
@@ -170,29 +120,21 @@ def export(diptych, work, shape, name):
     return path
 
 
-def make_gguf(python, work, shape, kind):
-    path = os.path.join(work, f"{shape}-{kind}.gguf")
-    if not os.path.exists(path):
-        progress(f"writing {path}")
-        run([python, os.path.join(HERE, "llama_peer.py"), "make",
-             os.path.join(work, f"synth-{shape}", "params.json"), kind, path])
-    return path
-
-
-def measure_shape(options, python, shape, threads):
+def measure_shape(options, programs, shape, threads):
     """Rows of one shape with one number of threads."""
     work, tests = options.work, options.tests.split(",")
     source = os.path.join(work, f"synth-{shape}")
     if not os.path.exists(source):
-        run([options.diptych, "synth", "--shape", shape, "-o", source])
+        run([options.diptych, "synth", "--shape", specification(shape), "-o", source])
     with open(os.path.join(source, "params.json")) as file:
         params = json.load(file)
     sides = {("diptych", name): Ours(options.diptych, export(options.diptych, work, shape, name), OURS[name][1])
              for name in dict.fromkeys(pair[0] for pair in SHAPES[shape]["pairs"])}
-    for kind in SHAPES[shape]["theirs"]:
-        sides["llama.cpp", kind] = Theirs(python, make_gguf(python, work, shape, kind), threads, params)
-    # Ours, theirs, ours, theirs …
-    of = {who: [key for key in sides if key[0] == who] for who in ("diptych", "llama.cpp")}
+    for peer in programs:
+        for kind in formats_of(peer, shape):
+            sides[peer.name, kind] = peer.serve(peer.model(options, shape, kind), threads, params)
+    # One of each program, the next of each …
+    of = {who: [key for key in sides if key[0] == who] for who, _ in sides}
     order = [key for i in range(len(sides)) for who in of for key in of[who][i:i + 1]]
     found = {(key, test): [] for test in tests for key in order}
     try:
@@ -221,37 +163,39 @@ def measure_shape(options, python, shape, threads):
     return rows
 
 
-def keep_pairs(text):
-    """Leaves in SHAPES only the pairs that are named, and only the formats that these compare."""
-    wanted = [tuple(pair.split(":")) for pair in text.split(",")]
+def keep_pairs(wanted, programs):
+    """Leaves in SHAPES only the pairs that are wanted (all: None) and whose peer there is."""
+    present = {kind for peer in programs for kind in peer.formats}
     for shape, entry in SHAPES.items():
-        pairs = [pair for pair in entry["pairs"] if pair in wanted]
-        theirs = [name for name in entry["theirs"] if name in dict(map(reversed, pairs))]
-        SHAPES[shape] = dict(entry, pairs=pairs, theirs=theirs)
+        pairs = [pair for pair in entry["pairs"] if (wanted is None or pair in wanted) and pair[1] in present]
+        SHAPES[shape] = dict(entry, pairs=pairs, also=[] if wanted else entry.get("also", []))
 
 
-def find(rows, like, program, name):
-    return next(r for r in rows if r["program"] == program and r["format"] == name and
-                all(r[key] == like[key] for key in ("shape", "threads", "test")))
+def formats_of(peer, shape):
+    """Those of a peer that a shape is measured with."""
+    entry = SHAPES[shape]
+    kinds = dict.fromkeys([theirs for _, theirs in entry["pairs"]] + entry.get("also", []))
+    return [kind for kind in kinds if kind in peer.formats]
 
 
 def ratios(rows):
-    """Ours beside theirs, for each pair; of prefill also beside the best of theirs."""
+    """Ours beside theirs, for each pair; of prefill also beside the best of each peer."""
     result = []
     for row in rows:
         if row["program"] != "diptych":
             continue
-        theirs = [name for ours, name in SHAPES[row["shape"]]["pairs"] if ours == row["format"]]
+        same = [r for r in rows if all(r[key] == row[key] for key in ("shape", "threads", "test"))]
+        pairs = [theirs for ours, theirs in SHAPES[row["shape"]]["pairs"] if ours == row["format"]]
+        beside = [r for kind in pairs for r in same if r["format"] == kind and r["program"] != "diptych"]
         if row["test"].startswith("pp"):
-            best = max((r for r in rows if r["program"] == "llama.cpp" and
-                        all(r[key] == row[key] for key in ("shape", "threads", "test"))),
-                       key=lambda r: r["median"])
-            theirs.append(best["format"])
-        for name in dict.fromkeys(theirs):
-            peer = find(rows, row, "llama.cpp", name)
+            for program in dict.fromkeys(r["program"] for r in same if r["program"] != "diptych"):
+                best = max((r for r in same if r["program"] == program), key=lambda r: r["median"])
+                if best not in beside:
+                    beside.append(best)
+        for peer in beside:
             result.append({"shape": row["shape"], "threads": row["threads"], "test": row["test"],
-                           "ours": row["format"], "theirs": name, "ratio": row["median"] / peer["median"],
-                           "our_row": row, "their_row": peer})
+                           "ours": row["format"], "program": peer["program"], "theirs": peer["format"],
+                           "ratio": row["median"] / peer["median"], "our_row": row, "their_row": peer})
     return result
 
 
@@ -271,10 +215,10 @@ def ratio_table(rows):
         decode = r["test"].startswith("tg")
         lines.append([r["shape"], str(r["threads"]), r["test"], r["ours"], f"{ours['median']:.1f}",
                       f"{ours['pct_of_limit']:.0f} %", f"{ours['bytes_per_token'] / 1e6:.1f}" if decode else "",
-                      r["theirs"], f"{theirs['median']:.1f}",
+                      r["program"], r["theirs"], f"{theirs['median']:.1f}",
                       f"{theirs['bytes_per_token'] / 1e6:.1f}" if decode else "", f"{r['ratio']:.2f}"])
-    return table(["shape", "threads", "test", "diptych", "tok/s", "of limit", "MB/token", "llama.cpp", "tok/s",
-                  "MB/token", "ratio"], lines)
+    return table(["shape", "threads", "test", "diptych", "tok/s", "of limit", "MB/token", "peer", "format",
+                  "tok/s", "MB/token", "ratio"], lines)
 
 
 def start_table(rows):
@@ -287,6 +231,12 @@ def start_table(rows):
             lines.append([row["shape"], str(row["threads"]), row["program"], row["format"],
                           f"{load:.3f}", f"{peak / 2**20:.0f}"])
     return table(["shape", "threads", "program", "format", "load s", "peak MiB"], lines)
+
+
+def has_more_than_avx2():
+    with open("/proc/cpuinfo") as file:
+        text = file.read()
+    return any(name in text for name in ("avx512", "avx_vnni", "amx"))
 
 
 def cpu_name():
@@ -302,50 +252,59 @@ def main():
     parser.add_argument("--pairs", help="'OURS:THEIRS,…' of those that the table shows; default: all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--work", default=os.path.join(ROOT, "build", "peers"), help="where models are kept")
-    parser.add_argument("--isa", choices=LLAMA_BUILDS, help="instruction set that neither program goes beyond")
+    parser.add_argument("--isa", choices=peers.LLAMA_BUILDS,
+                        help="instruction set that no program goes beyond; ONNX Runtime cannot be held to one and is "
+                             "left out on machines with more")
+    parser.add_argument("--peers", default=",".join(peers.ALL), help="the programs to compare with (default: %(default)s)")
     parser.add_argument("--venv", help="virtual environment with llama-cpp-python, compiled for --isa; "
                                        "default: WORK/venv or WORK/venv-ISA")
+    parser.add_argument("--ort-venv", help="virtual environment with onnxruntime-genai and what its model builder "
+                                           "needs; default: WORK/venv-ort")
     parser.add_argument("--diptych", default=os.path.join(ROOT, "build", "release", "bin", "diptych"))
     parser.add_argument("--json", metavar="FILE", help="also write all rows and ratios here")
     options = parser.parse_args()
     unknown = [shape for shape in options.shapes.split(",") if shape not in SHAPES]
     if unknown:
         parser.error(f"unknown shape {unknown[0]}: expected {', '.join(SHAPES)}")
-    if options.pairs:
-        keep_pairs(options.pairs)
+    options.specification = specification
+    os.makedirs(options.work, exist_ok=True)
+    names = options.peers.split(",")
+    for name in names:
+        if name not in peers.ALL:
+            parser.error(f"--peers: unknown program {name}: expected {', '.join(peers.ALL)}")
+    if options.isa and "ort" in names and has_more_than_avx2():
+        progress(f"ONNX Runtime is left out: it would use more than {options.isa} here")
+        names.remove("ort")
+    present = [peers.ALL[name](options) for name in names]
+    keep_pairs([tuple(pair.split(":")) for pair in options.pairs.split(",")] if options.pairs else None, present)
     for shape in options.shapes.split(","):
         if not SHAPES[shape]["pairs"]:
-            parser.error(f"--pairs: none of them is one of {shape}: "
+            parser.error(f"nothing to compare of {shape}, whose pairs are "
                          f"{', '.join(':'.join(pair) for pair in ALL_PAIRS[shape])}")
-    os.makedirs(options.work, exist_ok=True)
-    venv = options.venv or os.path.join(options.work, f"venv-{options.isa}" if options.isa else "venv")
-    python, version, features = set_up_venv(venv, options.isa)
     if options.isa:
-        beyond = [name for name in features if name.startswith(BEYOND_AVX2)]
-        if beyond:
-            sys.exit(f"bench_peers: {venv}: expected a llama.cpp for {options.isa}, found one with "
-                     f"{', '.join(beyond)}; give another --venv, or none")
         os.environ["DIPTYCH_ISA"] = options.isa
     rows = []
     try:
         for shape in options.shapes.split(","):
             for threads in options.threads.split(","):
-                rows += measure_shape(options, python, shape, int(threads))
+                rows += measure_shape(options, present, shape, int(threads))
     except KeyboardInterrupt:
         progress("interrupted: what follows is what was complete")
     if not rows:
         sys.exit("bench_peers: nothing was measured")
     others = [value for row in rows for value in row["others_cpus"]]
-    print(f"{cpu_name()}; llama.cpp of llama-cpp-python {version} with {', '.join(features)}; medians of "
-          f"{options.rounds} rounds. Other processes used {statistics.mean(others):.2f} CPUs on average, "
-          f"{max(others):.2f} at most.\n")
+    print(f"{cpu_name()}; medians of {options.rounds} rounds. Other processes used {statistics.mean(others):.2f} CPUs "
+          f"on average, {max(others):.2f} at most.")
+    for peer in present:
+        print(f"Peer: {peer.about()}.")
+    print()
     print(ratio_table(rows))
     print(start_table(rows), end="")
     if options.json:
         unfinished = options.json + ".part"
         with open(unfinished, "w") as file:
-            json.dump({"machine": cpu_name(), "isa": options.isa, "llama_cpp_python": version,
-                       "llama_cpp_features": features, "rounds": options.rounds, "rows": rows,
+            json.dump({"machine": cpu_name(), "isa": options.isa,
+                       "peers": {peer.name: peer.about() for peer in present}, "rounds": options.rounds, "rows": rows,
                        "ratios": [{k: v for k, v in r.items() if not k.endswith("_row")} for r in ratios(rows)]},
                       file, indent=1)
         os.replace(unfinished, options.json)

@@ -12,6 +12,7 @@ and numpy to make models.
                                                    the perplexity of ids in a file, the first of which is given, in
                                                    windows as `diptych eval --ids` makes them, and the speed of
                                                    decoding, as JSON; 0 threads: all CPUs
+  llama_peer.py about                              llama.cpp's commit and the instruction sets that it uses, as JSON
   llama_peer.py tokenize FILE.gguf                 the ids of stdin, without BOS, as JSON
 """
 import ctypes
@@ -226,7 +227,24 @@ def serve(path, threads):
         print(json.dumps(model.measure(line.strip())), flush=True)
 
 
+def about():
+    """ggml is built with llama.cpp, from its repository's commit."""
+    library = open_library()
+    folder = os.path.join(os.path.dirname(library.__file__), "lib")
+    commit = "of an unknown commit"
+    try:
+        ggml = ctypes.CDLL(os.path.join(folder, "libggml-base.so"))
+        ggml.ggml_commit.restype = ctypes.c_char_p
+        commit = ggml.ggml_commit().decode()
+    except (OSError, AttributeError):
+        pass  # an older one says nothing of itself
+    parts = library.llama_print_system_info().decode().split("|")
+    features = [part.split(" = 1")[0].split(":")[-1].strip() for part in parts if " = 1" in part]
+    print(json.dumps({"commit": commit, "features": features}))
+
+
 COMMANDS = {
+    "about": (about, []),
     "make": (make, [str, str, str]),
     "serve": (serve, [str, int]),
     "requantise": (requantise, [str, str, str]),
