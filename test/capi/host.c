@@ -45,6 +45,9 @@ int main(int argc, char** argv) {
       feature.rank != 2 || feature.shape[0] != 2 || feature.shape[1] != 3 || feature.bytes != 24) {
     return 1;
   }
+  diptych_classes classes;
+  diptych_function_classes(function, &classes);
+  if (classes.count != 0) return 1; /* it is no classifier */
   const float x[6] = {1, 2, 3, 4, 5, 6}, y[6] = {3, 3, 3, 3, 3, 3};
   float sum[6], product[6];
   if (failed("x", diptych_function_bind_input(function, 0, x, sizeof x)) ||
