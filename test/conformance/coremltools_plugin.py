@@ -64,7 +64,7 @@ def watch_comparisons():
         try:
             upstream(actual, desired, rtol=rtol, atol=atol, **more)
         except AssertionError:
-            if got.dtype == np.float16 and got.shape == wanted.shape:
+            if np.float16 in (got.dtype, wanted.dtype) and got.shape == wanted.shape:
                 # No fp16 number is near enough, or NumPy has computed in fp16.
                 possible = np.allclose(wanted.astype(np.float16), wanted, rtol=rtol, atol=atol)
                 rounded = wanted.dtype == np.float16 or not possible
