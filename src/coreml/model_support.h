@@ -8,7 +8,8 @@
 namespace diptych::coreml {
 
 // Fails with Unsupported and one item for each of these: another kind of model, features that are
-// not arrays of a fixed shape, state, nested blocks, other opsets, constants in other files.
+// not arrays of a fixed shape (but for a classifier's outputs), state, nested blocks, other opsets,
+// constants in other files.
 // Unknown operations pass; the engine lists them.
 Status check_supported(const proto::Model& model);
 
