@@ -295,7 +295,7 @@ std::string joined(const std::vector<std::string>& names) {
 std::string sharing_tables(const tools::Sharing& sharing) {
   std::map<std::pair<size_t, std::string>, tools::Count> groups;
   Table reasons({"package", "weight", "type", "bytes", "functions", "why", "beside"});
-  for (const tools::StoredWeight& weight : sharing.weights) {
+  for (const tools::FileWeight& weight : sharing.weights) {
     groups[{weight.package, joined(weight.functions)}].add(weight.bytes);
     if (weight.why == tools::Unshared::No) continue;
     reasons.add({number(weight.package), weight.name, to_string(weight.type), number(weight.bytes),
@@ -314,7 +314,7 @@ std::string sharing_tables(const tools::Sharing& sharing) {
 
 Json sharing_json(const tools::Sharing& sharing) {
   Json weights = Json::array();
-  for (const tools::StoredWeight& weight : sharing.weights) {
+  for (const tools::FileWeight& weight : sharing.weights) {
     Json row = {{"package", weight.package},
                 {"name", printable(weight.name)},
                 {"type", to_string(weight.type)},

@@ -15,6 +15,7 @@
 #include "llama/rope.h"
 #include "llama/static_model.h"
 #include "passes/pass.h"
+#include "passes/sharing.h"
 #include "pte/writer.h"
 #include "quant/keep.h"
 
@@ -127,33 +128,29 @@ class ProgressSink : public Sink {
   Progress& progress_;
 };
 
-// Whether a weight is of adapters, and all methods of each of them share it.
-bool is_of_adapters(const passes::Unshared& row, const std::vector<AssembledMethod>& methods) {
-  std::map<std::string_view, size_t> all, users;  // methods, by adapter
-  for (const AssembledMethod& method : methods) {
-    ++all[contract::adapted_name(method.method.name).adapter];
-  }
-  for (const size_t method : row.methods) {
-    ++users[contract::adapted_name(methods[method].method.name).adapter];
-  }
-  return std::all_of(users.begin(), users.end(), [&](const auto& user) {
-    return !user.first.empty() && user.second == all.at(user.first);
-  });
-}
-
 // Refuses packages in which methods keep more for themselves than they may.
 Status check_unshared(const std::vector<passes::Package>& packages,
                       const std::vector<AssembledMethod>& methods, const Options& options) {
   if (!options.max_unshared) return {};
-  std::vector<passes::Unshared> unshared = passes::find_unshared(packages, methods.size());
-  std::erase_if(unshared,
-                [&](const passes::Unshared& row) { return is_of_adapters(row, methods); });
+  std::vector<passes::UsedPackage> used;
+  for (const passes::Package& package : packages) {
+    used.push_back({&package.program, {}});
+    for (const auto& member : package.members) used.back().methods.push_back({member.method});
+  }
+  std::vector<std::string_view> adapters;
+  for (const AssembledMethod& method : methods) {
+    adapters.push_back(contract::adapted_name(method.method.name).adapter);
+  }
+  std::vector<passes::StoredWeight> unshared = passes::stored_weights(used, adapters);
+  std::erase_if(unshared, [](const passes::StoredWeight& row) { return !row.unshared; });
+  std::stable_sort(unshared.begin(), unshared.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   uint64_t bytes = 0;
-  for (const passes::Unshared& row : unshared) bytes += row.bytes;
+  for (const passes::StoredWeight& row : unshared) bytes += row.bytes;
   if (bytes <= *options.max_unshared) return {};
   constexpr size_t kNamed = 3;
   std::string names;
-  for (const passes::Unshared& row : std::span(unshared).first(std::min(kNamed, unshared.size()))) {
+  for (const auto& row : std::span(unshared).first(std::min(kNamed, unshared.size()))) {
     std::vector<std::string_view> owners;
     for (const size_t method : row.methods) owners.push_back(methods[method].method.name);
     names += fmt::format("{}{} ({} bytes, of {})", names.empty() ? "" : ", ", row.name, row.bytes,

@@ -1,8 +1,6 @@
 #include "passes/merge_functions.h"
 
 #include <algorithm>
-#include <iterator>
-#include <unordered_map>
 #include <unordered_set>
 
 namespace diptych::passes {
@@ -95,33 +93,6 @@ ConstantBytes count_constant_bytes(const mil::Program& program) {
     }
   }
   return bytes;
-}
-
-std::vector<Unshared> find_unshared(const std::vector<Package>& packages, size_t methods) {
-  std::vector<Unshared> found;
-  for (const Package& package : packages) {
-    std::unordered_map<const Weight*, size_t> rows;  // in weights
-    std::vector<Unshared> weights;
-    for (size_t f = 0; f < package.members.size(); ++f) {
-      for (const mil::Value* constant : package.program.functions[f]->constants()) {
-        const Weight* weight = constant->weight.get();
-        if (!weight || weight->dtype() == DType::Int32) continue;
-        const auto [at, is_new] = rows.emplace(weight, weights.size());
-        if (is_new) {
-          weights.push_back({constant->name, packed_size(weight->type()).value_or(0), {}});
-        }
-        std::vector<size_t>& users = weights[at->second].methods;
-        const size_t method = package.members[f].method;  // rising
-        if (users.empty() || users.back() != method) users.push_back(method);
-      }
-    }
-    std::erase_if(weights, [&](const Unshared& row) { return row.methods.size() == methods; });
-    found.insert(found.end(), std::make_move_iterator(weights.begin()),
-                 std::make_move_iterator(weights.end()));
-  }
-  std::stable_sort(found.begin(), found.end(),
-                   [](const Unshared& a, const Unshared& b) { return a.bytes > b.bytes; });
-  return found;
 }
 
 }  // namespace diptych::passes

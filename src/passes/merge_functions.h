@@ -50,15 +50,4 @@ struct ConstantBytes {
 };
 ConstantBytes count_constant_bytes(const mil::Program& program);
 
-// A weight that a package holds, but not for all methods.
-struct Unshared {
-  std::string name;             // of the constant in the first of the functions
-  uint64_t bytes = 0;           // packed
-  std::vector<size_t> methods;  // that use it, rising
-};
-
-// What is stored in each package for fewer than all `methods`, the largest first. Shapes and axes,
-// which follow from the number of tokens, are no weights. Nothing when there is one method.
-std::vector<Unshared> find_unshared(const std::vector<Package>& packages, size_t methods);
-
 }  // namespace diptych::passes

@@ -98,7 +98,7 @@ std::string bytes_by_tensor(const Contents& contents) {
   const auto& weights = contents.sharing.weights;
   std::vector<double> sizes;
   double rest = 0;
-  for (const tools::StoredWeight& weight : weights) {
+  for (const tools::FileWeight& weight : weights) {
     if (weight.bytes == 0) continue;
     if (sizes.size() < kMostTensors) {
       sizes.push_back(static_cast<double>(weight.bytes));
@@ -112,7 +112,7 @@ std::string bytes_by_tensor(const Contents& contents) {
   std::string body;
   const auto rects = treemap(sizes, {0, 0, kWidth, kHeight});
   for (size_t i = 0; i < rects.size(); ++i) {
-    const tools::StoredWeight& weight = weights[i];
+    const tools::FileWeight& weight = weights[i];
     const std::string type = to_string(weight.type);
     body += box(rects[i], colours.of(std::string(name(weight.type.dtype))),
                 fmt::format("{}, {}, {}, package {}, used by {}", weight.name, type,
@@ -139,7 +139,7 @@ std::string bytes_by_tensor(const Contents& contents) {
 
 std::string sharing_between_functions(const Contents& contents) {
   std::map<size_t, std::map<std::string, double>> packages;
-  for (const tools::StoredWeight& weight : contents.sharing.weights) {
+  for (const tools::FileWeight& weight : contents.sharing.weights) {
     packages[weight.package][joined(weight.functions)] += static_cast<double>(weight.bytes);
   }
   std::vector<Bar> rows;
@@ -156,7 +156,7 @@ std::string sharing_between_functions(const Contents& contents) {
                          rows, colours, human);
   std::vector<std::vector<std::string>> reasons = {
       {"weight", "bytes", "functions", "why", "beside"}};
-  for (const tools::StoredWeight& weight : contents.sharing.weights) {
+  for (const tools::FileWeight& weight : contents.sharing.weights) {
     if (weight.why == tools::Unshared::No || reasons.size() > kMostRows) continue;
     reasons.push_back({weight.name, std::to_string(weight.bytes), joined(weight.functions),
                        std::string(name(weight.why)), weight.twin});

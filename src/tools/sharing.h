@@ -9,17 +9,17 @@
 
 namespace diptych::tools {
 
-// Why not all functions of a package use a weight.
+// Why a weight is not shared by all methods that could use it (passes/sharing.h).
 enum class Unshared : uint8_t {
-  No,            // they do, or there is one function
-  SameContents,  // another weight has the same bytes: it could have been shared
+  No,            // it is
+  SameContents,  // another weight has the same bytes, in its package too: it could have been shared
   OtherType,     // the others have one of its name in another format
   OtherShape,    // or of another shape, such as pieces of another size
   NoTwin,        // the others have none of its name
 };
 std::string_view name(Unshared why);
 
-struct StoredWeight {
+struct FileWeight {
   size_t package = 0;
   std::string name;  // of the constant in the first function that uses it
   TensorType type;
@@ -31,16 +31,13 @@ struct StoredWeight {
 };
 
 struct Sharing {
-  std::vector<StoredWeight> weights;  // the largest first
-  uint64_t bytes = 0;                 // of all
-  uint64_t shared_bytes = 0;          // of those that several functions use
-  uint64_t unshared_bytes = 0;        // of those that could be, or have no reason not to be
+  std::vector<FileWeight> weights;  // the largest first
+  uint64_t bytes = 0;               // of all
+  uint64_t shared_bytes = 0;        // of those that several functions use
+  uint64_t unshared_bytes = 0;      // of those that have a reason not to be shared
 };
 
-// Weights below this are shapes and scalars, which need no reason.
-inline constexpr uint64_t kWorthSharing = 1 << 10;
-
-// Contents are read where only they can tell: of weights that not all functions use.
+// Contents are read where only they can tell.
 Sharing sharing_of(const Inspection& inspection);
 
 }  // namespace diptych::tools

@@ -16,7 +16,7 @@ Status check_sharing(Subject& subject, Report& report, Progress&) {
   }
   const tools::Sharing sharing = tools::sharing_of(subject.inspection);
   uint64_t twice = 0;
-  for (const tools::StoredWeight& weight : sharing.weights) {
+  for (const tools::FileWeight& weight : sharing.weights) {
     // Packages on their own cannot share.
     if (weight.why != tools::Unshared::SameContents ||
         packages[weight.package].functions.size() < 2) {

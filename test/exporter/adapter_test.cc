@@ -10,6 +10,7 @@
 #include "exporter/export.h"
 #include "exporter/source.h"
 #include "generate/session.h"
+#include "testing/adapter.h"
 #include "testing/shared_data.h"
 
 namespace diptych::exporter {
@@ -17,36 +18,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr int64_t kContext = 64, kRank = 4;
+constexpr int64_t kContext = 64, kRank = testing::kDemoShape.rank;
 const std::vector<int64_t> kPrompt = {1, 300, 41, 77, 500, 12, 9, 260, 33, 480, 99, 5};
 
 class Adapters : public ::testing::Test {
  protected:
-  // Writes an adapter of the demo model and returns its directory.
   static std::string directory(const std::string& name, uint64_t seed) {
-    std::string path = testing::temporary_directory() + "/" + name;
-    EXPECT_TRUE(make_directories(path));
-    std::vector<checkpoint::NamedWeight> tensors;
-    const auto add = [&](size_t layer, std::string_view module, int64_t out, int64_t in) {
-      const std::string stem = fmt::format("base_model.model.model.layers.{}.{}", layer, module);
-      tensors.emplace_back(stem + ".lora_A.weight",
-                           random_weight({DType::F32, {kRank, in}}, ++seed));
-      tensors.emplace_back(stem + ".lora_B.weight",
-                           random_weight({DType::F32, {out, kRank}}, ++seed));
-    };
-    for (size_t layer = 0; layer < 6; ++layer) {
-      add(layer, "self_attn.q_proj", 128, 128);
-      add(layer, "self_attn.k_proj", 64, 128);
-      add(layer, "mlp.up_proj", 384, 128);
-      add(layer, "mlp.down_proj", 128, 384);
-    }
-    MemorySink sink;
-    Progress silent;
-    EXPECT_TRUE(checkpoint::write_safetensors(sink, tensors, silent));
-    EXPECT_TRUE(write_file(path + "/adapter_model.safetensors", sink.data));
-    const Json config = {{"peft_type", "LORA"}, {"r", kRank}, {"lora_alpha", 6}};
-    EXPECT_TRUE(write_file(path + "/adapter_config.json", as_bytes(dump_json(config))));
-    return path;
+    return testing::write_adapter(name, testing::kDemoShape, seed);
   }
 
   Result<std::string> exported(const std::string& name, const Options& options) {

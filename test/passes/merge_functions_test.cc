@@ -125,33 +125,6 @@ TEST(MergeFunctions, OnePackageOfWholeMethodsIsThePositionalOne) {
   EXPECT_THAT(function_names(packages->front()), ElementsAre("forward", "prefill"));
 }
 
-// The largest first; what all methods use is none of it.
-TEST(MergeFunctions, FindsWhatIsNotShared) {
-  auto methods = two_methods();
-  EXPECT_TRUE(
-      find_unshared(merge_functions(methods, WeightSharing::Positional).value(), 2).empty());
-
-  methods = two_methods();
-  methods[1].partitions.pop_back();
-  auto found = find_unshared(merge_functions(methods, WeightSharing::OnePackage).value(), 2);
-  ASSERT_EQ(found.size(), 1U);
-  EXPECT_EQ(found[0].name, "n");
-  EXPECT_EQ(found[0].bytes, 64U);
-  EXPECT_THAT(found[0].methods, ElementsAre(0U));
-
-  methods = two_methods();
-  found = find_unshared(merge_functions(methods, WeightSharing::Disabled).value(), 2);
-  ASSERT_EQ(found.size(), 6U);
-  EXPECT_EQ(found[0].name, "w");
-  EXPECT_EQ(found[1].bytes, 2048U);
-  EXPECT_THAT(found[1].methods, ElementsAre(1U));
-
-  methods = two_methods();
-  methods.pop_back();
-  EXPECT_TRUE(
-      find_unshared(merge_functions(methods, WeightSharing::Positional).value(), 1).empty());
-}
-
 TEST(MergeFunctions, MethodsNeedDifferentNames) {
   auto methods = two_methods();
   methods[1].name = "forward";
