@@ -4,6 +4,7 @@
 
 #include "answer/opened_model.h"
 #include "base/file.h"
+#include "base/human.h"
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/side_file.h"

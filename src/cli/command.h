@@ -68,6 +68,8 @@ inline constexpr const char* kNumericsHelp =
     "How the engine rounds, docs/engine.md (default: DIPTYCH_NUMERICS, else fast)";
 Result<engine::Numerics> numerics_from(const std::string& option);
 
+// The option --threads; the value must outlive the parser.
+void add_threads_option(Parser& parser, int& threads);
 // The options --threads and --numerics; the values must outlive the parser.
 void add_engine_options(Parser& parser, int& threads, std::string& numerics);
 

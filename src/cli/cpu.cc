@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/human.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"

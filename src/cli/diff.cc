@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include "base/json.h"
 #include "cli/command.h"
@@ -19,7 +20,6 @@ namespace {
 
 struct DiffArguments {
   std::string a, b, numerics = "precise", against_numerics;
-  std::string ids;
   double tolerance = 1e-3;
   int64_t most = 20;
   int threads = 0;
@@ -239,8 +239,10 @@ Status run_diff(const DiffArguments& arguments) {
     options.numerics_b = TRY(as_usage(
         within("--against_numerics", engine::numerics_from_name(arguments.against_numerics))));
   }
-  const auto one = TRY(compare::open_subject(a.path, options.numerics_a, arguments.threads));
-  const auto two = TRY(compare::open_subject(b.path, options.numerics_b, arguments.threads));
+  const auto one = TRY(compare::open_subject(a.path, arguments.threads));
+  std::optional<compare::Subject> other;
+  if (a.path != b.path) other = TRY(compare::open_subject(b.path, arguments.threads));
+  const compare::Subject& two = other ? *other : one;
   ThreadPool pool(arguments.threads);
   ProgressBar progress;
   const auto functions = TRY(as_usage(compare::pairs(one, a.function, two, b.function)));
@@ -283,9 +285,7 @@ Action setup_diff(Parser& parser) {
       ->show_default();
   parser.add_flag("--structure", a.structure, "Operations and metadata alone: nothing is computed");
   parser.add_flag("--json", a.json, "A JSON list, an object for each pair of functions");
-  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(integer_between(0, 1024))
-      ->show_default();
+  add_threads_option(parser, a.threads);
   return [arguments] { return run_diff(*arguments); };
 }
 

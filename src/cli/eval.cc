@@ -300,9 +300,7 @@ Action setup_eval(Parser& parser) {
   parser.add_option("--part", a.part,
                     "Only a part of the windows, such as 2/16, the second of 16; --json then has\n"
                     "each window's sums, which add up, in order, to the figures of the whole");
-  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(integer_between(0, 1024))
-      ->show_default();
+  add_threads_option(parser, a.threads);
   parser.add_flag("--json", a.json, "One JSON object instead of tables");
   return [arguments] { return evaluate_model(*arguments); };
 }

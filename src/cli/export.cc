@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/clock.h"
+#include "base/human.h"
 #include "base/json.h"
 #include "check/export_check.h"
 #include "cli/byte_count.h"
@@ -216,11 +217,13 @@ std::optional<Result<check::ExportCheck>> run_check(const ExportArguments& argum
 }
 
 // Every check on what was written, beside what it was made from. The file stands.
-Status verify_output(const ExportArguments& arguments, const exporter::Options& options) {
+Status verify_output(const ExportArguments& arguments, const exporter::Options& options,
+                     std::optional<check::ExportCheck> compared) {
   verify::Options checks;
   checks.source = arguments.source();
   checks.params = arguments.params;
   checks.adapters = options.adapters;
+  checks.compared = std::move(compared);
   checks.threads = options.threads;
   ProgressBar progress;
   const auto verification = TRY(verify::verify(arguments.output, checks, progress));
@@ -251,7 +254,10 @@ Status run_export(const ExportArguments& arguments) {
   } else if (checked) {
     tell("not checked: {}", checked->error().to_string());
   }
-  if (arguments.verify) TRY(verify_output(arguments, options));
+  if (arguments.verify) {
+    TRY(verify_output(arguments, options,
+                      checked && *checked ? std::optional(**checked) : std::nullopt));
+  }
   return write_results(arguments.output + "\n");
 }
 
@@ -366,9 +372,7 @@ Action setup_export(Parser& parser) {
       "Say what the export would give, from headers alone, and print the file's size");
   parser.add_flag("--json", a.json, "With --dry_run: print sizes and memory as a JSON object")
       ->needs(dry_run);
-  parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")
-      ->check(integer_between(0, 1024))
-      ->show_default();
+  add_threads_option(parser, a.options.threads);
   return [arguments] { return run_export(*arguments); };
 }
 

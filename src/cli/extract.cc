@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/human.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 

@@ -20,8 +20,6 @@ std::string_view remedy_words(lint::Remedy remedy) {
       return "--norm safe";
     case lint::Remedy::SplitLinears:
       return "--target_split_size, --max_splits";
-    case lint::Remedy::ShorterContext:
-      return "a smaller --max_context_len";
     case lint::Remedy::ShorterInput:
       return "a smaller --input_len or --prefill_len";
     case lint::Remedy::GraphBreaks:

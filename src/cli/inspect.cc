@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/human.h"
 #include "base/json.h"
 #include "cli/byte_count.h"
 #include "cli/command.h"
@@ -287,9 +288,7 @@ Result<std::string> functions(const InspectArguments& a, const tools::Inspection
 // --- Sharing ---
 
 std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::string sharing_tables(const tools::Sharing& sharing) {
@@ -367,11 +366,12 @@ Action setup_inspect(Parser& parser) {
                   "The same, and status 1 where more bytes than so are not shared")
       ->excludes(mil);
   return [arguments]() -> Status {
-    const tools::Inspection inspection = TRY(tools::inspect(arguments->model));
+    tools::Inspection inspection = TRY(tools::inspect(arguments->model));
     if (arguments->sharing || !arguments->max_unshared.empty()) {
       return show_sharing(*arguments, inspection);
     }
     if (arguments->mil) return write_results(TRY(functions(*arguments, inspection)));
+    tools::try_functions(inspection);
     if (arguments->json) return write_results(dump_json(tools::to_json(inspection), 2) + "\n");
     return write_results(tables(arguments->model, inspection));
   };

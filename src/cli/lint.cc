@@ -60,8 +60,7 @@ Status list_rules(bool as_json) {
 Status run_lint(const LintArguments& a) {
   if (a.rules) return list_rules(a.json);
   if (a.model.empty()) return usage_error("name the model to look at");
-  const tools::Inspection inspection = TRY(tools::inspect(a.model));
-  const auto findings = lint::lint(tools::lint_subject(inspection, a.model));
+  const auto findings = TRY(tools::lint_file(a.model));
   if (a.json) return write_results(dump_json(to_json(findings), 2) + "\n");
   return write_results(findings_text(findings));
 }

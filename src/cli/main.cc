@@ -238,10 +238,14 @@ Result<engine::Numerics> numerics_from(const std::string& option) {
   return as_usage(within("DIPTYCH_NUMERICS", engine::numerics_from_name(variable)));
 }
 
-void add_engine_options(Parser& parser, int& threads, std::string& numerics) {
+void add_threads_option(Parser& parser, int& threads) {
   parser.add_option("--threads", threads, "Threads; 0: all CPUs of this process")
-      ->check(number_between(0, 1024))
+      ->check(integer_between(0, 1024))
       ->show_default();
+}
+
+void add_engine_options(Parser& parser, int& threads, std::string& numerics) {
+  add_threads_option(parser, threads);
   parser.add_option("--numerics", numerics, kNumericsHelp);
 }
 

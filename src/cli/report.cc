@@ -24,9 +24,7 @@ Action setup_report(Parser& parser) {
   parser
       .add_option("--source", a.options.source, "For the checks: what the file was exported from")
       ->needs(verify);
-  parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")
-      ->check(integer_between(0, 1024))
-      ->show_default();
+  add_threads_option(parser, a.options.threads);
   return [arguments]() -> Status {
     stop_on_interrupt();
     auto file = TRY(SideFile::create(arguments->output));

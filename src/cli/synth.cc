@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/human.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "llama/families.h"
@@ -55,9 +56,7 @@ Action setup_synth(Parser& parser) {
   parser.add_flag("--force", a.options.force,
                   "Write into a directory that holds a model, over files of the same names");
   parser.add_option("--seed", a.options.seed, "Same seed, same bytes")->show_default();
-  parser.add_option("--threads", a.threads, "Threads; 0: all CPUs of this process")
-      ->check(integer_between(0, 1024))
-      ->show_default();
+  add_threads_option(parser, a.threads);
   return [arguments]() -> Status {
     arguments->options.dtype = TRY(dtype_from_name(arguments->dtype));
     arguments->options.form = arguments->format == "meta" ? tools::SynthForm::Meta

@@ -64,7 +64,6 @@ void tell(fmt::format_string<Args...> format, Args&&... args) {
   tell_line(fmt::format(format, std::forward<Args>(args)...));
 }
 
-std::string human_bytes(uint64_t bytes);    // "1.2 GiB"
 std::string human_seconds(double seconds);  // "12.3 ms", "4.5 s"
 double rate(double count, double seconds);  // per second; 0 when no time has passed
 uint64_t peak_memory_bytes();               // of this process: the resident set's high-water mark

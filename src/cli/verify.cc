@@ -114,9 +114,7 @@ Action setup_verify(Parser& parser) {
       ->check(number_between(0, 1))
       ->show_default();
   parser.add_flag("--json", a.json, "One JSON object instead of tables");
-  parser.add_option("--threads", a.options.threads, "Threads; 0: all CPUs of this process")
-      ->check(integer_between(0, 1024))
-      ->show_default();
+  add_threads_option(parser, a.options.threads);
   return [arguments]() -> Status {
     stop_on_interrupt();
     for (const std::string& text : arguments->adapters) {

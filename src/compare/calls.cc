@@ -1,9 +1,9 @@
 #include "compare/calls.h"
 
-#include <cstring>
+#include <algorithm>
 
-#include "base/half.h"
 #include "generate/masks.h"
+#include "tensor/convert.h"
 
 namespace diptych::compare {
 
@@ -85,15 +85,9 @@ void append(const contract::Description& model, const Function& function,
             std::span<const std::vector<float>> outputs, int64_t row, generate::KvCache& cache) {
   const int64_t tokens = function.contract->method.tokens;
   const auto pack = [&](const std::vector<float>& values) {
-    const auto width = static_cast<size_t>(bit_width(model.dtype)) / 8;
-    std::vector<std::byte> packed(values.size() * width);
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (model.dtype == DType::F16) {
-        store(&packed[2 * i], float_to_half(values[i]));
-      } else {
-        store(&packed[4 * i], values[i]);
-      }
-    }
+    std::vector<std::byte> packed(values.size() * static_cast<size_t>(bit_width(model.dtype)) / 8);
+    convert_floats(reinterpret_cast<const std::byte*>(values.data()), DType::F32, values.size(),
+                   packed.data(), model.dtype);
     return packed;
   };
   generate::FreshRows fresh;

@@ -59,7 +59,7 @@ Canonical canonical(const Function& function) {
     for (const mil::Op* piece : pieces_of(*op)) is_piece[piece] = true;
   }
   for (const auto& op : graph.ops) {
-    if (op->results.empty() || op->type.starts_with("constexpr_") || only_changes_form(*op) ||
+    if (op->results.empty() || mil::is_constant_expression(*op) || only_changes_form(*op) ||
         is_piece.count(op.get()) > 0) {
       continue;
     }

@@ -43,7 +43,7 @@ Result<std::vector<WeightDifference>> compare_weights(const Alignment& alignment
       const mil::Value &x = *of_a[w].pieces.front(), &y = *of_b[w].pieces.front();
       if (x.is_constant() && y.is_constant() && x.weight == y.weight) continue;
       const auto found = distance(of_a[w], of_b[w], pool);
-      WeightDifference difference{i, j, x.name, y.name, form_of(x), form_of(y)};
+      WeightDifference difference{i, x.name, y.name, form_of(x), form_of(y)};
       for (const auto* piece : of_a[w].pieces) difference.bytes_a += stored_bytes(*piece);
       for (const auto* piece : of_b[w].pieces) difference.bytes_b += stored_bytes(*piece);
       difference.relative = found ? found->relative : INFINITY;
@@ -197,14 +197,12 @@ Result<FunctionDiff> diff(const Subject& subject_a, const Function& a, const Sub
     const Evaluation one{&a, nullptr, nullptr, made_up(a)}, two{&b, nullptr, nullptr, made_up(b)};
     result.parting = TRY(part(result.alignment, one, two, 0, parting, pool));
   } else {
-    std::vector<int64_t> tokens = options.tokens;
     const int64_t most =
         std::min({subject_a.model->cache_len(), subject_b.model->cache_len(), kTokens});
-    for (int64_t i = 0; tokens.empty() || static_cast<int64_t>(tokens.size()) < most; ++i) {
-      if (!options.tokens.empty()) break;
+    std::vector<int64_t> tokens;
+    for (int64_t i = 0; i < std::max<int64_t>(most, 1); ++i) {
       tokens.push_back((7 + 31 * i) % subject_a.model->vocab_size);
     }
-    tokens.resize(static_cast<size_t>(std::min<int64_t>(std::ssize(tokens), most)));
     Prepared one = TRY(prepare(subject_a, a, tokens, options.numerics_a, pool));
     Prepared two = TRY(prepare(subject_b, b, tokens, options.numerics_b, pool));
     one.evaluation.call = &one.call;

@@ -14,13 +14,12 @@ namespace diptych::compare {
 struct DiffOptions {
   bool weights = true, numbers = true;
   engine::Numerics numerics_a = engine::Numerics::Precise, numerics_b = engine::Numerics::Precise;
-  std::vector<int64_t> tokens;  // to run both on; empty: made up
   double tolerance = 1e-3;
 };
 
 // Weights of counterparts that are not the same.
 struct WeightDifference {
-  size_t a = 0, b = 0;  // nodes
+  size_t a = 0;  // the node
   std::string name_a, name_b, form_a, form_b;
   uint64_t bytes_a = 0, bytes_b = 0;
   double relative = 0;

@@ -1,8 +1,8 @@
 #include "compare/evaluate.h"
 
-#include <cstring>
+#include <algorithm>
 
-#include "base/half.h"
+#include "tensor/convert.h"
 
 namespace diptych::compare {
 
@@ -18,30 +18,18 @@ Status convert(const Feed& feed, DType to, std::vector<std::byte>& out) {
     std::copy(feed.data.begin(), feed.data.end(), out.begin());
     return {};
   }
-  for (uint64_t i = 0; i < count; ++i) {
-    if (feed.type.dtype == DType::F32 && to == DType::F16) {
-      store(&out[2 * i], float_to_half(load<float>(&feed.data[4 * i])));
-    } else if (feed.type.dtype == DType::F16 && to == DType::F32) {
-      store(&out[4 * i], half_to_float(load<uint16_t>(&feed.data[2 * i])));
-    } else {
-      return invalid_argument("expected {}, found {}", name(to), name(feed.type.dtype));
-    }
+  if (!is_castable(feed.type.dtype) || !is_castable(to)) {
+    return invalid_argument("expected {}, found {}", name(to), name(feed.type.dtype));
   }
+  convert_floats(feed.data.data(), feed.type.dtype, count, out.data(), to);
   return {};
-}
-
-void widen(const std::vector<std::byte>& packed, DType dtype, std::vector<float>& out) {
-  for (size_t i = 0; i < out.size(); ++i) {
-    if (dtype == DType::F32) out[i] = load<float>(&packed[4 * i]);
-    if (dtype == DType::F16) out[i] = half_to_float(load<uint16_t>(&packed[2 * i]));
-  }
 }
 
 }  // namespace
 
 bool can_be_shown(const mil::Value& value) {
   return value.kind == mil::Value::Kind::Result && value.producer != nullptr &&
-         !value.producer->type.starts_with("constexpr_") &&
+         !mil::is_constant_expression(value) &&
          (value.type.dtype == DType::F16 || value.type.dtype == DType::F32);
 }
 
@@ -106,7 +94,8 @@ Status Evaluator::run(std::span<const Feed> feeds, int64_t live, ThreadPool& poo
   execution_->limit_tokens(live);
   TRY(execution_->run(pool));
   for (size_t i = 0; i < values_.size(); ++i) {
-    widen(outputs_[i], execution_->executable().outputs()[i].type.dtype, values_[i]);
+    convert_floats(outputs_[i].data(), execution_->executable().outputs()[i].type.dtype,
+                   values_[i].size(), reinterpret_cast<std::byte*>(values_[i].data()), DType::F32);
   }
   return {};
 }

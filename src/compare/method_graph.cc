@@ -1,5 +1,8 @@
 #include "compare/method_graph.h"
 
+#include <algorithm>
+#include <unordered_map>
+
 #include "runtime/coreml_payload.h"
 
 namespace diptych::compare {
@@ -28,7 +31,7 @@ class Joiner {
     for (const mil::Value* input : callee.function->inputs) {
       if (map.count(input) == 0) return invalid_data("input {} is not passed", input->name);
     }
-    copy(*callee.function, partition, map);
+    copy(*callee.function, map);
     for (size_t i = 0; i < callee.outputs.size(); ++i) {
       values_[call.args[inputs + i]] = map.at(callee.outputs[i]);
     }
@@ -88,8 +91,7 @@ class Joiner {
     return graph_.function->add_input("unread", type);
   }
 
-  void copy(const mil::Function& from, size_t partition,
-            std::unordered_map<const mil::Value*, mil::Value*>& map) {
+  void copy(const mil::Function& from, std::unordered_map<const mil::Value*, mil::Value*>& map) {
     mil::Function& to = *graph_.function;
     to.opset = from.opset;
     for (const mil::Value* constant : from.constants()) {
@@ -105,7 +107,6 @@ class Joiner {
       for (const mil::Value* result : op->results) results.emplace_back(result->name, result->type);
       const mil::Op* added = to.add_op(op->type, std::move(operands), std::move(results));
       for (size_t i = 0; i < op->results.size(); ++i) map[op->results[i]] = added->results[i];
-      graph_.partition_of[added] = partition;
     }
   }
 

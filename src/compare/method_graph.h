@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "base/error.h"
@@ -19,7 +18,6 @@ struct MethodGraph {
   // Inputs and outputs in the method's order, with Core ML's types (int32 where a method has
   // int64).
   std::unique_ptr<mil::Function> function;
-  std::unordered_map<const mil::Op*, size_t> partition_of;  // of operations that were not added
   size_t partitions = 0;
 };
 

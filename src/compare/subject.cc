@@ -1,6 +1,5 @@
 #include "compare/subject.h"
 
-#include <filesystem>
 #include <map>
 
 #include "base/printable.h"
@@ -19,10 +18,6 @@ std::vector<std::string> roles_by_type(const std::vector<mil::Value*>& values) {
     roles.push_back(fmt::format("{} {}", type, seen[type]++));
   }
   return roles;
-}
-
-bool is_model_path(const std::string& path) {
-  return std::filesystem::is_directory(path) || path.ends_with(".mlmodel");
 }
 
 struct OpenedModel {
@@ -126,14 +121,14 @@ Function* Subject::find(std::string_view name) const {
   return nullptr;
 }
 
-Result<Subject> open_subject(const std::string& path, engine::Numerics numerics, int threads) {
+Result<Subject> open_subject(const std::string& path, int threads) {
   Subject subject;
   subject.path = path;
-  if (is_model_path(path)) {
+  if (coreml::is_model_path(path)) {
     TRY(add_core_ml(path, subject));
   } else {
     runtime::Options options;
-    options.numerics = numerics;
+    options.numerics = engine::Numerics::Precise;
     options.threads = threads;
     TRY(add_program(path, options, subject));
   }

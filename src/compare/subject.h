@@ -11,7 +11,6 @@
 #include "base/error.h"
 #include "compare/method_graph.h"
 #include "contract/reader.h"
-#include "engine/numerics.h"
 #include "runtime/program.h"
 
 namespace diptych::compare {
@@ -53,11 +52,9 @@ struct Subject {
   Function* find(std::string_view name) const;
 };
 
-// Opens a .pte, a .mlpackage or a .mlmodel. Types are those that `numerics` pass between calls:
-// fp32 with Precise. Errors name the file.
-Result<Subject> open_subject(const std::string& path,
-                             engine::Numerics numerics = engine::Numerics::Precise,
-                             int threads = 0);
+// Opens a .pte, a .mlpackage or a .mlmodel. What passes between calls is fp32, whichever numerics
+// functions are then run with. Errors name the file.
+Result<Subject> open_subject(const std::string& path, int threads = 0);
 
 // Fills in the roles from the contract, or without one from types.
 void set_roles(Function& function, size_t layers);

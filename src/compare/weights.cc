@@ -16,7 +16,7 @@ bool is_weight(const mil::Value& value) {
   if (value.is_constant()) {
     return value.weight != nullptr && is_float(value.type.dtype) && value.weight->elements() > 1;
   }
-  return value.producer != nullptr && value.producer->type.starts_with("constexpr_");
+  return mil::is_constant_expression(value);
 }
 
 bool is_zero(const mil::Value& value) {
@@ -196,7 +196,6 @@ Result<WeightDistance> distance(const WeightOf& a, const WeightOf& b, ThreadPool
   struct Sums {
     double difference = 0, a = 0, b = 0, worst = -1;
     int64_t worst_row = 0;
-    float least_a = INFINITY, most_a = -INFINITY, least_b = INFINITY, most_b = -INFINITY;
   } sums;
   std::mutex mutex;
   Status status;
@@ -214,10 +213,6 @@ Result<WeightDistance> distance(const WeightOf& a, const WeightOf& b, ThreadPool
         difference += (p - q) * (p - q);
         part.a += p * p;
         of_b += q * q;
-        part.least_a = std::min(part.least_a, x[i]);
-        part.most_a = std::max(part.most_a, x[i]);
-        part.least_b = std::min(part.least_b, y[i]);
-        part.most_b = std::max(part.most_b, y[i]);
       }
       part.difference += difference;
       part.b += of_b;
@@ -232,10 +227,6 @@ Result<WeightDistance> distance(const WeightOf& a, const WeightOf& b, ThreadPool
     sums.difference += part.difference;
     sums.a += part.a;
     sums.b += part.b;
-    sums.least_a = std::min(sums.least_a, part.least_a);
-    sums.most_a = std::max(sums.most_a, part.most_a);
-    sums.least_b = std::min(sums.least_b, part.least_b);
-    sums.most_b = std::max(sums.most_b, part.most_b);
     if (part.worst > sums.worst) {
       sums.worst = part.worst;
       sums.worst_row = part.worst_row;
@@ -247,8 +238,6 @@ Result<WeightDistance> distance(const WeightOf& a, const WeightOf& b, ThreadPool
   if (!std::isfinite(sums.difference)) result.relative = INFINITY;
   result.ratio = std::sqrt(sums.a / std::max(sums.b, 1e-30));
   result.worst_row = sums.worst_row;
-  result.a_is_constant = sums.least_a == sums.most_a;
-  result.b_is_constant = sums.least_b == sums.most_b;
   return result;
 }
 

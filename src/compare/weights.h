@@ -36,7 +36,6 @@ struct WeightDistance {
   double relative = 0;  // of the difference's norm to b's norm
   double ratio = 1;     // of a's norm to b's
   int64_t worst_row = 0;
-  bool a_is_constant = false, b_is_constant = false;  // all elements are one number
 };
 // Errors: shapes that differ (InvalidArgument), weights that cannot be read.
 Result<WeightDistance> distance(const WeightOf& a, const WeightOf& b, ThreadPool& pool);

@@ -98,6 +98,16 @@ Result<Model> read_package(const FileMap& files, std::string_view prefix, Thread
   return within(path, read_with_weights(files, base + std::string(kData) + path, pool));
 }
 
+bool is_model_path(const std::string& path) {
+  namespace fs = std::filesystem;
+  if (path.ends_with(".mlmodel")) return true;
+  std::error_code ignored;
+  if (!fs::is_directory(path, ignored)) return false;
+  const fs::path directory = path.ends_with('/') ? fs::path(path).parent_path() : fs::path(path);
+  return directory.extension() == ".mlpackage" || directory.extension() == ".mlmodelc" ||
+         fs::exists(directory / kManifest, ignored);
+}
+
 Result<FileMap> map_model(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code ignored;

@@ -28,6 +28,10 @@ std::vector<FileEntry> package_files(const SerializedModel& model, const Digest&
 Result<Model> read_package(const FileMap& files, std::string_view prefix = "",
                            ThreadPool* pool = nullptr);
 
+// Whether a path is that of a model on disk, as far as its name and its place say: a directory that
+// is named .mlpackage or .mlmodelc or has a manifest, or a file named .mlmodel. False for paths
+// that cannot be looked at.
+bool is_model_path(const std::string& path);
 // Maps the files of a model on disk: a package's directory, or a .mlmodel and the weight file
 // beside it, which there need not be.
 Result<FileMap> map_model(const std::string& path);

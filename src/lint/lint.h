@@ -32,7 +32,6 @@ enum class Remedy : uint8_t {
   FiniteMask,       // masks that hide by a finite number
   SafeNorm,         // norms whose squares stay within fp16
   SplitLinears,     // more pieces of a linear
-  ShorterContext,   // fewer positions
   ShorterInput,     // fewer tokens in a call
   GraphBreaks,      // partitions of their own for embedding and head
   SeveralMethods,   // methods of which only one position's logits come out

@@ -27,8 +27,8 @@ bool is_unshared(const std::vector<size_t>& users, std::span<const std::string_v
   for (const size_t method : users) theirs.push_back(adapters[method]);
   const auto all = count_by_adapter(adapters), some = count_by_adapter(theirs);
   return some.empty() || std::any_of(some.begin(), some.end(), [&](const auto& group) {
-    return group.first.empty() || group.second != all.at(group.first);
-  });
+           return group.first.empty() || group.second != all.at(group.first);
+         });
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ struct StoredWeight {
   size_t package = 0;
   std::string name;  // of the constant in the first of the functions
   WeightRef weight;
-  uint64_t bytes = 0;              // packed
+  uint64_t bytes = 0;             // packed
   std::vector<size_t> functions;  // of the package, that use it, rising
   std::vector<size_t> methods;    // that run one of these, rising
   // Whether fewer use it than could: those are all methods, or of a weight that adapters alone use

@@ -1,6 +1,6 @@
 #include "report/charts.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "base/human.h"
 #include "base/printable.h"
 #include "compare/weights.h"
 #include "report/svg.h"
@@ -43,10 +44,11 @@ class Colours {
 };
 
 std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
+  return fmt::format("{}", fmt::join(names, ", "));
 }
+
+// Sums of bytes are exact in a double up to 2^53.
+std::string human(double bytes) { return human_bytes(static_cast<uint64_t>(bytes)); }
 
 // What tells a weight from others, as far as a small box has room for it.
 std::string short_name(std::string name) {
@@ -116,8 +118,7 @@ std::string bytes_by_tensor(const Contents& contents) {
     const std::string type = to_string(weight.type);
     body += box(rects[i], colours.of(std::string(name(weight.type.dtype))),
                 fmt::format("{}, {}, {}, package {}, used by {}", weight.name, type,
-                            human(static_cast<double>(weight.bytes)), weight.package,
-                            joined(weight.functions)));
+                            human_bytes(weight.bytes), weight.package, joined(weight.functions)));
     if (rects[i].width > 90 && rects[i].height > 16) {
       const auto letters = static_cast<size_t>(rects[i].width / 7);
       body += label(rects[i].x + 4, rects[i].y + 13, shortened(short_name(weight.name), letters));
@@ -130,7 +131,7 @@ std::string bytes_by_tensor(const Contents& contents) {
   }
   return figure("Bytes by tensor, each stored once",
                 fmt::format("Treemap of {} tensors, {} together; the table below lists the largest",
-                            weights.size(), human(static_cast<double>(contents.sharing.bytes))),
+                            weights.size(), human_bytes(contents.sharing.bytes)),
                 kWidth, kHeight, body) +
          colours.legend() +
          (rest > 0 ? fmt::format("<p>Smaller tensors, not shown: {}.</p>\n", human(rest)) : "") +
@@ -149,11 +150,11 @@ std::string sharing_between_functions(const Contents& contents) {
     bar.parts.assign(groups.begin(), groups.end());
   }
   Colours colours;
-  std::string out = bars("Weights by the functions that use them",
-                         fmt::format("{} of {} are used by several functions",
-                                     human(static_cast<double>(contents.sharing.shared_bytes)),
-                                     human(static_cast<double>(contents.sharing.bytes))),
-                         rows, colours, human);
+  std::string out = bars(
+      "Weights by the functions that use them",
+      fmt::format("{} of {} are used by several functions",
+                  human_bytes(contents.sharing.shared_bytes), human_bytes(contents.sharing.bytes)),
+      rows, colours, human);
   std::vector<std::vector<std::string>> reasons = {
       {"weight", "bytes", "functions", "why", "beside"}};
   for (const tools::FileWeight& weight : contents.sharing.weights) {
@@ -230,7 +231,7 @@ std::string memory_over_a_step(const compare::Function& function) {
   size_t peak = 0;
   for (size_t i = 0; i < graph.ops.size(); ++i) {
     const mil::Op& op = *graph.ops[i];
-    if (!op.type.starts_with("constexpr_")) {
+    if (!mil::is_constant_expression(op)) {
       for (const mil::Value* result : op.results) {
         const auto bytes = static_cast<double>(packed_size(result->type).value_or(0));
         const auto until = last.find(result);

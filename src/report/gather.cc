@@ -50,8 +50,10 @@ Result<Contents> gather(const std::string& path, const Options& options, Progres
   contents.path = path;
   contents.inspection = TRY(tools::inspect(path));
   contents.sharing = tools::sharing_of(contents.inspection);
-  contents.subject = TRY(compare::open_subject(path, engine::Numerics::Precise, options.threads));
-  contents.lint = lint::lint(tools::lint_subject(contents.inspection, path));
+  contents.subject = TRY(compare::open_subject(path, options.threads));
+  std::optional<float> hidden;
+  if (contents.subject.model) hidden = contents.subject.model->hidden;
+  contents.lint = lint::lint(tools::lint_subject(contents.inspection, hidden));
   if (options.verify) {
     verify::Options checks;
     checks.source = options.source;

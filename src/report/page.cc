@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/human.h"
 #include "report/charts.h"
 #include "report/svg.h"
 
@@ -92,9 +93,8 @@ std::string page(const Contents& contents) {
       "<meta name=\"viewport\" content=\"width=device-width\">"
       "<link rel=\"icon\" href=\"data:,\"><title>{0}</title><style>{1}</style></head><body>\n"
       "<h1>{0}</h1>\n<p>{2} on disk, {3} of weights.</p>\n",
-      escaped(contents.path), kStyle,
-      human(static_cast<double>(contents.inspection.layout.file_size)),
-      human(static_cast<double>(contents.sharing.bytes)));
+      escaped(contents.path), kStyle, human_bytes(contents.inspection.layout.file_size),
+      human_bytes(contents.sharing.bytes));
   const auto section = [&](std::string_view title, const std::string& body) {
     if (!body.empty()) out += fmt::format("<section><h2>{}</h2>\n{}</section>\n", title, body);
   };

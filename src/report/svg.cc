@@ -35,16 +35,6 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-std::string human(double bytes) {
-  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  size_t unit = 0;
-  while (bytes >= 1024 && unit + 1 < std::size(kUnits)) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, kUnits[unit]);
-}
-
 namespace {
 
 // The worst ratio of sides in a row of sizes laid along `side`.

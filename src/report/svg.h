@@ -10,7 +10,6 @@ namespace diptych::report {
 
 // A text from a file, made fit for HTML: marks escaped, control characters as escapes.
 std::string escaped(std::string_view text);
-std::string human(double bytes);  // "1.2 MiB"
 
 struct Rect {
   double x = 0, y = 0, width = 0, height = 0;

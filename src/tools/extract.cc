@@ -13,6 +13,7 @@
 #include "base/output_directory.h"
 #include "base/printable.h"
 #include "coreml/memory_fs.h"
+#include "coreml/package.h"
 #include "pte/reader.h"
 #include "runtime/coreml_payload.h"
 
@@ -180,8 +181,7 @@ Result<fs::path> real_directory(const std::string& directory) {
 
 Result<std::vector<ExtractedPackage>> extract(const std::string& path,
                                               const std::string& directory) {
-  std::error_code ignored;
-  if (fs::is_directory(fs::path(path) / "Data", ignored) || path.ends_with(".mlmodel")) {
+  if (coreml::is_model_path(path)) {
     return within<std::vector<ExtractedPackage>>(
         path, invalid_argument("expected a .pte to take packages from, found a Core ML model"));
   }

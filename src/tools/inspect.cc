@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/file.h"
 #include "base/json.h"
+#include "coreml/package.h"
 #include "pte/constant_method.h"
 #include "pte/reader.h"
 #include "runtime/coreml_payload.h"
@@ -292,17 +292,15 @@ std::string_view name(Partition::Payload payload) {
 }
 
 Result<Inspection> inspect(Bytes file, std::shared_ptr<const void> owner) {
-  const pte::Program program = TRY(pte::read(file));
+  return inspect(TRY(pte::read(file)), std::move(owner));
+}
+
+Result<Inspection> inspect(const pte::Program& program, std::shared_ptr<const void> owner) {
   return Inspector(program, std::move(owner)).inspect();
 }
 
 Result<Inspection> inspect(const std::string& path) {
-  std::error_code ignored;
-  const auto manifest = std::filesystem::path(path) / "Manifest.json";
-  const bool is_package =
-      std::filesystem::is_directory(path, ignored) &&
-      (path.ends_with(".mlpackage") || std::filesystem::exists(manifest, ignored));
-  if (is_package || path.ends_with(".mlmodel")) {
+  if (coreml::is_model_path(path)) {
     Inspection inspection;
     inspection.is_model = true;
     inspection.packages.push_back(TRY(inspect_model(path)));

@@ -54,9 +54,9 @@ struct FunctionSummary {
   std::map<std::string, uint64_t> ops;  // by type, `const` included as Core ML files have it
   uint64_t op_count = 0;
   Count weights;  // in the weight file, each once
-  // Of models that are inspected by themselves: what keeps the function from running here, an item
-  // each; memory for values that it computes, and for weights that are not computed with as they are
-  // stored (engine::Executable).
+  // By try_functions(): what keeps the function from running here, an item each; memory for values
+  // that it computes, and for weights that are not computed with as they are stored
+  // (engine::Executable).
   std::vector<std::string> problems;
   uint64_t arena_bytes = 0, unpacked_bytes = 0;
 };
@@ -136,5 +136,9 @@ struct Inspection {
 Result<Inspection> inspect(const std::string& path);
 // The same over bytes that `owner` keeps alive.
 Result<Inspection> inspect(Bytes file, std::shared_ptr<const void> owner);
+// The same over a program that was read, whose bytes `owner` keeps alive.
+Result<Inspection> inspect(const pte::Program& program, std::shared_ptr<const void> owner);
+// Compiles the functions of a Core ML model: fills in what FunctionSummary says of running them.
+void try_functions(Inspection& inspection);
 
 }  // namespace diptych::tools

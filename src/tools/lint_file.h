@@ -1,6 +1,7 @@
 // The rules of lint/lint.h applied to a file.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,11 @@
 
 namespace diptych::tools {
 
-// Looks at the packages of a .pte, .mlpackage or .mlmodel. `inspection` is that of the file and
-// lives as long as the subject. What cannot be read of it is left out.
-lint::Subject lint_subject(const Inspection& inspection, const std::string& path);
+// The packages of a file, as far as they can be read. `inspection` lives as long as the subject;
+// `hidden` is what a language model's masks hide with.
+lint::Subject lint_subject(const Inspection& inspection, std::optional<float> hidden);
+
+// Looks at a .pte, .mlpackage or .mlmodel. Errors: those of opening it.
+Result<std::vector<lint::Finding>> lint_file(const std::string& path);
 
 }  // namespace diptych::tools

@@ -1,5 +1,7 @@
 #include "tools/predict.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -20,25 +22,32 @@ std::vector<std::string> listed(const std::vector<host::Feature>& features) {
 }
 
 Status check_names(const std::vector<host::Feature>& features, const numpy::Arrays& inputs) {
-  const auto wrong = [&](std::string message) {
-    return tl::unexpected(
-        Error{ErrorCode::InvalidArgument, {}, std::move(message), listed(features)});
-  };
+  std::vector<std::string> missing, surplus, problems;
   for (const auto& feature : features) {
     if (!feature.optional && !inputs.contains(feature.name)) {
-      return wrong(
-          fmt::format("no array for input {}; the function takes", in_quotes(feature.name)));
+      missing.push_back(in_quotes(feature.name));
     }
   }
   for (const auto& [name, array] : inputs) {
     const bool known = std::any_of(features.begin(), features.end(),
                                    [&, &wanted = name](const auto& f) { return f.name == wanted; });
-    if (!known) {
-      return wrong(
-          fmt::format("an array for {}, which is no input; the function takes", in_quotes(name)));
-    }
+    if (!known) surplus.push_back(in_quotes(name));
   }
-  return {};
+  if (!missing.empty()) {
+    problems.push_back(fmt::format("no array for input{} {}", missing.size() == 1 ? "" : "s",
+                                   fmt::join(missing, ", ")));
+  }
+  if (!surplus.empty()) {
+    problems.push_back(
+        surplus.size() == 1
+            ? fmt::format("an array for {}, which is no input", surplus.front())
+            : fmt::format("arrays for {}, which are no inputs", fmt::join(surplus, ", ")));
+  }
+  if (problems.empty()) return {};
+  return tl::unexpected(Error{ErrorCode::InvalidArgument,
+                              {},
+                              fmt::format("{}; the function takes", fmt::join(problems, "; ")),
+                              listed(features)});
 }
 
 Result<numpy::Array> fitted(const host::Feature& feature, const numpy::Array& given) {
@@ -63,13 +72,16 @@ const std::string* class_of(const std::string& name, const numpy::Array& array,
   return number < signature.classes->names.size() ? &signature.classes->names[number] : nullptr;
 }
 
-// The elements as doubles, which is exact for all but long integers.
+}  // namespace
+
 Result<std::vector<double>> doubles(const numpy::Array& array) {
   const auto wide = TRY(numpy::converted(array, DType::F64));
   std::vector<double> values(wide.data.size() / sizeof(double));
   std::memcpy(values.data(), wide.data.data(), wide.data.size());
   return values;
 }
+
+namespace {
 
 // What a probability of each class is, by its name.
 Json by_class(const numpy::Array& array, const coreml::Classes& classes) {

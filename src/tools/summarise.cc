@@ -20,7 +20,7 @@ std::map<std::string, uint64_t> histogram(const mil::Function& function) {
   std::unordered_set<const mil::Value*> in_place, defined;
   for (const auto& op : function.ops) {
     ++ops[op->type];
-    auto& uses = op->type.starts_with("constexpr_") ? in_place : defined;
+    auto& uses = mil::is_constant_expression(*op) ? in_place : defined;
     for (const mil::Operand& operand : op->operands) {
       uses.insert(operand.values.begin(), operand.values.end());
     }
@@ -83,6 +83,27 @@ void summarise_functions(Bytes blob, Package& package) {
   }
 }
 
+Result<Package> inspect_model(const std::string& path) {
+  Package package;
+  auto delegate = std::make_shared<coreml::DelegateModel>();
+  delegate->files = TRY(coreml::map_model(path));
+  auto model = within(path, coreml::read_mapped_model(delegate->files));
+  for (const auto& [name, file] : delegate->files) package.bytes += file.bytes.size();
+  if (!model) {
+    if (model.error().code != ErrorCode::Unsupported) return tl::unexpected(model.error());
+    package.unreadable = model.error().to_string();
+    return package;
+  }
+  delegate->model = std::move(*model);
+  Bytes weights;
+  for (const auto& [name, file] : delegate->files) {
+    if (name.ends_with(kWeightFile)) weights = file.bytes;
+  }
+  package.model = std::move(delegate);
+  summarise_functions(weights, package);
+  return package;
+}
+
 namespace {
 
 // Notes what the engine says of a function: the memory that it takes, or why it cannot run.
@@ -105,26 +126,9 @@ void try_out(FunctionSummary& function) {
 
 }  // namespace
 
-Result<Package> inspect_model(const std::string& path) {
-  Package package;
-  auto delegate = std::make_shared<coreml::DelegateModel>();
-  delegate->files = TRY(coreml::map_model(path));
-  auto model = within(path, coreml::read_mapped_model(delegate->files));
-  for (const auto& [name, file] : delegate->files) package.bytes += file.bytes.size();
-  if (!model) {
-    if (model.error().code != ErrorCode::Unsupported) return tl::unexpected(model.error());
-    package.unreadable = model.error().to_string();
-    return package;
-  }
-  delegate->model = std::move(*model);
-  Bytes weights;
-  for (const auto& [name, file] : delegate->files) {
-    if (name.ends_with(kWeightFile)) weights = file.bytes;
-  }
-  package.model = std::move(delegate);
-  summarise_functions(weights, package);
-  for (FunctionSummary& function : package.functions) try_out(function);
-  return package;
+void try_functions(Inspection& inspection) {
+  if (!inspection.is_model) return;
+  for (FunctionSummary& function : inspection.packages.front().functions) try_out(function);
 }
 
 }  // namespace diptych::tools

@@ -15,7 +15,7 @@ ValueType type_of(const TensorType& type);
 // Fills in what follows from package.model; weights that lie in `blob` count as stored.
 void summarise_functions(Bytes blob, Package& package);
 
-// The model of a .mlpackage or .mlmodel, with what the engine cannot run of it.
+// The model of a .mlpackage or .mlmodel.
 Result<Package> inspect_model(const std::string& path);
 
 }  // namespace diptych::tools

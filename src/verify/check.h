@@ -58,8 +58,12 @@ class Report {
   CheckResult& result_;
 };
 
+enum class Of : uint8_t { Any, LanguageModels };
+
 struct Check {
-  std::string_view name, what;
+  std::string_view name;
+  Of of = Of::Any;  // the files that it applies to
+  std::string_view what;
   // An error is a finding, but for Cancelled.
   Status (*run)(Subject& subject, Report& report, Progress& progress);
 };

@@ -26,7 +26,6 @@ struct Trajectory {
 };
 
 struct Machine {
-  const contract::Description& model;
   const compare::Function& function;
   Evaluator evaluator;
   compare::Axes axes;
@@ -38,8 +37,7 @@ Result<Machine> machine_of(const Subject& subject, const compare::Function& func
   options.token_input = function.contract->places.tokens;
   auto evaluator =
       TRY(Evaluator::create(function.function(), compare::outputs_of(function), options));
-  return Machine{*subject.model(), function, std::move(evaluator),
-                 compare::Axes(function, subject.opened.model)};
+  return Machine{function, std::move(evaluator), compare::Axes(function, subject.opened.model)};
 }
 
 // Call of `used` tokens from `base` on.
@@ -209,10 +207,6 @@ class Checker {
 
 Status check_functions(Subject& subject, Report& report, Progress& progress) {
   const contract::Description* model = subject.model();
-  if (model == nullptr) {
-    report.does_not_apply(std::string(kNoLanguageModel));
-    return {};
-  }
   if (model->functions.back().method.tokens < 2) {
     report.does_not_apply("there is one way to evaluate tokens");
     return {};

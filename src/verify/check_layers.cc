@@ -186,10 +186,6 @@ void check_weights(const Canonical& graph, const std::vector<size_t>& layers,
 
 Status check_layers(Subject& subject, Report& report, Progress&) {
   const contract::Description* model = subject.model();
-  if (model == nullptr) {
-    report.does_not_apply(std::string(kNoLanguageModel));
-    return {};
-  }
   if (model->layers() < 2) {
     report.does_not_apply("there is one layer");
     return {};

@@ -2,7 +2,7 @@
 // not turn, and each row turns the one before it by the same angles.
 #include <cmath>
 
-#include "base/half.h"
+#include "tensor/convert.h"
 #include "verify/check.h"
 
 namespace diptych::verify {
@@ -12,20 +12,23 @@ namespace {
 // Cosines and sines in fp16, and products of them.
 constexpr double kTolerance = 1e-2;
 
-double element(const std::vector<std::byte>& rows, DType dtype, size_t index) {
-  if (dtype == DType::F32) return static_cast<double>(load<float>(&rows[4 * index]));
-  return static_cast<double>(half_to_float(load<uint16_t>(&rows[2 * index])));
+std::vector<float> floats_of(const std::vector<std::byte>& rows, DType dtype) {
+  std::vector<float> floats(8 * rows.size() / static_cast<size_t>(bit_width(dtype)));
+  convert_floats(rows.data(), dtype, floats.size(), reinterpret_cast<std::byte*>(floats.data()),
+                 DType::F32);
+  return floats;
 }
 
 void check_table(const contract::Description& model, size_t table, Report& report) {
-  const contract::RopeRows& rows = model.ropes[table];
+  const std::vector<float> cosines = floats_of(model.ropes[table].cos, model.dtype),
+                           sines = floats_of(model.ropes[table].sin, model.dtype);
   const auto width = static_cast<size_t>(model.rope_width);
   const std::string place = fmt::format("position table {}", table);
   const auto cos = [&](int64_t row, size_t column) {
-    return element(rows.cos, model.dtype, static_cast<size_t>(row) * width + column);
+    return static_cast<double>(cosines[static_cast<size_t>(row) * width + column]);
   };
   const auto sin = [&](int64_t row, size_t column) {
-    return element(rows.sin, model.dtype, static_cast<size_t>(row) * width + column);
+    return static_cast<double>(sines[static_cast<size_t>(row) * width + column]);
   };
   const double scale = cos(0, 0);
   for (size_t i = 0; i < width; ++i) {
@@ -57,10 +60,6 @@ void check_table(const contract::Description& model, size_t table, Report& repor
 
 Status check_positions(Subject& subject, Report& report, Progress&) {
   const contract::Description* model = subject.model();
-  if (model == nullptr) {
-    report.does_not_apply(std::string(kNoLanguageModel));
-    return {};
-  }
   if (model->max_context < 2) {
     report.does_not_apply("the context is one position");
     return {};

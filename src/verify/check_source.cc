@@ -141,8 +141,8 @@ Status compare_weights(const compare::Alignment& alignment, const compare::Funct
 
 Status check_source(Subject& subject, Report& report, Progress& progress) {
   const contract::Description* model = subject.model();
-  if (!subject.source || model == nullptr) {
-    report.does_not_apply(model == nullptr ? std::string(kNoLanguageModel) : "no source is named");
+  if (!subject.source) {
+    report.does_not_apply("no source is named");
     return {};
   }
   const std::string other = other_model(subject.source->params, *model);
@@ -196,8 +196,8 @@ Status check_source(Subject& subject, Report& report, Progress& progress) {
 
 Status check_source_text(Subject& subject, Report& report, Progress& progress) {
   const contract::Description* model = subject.model();
-  if (!subject.source || model == nullptr) {
-    report.does_not_apply(model == nullptr ? std::string(kNoLanguageModel) : "no source is named");
+  if (!subject.source) {
+    report.does_not_apply("no source is named");
     return {};
   }
   if (subject.tokenizer == nullptr) {
@@ -215,12 +215,15 @@ Status check_source_text(Subject& subject, Report& report, Progress& progress) {
       if (weight != nullptr) bits = std::min(bits, compare::stored_bits(*weight));
     }
   }
-  check::CheckOptions options;
-  options.dtype = DType::F32;
-  options.positions = subject.options->positions;
-  options.threads = subject.options->threads;
-  const auto checked = TRY(check::check_export(*subject.source, subject.path, options, progress));
-  const evaluate::Evaluation& e = checked.evaluation;
+  std::optional<check::ExportCheck> checked = subject.options->compared;
+  if (!checked) {
+    check::CheckOptions options;
+    options.dtype = DType::F32;
+    options.positions = subject.options->positions;
+    options.threads = subject.options->threads;
+    checked = TRY(check::check_export(*subject.source, subject.path, options, progress));
+  }
+  const evaluate::Evaluation& e = checked->evaluation;
   const double kl = e.comparison->mean_kl;
   const double most = subject.options->max_kl.value_or(allowed(bits).kl);
   if (!(kl <= most)) {

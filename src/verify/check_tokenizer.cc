@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <set>
 
 #include "exporter/sample_texts.h"
+#include "text/stream_decoder.h"
 #include "verify/check.h"
 
 namespace diptych::verify {
@@ -12,13 +12,6 @@ namespace {
 // rounded up by less.
 constexpr double kLeastCover = 0.9;
 constexpr size_t kTextBytes = 4000;
-
-std::string decoded(const text::Tokenizer& tokenizer, const std::vector<text::TokenId>& ids) {
-  std::string text;
-  for (const text::TokenId id : ids) text += tokenizer.piece(id);
-  if (tokenizer.drops_leading_space() && text.starts_with(" ")) text.erase(0, 1);
-  return text;
-}
 
 // Where two texts part, for a message.
 std::string first_difference(const std::string& expected, const std::string& found) {
@@ -54,7 +47,7 @@ Status check_tokenizer(Subject& subject, Report& report, Progress&) {
     at = end + 1;
     if (line.empty() || end == sample.size()) continue;
     const auto ids = TRY(tokenizer.encode(line, false));
-    const std::string back = decoded(tokenizer, ids);
+    const std::string back = text::decode(tokenizer, ids);
     ++lines;
     if (back == line) continue;
     report.find("tokenizer", "a text does not come back, " + first_difference(line, back));

@@ -43,88 +43,68 @@ bool has_nan(const std::vector<float>& elements) {
                      [](float element) { return std::isnan(element); });
 }
 
-struct Side {
-  compare::Subject opened;
-  const compare::Function* function = nullptr;
-  std::vector<compare::Feed> feeds;
-};
-
-Result<Side> side_of(const Subject& subject, engine::Numerics numerics, compare::Call& call) {
-  Side side;
-  side.opened = TRY(compare::open_subject(subject.path, numerics, subject.options->threads));
-  if (!side.opened.model) return unsupported("{}", side.opened.why_no_model);
-  // The function for the most tokens shows the most at once.
-  side.function = nullptr;
-  for (const auto& function : side.opened.functions) {
-    if (function->contract != nullptr) side.function = function.get();
+// The first tokens, in the function for the most: it shows the most at once.
+compare::Call call_of(const Subject& subject) {
+  compare::Call call;
+  for (const auto& function : subject.opened.functions) {
+    if (function->contract != nullptr) call.function = function.get();
   }
-  call.function = side.function;
-  const auto most = static_cast<size_t>(side.function->contract->method.tokens);
+  const auto most = static_cast<size_t>(call.function->contract->method.tokens);
+  const size_t count = std::min({most, kTokens, subject.tokens.size()});
   call.tokens.assign(subject.tokens.begin(),
-                     subject.tokens.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                                  {most, kTokens, subject.tokens.size()})));
+                     subject.tokens.begin() + static_cast<std::ptrdiff_t>(count));
   call.last = call.used() - 1;
-  const auto cache = TRY(generate::KvCache::create(*side.opened.model));
-  side.feeds = compare::feeds_of(*side.opened.model, call, cache);
-  return side;
+  return call;
 }
 
 }  // namespace
 
 Status check_typed(Subject& subject, Report& report, Progress& progress) {
-  const contract::Description* model = subject.model();
-  if (model == nullptr) {
-    report.does_not_apply(std::string(kNoLanguageModel));
-    return {};
-  }
   progress.begin("running in the file's types", 0);
-  compare::Call call_typed, call_precise;
-  const Side typed = TRY(side_of(subject, engine::Numerics::Typed, call_typed));
-  const Side precise = TRY(side_of(subject, engine::Numerics::Precise, call_precise));
+  const compare::Call call = call_of(subject);
+  const compare::Function& function = *call.function;
+  const auto cache = TRY(generate::KvCache::create(*subject.model()));
+  const std::vector<compare::Feed> feeds = compare::feeds_of(*subject.model(), call, cache);
   std::vector<const mil::Value*> values;
-  for (const auto& op : typed.function->function().ops) {
+  for (const auto& op : function.function().ops) {
     for (const mil::Value* result : op->results) {
       if (compare::can_be_shown(*result)) values.push_back(result);
     }
   }
-  const int64_t tokens = call_typed.used();
   uint64_t vanished_rows = 0;
   bool told_nan = false, told_overflow = false, told_vanished = false;
   for (const auto& group : compare::groups(values, kMostBytes)) {
     if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
-    std::vector<const mil::Value*> others;
-    for (const mil::Value* value : group) {
-      others.push_back(precise.function->function().find(value->name));
-    }
-    const size_t input = typed.function->contract->places.tokens;
-    auto one = TRY(compare::Evaluator::create(typed.function->function(), group,
-                                              {engine::Numerics::Typed, false, input}));
-    auto two = TRY(compare::Evaluator::create(precise.function->function(), others,
-                                              {engine::Numerics::Precise, false, input}));
-    TRY(one.run(typed.feeds, tokens, *subject.pool));
-    TRY(two.run(precise.feeds, tokens, *subject.pool));
-    if (one.overflows().count > 0 && !told_overflow) {
+    const auto run = [&](engine::Numerics numerics) -> Result<compare::Evaluator> {
+      auto evaluator = TRY(compare::Evaluator::create(
+          function.function(), group, {numerics, false, function.contract->places.tokens}));
+      TRY(evaluator.run(feeds, call.used(), *subject.pool));
+      return evaluator;
+    };
+    const compare::Evaluator typed = TRY(run(engine::Numerics::Typed));
+    const compare::Evaluator precise = TRY(run(engine::Numerics::Precise));
+    if (typed.overflows().count > 0 && !told_overflow) {
       told_overflow = true;
-      const mil::Op* op = op_named(typed.function->function(), one.overflows().first_op);
+      const mil::Op* op = op_named(function.function(), typed.overflows().first_op);
       report.find(
-          op == nullptr ? one.overflows().first_op : typed.function->place(*op),
-          fmt::format("is the first of {} results that overflow fp16", one.overflows().count));
+          op == nullptr ? typed.overflows().first_op : function.place(*op),
+          fmt::format("is the first of {} results that overflow fp16", typed.overflows().count));
     }
     for (size_t i = 0; i < group.size(); ++i) {
-      if (!told_nan && has_nan(one.value(i))) {
+      if (!told_nan && has_nan(typed.value(i))) {
         told_nan = true;
-        report.find(typed.function->place(*group[i]->producer), "is the first result with NaN");
+        report.find(function.place(*group[i]->producer), "is the first result with NaN");
       }
-      const int64_t rows = vanished(*group[i], one.value(i), two.value(i));
+      const int64_t rows = vanished(*group[i], typed.value(i), precise.value(i));
       vanished_rows += static_cast<uint64_t>(rows);
       if (rows == 0 || told_vanished) continue;
       told_vanished = true;
-      report.find(typed.function->place(*group[i]->producer),
+      report.find(function.place(*group[i]->producer),
                   fmt::format("is the first result with rows that vanish, {} of them", rows));
     }
   }
-  report.note(fmt::format("{} values of {} tokens through {}", values.size(), tokens,
-                          typed.function->graph.name));
+  report.note(fmt::format("{} values of {} tokens through {}", values.size(), call.used(),
+                          function.graph.name));
   return {};
 }
 

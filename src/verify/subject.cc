@@ -50,8 +50,7 @@ Status choose_tokens(Subject& subject, const std::string& text) {
 
 Status open_file(Subject& subject) {
   subject.inspection = TRY(tools::inspect(subject.path));
-  subject.opened =
-      TRY(compare::open_subject(subject.path, engine::Numerics::Precise, subject.options->threads));
+  subject.opened = TRY(compare::open_subject(subject.path, subject.options->threads));
   if (subject.opened.program != nullptr) TRY(open_tokenizer(subject));
   return {};
 }

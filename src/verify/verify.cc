@@ -10,21 +10,26 @@ namespace diptych::verify {
 namespace {
 
 constexpr Check kChecks[] = {
-    {"structure", "packages, methods and functions are whole, as the strictest loaders want them",
+    {"structure", Of::Any,
+     "packages, methods and functions are whole, as the strictest loaders want them",
      check_structure},
-    {"metadata", "what the file says of its methods is what their signatures say", check_metadata},
-    {"positions", "the position tables turn by one step a position, from none at the first",
-     check_positions},
-    {"tokenizer", "texts come back from their tokens, which the model knows", check_tokenizer},
-    {"ends", "the ids that begin and end an answer are such tokens", check_ends},
-    {"layers", "layers of one kind are built alike", check_layers},
-    {"functions", "the same tokens give the same through every function, cached or not",
-     check_functions},
-    {"typed", "nothing overflows, vanishes or is NaN when rounded as the types say", check_typed},
-    {"sharing", "no weight is stored twice where functions could share it", check_sharing},
-    {"source", "operations and weights are those of the source", check_source},
-    {"source text", "predictions are close to the source's", check_source_text},
-    {"reference", "outputs are those of the reference", check_reference},
+    {"metadata", Of::Any, "what the file says of its methods is what their signatures say",
+     check_metadata},
+    {"positions", Of::LanguageModels,
+     "the position tables turn by one step a position, from none at the first", check_positions},
+    {"tokenizer", Of::Any, "texts come back from their tokens, which the model knows",
+     check_tokenizer},
+    {"ends", Of::LanguageModels, "the ids that begin and end an answer are such tokens",
+     check_ends},
+    {"layers", Of::LanguageModels, "layers of one kind are built alike", check_layers},
+    {"functions", Of::LanguageModels,
+     "the same tokens give the same through every function, cached or not", check_functions},
+    {"typed", Of::LanguageModels,
+     "nothing overflows, vanishes or is NaN when rounded as the types say", check_typed},
+    {"sharing", Of::Any, "no weight is stored twice where functions could share it", check_sharing},
+    {"source", Of::LanguageModels, "operations and weights are those of the source", check_source},
+    {"source text", Of::LanguageModels, "predictions are close to the source's", check_source_text},
+    {"reference", Of::Any, "outputs are those of the reference", check_reference},
 };
 
 }  // namespace
@@ -62,6 +67,10 @@ Result<Verification> verify(const std::string& path, const Options& options, Pro
       } else {
         report.does_not_apply("the file cannot be read");
       }
+      continue;
+    }
+    if (check.of == Of::LanguageModels && subject->model() == nullptr) {
+      report.does_not_apply(std::string(kNoLanguageModel));
       continue;
     }
     const auto start = Clock::now();

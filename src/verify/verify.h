@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "check/export_check.h"
 #include "exporter/options.h"
 
 namespace diptych::verify {
@@ -20,7 +21,9 @@ struct Options {
   std::vector<exporter::AdapterSource> adapters;
   std::optional<double> max_kl;  // between file and source; nothing: by the weights' bits
   int64_t positions = 256;       // of that comparison
-  std::string text;              // a file to take tokens from; empty: a text of the project's own
+  // That comparison, where it was made before.
+  std::optional<check::ExportCheck> compared;
+  std::string text;  // a file to take tokens from; empty: a text of the project's own
   // A .npz of inputs and expected outputs of a function; empty: none.
   std::string reference, function;
   double tolerance = 1e-2;  // of reference outputs, relative to their norm

@@ -1,16 +1,14 @@
 // Adapters as methods of their own, beside the same adapters merged into the weights.
+#include "testing/adapter.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
-#include "base/file.h"
-#include "base/json.h"
-#include "checkpoint/safetensors_writer.h"
 #include "exporter/export.h"
 #include "exporter/source.h"
 #include "generate/session.h"
-#include "testing/adapter.h"
 #include "testing/shared_data.h"
 
 namespace diptych::exporter {

@@ -29,8 +29,8 @@ mil::Program program_of(const std::vector<std::vector<int>>& uses) {
 
 bool unshared(const std::vector<std::vector<size_t>>& methods_of_functions,
               const std::vector<std::string_view>& adapters) {
-  const mil::Program program = program_of(std::vector<std::vector<int>>(
-      methods_of_functions.size(), std::vector<int>{0}));
+  const mil::Program program =
+      program_of(std::vector<std::vector<int>>(methods_of_functions.size(), std::vector<int>{0}));
   const UsedPackage package{&program, methods_of_functions};
   return stored_weights({&package, 1}, adapters).front().unshared;
 }

@@ -60,6 +60,9 @@ TEST_F(Predict, NamesWhatIsMissingSurplusOrOfAnotherShape) {
             "no array for input \"y\"; the function takes\n  x: fp32[2,3]\n  y: fp32[2,3]");
   EXPECT_THAT(problem({{"x", good}, {"y", good}, {"z", good}}),
               HasSubstr("\"z\", which is no input"));
+  EXPECT_THAT(problem({{"z", good}, {"w", good}}),
+              HasSubstr("no array for inputs \"x\", \"y\"; arrays for \"w\", \"z\", which are "
+                        "no inputs; the function takes\n  x: fp32[2,3]"));
   EXPECT_THAT(problem({{"x", good}, {"y", array(DType::F32, {3, 2}, {1, 2, 3, 4, 5, 6})}}),
               HasSubstr("input \"y\": expected fp32[2,3], found fp32[3,2]"));
   EXPECT_THAT(problem({{"x", good}, {"y", array(DType::F64, {2, 3}, {1, 2, 3, 1e300, 5, 6})}}),
