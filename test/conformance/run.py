@@ -23,7 +23,7 @@ from context import ROOT, Context
 from report import HEADER, Row, cells, line, summary
 
 PARTS = ["registration", "example", "runners", "matrix", "multimethod", "operators", "coreml_tests", "coremltools_tests",
-         "families", "windows", "packages", "predictions", "self_description", "debugging", "bad_input", "checkers",
+         "families", "windows", "packages", "predictions", "self_description", "debugging", "opsets", "bad_input", "checkers",
          "tokenizers", "added_tokens", "templates", "serve", "sweep", "real"]
 # Parts whose modules would hide the packages that they compare with.
 MODULES = {"tokenizers": "text_tokenizers", "added_tokens": "text_added_tokens", "templates": "text_templates"}
