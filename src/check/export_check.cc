@@ -13,8 +13,6 @@ namespace {
 
 // Positions of a window: so many logits of the source are in memory.
 constexpr int64_t kWindow = 256;
-// Typed numerics are slow, and what overflows does so at once.
-constexpr int64_t kTypedPositions = 48;
 
 // Divergences up to which a file is what the word says.
 struct Grade {
@@ -64,7 +62,8 @@ Status run_typed(const std::string& file, std::span<const evaluate::Window> wind
       TRY(answer::OpenedModel::open(file, open_options(engine::Numerics::Typed, options)));
   const auto session = TRY(model.new_session());
   std::span<const int64_t> inputs = windows.front().inputs;
-  inputs = inputs.first(std::min<size_t>(inputs.size(), kTypedPositions));
+  inputs =
+      inputs.first(std::min<size_t>(inputs.size(), static_cast<size_t>(options.typed_positions)));
   TRY(session->evaluate(inputs));
   result.overflows = session->overflows();
   result.typed_positions = static_cast<int64_t>(inputs.size());
@@ -105,7 +104,7 @@ Result<ExportCheck> check_export(exporter::Model source, const std::string& file
   const auto logits = TRY(source_logits(source, windows, options, progress));
   const auto session = TRY(model.new_session());
   result.evaluation = TRY(evaluate::evaluate(*session, logits, windows, progress));
-  TRY(run_typed(file, windows, options, result));
+  if (options.typed_positions > 0) TRY(run_typed(file, windows, options, result));
   return result;
 }
 

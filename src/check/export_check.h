@@ -30,6 +30,8 @@ bool is_poor(double mean_kl);
 struct CheckOptions {
   DType dtype = DType::F16;  // of the export
   int64_t positions = 512;
+  int64_t typed_positions =
+      48;           // run in typed numerics, which are slow; what overflows does so at once
   int threads = 0;  // 0: all CPUs of this process
 };
 

@@ -11,15 +11,17 @@
 
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/side_file.h"
 #include "cli/terminal.h"
-#include "tools/inspect.h"
+#include "compare/metadata.h"
+#include "report/report.h"
 
 namespace diptych::cli {
 
 namespace {
 
 struct DiffArguments {
-  std::string a, b, numerics = "precise", against_numerics;
+  std::string a, b, html, numerics = "precise", against_numerics;
   double tolerance = 1e-3;
   int64_t most = 20;
   int threads = 0;
@@ -197,33 +199,24 @@ Json to_json(const compare::FunctionDiff& d) {
   return json;
 }
 
+Json to_json(const std::vector<compare::MetadataDifference>& metadata,
+             const std::vector<compare::FunctionDiff>& functions) {
+  Json rows = Json::array(), pairs = Json::array();
+  for (const compare::MetadataDifference& row : metadata) {
+    rows.push_back(
+        {{"name", printable(row.name)}, {"a", printable(row.a)}, {"b", printable(row.b)}});
+  }
+  for (const compare::FunctionDiff& found : functions) pairs.push_back(to_json(found));
+  return {{"metadata", std::move(rows)}, {"functions", std::move(pairs)}};
+}
+
 // What the files say of themselves, where it differs.
-void add_metadata(std::string& out, const std::string& a, const std::string& b) {
-  const auto of = [](const std::string& path) {
-    std::map<std::string, std::string> values;
-    if (const auto inspection = tools::inspect(path)) {
-      for (const tools::Metadata& entry : inspection->metadata) {
-        std::string& text = values[entry.name];
-        text += (text.empty() ? "" : ", ") +
-                (entry.value ? dump_json(*entry.value) : entry.type.text());
-      }
-    }
-    return values;
-  };
-  const auto one = of(a), two = of(b);
+void add_metadata(std::string& out, const std::vector<compare::MetadataDifference>& rows) {
   Table table({"metadata", "A", "B"});
-  for (const auto& [key, value] : one) {
-    const auto other = two.find(key);
-    if (other == two.end() || other->second != value) {
-      table.add(
-          {key, shortened(value, 60), other == two.end() ? "-" : shortened(other->second, 60)});
-    }
+  for (const compare::MetadataDifference& row : rows) {
+    table.add({row.name, shortened(row.a, 60), shortened(row.b, 60)});
   }
-  for (const auto& [key, value] : two) {
-    if (one.count(key) == 0) table.add({key, "-", shortened(value, 60)});
-  }
-  out += table.empty() ? "metadata: the same\n" : table.text();
-  out += "\n";
+  out += (table.empty() ? "metadata: the same\n" : table.text()) + "\n";
 }
 
 Status run_diff(const DiffArguments& arguments) {
@@ -246,23 +239,25 @@ Status run_diff(const DiffArguments& arguments) {
   ThreadPool pool(arguments.threads);
   ProgressBar progress;
   const auto functions = TRY(as_usage(compare::pairs(one, a.function, two, b.function)));
-  std::string out;
-  Json list = Json::array();
-  if (!arguments.json && a.path != b.path) add_metadata(out, a.path, b.path);
+  auto page = TRY(SideFile::create(arguments.html));
+  const auto metadata = compare::metadata_differences(one, two);
+  std::vector<compare::FunctionDiff> diffs;
   for (const auto& [x, y] : functions) {
-    const auto found = TRY(compare::diff(one, *x, two, *y, options, pool, progress));
+    diffs.push_back(TRY(compare::diff(*x, *y, options, pool, progress)));
     progress.finish();
-    if (arguments.json) {
-      list.push_back(to_json(found));
-      continue;
-    }
+  }
+  TRY(page.write([&] { return report::diff_page(arguments.a, arguments.b, metadata, diffs); }));
+  if (arguments.json) return write_results(dump_json(to_json(metadata, diffs), 2) + "\n");
+  std::string out;
+  if (a.path != b.path) add_metadata(out, metadata);
+  for (const compare::FunctionDiff& found : diffs) {
     const auto most = static_cast<size_t>(arguments.most);
     add_structure(out, found, most);
     if (options.weights) add_weights(out, found, most);
     if (options.numbers) add_numbers(out, found);
     out += "\n";
   }
-  return write_results(arguments.json ? dump_json(list, 2) + "\n" : out);
+  return write_results(out);
 }
 
 }  // namespace
@@ -284,7 +279,8 @@ Action setup_diff(Parser& parser) {
       ->check(integer_between(1, 100000))
       ->show_default();
   parser.add_flag("--structure", a.structure, "Operations and metadata alone: nothing is computed");
-  parser.add_flag("--json", a.json, "A JSON list, an object for each pair of functions");
+  parser.add_option("--html", a.html, "Also write the result as one page of HTML");
+  parser.add_flag("--json", a.json, "One JSON object: metadata, and each pair of functions");
   add_threads_option(parser, a.threads);
   return [arguments] { return run_diff(*arguments); };
 }

@@ -8,8 +8,10 @@
 
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/side_file.h"
 #include "cli/terminal.h"
 #include "cli/verification.h"
+#include "report/report.h"
 
 namespace diptych::cli {
 
@@ -19,6 +21,7 @@ struct VerifyArguments {
   std::string model;
   verify::Options options;
   std::vector<std::string> adapters;
+  std::string html;
   bool json = false;
 };
 
@@ -113,6 +116,7 @@ Action setup_verify(Parser& parser) {
                   "Relative error of an output of the reference that passes")
       ->check(number_between(0, 1))
       ->show_default();
+  parser.add_option("--html", a.html, "Also write the result as one page of HTML");
   parser.add_flag("--json", a.json, "One JSON object instead of tables");
   add_threads_option(parser, a.options.threads);
   return [arguments]() -> Status {
@@ -120,9 +124,11 @@ Action setup_verify(Parser& parser) {
     for (const std::string& text : arguments->adapters) {
       arguments->options.adapters.push_back(exporter::adapter_from_text(text));
     }
+    auto page = TRY(SideFile::create(arguments->html));
     ProgressBar progress;
     const auto verification = TRY(verify::verify(arguments->model, arguments->options, progress));
     progress.finish();
+    TRY(page.write([&] { return report::verification_page(arguments->model, verification); }));
     TRY(write_results(arguments->json ? dump_json(to_json(verification), 2) + "\n"
                                       : verification_text(verification)));
     return within<void>(arguments->model, failed_status(verification));

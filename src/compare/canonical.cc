@@ -1,6 +1,7 @@
 #include "compare/canonical.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace diptych::compare {
 
@@ -18,11 +19,45 @@ bool only_changes_form(const mil::Op& op) {
          op.operand_list("values").size() == 1;
 }
 
-// The value that a chain of such operations starts from.
+const mil::Value* origin(const mil::Value* value);
+
+// What some exporters make of indices that may count from the end, i >= 0 ? i : i + n.
+struct WrappedIndex {
+  const mil::Value* index = nullptr;  // i; null: the operation is none such
+  const mil::Op* is_positive = nullptr;
+  const mil::Op* from_end = nullptr;
+};
+WrappedIndex wrapped_index(const mil::Op& op) {
+  if (op.type != "select") return {};
+  const mil::Value *cond = op.operand("cond"), *a = op.operand("a"), *b = op.operand("b");
+  if (cond == nullptr || a == nullptr || b == nullptr || !is_integer(a->type.dtype)) return {};
+  const mil::Op *is_positive = origin(cond)->producer, *from_end = origin(b)->producer;
+  if (is_positive == nullptr || is_positive->type != "greater_equal" || from_end == nullptr ||
+      from_end->type != "add") {
+    return {};
+  }
+  const mil::Value *compared = is_positive->operand("x"), *zero = is_positive->operand("y"),
+                   *moved = from_end->operand("x"), *count = from_end->operand("y");
+  if (compared == nullptr || zero == nullptr || moved == nullptr || count == nullptr) return {};
+  const auto number = mil::constant_int(*zero);
+  if (!number || *number != 0 || !count->is_constant() || origin(compared) != origin(a) ||
+      origin(moved) != origin(a)) {
+    return {};
+  }
+  return {origin(a), is_positive, from_end};
+}
+
+// The value that a chain of operations starts from that only change its form.
 const mil::Value* origin(const mil::Value* value) {
-  while (value->producer != nullptr && only_changes_form(*value->producer)) {
+  while (value->producer != nullptr) {
     const mil::Op& op = *value->producer;
-    value = op.operand("x") != nullptr ? op.operand("x") : op.operand_list("values").front();
+    if (only_changes_form(op)) {
+      value = op.operand("x") != nullptr ? op.operand("x") : op.operand_list("values").front();
+    } else if (const WrappedIndex wrapped = wrapped_index(op); wrapped.index != nullptr) {
+      value = wrapped.index;
+    } else {
+      break;
+    }
   }
   return value;
 }
@@ -45,6 +80,28 @@ std::vector<const mil::Op*> pieces_of(const mil::Op& op) {
   return pieces;
 }
 
+// The operations that stand for no node: pieces of linears, and what wraps indices and does nothing
+// else.
+std::unordered_set<const mil::Op*> parts_of_others(const mil::Function& graph) {
+  std::unordered_map<const mil::Value*, size_t> uses;
+  for (const auto& op : graph.ops) {
+    for (const mil::Operand& operand : op->operands) {
+      for (const mil::Value* value : operand.values) ++uses[value];
+    }
+  }
+  std::unordered_set<const mil::Op*> parts;
+  for (const auto& op : graph.ops) {
+    for (const mil::Op* piece : pieces_of(*op)) parts.insert(piece);
+    const WrappedIndex wrapped = wrapped_index(*op);
+    if (wrapped.index == nullptr) continue;
+    parts.insert(op.get());
+    for (const mil::Op* part : {wrapped.is_positive, wrapped.from_end}) {
+      if (uses[part->result()] == 1) parts.insert(part);
+    }
+  }
+  return parts;
+}
+
 }  // namespace
 
 Canonical canonical(const Function& function) {
@@ -54,13 +111,10 @@ Canonical canonical(const Function& function) {
   std::unordered_map<const mil::Value*, std::pair<size_t, size_t>> node_of;  // and which result
   std::unordered_map<const mil::Value*, size_t> input_of;
   for (size_t i = 0; i < graph.inputs.size(); ++i) input_of[graph.inputs[i]] = i;
-  std::unordered_map<const mil::Op*, bool> is_piece;
-  for (const auto& op : graph.ops) {
-    for (const mil::Op* piece : pieces_of(*op)) is_piece[piece] = true;
-  }
+  const std::unordered_set<const mil::Op*> parts = parts_of_others(graph);
   for (const auto& op : graph.ops) {
     if (op->results.empty() || mil::is_constant_expression(*op) || only_changes_form(*op) ||
-        is_piece.count(op.get()) > 0) {
+        parts.count(op.get()) > 0) {
       continue;
     }
     Node node;

@@ -1,6 +1,6 @@
 // What alignment sees of a function: its operations without what only changes the form of values.
-// Dequantised weights are weights, casts between floats and identities are nothing, and a linear
-// that was split into pieces is one again.
+// Dequantised weights are weights; casts between floats, identities and the wrapping of indices are
+// nothing; a linear that was split into pieces is one again.
 #pragma once
 
 #include <optional>

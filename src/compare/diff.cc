@@ -83,10 +83,9 @@ struct Prepared {
 
 // Fills a cache by calls of `function` with the tokens up to `position`, then prepares the call
 // whose last token is the one there.
-Result<Prepared> prepare(const Subject& subject, const Function& function,
-                         const std::vector<int64_t>& tokens, engine::Numerics numerics,
-                         ThreadPool& pool) {
-  const contract::Description& model = *subject.model;
+Result<Prepared> prepare(const Function& function, const std::vector<int64_t>& tokens,
+                         engine::Numerics numerics, ThreadPool& pool) {
+  const contract::Description& model = function.variant->model;
   auto cache = TRY(generate::KvCache::create(model));
   const int64_t most = function.contract->method.tokens;
   const auto count = static_cast<int64_t>(tokens.size());
@@ -112,9 +111,9 @@ Result<Prepared> prepare(const Subject& subject, const Function& function,
   return result;
 }
 
-std::string cannot_run(const Subject& a, const Function& x, const Subject& b, const Function& y) {
+std::string cannot_run(const Function& x, const Function& y) {
   if ((x.contract == nullptr) != (y.contract == nullptr)) return "only one is a language model's";
-  if (x.contract != nullptr) return why_not_alike(*a.model, *b.model);
+  if (x.contract != nullptr) return why_not_alike(x.variant->model, y.variant->model);
   if (x.input_roles != y.input_roles) return "their inputs have other types";
   return {};
 }
@@ -174,9 +173,8 @@ Result<std::vector<std::pair<const Function*, const Function*>>> pairs(
   return result;
 }
 
-Result<FunctionDiff> diff(const Subject& subject_a, const Function& a, const Subject& subject_b,
-                          const Function& b, const DiffOptions& options, ThreadPool& pool,
-                          Progress& progress) {
+Result<FunctionDiff> diff(const Function& a, const Function& b, const DiffOptions& options,
+                          ThreadPool& pool, Progress& progress) {
   FunctionDiff result;
   result.a = &a;
   result.b = &b;
@@ -186,7 +184,7 @@ Result<FunctionDiff> diff(const Subject& subject_a, const Function& a, const Sub
     result.not_run = "not asked for";
     return result;
   }
-  result.not_run = cannot_run(subject_a, a, subject_b, b);
+  result.not_run = cannot_run(a, b);
   if (!result.not_run.empty()) return result;
   progress.begin("running both", 0);
   PartingOptions parting;
@@ -198,13 +196,13 @@ Result<FunctionDiff> diff(const Subject& subject_a, const Function& a, const Sub
     result.parting = TRY(part(result.alignment, one, two, 0, parting, pool));
   } else {
     const int64_t most =
-        std::min({subject_a.model->cache_len(), subject_b.model->cache_len(), kTokens});
+        std::min({a.variant->model.cache_len(), b.variant->model.cache_len(), kTokens});
     std::vector<int64_t> tokens;
     for (int64_t i = 0; i < std::max<int64_t>(most, 1); ++i) {
-      tokens.push_back((7 + 31 * i) % subject_a.model->vocab_size);
+      tokens.push_back((7 + 31 * i) % a.variant->model.vocab_size);
     }
-    Prepared one = TRY(prepare(subject_a, a, tokens, options.numerics_a, pool));
-    Prepared two = TRY(prepare(subject_b, b, tokens, options.numerics_b, pool));
+    Prepared one = TRY(prepare(a, tokens, options.numerics_a, pool));
+    Prepared two = TRY(prepare(b, tokens, options.numerics_b, pool));
     one.evaluation.call = &one.call;
     two.evaluation.call = &two.call;
     result.position = std::ssize(tokens) - 1;

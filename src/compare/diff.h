@@ -48,8 +48,7 @@ Result<std::vector<std::pair<const Function*, const Function*>>> pairs(
 
 // Errors: Cancelled; what running fails with. Functions that cannot be run together are compared by
 // structure alone, and `not_run` says why.
-Result<FunctionDiff> diff(const Subject& subject_a, const Function& a, const Subject& subject_b,
-                          const Function& b, const DiffOptions& options, ThreadPool& pool,
-                          Progress& progress);
+Result<FunctionDiff> diff(const Function& a, const Function& b, const DiffOptions& options,
+                          ThreadPool& pool, Progress& progress);
 
 }  // namespace diptych::compare

@@ -8,11 +8,6 @@ namespace diptych::compare {
 
 namespace {
 
-std::optional<contract::Description> model_of(const Evaluation& evaluation) {
-  if (evaluation.model == nullptr) return std::nullopt;
-  return *evaluation.model;
-}
-
 EvaluatorOptions options_of(const Evaluation& evaluation, engine::Numerics numerics) {
   EvaluatorOptions options;
   options.numerics = numerics;
@@ -62,7 +57,7 @@ Result<Parting> part(const Alignment& alignment, const Evaluation& a, const Eval
     pairs.emplace_back(i, j);
     values.push_back(alignment.a.nodes[i].result);
   }
-  const Axes axes_a(*a.function, model_of(a)), axes_b(*b.function, model_of(b));
+  const Axes axes_a(*a.function, a.model), axes_b(*b.function, b.model);
   const Side side_a{a.model, a.call, &axes_a}, side_b{b.model, b.call, &axes_b};
   Parting result;
   std::map<size_t, double> known;

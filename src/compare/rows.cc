@@ -9,8 +9,8 @@
 
 namespace diptych::compare {
 
-Axes::Axes(const Function& function, const std::optional<contract::Description>& model) {
-  if (function.contract == nullptr || !model) return;
+Axes::Axes(const Function& function, const contract::Description* model) {
+  if (function.contract == nullptr || model == nullptr) return;
   const mil::Function& graph = function.function();
   const contract::Places& at = function.contract->places;
   const int64_t tokens = function.contract->method.tokens;

@@ -15,7 +15,7 @@ namespace diptych::compare {
 class Axes {
  public:
   // Without a contract there are none.
-  Axes(const Function& function, const std::optional<contract::Description>& model);
+  Axes(const Function& function, const contract::Description* model);
 
   struct Of {
     std::optional<size_t> token, column;

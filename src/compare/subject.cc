@@ -1,6 +1,7 @@
 #include "compare/subject.h"
 
 #include <map>
+#include <utility>
 
 #include "base/printable.h"
 #include "coreml/package.h"
@@ -14,7 +15,10 @@ std::vector<std::string> roles_by_type(const std::vector<mil::Value*>& values) {
   std::map<std::string, int> seen;
   std::vector<std::string> roles;
   for (const mil::Value* value : values) {
-    const std::string type = to_string(value->type);
+    // Exporters differ in the floats of one interface.
+    TensorType alike = value->type;
+    if (is_float(alike.dtype)) alike.dtype = DType::F16;
+    const std::string type = to_string(alike);
     roles.push_back(fmt::format("{} {}", type, seen[type]++));
   }
   return roles;
@@ -55,38 +59,56 @@ Status add_methods(Subject& subject) {
   return {};
 }
 
-void set_contract(Subject& subject) {
+// Moves the functions that a description has from `left` to the subject's.
+void add_variant(std::string adapter, contract::Description model,
+                 std::vector<std::unique_ptr<Function>>& left, Subject& subject) {
+  auto variant = std::make_unique<Variant>();
+  variant->adapter = std::move(adapter);
+  variant->model = std::move(model);
+  for (const contract::Function& function : variant->model.functions) {
+    for (auto& candidate : left) {
+      if (candidate == nullptr || candidate->graph.name != function.method.name) continue;
+      candidate->contract = &function;
+      candidate->variant = variant.get();
+      candidate->layers = Layers(*candidate->graph.function, function.places);
+      variant->functions.push_back(candidate.get());
+      subject.functions.push_back(std::move(candidate));
+    }
+  }
+  subject.variants.push_back(std::move(variant));
+}
+
+void set_variants(Subject& subject) {
   auto model = generate::describe(*subject.program);
   if (!model) {
     subject.why_no_model = model.error().to_string();
     return;
   }
-  subject.model = std::move(*model);
-  std::vector<std::unique_ptr<Function>> ordered;
-  for (const contract::Function& function : subject.model->functions) {
-    for (auto& candidate : subject.functions) {
-      if (candidate == nullptr || candidate->graph.name != function.method.name) continue;
-      candidate->contract = &function;
-      candidate->layers = Layers(*candidate->graph.function, function.places);
-      ordered.push_back(std::move(candidate));
+  std::vector<std::unique_ptr<Function>> left = std::exchange(subject.functions, {});
+  add_variant("", std::move(*model), left, subject);
+  for (const std::string& adapter : generate::adapters(*subject.program)) {
+    auto adapted = generate::describe(*subject.program, adapter);
+    if (adapted) {
+      add_variant(adapter, std::move(*adapted), left, subject);
+    } else {
+      subject.broken_adapters.push_back(std::move(adapted.error()));
     }
   }
-  for (auto& other : subject.functions) {
-    if (other != nullptr) ordered.push_back(std::move(other));
+  for (auto& other : left) {
+    if (other != nullptr) subject.functions.push_back(std::move(other));
   }
-  subject.functions = std::move(ordered);
 }
 
 Status add_program(const std::string& path, const runtime::Options& options, Subject& subject) {
   subject.program = TRY(runtime::Program::open(path, options));
   TRY(within(path, add_methods(subject)));
-  set_contract(subject);
+  set_variants(subject);
   return {};
 }
 
 }  // namespace
 
-void set_roles(Function& function, size_t layers) {
+void set_roles(Function& function) {
   const mil::Function& graph = function.function();
   function.input_roles = roles_by_type(graph.inputs);
   function.output_roles = roles_by_type(graph.outputs);
@@ -100,7 +122,7 @@ void set_roles(Function& function, size_t layers) {
   for (size_t i = 0; i < at.cos.size(); ++i) in[at.cos[i]] = fmt::format("cos {}", i);
   for (size_t i = 0; i < at.sin.size(); ++i) in[at.sin[i]] = fmt::format("sin {}", i);
   out[at.logits] = "logits";
-  for (size_t layer = 0; layer < layers; ++layer) {
+  for (size_t layer = 0; layer < at.key_inputs.size(); ++layer) {
     in[at.key_inputs[layer]] = fmt::format("key cache {}", layer);
     in[at.value_inputs[layer]] = fmt::format("value cache {}", layer);
     out[at.key_outputs[layer]] = fmt::format("new key {}", layer);
@@ -133,7 +155,7 @@ Result<Subject> open_subject(const std::string& path, int threads) {
     TRY(add_program(path, options, subject));
   }
   for (const auto& function : subject.functions) {
-    set_roles(*function, subject.model ? subject.model->layers() : 0);
+    set_roles(*function);
   }
   return subject;
 }

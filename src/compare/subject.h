@@ -27,9 +27,13 @@ class Layers {
   std::unordered_map<const mil::Op*, size_t> layers_;
 };
 
+struct Variant;
+
 struct Function {
   MethodGraph graph;
-  const contract::Function* contract = nullptr;  // of Subject::model; null: no language model's
+  // Of a language model: its place in the variant's description, and the variant; else null.
+  const contract::Function* contract = nullptr;
+  const Variant* variant = nullptr;
   Layers layers;
 
   const mil::Function& function() const { return *graph.function; }
@@ -41,14 +45,26 @@ struct Function {
   std::string place(const mil::Op& op) const;
 };
 
+// A language model as its own functions compute it, or as those of an adapter do.
+struct Variant {
+  std::string adapter;  // empty: the model's own
+  contract::Description model;
+  std::vector<Function*> functions;  // by rising tokens, at least one
+};
+
 struct Subject {
   std::string path;
   std::shared_ptr<runtime::Program> program;         // null for a Core ML model
   std::shared_ptr<const void> owner;                 // of what the functions' weights lie in
-  std::optional<contract::Description> model;        // of a language model
+  std::vector<std::unique_ptr<Variant>> variants;    // of a language model; its own first
   std::string why_no_model;                          // why it is none
-  std::vector<std::unique_ptr<Function>> functions;  // of a language model by rising tokens
+  std::vector<Error> broken_adapters;                // why functions of adapters are in no variant
+  std::vector<std::unique_ptr<Function>> functions;  // those of the variants, then all others
 
+  // Null where the file is no language model.
+  const contract::Description* model() const {
+    return variants.empty() ? nullptr : &variants.front()->model;
+  }
   Function* find(std::string_view name) const;
 };
 
@@ -57,6 +73,6 @@ struct Subject {
 Result<Subject> open_subject(const std::string& path, int threads = 0);
 
 // Fills in the roles from the contract, or without one from types.
-void set_roles(Function& function, size_t layers);
+void set_roles(Function& function);
 
 }  // namespace diptych::compare

@@ -13,5 +13,9 @@ std::string formats_by_layer(const Contents& contents);
 std::string operations(const Contents& contents);
 std::string memory_over_a_step(const compare::Function& function);
 std::string roofline(const TimedStep& step);
+// Checks with their outcomes, and what is wrong.
+std::string checks(const verify::Verification& verification);
+// How far weights are from the source's, a cell for each, or nothing where there are none.
+std::string errors_by_layer(const std::vector<verify::WeightError>& weights);
 
 }  // namespace diptych::report

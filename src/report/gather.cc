@@ -52,7 +52,7 @@ Result<Contents> gather(const std::string& path, const Options& options, Progres
   contents.sharing = tools::sharing_of(contents.inspection);
   contents.subject = TRY(compare::open_subject(path, options.threads));
   std::optional<float> hidden;
-  if (contents.subject.model) hidden = contents.subject.model->hidden;
+  if (const auto* model = contents.subject.model()) hidden = model->hidden;
   contents.lint = lint::lint(tools::lint_subject(contents.inspection, hidden));
   if (options.verify) {
     verify::Options checks;
@@ -60,7 +60,7 @@ Result<Contents> gather(const std::string& path, const Options& options, Progres
     checks.threads = options.threads;
     contents.verification = TRY(verify::verify(path, checks, progress));
   }
-  if (options.profile && contents.subject.model) {
+  if (options.profile && contents.subject.model() != nullptr) {
     progress.begin("timing", 0);
     contents.decode = TRY(time_decoding(path, options.threads));
   }

@@ -2,36 +2,12 @@
 
 #include "base/human.h"
 #include "report/charts.h"
+#include "report/document.h"
 #include "report/svg.h"
 
 namespace diptych::report {
 
 namespace {
-
-// Eight colours that differ for most eyes, on light and on dark.
-constexpr std::string_view kStyle = R"(
-:root{color-scheme:light dark}
-body{margin:0 auto;max-width:62rem;padding:1.5rem;background:#fff;color:#1b1f24;font:15px/1.5 system-ui,sans-serif}
-h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.15rem;border-bottom:1px solid #d5dae0;margin-top:2.2rem}
-h3{font-size:1rem}figure{margin:1rem 0}figcaption{font-weight:600;margin-bottom:.4rem}
-svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:currentColor}
-svg rect{stroke:#fff;stroke-width:1}.line{fill:none;stroke:currentColor;stroke-width:1.5}
-.c0{fill:#77aadd;background:#77aadd}.c1{fill:#ee8866;background:#ee8866}.c2{fill:#44bb99;background:#44bb99}
-.c3{fill:#eedd88;background:#eedd88}.c4{fill:#ffaabb;background:#ffaabb}.c5{fill:#99ddff;background:#99ddff}
-.c6{fill:#bbcc33;background:#bbcc33}.c7{fill:#dddddd;background:#dddddd}
-.legend span{margin-right:1rem;white-space:nowrap}
-.legend i{display:inline-block;width:.8em;height:.8em;margin-right:.35em}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px;margin:.5rem 0}
-th,td{text-align:left;padding:.2rem .7rem .2rem 0;border-bottom:1px solid #d5dae0;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
-@media screen and (prefers-color-scheme:dark){body{background:#14171a;color:#e6e9ec}
-h2,th,td{border-color:#3a4048}svg rect{stroke:#14171a}
-.c0{fill:#3f6f9f;background:#3f6f9f}.c1{fill:#b85c3c;background:#b85c3c}.c2{fill:#2f8a71;background:#2f8a71}
-.c3{fill:#8f8140;background:#8f8140}.c4{fill:#a8606f;background:#a8606f}.c5{fill:#4a8cab;background:#4a8cab}
-.c6{fill:#7a8726;background:#7a8726}.c7{fill:#6b7178;background:#6b7178}}
-@media print{body{max-width:none;padding:0}figure,table{break-inside:avoid}
-*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
-)";
 
 std::string methods(const Contents& contents) {
   std::vector<std::vector<std::string>> rows = {
@@ -47,12 +23,11 @@ std::string methods(const Contents& contents) {
                                                   : "of one token"});
   }
   std::string out = table(rows);
-  if (contents.subject.model) {
-    const contract::Description& model = *contents.subject.model;
+  if (const contract::Description* model = contents.subject.model()) {
     out += fmt::format(
         "<p>{} layers, vocabulary of {}, {} heads of keys and values of {} channels, context of "
         "{}.</p>\n",
-        model.layers(), model.vocab_size, model.kv_heads, model.head_dim, model.max_context);
+        model->layers(), model->vocab_size, model->kv_heads, model->head_dim, model->max_context);
   }
   return out;
 }
@@ -72,44 +47,34 @@ std::string lint_table(const Contents& contents) {
          table(rows);
 }
 
-std::string checks_table(const verify::Verification& verification) {
-  std::vector<std::vector<std::string>> rows = {{"check", "outcome", "what"}};
-  std::vector<std::vector<std::string>> found = {{"check", "where", "what"}};
-  for (const verify::CheckResult& check : verification.checks) {
-    rows.push_back({std::string(check.check), std::string(name(check.outcome)),
-                    check.note.empty() ? std::string(check.what) : check.note});
-    for (const verify::Finding& finding : check.findings) {
-      found.push_back({std::string(check.check), finding.place, finding.what});
-    }
-  }
-  return table(rows) + (found.size() > 1 ? table(found) : "");
-}
-
 }  // namespace
 
 std::string page(const Contents& contents) {
-  std::string out = fmt::format(
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-      "<meta name=\"viewport\" content=\"width=device-width\">"
-      "<link rel=\"icon\" href=\"data:,\"><title>{0}</title><style>{1}</style></head><body>\n"
-      "<h1>{0}</h1>\n<p>{2} on disk, {3} of weights.</p>\n",
-      escaped(contents.path), kStyle, human_bytes(contents.inspection.layout.file_size),
-      human_bytes(contents.sharing.bytes));
-  const auto section = [&](std::string_view title, const std::string& body) {
-    if (!body.empty()) out += fmt::format("<section><h2>{}</h2>\n{}</section>\n", title, body);
-  };
-  section("Methods", methods(contents));
-  if (contents.verification) section("Verification", checks_table(*contents.verification));
-  section("Bytes", bytes_by_tensor(contents));
-  section("Sharing", sharing_between_functions(contents));
-  section("Formats", formats_by_layer(contents));
-  section("Operations", operations(contents));
+  Document document(contents.path, fmt::format("{} on disk, {} of weights.",
+                                               human_bytes(contents.inspection.layout.file_size),
+                                               human_bytes(contents.sharing.bytes)));
+  document.section("Methods", methods(contents));
+  if (contents.verification) {
+    document.section("Verification", checks(*contents.verification));
+    document.section("Quantisation errors", errors_by_layer(contents.verification->weights));
+  }
+  document.section("Bytes", bytes_by_tensor(contents));
+  document.section("Sharing", sharing_between_functions(contents));
+  document.section("Formats", formats_by_layer(contents));
+  document.section("Operations", operations(contents));
   std::string memory;
   for (const auto& function : contents.subject.functions) memory += memory_over_a_step(*function);
-  section("Memory", memory);
-  if (contents.decode) section("Time", roofline(*contents.decode));
-  section("Neural Engine", lint_table(contents));
-  return out + "</body></html>\n";
+  document.section("Memory", memory);
+  if (contents.decode) document.section("Time", roofline(*contents.decode));
+  document.section("Neural Engine", lint_table(contents));
+  return document.html();
+}
+
+std::string verification_page(const std::string& path, const verify::Verification& verification) {
+  Document document(path, verification.failed() ? "A check failed." : "All checks passed.");
+  document.section("Verification", checks(verification));
+  document.section("Distance from the source", errors_by_layer(verification.weights));
+  return document.html();
 }
 
 }  // namespace diptych::report

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "compare/diff.h"
+#include "compare/metadata.h"
 #include "compare/subject.h"
 #include "lint/lint.h"
 #include "measure/limits.h"
@@ -43,5 +45,10 @@ struct Contents {
 Result<Contents> gather(const std::string& path, const Options& options, Progress& progress);
 // One self-contained page: no script, nothing loaded from elsewhere.
 std::string page(const Contents& contents);
+// The same of checks alone, and of how two files differ.
+std::string verification_page(const std::string& path, const verify::Verification& verification);
+std::string diff_page(const std::string& a, const std::string& b,
+                      const std::vector<compare::MetadataDifference>& metadata,
+                      const std::vector<compare::FunctionDiff>& functions);
 
 }  // namespace diptych::report

@@ -31,8 +31,9 @@ struct Subject {
   std::vector<int64_t> tokens;  // of a language model: what it is run on
   bool tokens_are_text = false;
   std::unique_ptr<ThreadPool> pool;
+  std::vector<WeightError> weights;  // as checks go along
 
-  const contract::Description* model() const { return opened.model ? &*opened.model : nullptr; }
+  const contract::Description* model() const { return opened.model(); }
 };
 
 // Errors: what is named in the options and cannot be opened. A file that is broken itself gives the

@@ -31,13 +31,13 @@ struct Machine {
   compare::Axes axes;
 };
 
-Result<Machine> machine_of(const Subject& subject, const compare::Function& function) {
+Result<Machine> machine_of(const compare::Function& function) {
   compare::EvaluatorOptions options;
   options.fuse = true;
   options.token_input = function.contract->places.tokens;
   auto evaluator =
       TRY(Evaluator::create(function.function(), compare::outputs_of(function), options));
-  return Machine{function, std::move(evaluator), compare::Axes(function, subject.opened.model)};
+  return Machine{function, std::move(evaluator), compare::Axes(function, &function.variant->model)};
 }
 
 // Call of `used` tokens from `base` on.
@@ -51,30 +51,34 @@ Call call_of(const Subject& subject, const compare::Function& function, int64_t 
   return call;
 }
 
+// What running functions came to.
+struct Tally {
+  uint64_t calls = 0;
+  double worst = 0;
+};
+
 class Checker {
  public:
-  Checker(Subject& subject, Report& report, Progress& progress)
-      : s_(subject), report_(report), progress_(progress) {}
+  Checker(Subject& subject, const compare::Variant& variant, Tally& tally, Report& report,
+          Progress& progress)
+      : s_(subject), variant_(variant), tally_(tally), report_(report), progress_(progress) {}
 
   Status run() {
-    const compare::Function& first = *s_.opened.functions.front();
-    TRY(walk(first));
-    for (const auto& function : s_.opened.functions) {
-      if (function->contract == nullptr || function->contract->method.tokens < 2) continue;
+    TRY(walk(*variant_.functions.front()));
+    for (const compare::Function* function : variant_.functions) {
+      if (function->contract->method.tokens < 2) continue;
       TRY(compare_function(*function));
     }
-    report_.note(fmt::format("{} tokens in {} calls, {} apart at most", s_.tokens.size(), calls_,
-                             worst_ == 0 ? "0" : fmt::format("{:.1e}", worst_)));
     return {};
   }
 
  private:
-  const contract::Description& model() const { return *s_.model(); }
+  const contract::Description& model() const { return variant_.model; }
 
   // The reference: token by token.
   Status walk(const compare::Function& function) {
     trajectory_.function = &function;
-    Machine machine = TRY(machine_of(s_, function));
+    Machine machine = TRY(machine_of(function));
     auto cache = TRY(generate::KvCache::create(model()));
     const auto count = static_cast<int64_t>(s_.tokens.size());
     progress_.begin("running functions", static_cast<uint64_t>(count));
@@ -83,7 +87,7 @@ class Checker {
       progress_.advance(1);
       const Call call = call_of(s_, function, at, 1, 0);
       TRY(machine.evaluator.run(compare::feeds_of(model(), call, cache), 1, *s_.pool));
-      ++calls_;
+      ++tally_.calls;
       const auto values = machine.evaluator.values();
       trajectory_.outputs.emplace_back(values.begin(), values.end());
       compare::append(model(), function, values, 0, cache);
@@ -105,7 +109,7 @@ class Checker {
   }
 
   Status compare_function(const compare::Function& function) {
-    Machine machine = TRY(machine_of(s_, function));
+    Machine machine = TRY(machine_of(function));
     const auto count = static_cast<int64_t>(s_.tokens.size());
     const int64_t most = function.contract->method.tokens;
     struct Way {
@@ -123,7 +127,7 @@ class Checker {
     for (const Way& way : ways) {
       const Call call = call_of(s_, function, way.base, way.used, way.last);
       TRY(machine.evaluator.run(TRY(feeds(call)), way.used, *s_.pool));
-      ++calls_;
+      ++tally_.calls;
       if (TRY(compare_call(machine, call))) return {};  // one finding a function
     }
     return {};
@@ -133,7 +137,7 @@ class Checker {
   Result<bool> compare_call(const Machine& machine, const Call& call) {
     const auto values = compare::outputs_of(machine.function);
     const auto others = compare::outputs_of(*trajectory_.function);
-    const compare::Axes axes(*trajectory_.function, s_.opened.model);
+    const compare::Axes axes(*trajectory_.function, &model());
     // Keys and values of the first layer that parts show more than logits.
     for (size_t output = 0; output < values.size(); ++output) {
       for (int64_t row = 0; row < call.used(); ++row) {
@@ -144,7 +148,7 @@ class Checker {
             {&model(), &one, &axes}, *others[output],
             trajectory_.outputs[static_cast<size_t>(position)][output], position);
         if (!found) continue;
-        if (std::isfinite(found->relative)) worst_ = std::max(worst_, found->relative);
+        if (std::isfinite(found->relative)) tally_.worst = std::max(tally_.worst, found->relative);
         if (found->relative <= kTolerance) continue;
         TRY(tell(machine.function, call, one, output, position, found->relative));
         return true;
@@ -196,22 +200,32 @@ class Checker {
   }
 
   Subject& s_;
+  const compare::Variant& variant_;
+  Tally& tally_;
   Report& report_;
   Progress& progress_;
   Trajectory trajectory_;
-  uint64_t calls_ = 0;
-  double worst_ = 0;
 };
 
 }  // namespace
 
 Status check_functions(Subject& subject, Report& report, Progress& progress) {
-  const contract::Description* model = subject.model();
-  if (model->functions.back().method.tokens < 2) {
+  const auto& variants = subject.opened.variants;
+  const bool several = std::any_of(variants.begin(), variants.end(), [](const auto& variant) {
+    return variant->functions.back()->contract->method.tokens > 1;
+  });
+  if (!several) {
     report.does_not_apply("there is one way to evaluate tokens");
     return {};
   }
-  return Checker(subject, report, progress).run();
+  Tally tally;
+  for (const auto& variant : variants) {
+    TRY(Checker(subject, *variant, tally, report, progress).run());
+  }
+  report.note(fmt::format("{} tokens in {} calls, {} apart at most", subject.tokens.size(),
+                          tally.calls,
+                          tally.worst == 0 ? "0" : fmt::format("{:.1e}", tally.worst)));
+  return {};
 }
 
 }  // namespace diptych::verify

@@ -194,10 +194,11 @@ Status check_layers(Subject& subject, Report& report, Progress&) {
   for (const auto& function : subject.opened.functions) {
     if (function->contract == nullptr) continue;
     const Canonical graph = compare::canonical(*function);
-    const std::vector<LayerParts> parts = parts_of(graph, model->layers());
+    const contract::Description& own = function->variant->model;
+    const std::vector<LayerParts> parts = parts_of(graph, own.layers());
     std::map<std::pair<size_t, std::optional<size_t>>, std::vector<size_t>> kinds;
-    for (size_t layer = 0; layer < model->layers(); ++layer) {
-      kinds[{model->class_of_layer[layer], model->rope_of_layer[layer]}].push_back(layer);
+    for (size_t layer = 0; layer < own.layers(); ++layer) {
+      kinds[{own.class_of_layer[layer], own.rope_of_layer[layer]}].push_back(layer);
       operations += parts[layer].size();
     }
     for (const auto& [kind, layers] : kinds) {

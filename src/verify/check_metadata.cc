@@ -92,6 +92,7 @@ Status check_metadata(Subject& subject, Report& report, Progress&) {
     }
     return {};
   }
+  for (const Error& error : subject.opened.broken_adapters) report.find("", error.to_string());
   check_number(file, "vocab_size", model->vocab_size, report);
   check_number(file, "head_dim", model->head_dim, report);
   check_number(file, "n_heads_per_cache", model->kv_heads, report);

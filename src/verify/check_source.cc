@@ -1,5 +1,7 @@
 // The file beside what it was exported from: the graph that an export would build of the source,
 // whose operations are to be the file's and whose weights those of the file up to its formats.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -34,6 +36,13 @@ const Allowed& allowed(int bits) {
   return kFewBits;
 }
 
+const llama::Adapter* find_adapter(const llama::LlamaWeights& weights, std::string_view name) {
+  for (const llama::Adapter& adapter : weights.adapters) {
+    if (adapter.name == name) return &adapter;
+  }
+  return nullptr;
+}
+
 // Why the source cannot be the file's; empty if it can.
 std::string other_model(const llama::Params& params, const contract::Description& model) {
   struct Number {
@@ -61,24 +70,64 @@ struct Built {
   compare::Function function;
 };
 
-Result<std::unique_ptr<Built>> build(const llama::Params& params,
-                                     const llama::PreparedWeights& weights,
-                                     const contract::Description& model,
-                                     const compare::Function& of, llama::NormForm norm) {
+// The source with what the file does not say of itself.
+struct Candidate {
+  llama::Params params;
+  llama::PreparedWeights weights;
+  llama::NormForm norm;
+};
+
+Result<std::unique_ptr<Built>> build(const Candidate& candidate, const compare::Function& of) {
   auto built = std::make_unique<Built>();
-  contract::Model own = model;
-  own.dtype = weights.dtype;
+  contract::Model own = of.variant->model;
+  own.dtype = candidate.weights.dtype;
   built->contract.method = of.contract->method;
   built->contract.places = TRY(contract::signature(own, of.contract->method)).places;
   built->function.graph.name = "source";
-  auto graph =
-      llama::build(params, weights, {own, of.contract->method, of.graph.partitions > 1, norm});
-  if (!graph) return tl::unexpected(std::move(graph.error()));
-  built->function.graph.function = std::move(*graph);
+  built->function.graph.function =
+      TRY(llama::build(candidate.params, candidate.weights,
+                       {own, of.contract->method, of.graph.partitions > 1, candidate.norm,
+                        find_adapter(candidate.weights.tensors, of.variant->adapter)}));
   built->function.contract = &built->contract;
   built->function.layers = compare::Layers(built->function.function(), built->contract.places);
-  compare::set_roles(built->function, model.layers());
+  compare::set_roles(built->function);
   return built;
+}
+
+// Both forms of norms; and as a file does not say by which power of two its stream was scaled so
+// that fp16 holds it, all of these.
+Result<std::vector<Candidate>> candidates_of(llama::Params params,
+                                             const llama::LlamaWeights& weights, DType dtype) {
+  std::vector<double> scales = {params.residual_scale};
+  for (double scale = 0.5; params.scales_residual() && scale >= kLeastScale; scale /= 2) {
+    scales.push_back(scale);
+  }
+  std::vector<Candidate> candidates;
+  for (const double scale : scales) {
+    params.residual_scale = scale;
+    for (const llama::NormForm norm : {llama::NormForm::Plain, llama::NormForm::Safe}) {
+      candidates.push_back({params, TRY(llama::prepare(params, weights, dtype)), norm});
+    }
+  }
+  return candidates;
+}
+
+// The alignment with the candidate that differs least, and that candidate's function.
+struct Fit {
+  compare::Alignment alignment;
+  std::unique_ptr<Built> source;
+};
+
+Result<Fit> best_fit(std::span<const Candidate> candidates, const compare::Function& function) {
+  std::optional<Fit> best;
+  for (const Candidate& candidate : candidates) {
+    auto built = TRY(build(candidate, function));
+    compare::Alignment alignment = compare::align(function, built->function);
+    if (best && best->alignment.differences.size() <= alignment.differences.size()) continue;
+    best = Fit{std::move(alignment), std::move(built)};
+    if (best->alignment.differences.empty()) break;
+  }
+  return std::move(*best);
 }
 
 void tell_differences(const compare::Alignment& alignment, const compare::Function& function,
@@ -100,8 +149,28 @@ void tell_differences(const compare::Alignment& alignment, const compare::Functi
   }
 }
 
+// What weights of a file and of its source are made of. Functions that share a weight have it
+// compared once.
+using Parts = std::vector<const Weight*>;
+using Compared = std::set<std::pair<Parts, Parts>>;
+
+Parts parts_of(const compare::WeightOf& weight) {
+  Parts parts;
+  for (const mil::Value* piece : weight.pieces) {
+    if (piece->is_constant()) {
+      parts.push_back(piece->weight.get());
+      continue;
+    }
+    for (const mil::Operand& operand : piece->producer->operands) {
+      for (const mil::Value* value : operand.values) parts.push_back(value->weight.get());
+    }
+  }
+  return parts;
+}
+
 Status compare_weights(const compare::Alignment& alignment, const compare::Function& function,
-                       Subject& subject, Report& report, Progress& progress, double& worst) {
+                       Subject& subject, Report& report, Progress& progress, Compared& compared,
+                       double& worst) {
   progress.begin("comparing weights", alignment.a.nodes.size());
   for (size_t i = 0; i < alignment.a.nodes.size(); ++i) {
     progress.advance(1);
@@ -115,6 +184,7 @@ Status compare_weights(const compare::Alignment& alignment, const compare::Funct
       continue;
     }
     for (size_t w = 0; w < of_a.size(); ++w) {
+      if (!compared.emplace(parts_of(of_a[w]), parts_of(of_b[w])).second) continue;
       const mil::Value& stored = *of_a[w].pieces.front();
       const std::string place =
           fmt::format("{}, weight '{}'", function.place(*alignment.a.nodes[i].op), stored.name);
@@ -125,6 +195,8 @@ Status compare_weights(const compare::Alignment& alignment, const compare::Funct
       }
       const Allowed& limits = allowed(compare::stored_bits(stored));
       worst = std::max(worst, found->relative);
+      subject.weights.push_back({function.layers.of(*alignment.a.nodes[i].op), stored.name,
+                                 compare::form_of(stored), found->relative});
       if (found->relative <= limits.relative && std::fabs(found->ratio - 1) <= limits.ratio)
         continue;
       report.find(place,
@@ -150,44 +222,34 @@ Status check_source(Subject& subject, Report& report, Progress& progress) {
     report.find("", "the source is another model: " + other);
     return {};
   }
-  llama::Params params = llama::for_context(subject.source->params, model->max_context);
-  const contract::Places& at = subject.opened.functions.front()->contract->places;
-  const DType dtype =
-      subject.opened.functions.front()->function().inputs[at.masks.front()]->type.dtype;
-  // A file does not say by which power of two its stream was scaled so that fp16 holds it.
-  std::vector<llama::Params> candidates = {params};
-  for (double scale = 0.5; params.scales_residual() && scale >= kLeastScale; scale /= 2) {
-    candidates.push_back(params);
-    candidates.back().residual_scale = scale;
-  }
+  const compare::Function& first = *subject.opened.functions.front();
+  const DType dtype = first.function().inputs[first.contract->places.masks.front()]->type.dtype;
+  const std::vector<Candidate> candidates =
+      TRY(candidates_of(llama::for_context(subject.source->params, model->max_context),
+                        subject.source->weights, dtype));
   double worst = 0;
   size_t aligned = 0;
-  std::set<const Weight*> seen;
-  for (const auto& function : subject.opened.functions) {
-    if (function->contract == nullptr) continue;
-    std::optional<compare::Alignment> best;
-    std::unique_ptr<Built> source;
-    for (const llama::Params& candidate : candidates) {
-      for (const llama::NormForm norm : {llama::NormForm::Plain, llama::NormForm::Safe}) {
-        if (best && best->differences.empty()) break;
-        const auto weights = TRY(llama::prepare(candidate, subject.source->weights, dtype));
-        auto built = TRY(build(candidate, weights, *model, *function, norm));
-        compare::Alignment alignment = compare::align(*function, built->function);
-        if (best && best->differences.size() <= alignment.differences.size()) continue;
-        best = std::move(alignment);
-        source = std::move(built);
-      }
+  Compared compared;
+  std::vector<std::string> unnamed;
+  for (const auto& variant : subject.opened.variants) {
+    if (!variant->adapter.empty() &&
+        find_adapter(subject.source->weights, variant->adapter) == nullptr) {
+      unnamed.push_back(variant->adapter);
+      continue;
     }
-    aligned += best->aligned;
-    tell_differences(*best, *function, report);
-    // Functions that share their weights have them compared once.
-    bool is_new = false;
-    for (const mil::Value* constant : function->function().constants()) {
-      if (constant->weight != nullptr && constant->weight->elements() > 16) {
-        is_new = seen.insert(constant->weight.get()).second || is_new;
-      }
+    for (const compare::Function* function : variant->functions) {
+      const auto [alignment, source] = TRY(best_fit(candidates, *function));
+      aligned += alignment.aligned;
+      tell_differences(alignment, *function, report);
+      TRY(compare_weights(alignment, *function, subject, report, progress, compared, worst));
     }
-    if (is_new) TRY(compare_weights(*best, *function, subject, report, progress, worst));
+  }
+  if (!unnamed.empty()) {
+    report.note(
+        fmt::format("{} operations beside the source's, weights {:.3g} % apart at most; "
+                    "not those of adapters that are not named: {}",
+                    aligned, 100 * worst, fmt::join(unnamed, ", ")));
+    return {};
   }
   report.note(fmt::format("{} operations beside the source's, weights {:.3g} % apart at most",
                           aligned, 100 * worst));
@@ -220,6 +282,7 @@ Status check_source_text(Subject& subject, Report& report, Progress& progress) {
     check::CheckOptions options;
     options.dtype = DType::F32;
     options.positions = subject.options->positions;
+    options.typed_positions = 0;  // a check of its own
     options.threads = subject.options->threads;
     checked = TRY(check::check_export(*subject.source, subject.path, options, progress));
   }

@@ -44,11 +44,9 @@ bool has_nan(const std::vector<float>& elements) {
 }
 
 // The first tokens, in the function for the most: it shows the most at once.
-compare::Call call_of(const Subject& subject) {
+compare::Call call_of(const Subject& subject, const compare::Variant& variant) {
   compare::Call call;
-  for (const auto& function : subject.opened.functions) {
-    if (function->contract != nullptr) call.function = function.get();
-  }
+  call.function = variant.functions.back();
   const auto most = static_cast<size_t>(call.function->contract->method.tokens);
   const size_t count = std::min({most, kTokens, subject.tokens.size()});
   call.tokens.assign(subject.tokens.begin(),
@@ -57,21 +55,19 @@ compare::Call call_of(const Subject& subject) {
   return call;
 }
 
-}  // namespace
-
-Status check_typed(Subject& subject, Report& report, Progress& progress) {
-  progress.begin("running in the file's types", 0);
-  const compare::Call call = call_of(subject);
+// Gives the number of values that were looked at.
+Result<size_t> check_variant(const Subject& subject, const compare::Variant& variant,
+                             Report& report, Progress& progress) {
+  const compare::Call call = call_of(subject, variant);
   const compare::Function& function = *call.function;
-  const auto cache = TRY(generate::KvCache::create(*subject.model()));
-  const std::vector<compare::Feed> feeds = compare::feeds_of(*subject.model(), call, cache);
+  const auto cache = TRY(generate::KvCache::create(variant.model));
+  const std::vector<compare::Feed> feeds = compare::feeds_of(variant.model, call, cache);
   std::vector<const mil::Value*> values;
   for (const auto& op : function.function().ops) {
     for (const mil::Value* result : op->results) {
       if (compare::can_be_shown(*result)) values.push_back(result);
     }
   }
-  uint64_t vanished_rows = 0;
   bool told_nan = false, told_overflow = false, told_vanished = false;
   for (const auto& group : compare::groups(values, kMostBytes)) {
     if (progress.cancelled()) return fail(ErrorCode::Cancelled, "interrupted");
@@ -96,15 +92,26 @@ Status check_typed(Subject& subject, Report& report, Progress& progress) {
         report.find(function.place(*group[i]->producer), "is the first result with NaN");
       }
       const int64_t rows = vanished(*group[i], typed.value(i), precise.value(i));
-      vanished_rows += static_cast<uint64_t>(rows);
       if (rows == 0 || told_vanished) continue;
       told_vanished = true;
       report.find(function.place(*group[i]->producer),
                   fmt::format("is the first result with rows that vanish, {} of them", rows));
     }
   }
-  report.note(fmt::format("{} values of {} tokens through {}", values.size(), call.used(),
-                          function.graph.name));
+  return values.size();
+}
+
+}  // namespace
+
+Status check_typed(Subject& subject, Report& report, Progress& progress) {
+  progress.begin("running in the file's types", 0);
+  size_t values = 0;
+  for (const auto& variant : subject.opened.variants) {
+    values += TRY(check_variant(subject, *variant, report, progress));
+  }
+  const compare::Call call = call_of(subject, *subject.opened.variants.front());
+  report.note(fmt::format("{} values of {} tokens through {}", values, call.used(),
+                          call.function->graph.name));
   return {};
 }
 

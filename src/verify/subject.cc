@@ -71,7 +71,9 @@ Result<std::unique_ptr<Subject>> open_subject(const std::string& path, const Opt
     subject->source.emplace(TRY(exporter::open_model(options.source, options.params, as_exported)));
   }
   if (const Status opened = open_file(*subject); !opened) {
-    if (opened.error().code == ErrorCode::NotFound || opened.error().code == ErrorCode::Io) {
+    // What is wrong with the file is a finding; all else is an error of the call.
+    const ErrorCode code = opened.error().code;
+    if (code != ErrorCode::InvalidData && code != ErrorCode::Unsupported) {
       return tl::unexpected(opened.error());
     }
     broken = opened.error();

@@ -82,6 +82,7 @@ Result<Verification> verify(const std::string& path, const Options& options, Pro
     }
     if (!row.findings.empty()) row.outcome = Outcome::Failed;
   }
+  result.weights = std::move(subject->weights);
   progress.finish();
   return result;
 }

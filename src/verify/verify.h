@@ -49,8 +49,16 @@ struct CheckResult {
   double seconds = 0;
 };
 
+// How far a weight is from the source's, once both are dequantised.
+struct WeightError {
+  std::optional<size_t> layer;
+  std::string name, form;  // "layers_3_attention_wq_weight", "int4 per row"
+  double relative = 0;     // of the difference's norm to the source's
+};
+
 struct Verification {
-  std::vector<CheckResult> checks;  // in the order of the table
+  std::vector<CheckResult> checks;   // in the order of the table
+  std::vector<WeightError> weights;  // that were compared with a source's, in the file's order
 
   bool failed() const;
 };

@@ -28,7 +28,7 @@ std::string write_adapter(const std::string& name, const AdapterShape& shape, ui
   Progress silent;
   EXPECT_TRUE(checkpoint::write_safetensors(sink, tensors, silent));
   EXPECT_TRUE(write_file(path + "/adapter_model.safetensors", sink.data));
-  const Json config = {{"peft_type", "LORA"}, {"r", shape.rank}, {"lora_alpha", 6}};
+  const Json config = {{"peft_type", "LORA"}, {"r", shape.rank}, {"lora_alpha", shape.alpha}};
   EXPECT_TRUE(write_file(path + "/adapter_config.json", as_bytes(dump_json(config))));
   return path;
 }

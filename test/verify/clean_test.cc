@@ -57,6 +57,20 @@ const std::vector<Form>& forms() {
          o.multifunction = true;
          o.sharing = passes::WeightSharing::Disabled;
        }},
+      {"all in one package, groups of 64, embeddings of 4 bits",
+       [](exporter::Options& o) {
+         o.linear = quant::Format{4, 64};
+         o.embedding = quant::Format{4, 32};
+         o.prefill_lens = {8, 24};
+         o.multifunction = true;
+         o.sharing = passes::WeightSharing::OnePackage;
+       }},
+      {"single, palettes of 6 bits, fp32, safe norms",
+       [](exporter::Options& o) {
+         o.dtype = DType::F32;
+         o.linear = quant::Format{6, 0, quant::Kind::Palette};
+         o.norm = llama::NormForm::Safe;
+       }},
   };
   return all;
 }
@@ -87,7 +101,7 @@ TEST(Clean, FamiliesAndFormats) {
       ++files;
     }
   }
-  EXPECT_GE(files, 50u);
+  EXPECT_GE(files, 70u);
 }
 
 TEST(Clean, UpstreamsFiles) {
