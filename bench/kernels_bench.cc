@@ -250,8 +250,9 @@ void register_all() {
             bench_decode, isa, format, 2048, threads)
             ->UseRealTime();
       }
-      for (const auto& [rows, columns] : {std::pair(2048, 2048), {8192, 2048}, {2048, 8192}}) {
-        for (const int m : {1, 4, 32, 64, 512}) {
+      for (const auto& [rows, columns] :
+           {std::pair(2048, 2048), {8192, 2048}, {2048, 8192}, {1536, 576}}) {
+        for (const int m : {1, 4, 8, 32, 64, 512}) {
           RegisterBenchmark(
               fmt::format("prefill/{}/{}/{}x{}/m{}", isa_name, format.name, rows, columns, m)
                   .c_str(),

@@ -1,11 +1,11 @@
 // Activations as the integer kernels want them: int8 with a scale per block of 32 columns.
 //
-// A row is a sequence of chunks; what the last block and the last chunk lack is zeros. A chunk's
-// values stand in planes of 64 bytes, each with a few bytes of every block, such that weights
-// become planes in the same order by cheap shuffles of what lies in the file. The products of bytes
-// 4i to 4i+3 of all planes are summed in lane i: with 4 planes a block has two lanes, with 8 it has
-// one. Per lane a chunk also has the block's scale, and what to add when the weights are taken as
-// unsigned, raised by 8 or 128.
+// A row is a sequence of chunks; what the last block and the last chunk lack is zeros. The last
+// chunk may be a short one (below). A chunk's values stand in planes of 64 bytes, each with a few
+// bytes of every block, such that weights become planes in the same order by cheap shuffles of what
+// lies in the file. The products of bytes 4i to 4i+3 of all planes are summed in lane i: with 4
+// planes a block has two lanes, with 8 it has one. Per lane a chunk also has the block's scale, and
+// what to add when the weights are taken as unsigned, raised by 8 or 128.
 #pragma once
 
 #include <cstddef>
@@ -49,16 +49,27 @@ struct alignas(64) ActivationChunk {
   }
 };
 
-// Scalar and AVX2 code.
+// Scalar code.
 using Chunk256 = ActivationChunk<4>;
-// AVX-VNNI and AVX-512: a block's products are one sum of integers, which takes fewer instructions
-// and is what matrix instructions compute.
+// Vector code: a block's products are one sum of integers, which takes fewer instructions and is
+// what matrix instructions compute.
 using Chunk512 = ActivationChunk<8>;
 static_assert(sizeof(Chunk256) == 384 && sizeof(Chunk512) == 640);
 
+// Rows of 576 columns, say, would fill an eighth of their second Chunk512. So a last Chunk512 of at
+// most 128 columns is short: its values stand in its first two planes as in a chunk that has no
+// more, four lanes a block. Kernels add these up as integers, in the lane that the block has in any
+// Chunk512. There, and only there, stand scale and offset.
+using ShortChunk = ActivationChunk<2>;
+// (Inlined always, like the above.)
+[[gnu::always_inline]] constexpr bool ends_in_short_chunk(int64_t columns) {
+  const int64_t rest = columns % Chunk512::kColumns;
+  return 0 < rest && rest <= ShortChunk::kColumns;
+}
+
 // AMX, when there are at least as many rows, of no more columns than that: the Chunk512 of 16 rows,
-// turned, so that a block's values are a matrix as the instructions want it. Rows that the last
-// tile lacks are zeros.
+// none of them short, turned, so that a block's values are a matrix as the instructions want it.
+// Rows that the last tile lacks are zeros.
 struct alignas(64) ActivationTile {
   static constexpr int kRows = 16;
   static constexpr int kMaxColumns = 16384;

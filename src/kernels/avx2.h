@@ -1,4 +1,4 @@
-// Vectors of 8 lanes: a chunk of 256 columns in two steps. Included by files that are compiled for
+// Vectors of 8 lanes, one for each block of half a chunk. Included by files that are compiled for
 // AVX2 or more; hence the unnamed namespace.
 #pragma once
 
@@ -16,15 +16,16 @@ namespace {
 struct Avx2 {
   using Floats = __m256;
   using Ints = __m256i;
-  using Chunk = Chunk256;
+  using Chunk = Chunk512;
   static constexpr int kLanes = 8, kSteps = 2;
-  static constexpr int kMaxTile = 6, kMaxFloatTile = 4;
+  static constexpr int kMaxTile = 4, kMaxFloatTile = 4;
   static constexpr int64_t kPartColumns = 2048;
-  static constexpr int kTilesFromFile = 1;
+  static constexpr int64_t kRowsForPanels = 5;
   template <int M>
-  static constexpr int kRows = 1;  // of two streams of weights both get slower
+  static constexpr int kRows = M == 1 ? 1 : 2;
   template <int M>
-  static constexpr int kTogether = 1;
+  static constexpr int kTogether = M;
+  static constexpr bool kPlanesOneByOne = true;
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 2 : 3;
   using Factor = float;
@@ -54,6 +55,56 @@ struct Avx2 {
     DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
       DIPTYCH_UNROLL for (int i = 0; i < M; ++i) out[r][i] = sum(a[r][i]);
     }
+  }
+
+  // y[i * stride + r] is the sum of the lanes of a[r][i] times scale[r], for the first `rows` of R.
+  // All sums have one order: that of halves, then of the halves of these, and last of both halves
+  // of the register.
+  template <int R, int M>
+  static void store_sums(const Floats (&a)[R][M], const float (&scale)[R], int rows, float* y,
+                         int64_t stride) {
+    static_assert(R <= 2);
+    if constexpr (R * M == 1) {
+      const Floats twos = add(a[0][0], _mm256_permute_ps(a[0][0], 0x4E));
+      const Floats fours = add(twos, _mm256_permute_ps(twos, 0xB1));
+      y[0] = scale[0] * _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(fours),
+                                                 _mm256_extractf128_ps(fours, 1)));
+      return;
+    }
+    constexpr int kGroup = 8 / R;  // rows of x whose sums fill a register
+    DIPTYCH_UNROLL for (int i = 0; i < M; i += kGroup) {
+      Floats eight[8];
+      DIPTYCH_UNROLL for (int j = 0; j < 8; ++j) {
+        eight[j] = i + j / R < M ? a[j % R][i + j / R] : zero();
+      }
+      const Floats scales =
+          R == 1 ? all(scale[0])
+                 : _mm256_castpd_ps(_mm256_broadcast_sd(reinterpret_cast<const double*>(scale)));
+      float sums[8];
+      store_f32(multiply(sum_eight(eight), scales), sums);
+      for (int m = 0; m < kGroup && i + m < M; ++m) {
+        float* const to = y + (i + m) * stride;
+        if (rows == R) {
+          __builtin_memcpy(to, sums + m * R, R * sizeof(float));
+        } else {
+          to[0] = sums[m * R];
+        }
+      }
+    }
+  }
+  // Lane i is the sum of the lanes of a[i].
+  static Floats sum_eight(const Floats (&a)[8]) {
+    const auto twos = [&](int i) {
+      return _mm256_castps_pd(
+          add(_mm256_unpacklo_ps(a[i], a[i + 1]), _mm256_unpackhi_ps(a[i], a[i + 1])));
+    };
+    const auto fours = [&](int i) {
+      const __m256d first = twos(i), second = twos(i + 2);
+      return add(_mm256_castpd_ps(_mm256_unpacklo_pd(first, second)),
+                 _mm256_castpd_ps(_mm256_unpackhi_pd(first, second)));
+    };
+    const Floats low = fours(0), high = fours(4);
+    return add(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
   }
 
   static float scalar(const std::byte* from, DType dtype) {
@@ -104,39 +155,59 @@ struct Avx2 {
     return _mm256_mul_ps(_mm256_sub_ps(_mm256_cvtepi32_ps(integers), steps.offset), steps.scale);
   }
 
-  static constexpr int kScaleBytes = 32;
-  // Which of a chunk's scales the lanes of a step need.
-  static Ints scale_index(const ChunkScales& where, int step) {
-    return scale_index(where, _mm256_setr_ps(0, 0, 4, 4, 1, 1, 5, 5), step);
-  }
-  // For lanes of the given blocks in the first step; each step's are two further on.
-  static Ints scale_index(const ChunkScales& where, __m256 blocks, int step) {
+  static constexpr int kScaleBytes = 64;
+  // Of 16 floats; of 16 halves, as the bytes that come from the first and the last eight.
+  struct ScaleIndex {
+    __m256i floats;
+    __m128i low_halves, high_halves;
+  };
+  static ScaleIndex scale_index(const ChunkScales& where, int step) {
+    const __m256 blocks = _mm256_setr_ps(0, 4, 8, 12, 1, 5, 9, 13);  // of the first step
     const __m256 before = _mm256_set1_ps(where.phase + static_cast<float>(2 * step));
-    const __m256 index =
+    const __m256 quotients =
         _mm256_mul_ps(_mm256_add_ps(blocks, before), _mm256_set1_ps(where.per_scale));
-    return _mm256_min_epi32(_mm256_cvttps_epi32(index), _mm256_set1_epi32(where.last));
+    const __m256i index =
+        _mm256_min_epi32(_mm256_cvttps_epi32(quotients), _mm256_set1_epi32(where.last));
+    const __m128i in_16_bits =
+        _mm_packs_epi32(_mm256_castsi256_si128(index), _mm256_extracti128_si256(index, 1));
+    const __m128i bytes =
+        _mm_add_epi16(_mm_mullo_epi16(in_16_bits, _mm_set1_epi16(0x0202)), _mm_set1_epi16(0x0100));
+    // A shuffle gives 0 where the highest bit is set.
+    const __m128i nowhere = _mm_set1_epi8(static_cast<char>(0x80));
+    const __m128i is_high = _mm_cmpgt_epi16(in_16_bits, _mm_set1_epi16(7));
+    return {index, _mm_or_si128(bytes, _mm_and_si128(is_high, nowhere)),
+            _mm_or_si128(_mm_and_si128(bytes, _mm_set1_epi8(0x0F)),
+                         _mm_andnot_si128(is_high, nowhere))};
   }
-  static Floats block_scales(const std::byte* from, DType dtype, Ints index) {
-    const __m256 scales = dtype == DType::F32 ? _mm256_castsi256_ps(load_bytes(from))
-                                              : _mm256_cvtph_ps(load_half(from));
-    return _mm256_permutevar8x32_ps(scales, index);
+  static Floats block_scales(const std::byte* from, DType dtype, const ScaleIndex& index) {
+    if (dtype == DType::F16) {
+      const __m128i low = _mm_shuffle_epi8(load_half(from), index.low_halves);
+      const __m128i high = _mm_shuffle_epi8(load_half(from + 16), index.high_halves);
+      return _mm256_cvtph_ps(_mm_or_si128(low, high));
+    }
+    const __m256 in_low = _mm256_permutevar8x32_ps(load<DType::F32>(from), index.floats);
+    const __m256 in_high = _mm256_permutevar8x32_ps(load<DType::F32>(from + 32), index.floats);
+    const __m256i is_high = _mm256_cmpgt_epi32(index.floats, _mm256_set1_epi32(7));
+    return _mm256_blendv_ps(in_low, in_high, _mm256_castsi256_ps(is_high));
   }
 
   static Floats half_scales(const std::byte* from, DType dtype, int step, int half) {
-    // Of blocks 2 step and 2 step + 1, then of those four further on.
-    __m256 scales;
-    if (dtype == DType::F32) {
-      const std::byte* const at = from + 16 * step;
-      scales = _mm256_castsi256_ps(_mm256_set_m128i(load_half(at + 32), load_half(at)));
-    } else {
-      const std::byte* const at = from + 8 * step;
+    // Of blocks 2 step and 2 step + 1, and of those 4, 8 and 12 further on.
+    const auto two_pairs = [&](int64_t first) {
+      if (dtype == DType::F32) {
+        const std::byte* const at = from + 4 * (4 * step + first);
+        return _mm256_castsi256_ps(_mm256_set_m128i(load_half(at + 32), load_half(at)));
+      }
+      const std::byte* const at = from + 2 * (4 * step + first);
       const auto four = [&](int64_t offset) {
         return _mm_loadl_epi64(reinterpret_cast<const __m128i_u*>(at + offset));
       };
-      scales = _mm256_cvtph_ps(_mm_unpacklo_epi64(four(0), four(16)));
-    }
-    const __m256i first = _mm256_setr_epi32(0, 0, 4, 4, 2, 2, 6, 6);
-    return _mm256_permutevar8x32_ps(scales, _mm256_add_epi32(first, _mm256_set1_epi32(half)));
+      return _mm256_cvtph_ps(_mm_unpacklo_epi64(four(0), four(16)));
+    };
+    const __m256i index =
+        _mm256_add_epi32(_mm256_setr_epi32(0, 4, 0, 4, 2, 6, 2, 6), _mm256_set1_epi32(half));
+    return _mm256_blend_ps(_mm256_permutevar8x32_ps(two_pairs(0), index),
+                           _mm256_permutevar8x32_ps(two_pairs(16), index), 0xCC);
   }
 
   // int4: raised to be unsigned. int8: as they are.
@@ -146,7 +217,7 @@ struct Avx2 {
   struct Planes {
     __m256i plane[Chunk::kPlanes];
   };
-  static __m256i load_plane(const std::byte* from) { return load_bytes(from); }
+  static __m256i load_plane(const void* from) { return load_bytes(from); }
   static void store_plane(__m256i plane, std::byte* to) {
     _mm256_storeu_si256(reinterpret_cast<__m256i_u*>(to), plane);
   }
@@ -154,71 +225,174 @@ struct Avx2 {
   static Ints byte_table(__m128i bytes) { return _mm256_broadcastsi128_si256(bytes); }
   static Ints shuffle(Ints table, Ints plane) { return _mm256_shuffle_epi8(table, plane); }
 
-  // Blocks 2 step, 2 step + 4, 2 step + 1 and 2 step + 5 of the chunk.
+  // Of four registers whose halves have 4 bytes for each of 4 planes, the planes.
+  static void turn(const __m256i (&w)[4], __m256i* planes) {
+    const __m256i low01 = _mm256_unpacklo_epi32(w[0], w[1]);
+    const __m256i high01 = _mm256_unpackhi_epi32(w[0], w[1]);
+    const __m256i low23 = _mm256_unpacklo_epi32(w[2], w[3]);
+    const __m256i high23 = _mm256_unpackhi_epi32(w[2], w[3]);
+    planes[0] = _mm256_unpacklo_epi64(low01, low23);
+    planes[1] = _mm256_unpackhi_epi64(low01, low23);
+    planes[2] = _mm256_unpacklo_epi64(high01, high23);
+    planes[3] = _mm256_unpackhi_epi64(high01, high23);
+  }
+
+  // Blocks 2 step, 2 step + 4, + 8 and + 12 of the chunk, and those after each of them.
   template <DType type>
   static Planes<type> take_apart(const std::byte* from, int64_t step) {
+    Planes<type> planes;
     if constexpr (type == DType::Int4) {
       const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x88));
       const __m256i low = _mm256_set1_epi8(0x0F);
-      const __m256i w0 = _mm256_xor_si256(load_bytes(from + 32 * step), raise);
-      const __m256i w1 = _mm256_xor_si256(load_bytes(from + 32 * step + 64), raise);
-      const __m256i a = _mm256_unpacklo_epi64(w0, w1), b = _mm256_unpackhi_epi64(w0, w1);
-      return {{_mm256_and_si256(a, low), _mm256_and_si256(_mm256_srli_epi16(a, 4), low),
-               _mm256_and_si256(b, low), _mm256_and_si256(_mm256_srli_epi16(b, 4), low)}};
+      __m256i pairs[4], bytes[4];
+      DIPTYCH_UNROLL for (int64_t i = 0; i < 4; ++i) {
+        pairs[i] = _mm256_xor_si256(load_bytes(from + 64 * i + 32 * step), raise);
+      }
+      turn(pairs, bytes);
+      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
+        planes.plane[2 * i] = _mm256_and_si256(bytes[i], low);
+        planes.plane[2 * i + 1] = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), low);
+      }
     } else {
-      const std::byte* const blocks = from + 64 * step;
-      const __m256i w0 = load_bytes(blocks), w1 = load_bytes(blocks + 32);
-      const __m256i w4 = load_bytes(blocks + 128), w5 = load_bytes(blocks + 160);
-      const __m256i even0 = _mm256_unpacklo_epi64(w0, w4), odd0 = _mm256_unpackhi_epi64(w0, w4);
-      const __m256i even1 = _mm256_unpacklo_epi64(w1, w5), odd1 = _mm256_unpackhi_epi64(w1, w5);
-      return {{_mm256_permute2x128_si256(even0, even1, 0x20),
-               _mm256_permute2x128_si256(odd0, odd1, 0x20),
-               _mm256_permute2x128_si256(even0, even1, 0x31),
-               _mm256_permute2x128_si256(odd0, odd1, 0x31)}};
+      __m256i first[4], second[4];  // halves of blocks
+      DIPTYCH_UNROLL for (int64_t i = 0; i < 4; ++i) {
+        const std::byte* const two = from + 128 * i + 64 * step;
+        const __m256i a = load_bytes(two), b = load_bytes(two + 32);
+        first[i] = _mm256_permute2x128_si256(a, b, 0x20);
+        second[i] = _mm256_permute2x128_si256(a, b, 0x31);
+      }
+      turn(first, planes.plane);
+      turn(second, planes.plane + 4);
+    }
+    return planes;
+  }
+
+  template <DType type>
+  struct ShortPlanes {
+    __m256i plane[ShortChunk::kPlanes];
+  };
+  // Blocks 2 step and 2 step + 1.
+  template <DType type>
+  static ShortPlanes<type> take_short_apart(const std::byte* from, int64_t step) {
+    if constexpr (type == DType::Int4) {
+      const __m256i low = _mm256_set1_epi8(0x0F);
+      const __m256i bytes =
+          _mm256_xor_si256(load_bytes(from + 32 * step), _mm256_set1_epi8(static_cast<char>(0x88)));
+      return {{_mm256_and_si256(bytes, low), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low)}};
+    } else {
+      const __m256i a = load_bytes(from + 64 * step), b = load_bytes(from + 64 * step + 32);
+      return {{_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31)}};
     }
   }
 
-  // Pairs of products are summed in 16 bits. For int4 those of all planes fit: 4 * 2 * 15 * 127 is
-  // 15240.
-  static Ints dot(const Planes<DType::Int4>& weights, const Chunk& x, int64_t step) {
-    const auto products = [&](int i) {
-      return _mm256_maddubs_epi16(weights.plane[i], load_bytes(x.planes[i] + 32 * step));
-    };
-    const __m256i pairs = _mm256_add_epi16(_mm256_add_epi16(products(0), products(1)),
-                                           _mm256_add_epi16(products(2), products(3)));
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+  // Pairs of products are summed in 16 bits. For int4 those of all planes fit: 8 * 2 * 15 * 127 is
+  // 30480. For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127
+  // is 32512.
+  template <DType type, class Weights, int R, int M>
+  static void dot(const Weights (&weights)[R], const Chunk* const (&x)[M], int64_t step,
+                  Ints (&sums)[R][M]) {
+    dot_planes<type, Chunk::kPlanes>(weights, x, step, sums);
   }
 
-  template <DType type, int R>
-  static void dot(const Planes<type> (&weights)[R], const Chunk* const (&x)[1], int64_t step,
-                  Ints (&sums)[R][1]) {
-    DIPTYCH_UNROLL for (int r = 0; r < R; ++r) sums[r][0] = dot(weights[r], *x[0], step);
+  template <DType type, int R, int M>
+  static void dot_short(const ShortPlanes<type> (&weights)[R], const Chunk* const (&x)[M],
+                        int64_t step, Ints (&sums)[R][M]) {
+    dot_planes<type, ShortChunk::kPlanes>(weights, x, step, sums);
+    add_four_lanes(sums);
   }
 
-  static Ints dot_half(const Planes<DType::Int4>& weights, const Chunk& x, int64_t step, int half) {
-    const auto products = [&](int i) {
-      const __m256i values = load_bytes(x.planes[i] + 32 * step);
-      return _mm256_sub_epi16(_mm256_maddubs_epi16(weights.plane[i], values),
-                              _mm256_maddubs_epi16(_mm256_set1_epi8(8), values));
-    };
-    return _mm256_madd_epi16(_mm256_add_epi16(products(2 * half), products(2 * half + 1)),
-                             _mm256_set1_epi16(1));
+  // Of whole chunks. Those of int4 that were raised by 8 lose that again.
+  template <DType type, class Weights>
+  static Ints dot_half(const Weights& weights, const Chunk& x, int64_t step, int half) {
+    constexpr int kHalf = Chunk::kPlanes / 2;
+    return dot_as_they_are<type, kHalf>(weights, x, step, half * kHalf);
+  }
+  // The same of short chunks, in the lane that a block has.
+  template <DType type>
+  static Ints dot_short_half(const ShortPlanes<type>& weights, const Chunk& x, int64_t step,
+                             int half) {
+    if constexpr (type == DType::Int4) {  // each plane has both halves
+      return add_lanes_of_half<type>(dot_as_they_are<type, 2>(weights, x, step, 0), half);
+    } else {
+      return add_lanes_of_half<type>(dot_as_they_are<type, 1>(weights, x, step, half), half);
+    }
+  }
+  // Of a short chunk's sums, those of a half of each block, added.
+  template <DType type>
+  static Ints add_lanes_of_half(Ints sums, int half) {
+    sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xB1));
+    const Ints others = _mm256_shuffle_epi32(sums, 0x4E);
+    if constexpr (type == DType::Int4) return half == 0 ? sums : others;
+    return _mm256_add_epi32(sums, others);
   }
 
-  // For int8 one pair just fits, when it is the activations that are signed: 2 * 128 * 127 is
-  // 32512.
-  static Ints dot(const Planes<DType::Int8>& weights, const Chunk& x, int64_t step) {
-    return _mm256_add_epi32(dot_half(weights, x, step, 0), dot_half(weights, x, step, 1));
+  // Each four lanes become what they sum up to.
+  template <int R, int M>
+  static void add_four_lanes(Ints (&sums)[R][M]) {
+    DIPTYCH_UNROLL for (auto& of_row : sums) {
+      DIPTYCH_UNROLL for (Ints& sum : of_row) {
+        sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0x4E));
+        sum = _mm256_add_epi32(sum, _mm256_shuffle_epi32(sum, 0xB1));
+      }
+    }
   }
 
-  static Ints dot_half(const Planes<DType::Int8>& weights, const Chunk& x, int64_t step, int half) {
-    const auto products = [&](int i) {
-      const __m256i w = weights.plane[i];
-      const __m256i signed_x = _mm256_sign_epi8(load_bytes(x.planes[i] + 32 * step), w);
-      return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), signed_x),
-                               _mm256_set1_epi16(1));
-    };
-    return _mm256_add_epi32(products(2 * half), products(2 * half + 1));
+ private:
+  template <DType type, int kCount, class Weights>
+  static Ints dot_as_they_are(const Weights& weights, const Chunk& x, int64_t step, int first) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    Ints sum = _mm256_setzero_si256();
+    DIPTYCH_UNROLL for (int i = 0; i < kCount; ++i) {
+      const __m256i w = weights.plane[first + i];
+      const __m256i values = load_bytes(x.planes[first + i] + 32 * step);
+      if constexpr (type == DType::Int4) {
+        const __m256i raised = _mm256_maddubs_epi16(_mm256_set1_epi8(8), values);
+        sum = _mm256_add_epi16(sum, _mm256_sub_epi16(_mm256_maddubs_epi16(w, values), raised));
+      } else {
+        const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(values, w));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
+      }
+    }
+    if constexpr (type == DType::Int4) sum = _mm256_madd_epi16(sum, ones);
+    return sum;
+  }
+
+  // Else GCC makes a tree of a sum, and keeps all that is to be added in memory.
+  static __m256i added_now(__m256i sum) {
+    asm("" : "+x"(sum));
+    return sum;
+  }
+
+  template <DType type, int kPlanes, class Weights, int R, int M>
+  static void dot_planes(const Weights (&weights)[R], const Chunk* const (&x)[M], int64_t step,
+                         Ints (&sums)[R][M]) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    DIPTYCH_UNROLL for (int i = 0; i < kPlanes; ++i) {
+      __m256i w[R];
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) w[r] = weights[r].plane[i];
+      DIPTYCH_UNROLL for (int m = 0; m < M; ++m) {
+        __m256i plane = load_bytes(x[m]->planes[i] + 32 * step);
+        if constexpr (R > 1) plane = added_now(plane);
+        DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+          __m256i products;
+          if constexpr (type == DType::Int4) {
+            products = _mm256_maddubs_epi16(w[r], plane);
+            sums[r][m] = i == 0 ? products : _mm256_add_epi16(sums[r][m], products);
+            if constexpr (R > 1) sums[r][m] = added_now(sums[r][m]);
+          } else {
+            const __m256i signed_x = _mm256_sign_epi8(plane, w[r]);
+            const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w[r]), signed_x);
+            products = _mm256_madd_epi16(pairs, ones);
+            sums[r][m] = i == 0 ? products : _mm256_add_epi32(sums[r][m], products);
+          }
+        }
+      }
+    }
+    if constexpr (type == DType::Int4) {
+      DIPTYCH_UNROLL for (auto& of_row : sums) {
+        DIPTYCH_UNROLL for (Ints& sum : of_row) sum = _mm256_madd_epi16(sum, ones);
+      }
+    }
   }
 };
 

@@ -16,11 +16,12 @@ struct Avx512 {
   static constexpr int kLanes = 16, kSteps = 1;
   static constexpr int kMaxTile = 6, kMaxFloatTile = 6;
   static constexpr int64_t kPartColumns = 4096;
-  static constexpr int kTilesFromFile = 2;
+  static constexpr int64_t kRowsForPanels = 13;
   template <int M>
   static constexpr int kRows = M == 1 ? 1 : 2;
   template <int M>
   static constexpr int kTogether = M;
+  static constexpr bool kPlanesOneByOne = false;
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 1 : 4;
   using Factor = float;
@@ -64,10 +65,22 @@ struct Avx512 {
     return _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, sums));
   }
 
-  // y[i * stride + r] is that of a[r][i], times scale[r].
-  template <int M>
-  static void store_sums(const Floats (&a)[2][M], const float (&scale)[2], float* y,
+  // y[i * stride + r] is that of a[r][i], times scale[r], for the first `rows` of R.
+  template <int R, int M>
+  static void store_sums(const Floats (&a)[R][M], const float (&scale)[R], int rows, float* y,
                          int64_t stride) {
+    if constexpr (R == 2) {
+      if (rows == R) return store_pairs(a, scale, y, stride);
+    }
+    float sums[R][M];
+    sum_all(a, sums);
+    for (int r = 0; r < rows; ++r) {
+      DIPTYCH_UNROLL for (int i = 0; i < M; ++i) y[i * stride + r] = sums[r][i] * scale[r];
+    }
+  }
+  template <int M>
+  static void store_pairs(const Floats (&a)[2][M], const float (&scale)[2], float* y,
+                          int64_t stride) {
     const __m128 scales = _mm_setr_ps(scale[0], scale[1], scale[0], scale[1]);
     DIPTYCH_UNROLL for (int i = 0; i + 1 < M; i += 2) {
       const __m128 four = _mm_mul_ps(sum_four(a[0][i], a[1][i], a[0][i + 1], a[1][i + 1]), scales);
@@ -127,8 +140,8 @@ struct Avx512 {
   }
 
   static constexpr int kScaleBytes = 64;
-  // Which of a chunk's scales the lanes need.
-  static Ints scale_index(const ChunkScales& where, int /*step*/) {
+  using ScaleIndex = Ints;
+  static ScaleIndex scale_index(const ChunkScales& where, int /*step*/) {
     const __m512 blocks = _mm512_setr_ps(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const __m512 index = _mm512_mul_ps(_mm512_add_ps(blocks, _mm512_set1_ps(where.phase)),
                                        _mm512_set1_ps(where.per_scale));
@@ -174,21 +187,21 @@ struct Avx512 {
              _mm512_unpacklo_epi64(high01, high23), _mm512_unpackhi_epi64(high01, high23)}};
   }
 
+  // The low nibbles of bytes, raised to be unsigned.
+  static __m512i raised_nibbles(__m512i bytes) {
+    const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));
+    const __m512i low = _mm512_set1_epi8(0x0F);
+    return _mm512_ternarylogic_epi32(bytes, raise, low, 0x28);  // (bytes ^ raise) & low
+  }
   template <DType type>
   static Planes<type> take_apart(const std::byte* from, int /*step*/) {
     const auto load = [from](int64_t i) { return _mm512_loadu_si512(from + 64 * i); };
     Planes<type> planes;
     if constexpr (type == DType::Int4) {
-      const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x88));
-      const __m512i low = _mm512_set1_epi8(0x0F);
-      // (bytes ^ raise) & low
-      const auto nibbles = [&](__m512i bytes) {
-        return _mm512_ternarylogic_epi32(bytes, raise, low, 0x28);
-      };
       const Four bytes = turned(load(0), load(1), load(2), load(3));
       DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
-        planes.plane[2 * i] = nibbles(bytes.plane[i]);
-        planes.plane[2 * i + 1] = nibbles(_mm512_srli_epi16(bytes.plane[i], 4));
+        planes.plane[2 * i] = raised_nibbles(bytes.plane[i]);
+        planes.plane[2 * i + 1] = raised_nibbles(_mm512_srli_epi16(bytes.plane[i], 4));
       }
     } else {
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
@@ -216,6 +229,26 @@ struct Avx512 {
       planes.plane[4 + i] = high.plane[i];
     }
     return planes;
+  }
+
+  template <DType type>
+  struct ShortPlanes {
+    __m512i plane[ShortChunk::kPlanes];
+  };
+  template <DType type>
+  static ShortPlanes<type> take_short_apart(const std::byte* from, int /*step*/) {
+    const __m512i first = _mm512_loadu_si512(from);
+    if constexpr (type == DType::Int4) {
+      return {{raised_nibbles(first), raised_nibbles(_mm512_srli_epi16(first, 4))}};
+    } else {
+      const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
+      return short_planes_of(_mm512_xor_si512(first, raise),
+                             _mm512_xor_si512(_mm512_loadu_si512(from + 64), raise));
+    }
+  }
+  // From a short chunk's bytes in the order of their columns.
+  static ShortPlanes<DType::Int8> short_planes_of(__m512i first, __m512i second) {
+    return {{_mm512_shuffle_i64x2(first, second, 0x88), _mm512_shuffle_i64x2(first, second, 0xDD)}};
   }
 
   // In turns of sums, because each product waits for the one before it in its sum.
@@ -255,6 +288,40 @@ struct Avx512 {
       raised = _mm512_dpbusd_epi32(raised, raise, plane);
     }
     return _mm512_sub_epi32(sum, raised);
+  }
+
+  template <DType type, int R, int M>
+  static void dot_short(const ShortPlanes<type> (&weights)[R], const Chunk* const (&x)[M],
+                        int /*step*/, Ints (&sums)[R][M]) {
+    DIPTYCH_UNROLL for (int m = 0; m < M; ++m) {
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        __m512i sum = _mm512_setzero_si512();
+        DIPTYCH_UNROLL for (int i = 0; i < ShortChunk::kPlanes; ++i) {
+          sum = _mm512_dpbusd_epi32(sum, weights[r].plane[i], load_plane(x[m]->planes[i]));
+        }
+        sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_BADC));
+        sums[r][m] = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
+      }
+    }
+  }
+
+  template <DType type>
+  static Ints dot_short_half(const ShortPlanes<type>& weights, const Chunk& x, int /*step*/,
+                             int half) {
+    const __m512i raise = _mm512_set1_epi8(static_cast<char>(type == DType::Int4 ? 8 : 128));
+    Ints sum = _mm512_setzero_si512(), raised = sum;
+    const auto add_plane = [&](int i) {
+      const __m512i plane = load_plane(x.planes[i]);
+      sum = _mm512_dpbusd_epi32(sum, weights.plane[i], plane);
+      raised = _mm512_dpbusd_epi32(raised, raise, plane);
+    };
+    add_plane(type == DType::Int4 ? 0 : half);
+    if constexpr (type == DType::Int4) add_plane(1);  // each plane has both halves
+    sum = _mm512_sub_epi32(sum, raised);
+    sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
+    const Ints others = _mm512_shuffle_epi32(sum, _MM_PERM_BADC);
+    if constexpr (type == DType::Int4) return half == 0 ? sum : others;
+    return _mm512_add_epi32(sum, others);
   }
 
  private:

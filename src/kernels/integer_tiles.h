@@ -11,19 +11,24 @@
 //   Floats, Ints           one register of lanes
 //   kLanes                 of Floats
 //   Chunk                  the chunks of activations
+//   ScaleIndex             which of a chunk's scales the lanes of a step need, for block_scales()
 //   kSteps                 vectors that make up a chunk's 16 lanes
 //   kRaised<type>          whether dot() takes weights as unsigned, so that offsets must be added
 //   Planes<type>           a step's share of a chunk of weights, in planes like activations', each
 //                          a register that is loaded and stored by load_plane() and store_plane()
 //   kRows<M>, kMaxTile     sizes of tiles
-//   kTilesFromFile         tiles of rows of x for which weights are taken apart anew
+//   kRowsForPanels         rows of x from which on weights are taken apart once for all tiles
 //   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
 //   kTogether<M>           rows of x, of a tile's M, that dot() takes at once
+//   kPlanesOneByOne        whether dot() has no registers to spare for all planes of a panel's rows
 //   dot()                  a step's sums of integers, of R rows of the weight with rows of x
 //   dot_half()             a step's sums of the first or the second half of each block, of weights
 //                          as they are: what they were raised by is taken off
 //   half_scales()          a step's scales of those halves, where each has its own
-//   sum_all()              the sum of each register's lanes, always in the same order
+//   ShortPlanes<type>, dot_short(), dot_short_half()
+//                          the same for a short chunk (activations.h), whose first step has half of
+//                          it where there are two
+//   store_sums()           the sum of each register's lanes, always in the same order, scaled
 //   all(value)             a register whose lanes are the same
 //
 // A weight with offsets, scale * (q - offset), takes off the sums of x: activations hold those,
@@ -67,6 +72,8 @@ struct LinearCall {
   int64_t last;  // row of the weight
   Output y;
   int64_t chunks, row_bytes, scale_bytes;  // of a row
+  int64_t chunk_scale_bytes;               // of a whole chunk, where each has as many
+  bool ends_short;                         // the last chunk is a short one
   bool fetch_ahead;                        // of one row of the weight (fetch_choice.h)
   float offset_factor = 1;                 // of the activations' offsets (palette_tiles.h)
 };
@@ -81,12 +88,14 @@ LinearCall<Chunk> call_of(const LinearWeight& weight, const IntegerTask<Weight>&
           quotient_rounded_up(task.x.columns, Chunk::kColumns),
           bytes_of_columns<type>(weight.columns),
           weight.columns / weight.block * scale_width(weight),
+          Chunk::kColumns / weight.block * scale_width(weight),
+          ends_in_short_chunk(task.x.columns),
           task.fetch_ahead};
 }
 
-// How the scales of a weight's row are found: one for all; the same way for every chunk, all of
-// them whole with the same number of scales; or anew for each chunk. Shifted: with offsets. Per
-// half: two for each block of activations.
+// How the scales of a weight's row are found: one for all; the same way for every whole chunk,
+// which have the same number of scales; or anew for each chunk. Shifted: with offsets. Per half:
+// two for each block of activations.
 enum class Scales { PerRow, Uniform, General, UniformShifted, GeneralShifted, PerHalf };
 
 constexpr bool is_uniform(Scales scales) {
@@ -97,6 +106,28 @@ constexpr bool is_shifted(Scales scales) {
 }
 // Whether a block has a second number of its own.
 constexpr bool has_shifts(Scales scales) { return is_shifted(scales) || scales == Scales::PerHalf; }
+
+template <class Chunk>
+bool has_uniform_scales(const LinearWeight& weight) {
+  return weight.block % kBlock == 0 && Chunk::kColumns % weight.block == 0;
+}
+
+// Which scales the lanes of each step need, of a whole chunk and of one that a row ends in: the
+// same for every row where scales are found the same way for every whole chunk.
+template <class V>
+struct ScaleIndices {
+  typename V::ScaleIndex whole[V::kSteps], last[V::kSteps];
+
+  explicit ScaleIndices(const LinearWeight& weight) {
+    if (!has_uniform_scales<typename V::Chunk>(weight)) return;
+    find(ChunkScales(weight, 0), whole);
+    const int64_t chunk = weight.columns / V::Chunk::kColumns;
+    find(ChunkScales(weight, chunk * V::Chunk::kBlocks), last);
+  }
+  static void find(const ChunkScales& where, typename V::ScaleIndex (&index)[V::kSteps]) {
+    for (int step = 0; step < V::kSteps; ++step) index[step] = V::scale_index(where, step);
+  }
+};
 
 // R rows of the weight from `row` on where they lie in the file. Those from `call.last` on are
 // copies of the first.
@@ -111,8 +142,10 @@ class StoredRows {
     std::byte weights[R][kBytes], scales[R][kScaleBytes], offsets[R][V::kScaleBytes];
   };
 
-  StoredRows(const LinearCall<typename V::Chunk>& call, int64_t row)
+  StoredRows(const LinearCall<typename V::Chunk>& call, const ScaleIndices<V>& indices, int64_t row)
       : weight_(call.weight),
+        indices_(indices),
+        chunk_scale_bytes_(call.chunk_scale_bytes),
         fetch_ahead_(call.fetch_ahead),
         scale_bytes_(call.scale_bytes),
         end_(weight_.data + weight_.rows * call.row_bytes),
@@ -122,7 +155,6 @@ class StoredRows {
       data_[r] = weight_.data + index * call.row_bytes;
       scales_[r] = weight_.scales + index * call.scale_bytes;
     }
-    if constexpr (is_uniform(kScales)) find_scales(ChunkScales(weight_, 0));
   }
 
   // To a chunk of all rows.
@@ -144,15 +176,19 @@ class StoredRows {
       }
       return;
     }
-    int64_t first = chunk * (V::Chunk::kColumns / weight_.block);
-    if constexpr (!is_uniform(kScales)) {
-      first = find_scales(ChunkScales(weight_, chunk * V::Chunk::kBlocks));
+    int64_t first = chunk * chunk_scale_bytes_;
+    if constexpr (is_uniform(kScales)) {
+      const bool is_whole = (chunk + 1) * V::Chunk::kColumns <= weight_.columns;
+      index_ = is_whole ? indices_.whole : indices_.last;
+    } else {
+      const ChunkScales where(weight_, chunk * V::Chunk::kBlocks);
+      ScaleIndices<V>::find(where, own_index_);
+      first = where.first * scale_width(weight_);
     }
-    const int64_t width = scale_width(weight_);
     for (int r = 0; r < R; ++r) {
-      chunk_scales_[r] = readable(scales_[r] + first * width, scales_end_, spare.scales[r]);
+      chunk_scales_[r] = readable(scales_[r] + first, scales_end_, spare.scales[r]);
       if constexpr (is_shifted(kScales)) {
-        const int64_t at = scales_[r] - weight_.scales + first * width;
+        const int64_t at = scales_[r] - weight_.scales + first;
         chunk_offsets_[r] =
             readable(weight_.offsets + at, weight_.offsets + (scales_end_ - weight_.scales),
                      spare.offsets[r]);
@@ -164,9 +200,12 @@ class StoredRows {
   typename V::template Planes<type> planes(int r, int step) const {
     return V::template take_apart<type>(chunk_[r], step);
   }
+  typename V::template ShortPlanes<type> short_planes(int r, int step) const {
+    return V::template take_short_apart<type>(chunk_[r], step);
+  }
   typename V::Floats scales(int r, int step) const {
     if constexpr (kScales == Scales::PerHalf) return half_scales(r, step, 0);
-    return V::block_scales(chunk_scales_[r], weight_.scale_dtype, scale_index_[step]);
+    return V::block_scales(chunk_scales_[r], weight_.scale_dtype, index_[step]);
   }
   typename V::Floats half_scales(int r, int step, int half) const {
     return V::half_scales(chunk_scales_[r], weight_.scale_dtype, step, half);
@@ -175,24 +214,21 @@ class StoredRows {
   typename V::Floats shifts(int r, int step) const {
     if constexpr (kScales == Scales::PerHalf) return half_scales(r, step, 1);
     constexpr float kShare = type == DType::Int4 ? 0x1p-3f : 0x1p-7f;
-    return V::multiply_add(
-        V::block_scales(chunk_offsets_[r], weight_.scale_dtype, scale_index_[step]), V::all(kShare),
-        V::all(V::template kRaised<type> ? 1 : 0));
+    return V::multiply_add(V::block_scales(chunk_offsets_[r], weight_.scale_dtype, index_[step]),
+                           V::all(kShare), V::all(V::template kRaised<type> ? 1 : 0));
   }
 
  private:
-  int64_t find_scales(const ChunkScales& where) {
-    for (int step = 0; step < V::kSteps; ++step) scale_index_[step] = V::scale_index(where, step);
-    return where.first;
-  }
-
   const LinearWeight& weight_;
+  const ScaleIndices<V>& indices_;
+  int64_t chunk_scale_bytes_;
   bool fetch_ahead_;
   int64_t scale_bytes_;
   const std::byte *end_, *scales_end_;
   const std::byte *data_[R], *scales_[R];
   const std::byte *chunk_[R], *chunk_scales_[R], *chunk_offsets_[R];
-  typename V::Ints scale_index_[V::kSteps];
+  typename V::ScaleIndex own_index_[V::kSteps];
+  const typename V::ScaleIndex* index_ = own_index_;
 };
 
 // Rows [first, first + rows) of a weight, taken apart.
@@ -200,6 +236,7 @@ template <class V>
 struct Panel {
   static constexpr int64_t kBytes = int64_t{256} << 10;  // half of a common second level of cache
   static constexpr int64_t kChunks = kBytes / V::Chunk::kColumns;
+  static constexpr int64_t kStepBytes = V::Chunk::kColumns / V::kSteps;
 
   int64_t first, rows;
   alignas(64) std::byte planes[kBytes];  // row after row, chunk after chunk, step after step
@@ -207,26 +244,62 @@ struct Panel {
 
   template <DType type, Scales kScales>
   void take_apart(const LinearCall<typename V::Chunk>& call, int64_t from, int64_t count) {
+    using Row = StoredRows<V, type, kScales, 1>;
+    const ScaleIndices<V> indices(call.weight);
+    float *scale = scales[0], *shift = shifts[0];
+    take_planes<Row>(
+        call, from, count, [&](int64_t row) { return Row(call, indices, row); },
+        [&](const Row& row, int step) {
+          if constexpr (kScales != Scales::PerRow) V::store_f32(row.scales(0, step), scale);
+          if constexpr (has_shifts(kScales)) V::store_f32(row.shifts(0, step), shift);
+          scale += V::kLanes, shift += V::kLanes;
+        });
+  }
+
+  // Planes of rows that open(row) gives; also(row, step) sees each step.
+  template <class Row, class Open, class Also>
+  void take_planes(const LinearCall<typename V::Chunk>& call, int64_t from, int64_t count,
+                   const Open& open, const Also& also) {
     first = from;
     rows = count;
     std::byte* to = planes;
-    float *scale = scales[0], *shift = shifts[0];
-    for (int64_t row = from; row < from + count; ++row) {
-      StoredRows<V, type, kScales, 1> stored(call, row);
+    for (int64_t index = from; index < from + count; ++index) {
+      Row row = open(index);
       for (int64_t c = 0; c < call.chunks; ++c) {
-        typename StoredRows<V, type, kScales, 1>::Spare spare;
-        stored.move_to(c, spare);
-        for (int step = 0; step < V::kSteps; ++step, scale += V::kLanes, shift += V::kLanes) {
-          for (const auto& plane : stored.planes(0, step).plane) {
-            V::store_plane(plane, to);
-            to += sizeof plane;
+        typename Row::Spare spare;
+        row.move_to(c, spare);
+        const bool is_short = call.ends_short && c + 1 == call.chunks;
+        for (int step = 0; step < V::kSteps; ++step, to += kStepBytes) {
+          if (is_short) {
+            store(row.short_planes(0, step), to);
+          } else {
+            store(row.planes(0, step), to);
           }
-          if constexpr (kScales != Scales::PerRow) V::store_f32(stored.scales(0, step), scale);
-          if constexpr (has_shifts(kScales)) V::store_f32(stored.shifts(0, step), shift);
+          also(row, step);
         }
       }
     }
   }
+
+ private:
+  template <class Planes>
+  static void store(const Planes& planes, std::byte* to) {
+    for (const auto& plane : planes.plane) {
+      V::store_plane(plane, to);
+      to += sizeof plane;
+    }
+  }
+};
+
+// A step's share of a chunk of a panel's row, for the same uses as V's planes.
+template <class V>
+struct PlanesInMemory {
+  struct {
+    const std::byte* first;
+    auto operator[](int64_t i) const {
+      return V::load_plane(first + i * Panel<V>::kStepBytes / V::Chunk::kPlanes);
+    }
+  } plane;
 };
 
 // R rows of the weight from `row` on in a panel; those that it lacks are copies of the first.
@@ -246,14 +319,15 @@ class PanelRows {
 
   void move_to(int64_t chunk, Spare& /*spare*/) { chunk_ = chunk; }
 
-  typename V::template Planes<type> planes(int r, int step) const {
-    typename V::template Planes<type> planes;
-    const std::byte* from =
-        rows_[r] + (chunk_ * V::kSteps + step) * static_cast<int64_t>(sizeof planes);
-    DIPTYCH_UNROLL for (int i = 0; i < V::Chunk::kPlanes; ++i) {
-      planes.plane[i] = V::load_plane(from + i * static_cast<int64_t>(sizeof planes.plane[i]));
+  auto planes(int r, int step) const {
+    if constexpr (V::kPlanesOneByOne) {
+      return PlanesInMemory<V>{{at(r, step)}};
+    } else {
+      return loaded<typename V::template Planes<type>>(r, step);
     }
-    return planes;
+  }
+  typename V::template ShortPlanes<type> short_planes(int r, int step) const {
+    return loaded<typename V::template ShortPlanes<type>>(r, step);
   }
   typename V::Floats scales(int r, int step) const {
     return V::load_f32(scales_[r] + chunk_ * kLanes + step * V::kLanes);
@@ -263,6 +337,20 @@ class PanelRows {
   }
 
  private:
+  const std::byte* at(int r, int step) const {
+    return rows_[r] + (chunk_ * V::kSteps + step) * Panel<V>::kStepBytes;
+  }
+  template <class Planes>
+  Planes loaded(int r, int step) const {
+    Planes planes;
+    const std::byte* from = at(r, step);
+    DIPTYCH_UNROLL for (auto& plane : planes.plane) {
+      plane = V::load_plane(from);
+      from += sizeof plane;
+    }
+    return planes;
+  }
+
   const std::byte* rows_[R];
   const float *scales_[R], *shifts_[R];
   int64_t chunk_ = 0;
@@ -272,11 +360,12 @@ class PanelRows {
 template <class V>
 struct FromFile {
   static constexpr bool kStreamed = true;
+  const ScaleIndices<V>& indices;
 
   template <DType type, Scales kScales, int R>
   StoredRows<V, type, kScales, R> rows(const LinearCall<typename V::Chunk>& call,
                                        int64_t row) const {
-    return {call, row};
+    return {call, indices, row};
   }
 };
 template <class V>
@@ -308,15 +397,75 @@ typename V::Floats first_sum(const LinearCall<typename V::Chunk>& call, int64_t 
   return sum;
 }
 
-template <class V, DType type, Scales kScales, int R, int M, class Weights>
-void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int64_t row, int64_t m,
-          const typename V::Floats* first_sums, const Part& part) {
+// Adds the products of `planes`, a step's of R rows of the weight, with a chunk of each of M rows
+// of x.
+template <class V, DType type, Scales kScales, bool kShort, int R, int M, class Rows, class Planes>
+[[gnu::always_inline]] inline void add_step(const Rows& rows, const Planes (&planes)[R],
+                                            const typename V::Chunk* x, int64_t x_stride, int step,
+                                            typename V::Floats (&sums)[R][M]) {
   using Floats = typename V::Floats;
   using Chunk = typename V::Chunk;
   constexpr int kTogether = V::template kTogether<M>;
   static_assert(M % kTogether == 0);
+  Floats row_scales[R], row_shifts[R];
+  DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+    if constexpr (kScales != Scales::PerRow) row_scales[r] = rows.scales(r, step);
+    if constexpr (has_shifts(kScales)) row_shifts[r] = rows.shifts(r, step);
+  }
+  DIPTYCH_UNROLL for (int i = 0; i < M; i += kTogether) {
+    const Chunk* chunks[kTogether];
+    typename V::Ints dots[R][kTogether];
+    DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) chunks[j] = x + (i + j) * x_stride;
+    if constexpr (kScales != Scales::PerHalf) {
+      if constexpr (kShort) {
+        V::template dot_short<type>(planes, chunks, step, dots);
+      } else {
+        V::template dot<type>(planes, chunks, step, dots);
+      }
+    }
+    DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) {
+      const Floats x_scales = V::load_f32(chunks[j]->scales + step * V::kLanes);
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        Floats& sum = sums[r][i + j];
+        if constexpr (kScales == Scales::PerHalf) {
+          const auto products = [&](int half) {
+            if constexpr (kShort) {
+              return V::to_float(
+                  V::template dot_short_half<type>(planes[r], *chunks[j], step, half));
+            } else {
+              return V::to_float(V::template dot_half<type>(planes[r], *chunks[j], step, half));
+            }
+          };
+          const Floats both =
+              V::multiply_add(products(0), row_scales[r], V::multiply(products(1), row_shifts[r]));
+          sum = V::multiply_add(both, x_scales, sum);
+          continue;
+        }
+        const Floats products = V::to_float(dots[r][j]);
+        if constexpr (kScales == Scales::PerRow) {
+          sum = V::multiply_add(products, x_scales, sum);
+        } else if constexpr (is_shifted(kScales)) {
+          const Floats shifted =
+              V::multiply(V::load_f32(chunks[j]->offsets + step * V::kLanes), row_shifts[r]);
+          sum = V::multiply_add(V::multiply_add(products, x_scales, shifted), row_scales[r], sum);
+        } else if constexpr (V::template kRaised<type>) {
+          const Floats scaled = V::multiply_add(products, x_scales,
+                                                V::load_f32(chunks[j]->offsets + step * V::kLanes));
+          sum = V::multiply_add(scaled, row_scales[r], sum);
+        } else {
+          sum = V::multiply_add(products, V::multiply(x_scales, row_scales[r]), sum);
+        }
+      }
+    }
+  }
+}
+
+template <class V, DType type, Scales kScales, int R, int M, class Weights>
+void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int64_t row, int64_t m,
+          const typename V::Floats* first_sums, const Part& part) {
+  using Floats = typename V::Floats;
   auto rows = weights.template rows<type, kScales, R>(call, row);
-  const Chunk* const x = call.x + m * call.chunks;
+  const typename V::Chunk* const x = call.x + m * call.chunks;
 
   Floats sums[R][M];
   DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
@@ -325,55 +474,24 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
           part.first == 0 ? first_sums[i] : V::load_f32(part.sums + (r * M + i) * V::kLanes);
     }
   }
-  for (int64_t c = part.first; c < part.last; ++c) {
-    typename decltype(rows)::Spare spare;
+  typename decltype(rows)::Spare spare;
+  const int64_t whole = least(part.last, call.chunks - (call.ends_short ? 1 : 0));
+  for (int64_t c = part.first; c < whole; ++c) {
     rows.move_to(c, spare);
     DIPTYCH_UNROLL for (int step = 0; step < V::kSteps; ++step) {
-      typename V::template Planes<type> planes[R];
-      Floats row_scales[R], row_shifts[R];
-      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-        planes[r] = rows.planes(r, step);
-        if constexpr (kScales != Scales::PerRow) row_scales[r] = rows.scales(r, step);
-        if constexpr (has_shifts(kScales)) row_shifts[r] = rows.shifts(r, step);
-      }
-      DIPTYCH_UNROLL for (int i = 0; i < M; i += kTogether) {
-        const Chunk* chunks[kTogether];
-        typename V::Ints dots[R][kTogether];
-        DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) chunks[j] =
-            x + (i + j) * call.chunks + c;
-        if constexpr (kScales != Scales::PerHalf) {
-          V::template dot<type>(planes, chunks, step, dots);
-        }
-        DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) {
-          const Floats x_scales = V::load_f32(chunks[j]->scales + step * V::kLanes);
-          DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-            Floats& sum = sums[r][i + j];
-            if constexpr (kScales == Scales::PerHalf) {
-              const Floats first = V::to_float(V::dot_half(planes[r], *chunks[j], step, 0));
-              const Floats second = V::to_float(V::dot_half(planes[r], *chunks[j], step, 1));
-              const Floats both =
-                  V::multiply_add(first, row_scales[r], V::multiply(second, row_shifts[r]));
-              sum = V::multiply_add(both, x_scales, sum);
-              continue;
-            }
-            const Floats products = V::to_float(dots[r][j]);
-            if constexpr (kScales == Scales::PerRow) {
-              sum = V::multiply_add(products, x_scales, sum);
-            } else if constexpr (is_shifted(kScales)) {
-              const Floats shifted =
-                  V::multiply(V::load_f32(chunks[j]->offsets + step * V::kLanes), row_shifts[r]);
-              sum =
-                  V::multiply_add(V::multiply_add(products, x_scales, shifted), row_scales[r], sum);
-            } else if constexpr (V::template kRaised<type>) {
-              const Floats scaled = V::multiply_add(
-                  products, x_scales, V::load_f32(chunks[j]->offsets + step * V::kLanes));
-              sum = V::multiply_add(scaled, row_scales[r], sum);
-            } else {
-              sum = V::multiply_add(products, V::multiply(x_scales, row_scales[r]), sum);
-            }
-          }
-        }
-      }
+      decltype(rows.planes(0, 0)) planes[R];
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) planes[r] = rows.planes(r, step);
+      add_step<V, type, kScales, false>(rows, planes, x + c, call.chunks, step, sums);
+    }
+  }
+  if (whole < part.last) {
+    rows.move_to(whole, spare);
+    const int64_t columns = call.weight.columns - whole * V::Chunk::kColumns;
+    const int steps = columns * V::kSteps <= ShortChunk::kColumns ? 1 : V::kSteps;
+    for (int step = 0; step < steps; ++step) {
+      typename V::template ShortPlanes<type> planes[R];
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) planes[r] = rows.short_planes(r, step);
+      add_step<V, type, kScales, true>(rows, planes, x + whole, call.chunks, step, sums);
     }
   }
 
@@ -394,16 +512,7 @@ void tile(const LinearCall<typename V::Chunk>& call, const Weights& weights, int
                     : 1;
   }
   float* const y = call.y.data + m * call.y.stride + row;
-  if constexpr (requires { V::store_sums(sums, scales, y, call.y.stride); }) {
-    if (row + R <= call.last) return V::store_sums(sums, scales, y, call.y.stride);
-  }
-  float results[R][M];
-  V::sum_all(sums, results);
-  for (int r = 0; r < R && row + r < call.last; ++r) {
-    DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
-      y[i * call.y.stride + r] = results[r][i] * scales[r];
-    }
-  }
+  V::store_sums(sums, scales, static_cast<int>(least(R, call.last - row)), y, call.y.stride);
 }
 
 // The tiles of rows [first, last) of the weight and `count` rows of x from m on, for M = `count`.
@@ -459,32 +568,39 @@ void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, i
 template <class V, DType type, Scales kScales>
 void tiles_from_file(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
   constexpr int64_t kSharedRows = 16;
+  const ScaleIndices<V> indices(call.weight);
   const int64_t at_once = m_rows <= V::kMaxTile ? call.last - first : kSharedRows;
   for (int64_t row = first; row < call.last; row += at_once) {
     for (int64_t m = 0, some; m < m_rows; m += some) {
       some = tile_size<V::kMaxTile>(m_rows - m);
-      tiles_of_rows<V, type, kScales>(call, FromFile<V>{}, row, least(row + at_once, call.last), m,
-                                      some);
+      tiles_of_rows<V, type, kScales>(call, FromFile<V>{indices}, row,
+                                      least(row + at_once, call.last), m, some);
     }
   }
 }
 
 template <class V, DType type, Scales kScales>
 void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
-  const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
-  if (m_rows > V::kTilesFromFile * V::kMaxTile && panel_rows > 0) {
-    panels<V, type, kScales>(call, first, m_rows, panel_rows);
-  } else {
-    tiles_from_file<V, type, kScales>(call, first, m_rows);
+  const auto rows_of = [&](int64_t chunks) {
+    return chunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
+  };
+  int64_t panel_rows = rows_of(Panel<V>::kChunks);
+  if (m_rows < V::kRowsForPanels || panel_rows == 0) {
+    return tiles_from_file<V, type, kScales>(call, first, m_rows);
   }
+  // For few rows of x, what is taken apart is best used while it is in the first level of cache.
+  constexpr int64_t kFewRows = 16, kFewChunks = Panel<V>::kChunks / 16;
+  if (m_rows <= kFewRows && call.chunks <= kFewChunks / kLeastPanelRows) {
+    panel_rows = rows_of(kFewChunks);
+  }
+  panels<V, type, kScales>(call, first, m_rows, panel_rows);
 }
 
 template <class V, DType type>
 void linear_of(const LinearTask& task) {
   const LinearWeight& weight = task.weight;
   const bool shifted = weight.offsets != nullptr;
-  const bool uniform =
-      V::Chunk::kColumns % weight.block == 0 && weight.columns % V::Chunk::kColumns == 0;
+  const bool uniform = has_uniform_scales<typename V::Chunk>(weight);
   const auto run = weight.block == weight.columns && !shifted ? linear_of<V, type, Scales::PerRow>
                    : weight.block == kHalfBlock               ? linear_of<V, type, Scales::PerHalf>
                    : !shifted && uniform                      ? linear_of<V, type, Scales::Uniform>

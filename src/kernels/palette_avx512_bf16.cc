@@ -48,17 +48,27 @@ struct Avx512Vbmi : Avx512 {
                                         _mm512_permutexvar_epi8(sixes, _mm512_loadu_si512(from)));
   }
 
+  // Indices [64 i, 64 i + 64) of a chunk.
+  template <int bits>
+  static __m512i indices(const std::byte* chunk, int64_t i) {
+    if constexpr (bits == 6) {
+      return six_bits(chunk + 48 * i);
+    } else {
+      return _mm512_loadu_si512(chunk + 64 * i);
+    }
+  }
   template <int bits>
   static Planes<DType::Int8> look_up(const std::byte* chunk, const Table<bits>& table) {
-    __m512i indices[Chunk::kPlanes];
-    DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
-      if constexpr (bits == 6) {
-        indices[i] = six_bits(chunk + 48 * i);
-      } else {
-        indices[i] = _mm512_loadu_si512(chunk + 64 * i);
-      }
-    }
-    Planes<DType::Int8> planes = planes_of(indices);
+    __m512i all[Chunk::kPlanes];
+    DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) all[i] = indices<bits>(chunk, i);
+    Planes<DType::Int8> planes = planes_of(all);
+    for (__m512i& plane : planes.plane) plane = table[plane];
+    return planes;
+  }
+  template <int bits>
+  static ShortPlanes<DType::Int8> look_short_up(const std::byte* chunk, const Table<bits>& table) {
+    ShortPlanes<DType::Int8> planes =
+        short_planes_of(indices<bits>(chunk, 0), indices<bits>(chunk, 1));
     for (__m512i& plane : planes.plane) plane = table[plane];
     return planes;
   }

@@ -14,6 +14,7 @@
 // and, where there are shuffles of larger tables,
 //   Table<bits>                 a table of 2^bits codes in registers
 //   look_up(chunk, table)       the planes that dot() wants, of a chunk of indices
+//   look_short_up(chunk, table) those that dot_short() wants
 #pragma once
 
 #include "kernels/float_tiles.h"
@@ -145,6 +146,20 @@ class PaletteRows {
       return planes;
     }
   }
+  typename V::template ShortPlanes<DType::Int8> short_planes(int r, int step) const {
+    if constexpr (kLooksUpBytes) {
+      return V::template take_short_apart<DType::Int8>(chunk_[r], step);
+    } else if constexpr (bits != 4) {
+      return V::look_short_up(chunk_[r], tables_[r]);
+    } else {
+      const auto nibbles = V::template take_short_apart<DType::Int4>(chunk_[r], step);
+      typename V::template ShortPlanes<DType::Int8> planes;
+      DIPTYCH_UNROLL for (int i = 0; i < ShortChunk::kPlanes; ++i) {
+        planes.plane[i] = V::shuffle(tables_[r], nibbles.plane[i]);
+      }
+      return planes;
+    }
+  }
   typename V::Floats scales(int /*r*/, int /*step*/) const { return V::zero(); }
 
  private:
@@ -168,22 +183,11 @@ struct FromPalette {
 template <class V, int bits>
 void take_palette_apart(const LinearCall<typename V::Chunk>& call, const PaletteWeight& weight,
                         int64_t first, Panel<V>& panel) {
-  panel.first = first;
-  panel.rows = call.last - first;
-  std::byte* to = panel.planes;
-  for (int64_t row = first; row < call.last; ++row) {
-    PaletteRows<V, bits, 1> rows(weight, row, call.last, call.fetch_ahead);
-    for (int64_t c = 0; c < call.chunks; ++c) {
-      typename PaletteRows<V, bits, 1>::Spare spare;
-      rows.move_to(c, spare);
-      for (int step = 0; step < V::kSteps; ++step) {
-        for (const auto& plane : rows.planes(0, step).plane) {
-          V::store_plane(plane, to);
-          to += sizeof plane;
-        }
-      }
-    }
-  }
+  using Row = PaletteRows<V, bits, 1>;
+  panel.template take_planes<Row>(
+      call, first, call.last - first,
+      [&](int64_t row) { return Row(weight, row, call.last, call.fetch_ahead); },
+      [](const Row& /*row*/, int /*step*/) {});
 }
 
 // One row of x after another, from where the weights lie.

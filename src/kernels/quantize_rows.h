@@ -90,6 +90,21 @@ void quantize_chunk(const float* x, int64_t columns, DType weights, Chunk& out) 
   Quantizer::set_offsets(weights, out);
 }
 
+// Makes a short chunk of one whose columns it has room for.
+inline void shorten(DType weights, Chunk512& chunk) {
+  const Chunk512 from = chunk;
+  __builtin_memset(chunk.planes, 0, sizeof chunk.planes);
+  for (int block = 0; block < ShortChunk::kBlocks; ++block) {
+    // Four bytes of each plane become a lane.
+    for (int plane = 0; plane < Chunk512::kPlanes; ++plane) {
+      const int to = weights == DType::Int4 ? plane % 2 : plane / 4;
+      const int lane = weights == DType::Int4 ? plane / 2 : plane % 4;
+      __builtin_memcpy(chunk.planes[to] + 4 * (ShortChunk::first_lane(block) + lane),
+                       from.planes[plane] + 4 * Chunk512::first_lane(block), 4);
+    }
+  }
+}
+
 // Quantises rows, chunk by chunk.
 template <class Quantizer, class Chunk>
 void quantize_rows(const QuantizeCall& call, std::byte* out) {
@@ -100,6 +115,9 @@ void quantize_rows(const QuantizeCall& call, std::byte* out) {
       const int64_t at = c * Chunk::kColumns;
       quantize_chunk<Quantizer>(call.x + m * call.x_stride + at, call.columns - at, call.weights,
                                 row[c]);
+    }
+    if constexpr (Chunk::kPlanes == Chunk512::kPlanes) {
+      if (ends_in_short_chunk(call.columns)) shorten(call.weights, row[chunks - 1]);
     }
   }
 }

@@ -210,8 +210,9 @@ void unpack_chunk(const std::byte* from, WeightPanel& panel, int64_t chunks, int
 template <DType type, Scales kScales>
 void unpack_rows(const LinearCall<Chunk512>& call, int64_t row, WeightPanel& panel) {
   using Rows = StoredRows<Avx512, type, kScales, 1>;
+  const ScaleIndices<Avx512> indices(call.weight);
   for (int r = 0; r < kRows; ++r) {
-    Rows stored(call, row + r < call.last ? row + r : row);
+    Rows stored(call, indices, row + r < call.last ? row + r : row);
     for (int64_t c = 0; c < call.chunks; ++c) {
       typename Rows::Spare spare;
       stored.move_to(c, spare);

@@ -278,6 +278,7 @@ inline Vector512 shuffle_bytes(const Vector512& a, const Vector512& index) {
 #define _mm512_slli_epi32(a, n) each<uint32_t>([](uint32_t x) { return x << (n); }, a)
 #define _mm512_srli_epi16(a, n) \
   each<uint16_t>([](uint16_t x) { return static_cast<uint16_t>(x >> (n)); }, a)
+#define _mm512_shuffle_epi32 permute_quarters
 #define _mm512_shuffle_epi8 shuffle_bytes
 #define _mm512_broadcast_i32x4 four_times
 #define _mm512_ternarylogic_epi32 ternary

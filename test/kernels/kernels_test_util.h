@@ -185,10 +185,10 @@ class Quantized {
       if (isa == Isa::Amx && rows >= ActivationTile::kRows &&
           columns <= ActivationTile::kMaxColumns) {
         read(row_of_tiles(m).data());
-      } else if (isa == Isa::Scalar || isa == Isa::Avx2) {
+      } else if (isa == Isa::Scalar) {
         read(row_of<Chunk256>(m));
       } else {
-        read(row_of<Chunk512>(m));
+        read(row_ending_in_whole_chunk(m).data());
       }
     }
   }
@@ -232,6 +232,34 @@ class Quantized {
         chunk.offsets[lane] = tile->offsets[lane][row];
       }
       ++tile;
+    }
+    return chunks;
+  }
+
+  // A row whose last chunk, where that is a short one, has the form of the others.
+  std::vector<Chunk512> row_ending_in_whole_chunk(int64_t m) const {
+    const Chunk512* const from = row_of<Chunk512>(m);
+    std::vector<Chunk512> chunks(from, from + chunks_of<Chunk512>());
+    if (!ends_in_short_chunk(view.columns)) return chunks;
+    const Chunk512 last = chunks.back();
+    std::memset(chunks.back().planes, 0, sizeof last.planes);
+    for (size_t plane = ShortChunk::kPlanes; plane < Chunk512::kPlanes; ++plane) {
+      for (const int8_t value : last.planes[plane]) EXPECT_EQ(value, 0);
+    }
+    std::vector<int8_t> block(kBlock);
+    for (int b = 0; b < ShortChunk::kBlocks; ++b) {
+      for (int plane = 0; plane < ShortChunk::kPlanes; ++plane) {
+        for (int byte = 0; byte < ShortChunk::kBlockBytes; ++byte) {
+          block[static_cast<size_t>(ShortChunk::column(view.weights, plane, byte))] =
+              last.planes[plane][4 * ShortChunk::first_lane(b) + byte];
+        }
+      }
+      for (int plane = 0; plane < Chunk512::kPlanes; ++plane) {
+        for (int byte = 0; byte < Chunk512::kBlockBytes; ++byte) {
+          chunks.back().planes[plane][4 * Chunk512::first_lane(b) + byte] =
+              block[static_cast<size_t>(Chunk512::column(view.weights, plane, byte))];
+        }
+      }
     }
     return chunks;
   }

@@ -53,8 +53,8 @@ void check(Isa isa, const Weight& weight, int64_t m_rows, const std::vector<floa
 constexpr DType kTypes[] = {DType::Int4, DType::Int8};
 constexpr Offsets kOffsets[] = {Offsets::None, Offsets::Some};
 constexpr DType kScaleTypes[] = {DType::F16, DType::F32};
-constexpr int64_t kColumns[] = {32,  64,   96, 128, 160, 224, 256,  288, 320, 480, 512,
-                                768, 1056, 2,  30,  172, 258, 2590, 48,  80,  272, 784};
+constexpr int64_t kColumns[] = {32,   64, 96, 128, 160, 224,  256, 288, 320, 480, 512, 768,
+                                1056, 2,  30, 172, 258, 2590, 48,  80,  272, 784, 576};
 
 // All blocks that divide the columns and that models use, and odd multiples of 32; halves of
 // blocks.
