@@ -12,6 +12,7 @@
 #include "cli/terminal.h"
 #include "measure/limits.h"
 #include "measure/measure.h"
+#include "measure/plans.h"
 #include "measure/report.h"
 
 namespace diptych::cli {
@@ -22,7 +23,7 @@ struct BenchArguments {
   measure::Options options;
   SpeculationArguments speculation;
   std::string numerics, trace, text;
-  bool csv = false, json = false;
+  bool csv = false, json = false, plans = false;
 };
 
 std::string giga(double per_second) { return fmt::format("{:.2f}", per_second / 1e9); }
@@ -101,6 +102,55 @@ std::string tables(const measure::Report& report) {
   return text;
 }
 
+std::string milliseconds(double seconds) { return fmt::format("{:.3f}", 1e3 * seconds); }
+
+std::string plan_table(const measure::PlanReport& report) {
+  Table table({"tokens", "calls", "ms", "CPU ms", "best alone", "ms", "ratio", "CPU ratio"});
+  const measure::PlanRow* worst = nullptr;
+  const auto ratio = [](const measure::PlanRow& row) {
+    return row.ratio(&measure::LeastTime::seconds);
+  };
+  for (const measure::PlanRow& row : report.rows) {
+    const std::string best = row.best_alone(&measure::LeastTime::seconds);
+    if (best.empty()) continue;
+    table.add({fmt::format("{}", row.tokens), row.planned, milliseconds(row.planned_time().seconds),
+               milliseconds(row.planned_time().cpu_seconds), best,
+               milliseconds(row.times.at(row.alone.at(best)).seconds),
+               fmt::format("{:.3f}", ratio(row)),
+               fmt::format("{:.3f}", row.ratio(&measure::LeastTime::cpu_seconds))});
+    if (worst == nullptr || ratio(row) > ratio(*worst)) worst = &row;
+  }
+  std::string text = table.text();
+  if (worst != nullptr) {
+    text += fmt::format("\nworst: {} tokens, {:.3f} x {} alone\n", worst->tokens, ratio(*worst),
+                        worst->best_alone(&measure::LeastTime::seconds));
+  }
+  return text;
+}
+
+Status measure_plans(const BenchArguments& a) {
+  if (a.options.models.size() != 1 || a.options.threads.size() != 1) {
+    return usage_error("--plans measures one model with one number of threads");
+  }
+  if (a.speculation.any() || a.options.profile || a.csv) {
+    return usage_error("--plans measures prompts only, and has no CSV form");
+  }
+  stop_on_interrupt();
+  ProgressBar progress;
+  auto measured = measure::measure_plans(
+      {a.options.models.front(), a.options.prompts, a.options.threads.front(),
+       a.options.repetitions, TRY(numerics_from(a.numerics)), a.options.adapter},
+      progress);
+  progress.finish();
+  const measure::PlanReport report = TRY(std::move(measured));
+  if (report.rows.empty() && !report.interrupted) {
+    return usage_error("nothing to measure: expected a length in -p that fits the context");
+  }
+  TRY(write_results(a.json ? dump_json(measure::to_json(report), 2) + "\n" : plan_table(report)));
+  if (report.interrupted) return fail(ErrorCode::Cancelled, "interrupted");
+  return {};
+}
+
 // Drafts as the options say, for the model at `path`.
 Result<measure::Drafting> make_drafting(const BenchArguments& a, const std::string& path,
                                         const contract::Description& description,
@@ -123,6 +173,7 @@ Result<measure::Drafting> make_drafting(const BenchArguments& a, const std::stri
 }
 
 Status measure(const BenchArguments& a) {
+  if (a.plans) return measure_plans(a);
   measure::Options options = a.options;
   if (measure::make_tests(options.prompts, options.generations, options.depths).empty()) {
     return usage_error("nothing to measure: expected a length above 0 in -p or -n");
@@ -189,6 +240,9 @@ Action setup_bench(Parser& parser) {
                                   "Run each test once more and show the time of its operations");
   parser.add_option("--trace", a.trace, "Write the profiled steps here, for chrome://tracing")
       ->needs(profile);
+  parser.add_flag("--plans", a.plans,
+                  "Prompts of the lengths of -p by the calls that are chosen for them, beside each "
+                  "function alone");
   auto* csv = parser.add_flag("--csv", a.csv, "Comma-separated values instead of tables");
   parser.add_flag("--json", a.json, "A JSON array instead of tables")->excludes(csv);
   return [arguments] { return measure(*arguments); };

@@ -18,6 +18,7 @@
 #include "cli/sampling_options.h"
 #include "cli/speculation_options.h"
 #include "cli/terminal.h"
+#include "generate/call_groups.h"
 #include "generate/session.h"
 #include "text/utf8.h"
 
@@ -246,7 +247,9 @@ void Chat::print_statistics(const chat::Answer& answer) const {
   fmt::print(stderr, "prefill  {} tokens in {}, {:.1f} tok/s; {} were in the cache\n",
              answer.evaluated_tokens, human_seconds(g.prefill_seconds), prefill,
              answer.reused_tokens);
-  if (!g.prompt_calls.empty()) fmt::print(stderr, "calls    {}\n", calls_text(g, *session_));
+  if (!g.prompt_calls.empty()) {
+    fmt::print(stderr, "calls    {}\n", generate::calls_text(g.prompt_calls, session_->model()));
+  }
   fmt::print(stderr, "decode   {} tokens in {}, {:.1f} tok/s, stopped by {}\n", tokens,
              human_seconds(g.decode_seconds), decode, generate::name(g.reason));
   if (speculates) fmt::print(stderr, "drafts   {}\n", drafts_text(g));

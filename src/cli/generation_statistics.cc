@@ -4,44 +4,14 @@
 
 #include "base/json.h"
 #include "cli/terminal.h"
+#include "generate/call_groups.h"
 
 namespace diptych::cli {
 
-namespace {
-
-// Calls that are the same, one after another.
-struct Calls {
-  std::string_view method;
-  int64_t tokens = 0, count = 0;
-};
-
-std::vector<Calls> grouped(const generate::Generation& generation,
-                           const generate::Session& session) {
-  std::vector<Calls> groups;
-  for (const generate::PlannedCall& call : generation.prompt_calls) {
-    const std::string_view method = session.model().functions[call.function].method.name;
-    if (groups.empty() || groups.back().method != method || groups.back().tokens != call.rows) {
-      groups.push_back({method, call.rows, 0});
-    }
-    ++groups.back().count;
-  }
-  return groups;
-}
-
-}  // namespace
-
-std::string calls_text(const generate::Generation& generation, const generate::Session& session) {
-  std::string text;
-  for (const Calls& group : grouped(generation, session)) {
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", group.method, group.tokens);
-    if (group.count > 1) text += fmt::format(" x {}", group.count);
-  }
-  return text;
-}
-
 Json calls_json(const generate::Generation& generation, const generate::Session& session) {
   Json calls = Json::array();
-  for (const Calls& group : grouped(generation, session)) {
+  for (const generate::CallGroup& group :
+       generate::grouped(generation.prompt_calls, session.model())) {
     calls.push_back({{"method", group.method}, {"tokens", group.tokens}, {"calls", group.count}});
   }
   return calls;

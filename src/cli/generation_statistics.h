@@ -8,8 +8,7 @@
 
 namespace diptych::cli {
 
-// "prefill 64, forward 1 x 6": methods, tokens of each call, number of such calls.
-std::string calls_text(const generate::Generation& generation, const generate::Session& session);
+// Methods, tokens of each call, number of such calls.
 Json calls_json(const generate::Generation& generation, const generate::Session& session);
 
 // Tokens that decoding gave after the first, which belongs to the prompt's evaluation.

@@ -16,6 +16,7 @@
 #include "cli/sampling_options.h"
 #include "cli/speculation_options.h"
 #include "cli/terminal.h"
+#include "generate/call_groups.h"
 #include "generate/generator.h"
 #include "generate/session.h"
 
@@ -148,7 +149,9 @@ void print_text_statistics(const RunStatistics& s, const generate::Session& sess
   tell("load     {:>10}", human_seconds(s.load_seconds));
   tell("prefill  {:>10}  {} tokens, {:.1f} tok/s", human_seconds(g.prefill_seconds),
        s.prompt_tokens, rate(static_cast<double>(s.prompt_tokens), g.prefill_seconds));
-  if (!g.prompt_calls.empty()) tell("calls    {}", calls_text(g, session));
+  if (!g.prompt_calls.empty()) {
+    tell("calls    {}", generate::calls_text(g.prompt_calls, session.model()));
+  }
   tell("decode   {:>10}  {} tokens, {:.1f} tok/s, {} steps, stopped by {}",
        human_seconds(g.decode_seconds), decoded_tokens(g),
        rate(decoded_tokens(g), g.decode_seconds), g.decode_steps, generate::name(g.reason));

@@ -57,8 +57,10 @@ void DraftModel::accept(size_t count) {
   session_->rewind(std::min(session_->position(), static_cast<int64_t>(context_ + count)));
 }
 
-double DraftModel::seconds(int64_t tokens) const {
-  return static_cast<double>(tokens) * session_->decoding_seconds();
+// The tokens that came without a draft are evaluated with the first.
+double DraftModel::seconds(int64_t context, int64_t tokens) const {
+  return session_->evaluating_seconds(std::max<int64_t>(context - session_->position(), 1)) +
+         static_cast<double>(tokens - 1) * session_->decoding_seconds();
 }
 
 }  // namespace diptych::generate

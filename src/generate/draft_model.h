@@ -18,7 +18,7 @@ class DraftModel : public Drafter {
   Status begin(std::span<const int64_t> context) override;
   Result<Draft> propose(std::span<const int64_t> context, int64_t most) override;
   void accept(size_t count) override;
-  double seconds(int64_t tokens) const override;
+  double seconds(int64_t context, int64_t tokens) const override;
 
  private:
   DraftModel(std::unique_ptr<Session> session, const SamplerOptions& options)

@@ -36,8 +36,8 @@ class Drafter {
   // Whether drafts take no time to speak of, so that they may be made just to see what they are
   // worth.
   virtual bool is_free() const { return false; }
-  // Seconds that a draft of so many tokens is expected to take.
-  virtual double seconds(int64_t /*tokens*/) const { return 0; }
+  // Seconds that a draft of so many tokens is expected to take, after a context of so many.
+  virtual double seconds(int64_t /*context*/, int64_t /*tokens*/) const { return 0; }
 };
 
 }  // namespace diptych::generate

@@ -12,12 +12,13 @@ namespace {
 // Lookahead where it is worth its time.
 class Ahead {
  public:
-  Ahead(Lookahead lookahead, bool adapt) : lookahead_(std::move(lookahead)), adapt_(adapt) {}
+  // With a pace, which must outlive it, it adapts to what that knows.
+  Ahead(Lookahead lookahead, Pace* pace) : lookahead_(std::move(lookahead)), pace_(pace) {}
 
   bool worth_it(const Session& session) {
     if (!session.rows_fit(lookahead_.positions_needed())) return false;
-    if (!adapt_) return true;
-    const bool worth = pace_.worth(tokens_, session.verifying_seconds(lookahead_.rows()));
+    if (pace_ == nullptr) return true;
+    const bool worth = pace_->worth(tokens_, session.verifying_seconds(lookahead_.rows()));
     // What is not tried is forgotten.
     if (!worth) tokens_ += kForget * (kFirstTokens - tokens_);
     return worth;
@@ -25,18 +26,18 @@ class Ahead {
   Result<std::vector<int64_t>> step(Session& session, int64_t token) {
     const auto start = Clock::now();
     auto found = TRY(lookahead_.step(session, token));
-    pace_.add_step(seconds_since(start), static_cast<int64_t>(found.size()));
+    if (pace_ != nullptr) {
+      pace_->add_step(seconds_since(start), static_cast<int64_t>(found.size()));
+    }
     tokens_ += kNewStep * (static_cast<double>(found.size()) - tokens_);
     return found;
   }
-  void add_plain(double seconds) { pace_.add_plain(seconds); }
 
  private:
   static constexpr double kFirstTokens = 2, kNewStep = 0.1, kForget = 0.01;
 
   Lookahead lookahead_;
-  bool adapt_;
-  Pace pace_{std::vector<double>()};
+  Pace* pace_;
   double tokens_ = kFirstTokens;  // of a step
 };
 
@@ -76,17 +77,20 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
   if (options.lookahead && options.drafter != nullptr) {
     return invalid_argument("lookahead makes its own drafts, found another drafter");
   }
-  std::optional<Ahead> ahead;
+  std::optional<Lookahead> lookahead;
   if (options.lookahead) {
-    ahead.emplace(TRY(Lookahead::create(*options.lookahead, session.model(),
-                                        prompt.empty() ? 0 : prompt.back())),
-                  options.adapt);
+    lookahead = TRY(
+        Lookahead::create(*options.lookahead, session.model(), prompt.empty() ? 0 : prompt.back()));
   }
   PromptLookup lookup;
-  Drafter* const drafter = ahead && options.adapt ? &lookup : options.drafter;
+  Drafter* const drafter = lookahead && options.adapt ? &lookup : options.drafter;
   std::optional<Speculation> speculation;
   if (drafter != nullptr) {
     speculation = TRY(Speculation::create(*drafter, session.model(), options.adapt));
+  }
+  std::optional<Ahead> ahead;
+  if (lookahead) {
+    ahead.emplace(std::move(*lookahead), speculation ? &speculation->pace() : nullptr);
   }
 
   Generation generation;
@@ -152,12 +156,7 @@ Result<Generation> generate(Session& session, std::span<const int64_t> prompt,
       }
       if (speculation) speculation->follow(session);
     } else if (speculation) {
-      const auto step_start = Clock::now();
-      const size_t before = generation.tokens.size();
       more = TRY(speculation->step(session, token, choose));
-      if (ahead && generation.tokens.size() == before + 1) {
-        ahead->add_plain(seconds_since(step_start));
-      }
     } else {
       more = TRY(choose(TRY(session.evaluate(std::span(&token, 1))), nullptr, nullptr)).more;
     }

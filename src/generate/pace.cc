@@ -6,20 +6,25 @@ namespace diptych::generate {
 
 namespace {
 
-// A new measurement counts so much beside the earlier ones.
-constexpr double kNewStep = 0.2;
 constexpr double kKeepTried = 0.9, kKeepUntried = 0.97;
 // Tokens a second must be expected to be so many times as many: what is expected is not certain.
-constexpr double kWorthwhile = 1.15;
+constexpr double kWorthwhile = 1.1;
 // What is expected beforehand counts as so many tokens that were tried.
 constexpr double kTrustInExpected = 3;
-// Steps that learn what decoding takes, first and every so often.
-constexpr int64_t kFirstPlainSteps = 2, kStepsBetweenPlain = 40;
+// Steps without a draft that are remembered. Times scatter, and what decoding takes must not be
+// overrated, or drafts that lose time would seem to gain some: of these steps, in order, the one at
+// this part of them counts.
+constexpr size_t kRemembered = 9;
+constexpr double kQuantile = 0.35;
+// Steps that learn what decoding takes: at first, and again after so many steps with drafts and so
+// many more for each step of credit.
+constexpr size_t kFirstPlainSteps = 2;
+constexpr double kStepsBetweenPlain = 10, kMoreBetweenPlain = 2;
 // Of the time that decoding takes, what speculation may lose: this part of each step, and so many
 // steps at first. Of what it gains it may lose so many steps again.
-constexpr double kMayLose = 0.01, kFirstCredit = 1.5, kMostCredit = 20;
-// So many steps below nothing even what was seen so far speaks for no more.
-constexpr double kMostDebt = 1.5;
+constexpr double kMayLose = 0.01, kFirstCredit = 0.75, kMostCredit = 20;
+// So many steps below nothing at most, on drafts of which enough were right.
+constexpr double kMostDebt = 1;
 
 }  // namespace
 
@@ -28,11 +33,16 @@ Pace::Pace(const std::vector<double>& expected) {
 }
 
 bool Pace::knows_decoding() const {
-  return plain_steps_ >= kFirstPlainSteps && since_plain_ < kStepsBetweenPlain;
+  return recent_.size() >= kFirstPlainSteps &&
+         static_cast<double>(since_plain_) * plain_ <
+             kStepsBetweenPlain * plain_ + kMoreBetweenPlain * std::max(credit_, 0.0);
 }
 
+// A step that loses so much where nothing is accepted.
+bool Pace::affords(double loss) const { return loss <= credit_ + kMostDebt * plain_; }
+
 int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) const {
-  if (!knows_decoding() || most < 1 || credit_ < -kMostDebt * plain_) return 0;
+  if (!knows_decoding() || most < 1) return 0;
   const Kind& row = kinds_[kind];
   const double known = row.tried + kTrustInExpected;
   const double rate = (row.accepted + kTrustInExpected * row.expected) / known;
@@ -44,6 +54,7 @@ int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) const {
     tokens += chance *= rate;  // of the drafted ones and the one that follows them
     least_tokens += least_chance *= least_rate;
     const double took = seconds(drafted);
+    if (!affords(took - plain_)) continue;
     if (took - least_tokens * plain_ > std::max(credit_, 0.0)) continue;
     if (tokens / took <= best_speed) continue;
     best_speed = tokens / took;
@@ -53,7 +64,7 @@ int64_t Pace::length(size_t kind, int64_t most, const Seconds& seconds) const {
 }
 
 bool Pace::worth(double tokens, double seconds) const {
-  return knows_decoding() && tokens * plain_ > kWorthwhile * seconds && seconds - plain_ <= credit_;
+  return knows_decoding() && tokens * plain_ > kWorthwhile * seconds && affords(seconds - plain_);
 }
 
 void Pace::forget() {
@@ -64,13 +75,12 @@ void Pace::forget() {
 }
 
 void Pace::add_plain(double seconds) {
-  if (plain_steps_ < kFirstPlainSteps) {  // the first one may have touched memory
-    plain_ = plain_steps_ == 0 ? seconds : std::min(plain_, seconds);
-    credit_ = kFirstCredit * plain_;
-  } else {
-    plain_ += kNewStep * (std::min(seconds, 3 * plain_) - plain_);
-  }
-  ++plain_steps_;
+  recent_.push_back(seconds);
+  if (recent_.size() > kRemembered) recent_.pop_front();
+  std::vector<double> sorted(recent_.begin(), recent_.end());
+  std::sort(sorted.begin(), sorted.end());
+  plain_ = sorted[static_cast<size_t>(kQuantile * static_cast<double>(sorted.size()))];
+  if (recent_.size() == 1) credit_ = kFirstCredit * plain_;
   since_plain_ = 0;
   credit_ = std::min(credit_ + kMayLose * plain_, kMostCredit * plain_);
 }

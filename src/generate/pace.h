@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <vector>
 
@@ -17,9 +18,9 @@ class Pace {
   explicit Pace(const std::vector<double>& expected);
 
   // Of 1 to `most` tokens the number whose draft of this kind gives most tokens a second; 0 where
-  // none gives more than decoding does, or where it would overdraw the account if no more of it
-  // were accepted than what was seen so far speaks for. `seconds` says what a step with so many
-  // drafted tokens is expected to take.
+  // none gives more than decoding does. It never overdraws the account by more than a step, and
+  // that only where what was seen of such drafts, not what was expected, makes up for their time.
+  // `seconds` says what a step with so many drafted tokens is expected to take.
   using Seconds = std::function<double(int64_t drafted)>;
   int64_t length(size_t kind, int64_t most, const Seconds& seconds) const;
   // The same for steps that give so many tokens on average, however they come by them.
@@ -39,12 +40,13 @@ class Pace {
     double tried = 0, accepted = 0;
   };
   bool knows_decoding() const;
+  bool affords(double loss) const;
 
   std::vector<Kind> kinds_;
-  double plain_ = 0;  // seconds of a step without a draft
-  int64_t plain_steps_ = 0;
-  int64_t since_plain_ = 0;  // steps
-  double credit_ = 0;        // seconds that speculation may still lose
+  std::deque<double> recent_;  // seconds of the last steps without a draft
+  double plain_ = 0;           // what such a step is taken to need
+  int64_t since_plain_ = 0;    // steps
+  double credit_ = 0;          // seconds that speculation may still lose
 };
 
 }  // namespace diptych::generate

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <limits>
 
 #include "base/in_quotes.h"
 #include "engine/cells.h"
@@ -306,14 +307,28 @@ Result<std::span<const float>> Session::evaluate(std::span<const int64_t> tokens
 
 void Session::plan(int64_t rows) {
   if (rows == 1) {  // the one of the fewest tokens, which are there for it
-    calls_.assign(1, {0, 1});
+    calls_.assign(1, {only_.value_or(0), 1});
     return;
   }
   for (size_t i = 0; i < choices_.size(); ++i) choices_[i].cost = costs_.cost(i);
-  calls_ = plan_calls({rows, cache_.room()}, choices_);
+  const std::span<const Choice> all = choices_;
+  calls_ = plan_calls({rows, cache_.room()}, only_ ? all.subspan(*only_, 1) : all);
+  for (PlannedCall& call : calls_) call.function += only_.value_or(0);
 }
 
 double Session::decoding_seconds() const { return costs_.cost(0).seconds(1, true); }
+
+double Session::evaluating_seconds(int64_t tokens) const {
+  if (tokens == 1) return decoding_seconds();
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const CallCost cost = costs_.cost(i);
+    const int64_t rows = choices_[i].tokens, full = (tokens - 1) / rows;
+    least = std::min(least, static_cast<double>(full) * cost.seconds(rows, false) +
+                                cost.seconds(tokens - full * rows, true));
+  }
+  return least;
+}
 
 double Session::verifying_seconds(int64_t rows) const {
   return costs_.cost(static_cast<size_t>(model_.verify() - model_.functions.data()))

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,6 +63,8 @@ class Session {
   // between calls, returned true: what was evaluated stays.
   Result<std::span<const float>> evaluate(std::span<const int64_t> tokens,
                                           const std::function<bool()>& cancelled = {});
+  // Lets evaluate() call this function only, whatever it takes, or any again; to measure them.
+  void use_only(std::optional<size_t> function) { only_ = function; }
   // The calls of the last evaluate(); functions are indices of model().functions.
   std::span<const PlannedCall> calls() const { return calls_; }
   // Evaluates `tokens` and calls `visit` with the logits after each of them, in order. Where no
@@ -116,6 +119,8 @@ class Session {
   // Seconds that evaluate() of one token and evaluate_rows() are expected to take, from what calls
   // took so far and what their functions compute.
   double decoding_seconds() const;
+  // Of evaluate() of several, by the function that alone would be the fastest.
+  double evaluating_seconds(int64_t tokens) const;
   double verifying_seconds(int64_t rows) const;
 
   const std::map<std::string, MethodStatistics>& statistics() const { return statistics_; }
@@ -184,6 +189,7 @@ class Session {
   std::map<std::string, MethodStatistics> statistics_;
   CallCosts costs_;  // of loaded_
   std::vector<Choice> choices_;
+  std::optional<size_t> only_;  // of choices_
   std::vector<PlannedCall> calls_;
 };
 

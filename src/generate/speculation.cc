@@ -76,8 +76,9 @@ Result<Draft> Speculation::propose(const Session& session) {
   int64_t most = capacity_ - 1;
   while (most > 0 && !session.rows_fit(most + 1)) --most;
   if (!adapt_) return drafter_->propose(context_, most);
+  const auto context = static_cast<int64_t>(context_.size());
   const auto seconds = [&](int64_t drafted) {
-    return session.verifying_seconds(drafted + 1) + drafter_->seconds(drafted);
+    return session.verifying_seconds(drafted + 1) + drafter_->seconds(context, drafted);
   };
   if (drafter_->is_free()) return propose_free(most, seconds);
   int64_t longest = 0;

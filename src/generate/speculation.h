@@ -56,6 +56,8 @@ class Speculation {
   void follow(const Session& session);
 
   const SpeculationCounts& counts() const { return counts_; }
+  // What steps with drafts and without are worth; steps that are taken in another way count too.
+  Pace& pace() { return pace_; }
 
  private:
   Speculation(Drafter& drafter, const contract::Method& verify, bool adapt);

@@ -375,44 +375,5 @@ TEST(PromptLookup, ContinuesAsItWentOn) {
   EXPECT_LT(again.kind, lookup.kinds());
 }
 
-TEST(Pace, DraftsWhatPays) {
-  const auto cheap = [](int64_t drafted) { return 1 + 0.05 * static_cast<double>(drafted); };
-  Pace pace({0.6});
-  EXPECT_EQ(pace.length(0, 8, cheap), 0);  // it does not know yet what decoding takes
-  pace.add_plain(1);
-  pace.add_plain(1);
-  EXPECT_GT(pace.length(0, 8, cheap), 0);
-  for (int i = 0; i < 20; ++i) {
-    pace.add_step(1.4, 9);
-    pace.add_draft(0, 8, 8);
-  }
-  EXPECT_EQ(pace.length(0, 8, cheap), 8);
-  EXPECT_TRUE(pace.worth(2, 1.5));
-  EXPECT_FALSE(pace.worth(2, 1.9));
-  EXPECT_FALSE(pace.worth(2, 2.5));
-}
-
-// Drafts that are never right: whatever they are expected to give, little is lost.
-TEST(Pace, LosesAFewPercentAtMost) {
-  for (const double each : {0.02, 0.1, 0.5}) {
-    const auto seconds = [&](int64_t drafted) { return 1 + each * static_cast<double>(drafted); };
-    Pace pace({0.6});
-    double time = 0;
-    constexpr int kSteps = 1000;
-    for (int i = 0; i < kSteps; ++i) {
-      const int64_t drafted = pace.length(0, 15, seconds);
-      if (drafted == 0) {
-        pace.add_plain(1);
-        time += 1;
-      } else {
-        pace.add_step(seconds(drafted), 1);
-        pace.add_draft(0, drafted, 0);
-        time += seconds(drafted);
-      }
-    }
-    EXPECT_LT(time, 1.02 * kSteps) << each;
-  }
-}
-
 }  // namespace
 }  // namespace diptych::generate
