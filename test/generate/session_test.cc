@@ -22,6 +22,7 @@ struct Form {
   std::vector<contract::Method> methods;
   int64_t cache_len;
   TinyWindows windows = {{}};
+  const char* broken = "";  // the method of two partitions
 };
 
 const Form kForms[] = {
@@ -43,6 +44,11 @@ const Form kForms[] = {
      kTinyContext - 1,
      {{}, 3, 7, 1}},
     {"windows_alone", {method_of(Role::Decode, 1), method_of(Role::Prefill, 8)}, 1, {4, 4}},
+    {"unequal_partitions",
+     {method_of(Role::Decode, 1), method_of(Role::Prefill, 8), method_of(Role::Verify, 6)},
+     kTinyContext - 1,
+     {{}, 3},
+     "prefill"},
     // A window that only the last tokens, those that no longer fit the cache, reach over.
     {"window_beyond_the_cache", {method_of(Role::Single, 8)}, kTinyContext - 8, {{}, 20}},
 };
@@ -50,7 +56,8 @@ const Form kForms[] = {
 class Sessions : public ::testing::TestWithParam<Form> {
  protected:
   void SetUp() override {
-    auto program = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows);
+    auto program = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows,
+                                GetParam().broken);
     ASSERT_OK(program);
     auto session = Session::create(*program);
     ASSERT_OK(session);
@@ -76,7 +83,8 @@ class Sessions : public ::testing::TestWithParam<Form> {
 
 // Some of several conversations take a step together, wherever each of them stands.
 TEST_P(Sessions, TakeStepsTogether) {
-  auto program = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows);
+  auto program =
+      tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows, GetParam().broken);
   ASSERT_OK(program);
   constexpr size_t kSessions = 5;
   std::vector<std::unique_ptr<Session>> sessions;
@@ -108,7 +116,8 @@ TEST_P(Sessions, TakeStepsTogether) {
 }
 
 TEST_P(Sessions, RefuseStepsThatAreNoneTogether) {
-  auto other = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows);
+  auto other =
+      tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows, GetParam().broken);
   const auto stranger = Session::create(*other).value();
   Session* const session = session_.get();
   const auto problem = [](std::vector<Session*> sessions, std::vector<int64_t> tokens) {

@@ -32,7 +32,7 @@ std::string row(Factor factor) {
 
 // `visible` is 1 where a row sees a column and 0 elsewhere, so that a product with the keys adds up
 // those of the tokens that the row sees. All layers have the same new keys and values.
-std::string text_of(const contract::Method& method, const contract::Model& model) {
+std::string text_of(const contract::Method& method, const contract::Model& model, bool broken) {
   const int64_t t = method.tokens;
   std::string text = fmt::format("func @{}(%tokens: int32[1,{}]", method.name, t);
   for (size_t i = 0; i < model.classes.size(); ++i) {
@@ -63,6 +63,10 @@ std::string text_of(const contract::Method& method, const contract::Model& model
   add("%position: fp32[1,{},1] = reshape(x=%rope, shape=int32[3](1,{},1))", t, t);
   add_logits("logits_p", "mul(x=%position", row(by_position));
   std::string logits = "logits_p";
+  if (broken) {
+    logits = "logits_0";
+    add("%logits_0: fp32[1,{},{}] = diptych.graph_break(values=[%logits_p])", t, kTinyVocab);
+  }
   for (size_t i = 0; i < model.layers(); ++i) {
     const int64_t s = model.class_of(i).cache_len + t;
     add("%nk{}: fp32[1,1,{},1] = reshape(x=%id, shape=int32[4](1,1,{},1))", i, t, t);
@@ -125,7 +129,8 @@ std::vector<float> tiny_logits(const std::vector<int64_t>& tokens, const TinyWin
 
 Result<std::shared_ptr<runtime::Program>> tiny_program(const std::vector<contract::Method>& methods,
                                                        int64_t cache_len,
-                                                       const TinyWindows& windows) {
+                                                       const TinyWindows& windows,
+                                                       std::string_view broken) {
   llama::Params params;
   params.n_layers = static_cast<int64_t>(windows.size());
   for (const std::optional<int64_t> window : windows) params.layers.push_back({window, 0});
@@ -133,7 +138,9 @@ Result<std::shared_ptr<runtime::Program>> tiny_program(const std::vector<contrac
   model.vocab_size = kTinyVocab;
   model.kv_heads = model.head_dim = model.rope_width = 1;
   std::string text;
-  for (const contract::Method& method : methods) text += text_of(method, model);
+  for (const contract::Method& method : methods) {
+    text += text_of(method, model, method.name == broken);
+  }
   mil::Program program = TRY(mil::parse(text));
   std::vector<exporter::AssembledMethod> assembled;
   std::vector<passes::CutMethod> cuts;
@@ -144,6 +151,7 @@ Result<std::shared_ptr<runtime::Program>> tiny_program(const std::vector<contrac
   exporter::Options options;
   options.dtype = DType::F32;
   options.multifunction = methods.size() > 1;
+  if (!broken.empty()) options.sharing = passes::WeightSharing::OnePackage;
   std::vector<passes::Package> packages = TRY(passes::merge_functions(cuts, options.sharing));
   const contract::RopeTables tables{positions(1), positions(2)};
   DigestCache digests;

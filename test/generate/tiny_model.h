@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -24,9 +25,11 @@ std::vector<float> tiny_logits(const std::vector<int64_t>& tokens,
                                const TinyWindows& windows = {{}});
 
 // A program with these methods. Layers without a window have caches of `cache_len` tokens, others
-// of their window's length.
+// of their window's length. The method named `broken` has two partitions and others one, all in one
+// package.
 Result<std::shared_ptr<runtime::Program>> tiny_program(const std::vector<contract::Method>& methods,
                                                        int64_t cache_len,
-                                                       const TinyWindows& windows = {{}});
+                                                       const TinyWindows& windows = {{}},
+                                                       std::string_view broken = {});
 
 }  // namespace diptych::generate
