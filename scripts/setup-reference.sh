@@ -12,7 +12,7 @@ packages="torch==2.13.0 executorch==1.5.0 torchao==0.18.0 coremltools==9.0 numpy
   networkx==3.6.1 jinja2==3.1.6 sentencepiece==0.2.3 tiktoken==0.14.0
   tokenizers==0.23.3"
 # Added to an environment that has the above; they fit together.
-families="transformers==5.24.0 safetensors==0.8.0 gguf==0.19.0"
+families="transformers==5.24.0 safetensors==0.8.0 gguf==0.19.0 peft==0.21.2 accelerate==1.15.0"
 
 complete() {
   [ -x "$directory/bin/python" ] || return 1

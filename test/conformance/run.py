@@ -22,7 +22,7 @@ from pathlib import Path
 from context import ROOT, Context
 from report import HEADER, Row, cells, line, summary
 
-PARTS = ["registration", "example", "runners", "matrix", "multimethod", "operators", "coreml_tests", "coremltools_tests",
+PARTS = ["registration", "example", "runners", "matrix", "multimethod", "functions", "operators", "coreml_tests", "coremltools_tests",
          "families", "windows", "packages", "predictions", "self_description", "debugging", "opsets", "bad_input", "checkers",
          "tokenizers", "added_tokens", "templates", "serve", "sweep", "real"]
 # Parts whose modules would hide the packages that they compare with.

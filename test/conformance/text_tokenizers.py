@@ -168,6 +168,12 @@ SPACE_DECODER = {
         {"type": "Strip", "content": " ", "start": 1, "stop": 0},
     ],
 }
+# As Gemma's: each space ends a piece, and nothing is put before the text.
+GEMMA = {
+    "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+    "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
+    "decoder": {"type": "Sequence", "decoders": SPACE_DECODER["decoders"][:3]},
+}
 PREPEND_AND_REPLACE = {
     "type": "Sequence",
     "normalizers": [
@@ -286,11 +292,12 @@ def trained_rows(context, directory):
         "prepended": {"normalizer": PREPEND_AND_REPLACE},
         "with an end": {"normalizer": PREPEND_AND_REPLACE, "post_processor": template("<s>", 1, ("</s>", 2))},
         "metaspace first": {"pre_tokenizer": metaspace},
+        "gemma": GEMMA,
         "metaspace always split": {"pre_tokenizer": {**metaspace, "prepend_scheme": "always", "split": True}},
     }
     for name, parts in shapes.items():
-        parts = {"post_processor": template("<s>", 1), **parts}
-        file = file_of(fallback, added_tokens=[*specials, *chat], decoder=SPACE_DECODER, **parts)
+        parts = {"post_processor": template("<s>", 1), "decoder": SPACE_DECODER, **parts}
+        file = file_of(fallback, added_tokens=[*specials, *chat], **parts)
         for with_specials in (False, True):
             case = f"trained byte fallback {name}" + (" with specials" if with_specials else "")
             yield hf_row(context, case, file, directory, specials=with_specials)

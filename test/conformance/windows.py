@@ -4,12 +4,18 @@ import importlib.util
 import json
 import time
 
+import family_models
 from context import run
+from families import greedy, transformers_logits
 from report import Row, compared
+from static_runner import Runner
 
 TOLERANCE = 1e-3
 WINDOW = 11
 LENGTH = 3 * WINDOW + 7
+GREEDY = 24
+VOCABULARY = 600  # of a model with a tokenizer
+TEXT = "The quick brown fox – naïve 日本 \U0001f98a  jumps\nover."
 FP32 = ["--linear_quantize", "none", "-E", "none", "--dtype", "fp32", "--recipe", "upstream"]
 SHAPE = "dim=64,layers=4,heads=4,kv_heads=2,hidden=96,vocab=300,tied=0"
 FACTORS = dict(short_factor=[1 + i / 8 for i in range(8)], long_factor=[2 + i for i in range(8)])
@@ -28,92 +34,6 @@ CASES = [
 ]
 
 
-class Runner:
-    """Runs a file's methods as upstream's static attention does: a mask for each length of cache, ring caches that
-    are indexed by the absolute position, and masks that hide what is outside of each row's window."""
-
-    def __init__(self, path):
-        from executorch.runtime import Runtime
-
-        self.program = Runtime.get().load_program(str(path))
-        self.names = self.program.method_names
-        several = "prefill" in self.names
-        self.methods = [self.describe("forward", "decode_" if several else "")]
-        if several:
-            self.methods.append(self.describe("prefill", "prefill_"))
-        count = len(self.methods[0]["caches"])
-        self.windows = self.constant("layer_windows").tolist() if "layer_windows" in self.names else [0] * count
-        tables = 1 + max(self.constant("layer_rope_tables").tolist()) if "layer_rope_tables" in self.names else 1
-        self.tables = [[self.constant(f"freqs_{kind}" + (f"_{i}" if i else "")) for kind in ("cos", "sin")]
-                       for i in range(tables)]
-        self.reset()
-
-    def constant(self, name):
-        return self.program.load_method(name).execute([])[0].clone()
-
-    def describe(self, name, prefix):
-        method = self.program.load_method(name)
-        metadata = method.metadata
-        shapes = [tuple(metadata.input_tensor_meta(i).sizes()) for i in range(metadata.num_inputs())]
-        places = {key: self.constant(f"{prefix}{key}").tolist()
-                  for key in ("tokens_input_index", "freqs_cos_input_index", "freqs_sin_input_index", "mask_specs",
-                              "kv_cache_specs")}
-        last = f"{prefix}last_valid_token_pos_input_index"
-        return dict(method=method, shapes=shapes, tokens=shapes[places["tokens_input_index"][0]][1], places=places,
-                    caches=places["kv_cache_specs"], last=self.constant(last).item() if last in self.names else None)
-
-    def reset(self):
-        import torch
-
-        self.position = 0
-        shapes = self.methods[0]["shapes"]
-        self.cached = [[torch.zeros(shapes[row[0]]), torch.zeros(shapes[row[2]])] for row in self.methods[0]["caches"]]
-
-    def mask(self, length, window, tokens):
-        """[1, T, C + T] for caches of this length."""
-        import torch
-
-        window = window or 1 << 30
-        positions = self.position + torch.arange(tokens)
-        slots = torch.arange(length)
-        if window < 1 << 30:  # slot s holds the latest token whose position is s modulo the length
-            slots = self.position - 1 - (self.position - 1 - slots) % length
-        columns = torch.cat([slots, positions])
-        there = torch.cat([(slots >= 0) & (slots < self.position), torch.ones(tokens, dtype=torch.bool)])
-        rows = positions.unsqueeze(1)
-        seen = there & (columns <= rows) & (columns > rows - window)
-        return torch.where(seen, 0.0, float("-inf")).unsqueeze(0)
-
-    def evaluate(self, tokens):
-        """The logits of one call: after each token, or after the last."""
-        import torch
-
-        call = next((m for m in self.methods if m["tokens"] >= len(tokens)), self.methods[-1])
-        size, places, count = call["tokens"], call["places"], len(tokens)
-        inputs = [None] * len(call["shapes"])
-        inputs[places["tokens_input_index"][0]] = torch.tensor([tokens + [0] * (size - count)], dtype=torch.int32)
-        for index, length in places["mask_specs"]:
-            layer = next(i for i, row in enumerate(call["caches"]) if row[4] == length)
-            inputs[index] = self.mask(length, self.windows[layer], size)
-        for kind, key in enumerate(("freqs_cos_input_index", "freqs_sin_input_index")):
-            for table, index in enumerate(places[key]):
-                rows = (self.position + torch.arange(size)).clamp(max=len(self.tables[table][kind]) - 1)
-                inputs[index] = self.tables[table][kind][rows].contiguous()
-        for layer, row in enumerate(call["caches"]):
-            inputs[row[0]], inputs[row[2]] = self.cached[layer]
-        if call["last"] is not None:
-            inputs[call["last"]] = torch.tensor([count - 1])
-        outputs = call["method"].execute(inputs)
-        layers = len(call["caches"])
-        for layer, row in enumerate(call["caches"]):
-            kept = torch.arange(max(0, count - row[4]), count)
-            slots = (self.position + kept) % row[4]
-            for cache, fresh in zip(self.cached[layer], (outputs[1 + layer], outputs[1 + layers + layer])):
-                cache[:, :, slots] = fresh[:, :, kept]
-        self.position += count
-        return outputs[0][0].float().clone()[: count if call["last"] is None else 1]
-
-
 def missing():
     names = ["transformers", "safetensors"]
     return [name for name in names if importlib.util.find_spec(name) is None]
@@ -128,38 +48,127 @@ def made(context, name, family, shape, changes):
     return directory
 
 
-def against_transformers(context):
+def at_every_position(context, name, directory, wanted, tokens, sliding, tables=1):
+    """The rows of a model as one method and as two, in chunks of several sizes."""
     import numpy as np
-    from families import transformers_logits
 
+    for multifunction, length in ((False, 1), (False, 4), (False, 16), (True, 4), (True, 16)):
+        start = time.time()
+        path = directory / f"{'multi' if multifunction else 'single'}_{length}.pte"
+        run([context.diptych, "export", directory, "-o", path, "--max_context_len", LENGTH + length,
+             "--input_len", length, *FP32, *(["--multifunction"] if multifunction else [])])
+        runner = Runner(path)
+        form = "pair" if multifunction else "single"
+        lengths = {row[4] for row in runner.methods[0]["caches"]}
+        yield Row(f"windows: {name}, {form} {length}: {sliding} layers slide",
+                  sum(window == WINDOW for window in runner.windows) == sliding and
+                  (WINDOW in lengths) == (sliding > 0) and len(runner.tables) == tables)
+        # Every position, where a call gives all logits; else those after calls of some sizes.
+        for chunk in sorted({1, 3, length}):
+            if chunk > length:
+                continue
+            runner.reset()
+            got, expected = [], []
+            for at in range(0, LENGTH, chunk):
+                logits = runner.evaluate(tokens[at : at + chunk]).numpy()
+                got.append(logits)
+                end = min(at + chunk, LENGTH)
+                expected.append(wanted[end - len(logits) : end])
+            yield compared(f"windows: {name}, {form} {length}, chunks of {chunk}", np.concatenate(got),
+                           np.concatenate(expected), TOLERANCE, time.time() - start, least_top1=1)
+
+
+def random_tokens(count, vocabulary=300):
+    import numpy as np
+
+    return np.random.default_rng(5).integers(3, vocabulary, count).tolist()
+
+
+def against_transformers(context):
     for name, family, shape, changes, sliding in CASES:
         directory = made(context, name, family, shape, changes)
-        tokens = np.random.default_rng(5).integers(3, 300, LENGTH).tolist()
+        tokens = random_tokens(LENGTH)
         wanted = transformers_logits(directory, tokens)
-        for multifunction, length in ((False, 1), (False, 4), (False, 16), (True, 4), (True, 16)):
-            start = time.time()
-            path = directory / f"{'multi' if multifunction else 'single'}_{length}.pte"
-            run([context.diptych, "export", directory, "-o", path, "--max_context_len", LENGTH + length,
-                 "--input_len", length, *FP32, *(["--multifunction"] if multifunction else [])])
-            runner = Runner(path)
-            form = "pair" if multifunction else "single"
-            lengths = {row[4] for row in runner.methods[0]["caches"]}
-            yield Row(f"windows: {name}, {form} {length}: {sliding} layers slide",
-                      sum(window == WINDOW for window in runner.windows) == sliding and
-                      (WINDOW in lengths) == (sliding > 0))
-            # Every position, where a call gives all logits; else those after calls of some sizes.
-            for chunk in sorted({1, 3, length}):
-                if chunk > length:
-                    continue
-                runner.reset()
-                got, expected = [], []
-                for at in range(0, LENGTH, chunk):
-                    logits = runner.evaluate(tokens[at : at + chunk]).numpy()
-                    got.append(logits)
-                    end = min(at + chunk, LENGTH)
-                    expected.append(wanted[end - len(logits) : end])
-                yield compared(f"windows: {name}, {form} {length}, chunks of {chunk}", np.concatenate(got),
-                               np.concatenate(expected), TOLERANCE, time.time() - start, least_top1=1)
+        yield from at_every_position(context, name, directory, wanted, tokens, sliding)
+
+
+# Models that transformers makes, with the number of layers of each that slide and of RoPE tables.
+SIZES = dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=WINDOW)
+BASES = dict(full_attention=dict(rope_type="linear", rope_theta=1e6, factor=8.0),
+                  sliding_attention=dict(rope_type="default", rope_theta=1e4))
+MADE = [
+    (family_models.Made("gemma2", "Gemma2", SIZES), 3, 1),
+    (family_models.Made("gemma3", "Gemma3", dict(SIZES, rope_parameters=BASES)), 5, 2),
+    (family_models.Made("gemma3, a tokenizer", "Gemma3", dict(SIZES, vocab_size=VOCABULARY, rope_parameters=BASES)), 5, 2),
+]
+
+
+def gemma_tokenizer():
+    """A tokenizer.json as Gemma's is made: spaces become part of tokens, unknown characters fall back to bytes, and
+    turns have tokens of their own."""
+    from text_tokenizers import GEMMA, added, file_of, template, trained
+
+    specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+    vocab = {name: id for id, name in enumerate([*specials, *(f"<0x{byte:02X}>" for byte in range(256))])}
+    model = trained(GEMMA["pre_tokenizer"], GEMMA["normalizer"])
+    # The first pieces, and of the merges those that give them: VOCABULARY tokens in all.
+    pieces = [piece for piece in model["vocab"] if piece not in vocab][: VOCABULARY - len(vocab)]
+    vocab.update({piece: len(vocab) + i for i, piece in enumerate(pieces)})
+    merges = [merge for merge in model["merges"] if all(part in vocab for part in [*merge, "".join(merge)])]
+    return file_of(
+        dict(vocab=vocab, merges=merges, byte_fallback=True, fuse_unk=True, unk_token="<unk>"),
+        added_tokens=[added(id, name) for id, name in enumerate(specials)],
+        post_processor=template("<bos>", 2), **GEMMA,
+    )
+
+
+def greedy_rows(context, name, directory, model, prompt):
+    """What diptych run goes on with, one method and two, is what transformers does."""
+    ids, _ = greedy(model, prompt, GREEDY)
+    for form, options in (("single", []), ("pair", ["--multifunction"])):
+        start = time.time()
+        path = directory / f"greedy_{form}.pte"
+        run([context.diptych, "export", directory, "-o", path, "--max_context_len", 128, "--input_len", 16,
+             *FP32, *options])
+        out = run([context.diptych, "run", path, "--ids", ",".join(map(str, prompt)), "-n", GREEDY, "--ignore_eos",
+                   "--print_ids", "--stats", "none", "--numerics", "precise"])
+        yield Row(f"windows: {name}, {form}: {GREEDY} greedy tokens", out.split()[0] == ",".join(map(str, ids)),
+                  seconds=time.time() - start)
+        if (directory / "tokenizer.json").exists():
+            yield text_row(context, f"windows: {name}, {form}: from a text", directory, path, model)
+
+
+def text_row(context, name, directory, path, model):
+    """The file carries the tokenizer: ids of a text, and the text of what follows, are those of the package."""
+    import tokenizers
+
+    start = time.time()
+    theirs = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+    prompt = theirs.encode(TEXT).ids
+    ids, _ = greedy(model, prompt, GREEDY)
+    common = [context.diptych, "run", path, "-p", TEXT, "-n", GREEDY, "--ignore_eos", "--stats", "none", "--numerics", "precise"]
+    got = run([*common, "--print_ids"]).split()[0]
+    ok = prompt[0] == 2 and got == ",".join(map(str, ids))
+    return Row(name, ok, seconds=time.time() - start, note="" if ok else f"expected {ids}, found {got}")
+
+
+def made_by_transformers(context):
+    import torch
+    import transformers
+
+    for made, sliding, tables in MADE:
+        directory = context.work / "windows" / made.name.replace(" ", "_").replace(",", "")
+        family_models.make(made, directory)
+        vocabulary = made.config.get("vocab_size", 300)
+        if vocabulary == VOCABULARY:
+            (directory / "tokenizer.json").write_text(json.dumps(gemma_tokenizer(), ensure_ascii=False))
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            directory, dtype=torch.float32, attn_implementation="eager").eval()
+        tokens = random_tokens(LENGTH, vocabulary)
+        with torch.no_grad():
+            wanted = model(torch.tensor([tokens])).logits[0].numpy()
+        yield from at_every_position(context, made.name, directory, wanted, tokens, sliding, tables)
+        yield from greedy_rows(context, made.name, directory, model, tokens)
 
 
 def rows(context):
@@ -171,3 +180,4 @@ def rows(context):
 
     diptych.register()
     yield from against_transformers(context)
+    yield from made_by_transformers(context)
