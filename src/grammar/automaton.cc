@@ -69,16 +69,17 @@ class Compiler {
   explicit Compiler(const std::vector<Rule>& rules) : rules_(rules) {}
 
   Result<std::shared_ptr<const Automaton>> compile(size_t start) {
-    for (size_t i = 0; i < rules_.size(); ++i) starts_.push_back(add_state());
-    for (size_t i = 0; i < rules_.size(); ++i) {
-      const StateId end = TRY(add(*rules_[i].body, starts_[i], 0));
+    // The first states are those that rules begin in.
+    for (size_t i = 0; i < rules_.size(); ++i) add_state();
+    for (StateId i = 0; i < rules_.size(); ++i) {
+      const StateId end = TRY(add(*rules_[i].body, i, 0));
       states_[end].ends = true;
     }
     TRY(check_left_recursion());
     mark_last();
     auto automaton = std::make_shared<Automaton>();
     automaton->states = std::move(states_);
-    automaton->start = starts_[start];
+    automaton->start = static_cast<StateId>(start);
     return automaton;
   }
 
@@ -124,7 +125,7 @@ class Compiler {
         return add_repeat(node, from, depth);
       case Node::Kind::Rule: {
         const StateId to = add_state();
-        add_edge(from, {Edge::Kind::Call, 0, 0, starts_[node.rule], to});
+        add_edge(from, {Edge::Kind::Call, 0, 0, static_cast<StateId>(node.rule), to});
         return to;
       }
     }
@@ -179,43 +180,44 @@ class Compiler {
     }
   }
 
-  // Which states are reached from `state` without a byte, by rule: marks the rules that are called.
-  // A rule that may match nothing is passed.
-  void follow(StateId state, const std::vector<bool>& empty, std::vector<bool>& seen,
-              std::vector<StateId>& calls, bool& ends) const {
-    std::vector<StateId> next = {state};
+  // Which rules each rule calls before any byte. A call of a rule that may match nothing is passed:
+  // what stands behind it waits until that is known, so that each state is visited once.
+  std::vector<std::vector<StateId>> first_calls() const {
+    const size_t count = rules_.size();
+    struct Reached {
+      StateId state, rule;  // and the rule that it is of
+    };
+    std::vector<Reached> next;
+    for (StateId i = 0; i < count; ++i) next.push_back({i, i});
+    std::vector<bool> empty(count, false), seen(states_.size(), false);
+    std::vector<std::vector<StateId>> calls(count);
+    std::vector<std::vector<Reached>> waiting(count);  // behind calls of a rule
     while (!next.empty()) {
-      const StateId at = next.back();
+      const auto [at, in] = next.back();
       next.pop_back();
       if (seen[at]) continue;
       seen[at] = true;
-      marked_.push_back(at);
-      ends |= states_[at].ends;
+      if (states_[at].ends && !empty[in]) {
+        empty[in] = true;
+        next.insert(next.end(), waiting[in].begin(), waiting[in].end());
+        waiting[in].clear();
+      }
       for (const Edge& edge : states_[at].edges) {
-        if (edge.kind == Edge::Kind::Free) next.push_back(edge.to);
-        if (edge.kind != Edge::Kind::Call) continue;
-        calls.push_back(edge.rule);
-        if (empty[edge.rule]) next.push_back(edge.to);
+        const bool is_call = edge.kind == Edge::Kind::Call;
+        if (is_call) calls[in].push_back(edge.rule);
+        if (is_call && !empty[edge.rule]) {
+          waiting[edge.rule].push_back({edge.to, in});
+        } else if (edge.kind != Edge::Kind::Bytes) {
+          next.push_back({edge.to, in});
+        }
       }
     }
-    for (const StateId at : marked_) seen[at] = false;
-    marked_.clear();
+    return calls;
   }
 
   Status check_left_recursion() const {
     const size_t count = rules_.size();
-    // Rules' first states are the first states.
-    std::vector<bool> empty(count, false), seen(states_.size(), false);
-    std::vector<std::vector<StateId>> calls(count);
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t i = 0; i < count; ++i) {
-        bool ends = false;
-        calls[i].clear();
-        follow(starts_[i], empty, seen, calls[i], ends);
-        if (ends && !empty[i]) empty[i] = changed = true;
-      }
-    }
+    const std::vector<std::vector<StateId>> calls = first_calls();
     // A cycle of calls before any byte.
     enum : uint8_t { New, Open, Done };
     std::vector<uint8_t> mark(count, New);
@@ -242,8 +244,6 @@ class Compiler {
 
   const std::vector<Rule>& rules_;
   std::vector<Automaton::State> states_;
-  std::vector<StateId> starts_;
-  mutable std::vector<StateId> marked_;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/in_quotes.h"
+#include "grammar/source_reader.h"
 
 namespace diptych::grammar {
 
@@ -19,18 +20,18 @@ bool is_name(char c) {
          c == '_';
 }
 
-class Parser {
+class Parser : SourceReader {
  public:
-  explicit Parser(std::string_view source) : source_(source) {}
+  explicit Parser(std::string_view source) : SourceReader(source) {}
 
   Result<std::shared_ptr<const Automaton>> parse() {
-    if (source_.size() > kMostSource) {
-      return invalid_data("{} bytes of grammar, expected at most {}", source_.size(), kMostSource);
+    if (source().size() > kMostSource) {
+      return invalid_data("{} bytes of grammar, expected at most {}", source().size(), kMostSource);
     }
-    for (skip(true); at_ < source_.size(); skip(true)) TRY(parse_rule());
+    for (skip_space(true); !ended(); skip_space(true)) TRY(parse_rule());
     for (size_t i = 0; i < rules_.size(); ++i) {
       if (rules_[i].body == nullptr) {
-        return invalid_data("line {}: there is no rule {}", used_in_[i], rules_[i].name);
+        return invalid_data("line {}: there is no rule {}", line(used_at_[i]), rules_[i].name);
       }
     }
     const auto root = indices_.find("root");
@@ -39,49 +40,41 @@ class Parser {
   }
 
  private:
-  char peek() const { return at_ < source_.size() ? source_[at_] : '\0'; }
-  bool take(std::string_view text) {
-    if (!source_.substr(at_).starts_with(text)) return false;
-    at_ += text.size();
-    return true;
-  }
-  size_t line() const {
-    return 1 + static_cast<size_t>(std::count(source_.begin(),
-                                              source_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
+  size_t line(size_t at) const {
+    const std::string_view before = source().substr(0, at);
+    return 1 + static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
   }
   template <class... Args>
   tl::unexpected<Error> wrong(fmt::format_string<Args...> format, Args&&... args) const {
-    return invalid_data("line {}: {}", line(), fmt::format(format, std::forward<Args>(args)...));
+    return invalid_data("line {}: {}", line(at()),
+                        fmt::format(format, std::forward<Args>(args)...));
   }
   tl::unexpected<Error> expected(std::string_view what) const {
-    const std::string_view rest = source_.substr(at_, 20);
     return wrong("expected {}, found {}", what,
-                 rest.empty() ? std::string("the end") : in_quotes(rest));
+                 ended() ? std::string("the end") : in_quotes(rest().substr(0, 20)));
   }
 
   // Over spaces and comments, and over ends of lines as well.
-  void skip(bool lines) {
-    for (;; ++at_) {
-      if (peek() == '#') at_ = std::min(source_.find('\n', at_), source_.size());
+  void skip_space(bool lines) {
+    for (;; skip()) {
+      if (peek() == '#') go_to(std::min(source().find('\n', at()), source().size()));
       const char c = peek();
-      if (at_ >= source_.size() ||
-          !(c == ' ' || c == '\t' || (lines && (c == '\n' || c == '\r')))) {
-        return;
-      }
+      if (ended() || !(c == ' ' || c == '\t' || (lines && (c == '\n' || c == '\r')))) return;
     }
   }
 
   Result<std::string> parse_name() {
-    const size_t begin = at_;
-    while (is_name(peek())) ++at_;
-    if (at_ == begin) return expected("a rule's name");
-    return std::string(source_.substr(begin, at_ - begin));
+    const std::string_view begun = rest();
+    while (is_name(peek())) skip();
+    const std::string_view name = begun.substr(0, begun.size() - rest().size());
+    if (name.empty()) return expected("a rule's name");
+    return std::string(name);
   }
   size_t index_of(const std::string& name) {
     const auto [found, is_new] = indices_.try_emplace(name, rules_.size());
     if (is_new) {
       rules_.push_back({name, nullptr});
-      used_in_.push_back(line());
+      used_at_.push_back(at());
     }
     return found->second;
   }
@@ -89,13 +82,13 @@ class Parser {
   Status parse_rule() {
     const std::string name = TRY(parse_name());
     const size_t index = index_of(name);
-    skip(false);
+    skip_space(false);
     if (!take("::=")) return expected("::=");
     if (rules_[index].body != nullptr) return wrong("rule {} is there twice", name);
-    skip(true);
+    skip_space(true);
     rules_[index].body = TRY(parse_alternatives(0));
-    skip(false);
-    if (at_ < source_.size() && peek() != '\n' && peek() != '\r') return expected("the line's end");
+    skip_space(false);
+    if (!ended() && peek() != '\n' && peek() != '\r') return expected("the line's end");
     return {};
   }
 
@@ -103,11 +96,11 @@ class Parser {
     if (depth > kMostNesting) return wrong("more than {} groups within one another", kMostNesting);
     std::vector<Expression> alternatives;
     do {
-      skip(true);
+      skip_space(true);
       alternatives.push_back(TRY(parse_sequence(depth)));
-      const size_t here = at_;
-      skip(true);  // an alternative may begin the next line
-      if (peek() != '|' && depth == 0) at_ = here;
+      const size_t here = at();
+      skip_space(true);  // an alternative may begin the next line
+      if (peek() != '|' && depth == 0) go_to(here);
     } while (take("|"));
     return alternatives.size() == 1 ? alternatives[0] : any(std::move(alternatives));
   }
@@ -115,9 +108,9 @@ class Parser {
   Result<Expression> parse_sequence(size_t depth) {
     std::vector<Expression> parts;
     for (;;) {
-      skip(depth > 0);
+      skip_space(depth > 0);
       const char c = peek();
-      if (at_ >= source_.size() || c == '|' || c == ')' || c == '\n' || c == '\r') break;
+      if (ended() || c == '|' || c == ')' || c == '\n' || c == '\r') break;
       parts.push_back(TRY(parse_repeated(TRY(parse_item(depth)))));
     }
     return sequence(std::move(parts));
@@ -130,7 +123,7 @@ class Parser {
     if (take(".")) return chars({{0, kLastChar}});
     if (take("(")) {
       const Expression group = TRY(parse_alternatives(depth + 1));
-      skip(true);
+      skip_space(true);
       if (!take(")")) return expected("\")\"");
       return group;
     }
@@ -159,36 +152,23 @@ class Parser {
   }
 
   Result<size_t> parse_number() {
-    size_t number = 0;
-    const char* const begin = source_.data() + at_;
-    const auto [end, error] = std::from_chars(begin, source_.data() + source_.size(), number);
-    if (error != std::errc() || number > kMostRepeats) {
-      return expected(fmt::format("a number up to {}", kMostRepeats));
-    }
-    at_ += static_cast<size_t>(end - begin);
-    return number;
+    const std::optional<size_t> number = take_number(kMostRepeats);
+    if (!number) return expected(fmt::format("a number up to {}", kMostRepeats));
+    return *number;
   }
 
   // A character of a literal or a class, which may be escaped.
   Result<uint32_t> parse_char() {
-    if (at_ >= source_.size() || peek() == '\n') return expected("a closing quote or bracket");
+    if (ended() || peek() == '\n') return expected("a closing quote or bracket");
     if (peek() != '\\') {
-      const auto lead = static_cast<uint8_t>(source_[at_++]);
-      if (lead < 0x80) return lead;
-      const int following = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
-      uint32_t c = lead & (0x3Fu >> following);
-      for (int i = 0; i < following; ++i) {
-        const auto byte = static_cast<uint8_t>(peek());
-        if ((byte & 0xC0) != 0x80) return wrong("the grammar is not UTF-8");
-        c = c << 6 | (byte & 0x3Fu);
-        ++at_;
-      }
-      if (c > kLastChar) return wrong("the grammar is not UTF-8");
-      return c;
+      const std::optional<uint32_t> c = take_char();
+      if (!c) return wrong("the grammar is not UTF-8");
+      return *c;
     }
-    ++at_;
+    skip();
+    const size_t here = at();
     const char kind = peek();
-    ++at_;
+    skip();
     switch (kind) {
       case 'n':
         return '\n';
@@ -210,23 +190,23 @@ class Parser {
       case '^':
         return static_cast<uint32_t>(kind);
       default:
-        --at_;
+        go_to(here);
         return expected("one of n, r, t, x, u, U, \\, \", [, ], - and ^ after a backslash");
     }
   }
   Result<uint32_t> parse_hex(size_t digits) {
-    const std::string_view text = source_.substr(at_, digits);
+    const std::string_view text = rest().substr(0, digits);
     uint32_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
     if (error != std::errc() || end != text.data() + digits || value > kLastChar) {
       return expected(fmt::format("{} hexadecimal digits of a character", digits));
     }
-    at_ += digits;
+    skip(digits);
     return value;
   }
 
   Result<Expression> parse_literal() {
-    ++at_;
+    skip();
     std::vector<Expression> parts;
     while (!take("\"")) {
       const uint32_t c = TRY(parse_char());
@@ -236,14 +216,14 @@ class Parser {
   }
 
   Result<Expression> parse_class() {
-    ++at_;
+    skip();
     const bool negated = take("^");
     std::vector<CharRange> ranges;
     while (!take("]")) {
       const uint32_t first = TRY(parse_char());
       uint32_t last = first;
-      if (peek() == '-' && source_.substr(at_, 2) != "-]") {
-        ++at_;
+      if (peek() == '-' && !rest().starts_with("-]")) {
+        skip();
         last = TRY(parse_char());
       }
       if (last < first) return wrong("a range of characters runs backwards");
@@ -253,10 +233,8 @@ class Parser {
     return negated ? chars_except(std::move(ranges)) : chars(std::move(ranges));
   }
 
-  std::string_view source_;
-  size_t at_ = 0;
   std::vector<Rule> rules_;
-  std::vector<size_t> used_in_;  // lines
+  std::vector<size_t> used_at_;  // where in the source each was named first
   std::map<std::string, size_t> indices_;
 };
 

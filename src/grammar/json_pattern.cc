@@ -1,9 +1,10 @@
 #include "grammar/json_pattern.h"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 
 #include "base/in_quotes.h"
+#include "grammar/source_reader.h"
 
 namespace diptych::grammar {
 
@@ -17,19 +18,20 @@ const Ranges kDigit = {{'0', '9'}};
 const Ranges kWord = {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}, {'_', '_'}};
 const Ranges kSpace = {{' ', ' '}};  // others must be escaped in strings
 
-class Parser {
+class Parser : SourceReader {
  public:
-  Parser(std::string_view pattern, const JsonRules& json) : pattern_(pattern), json_(json) {}
+  Parser(std::string_view pattern, const JsonRules& json) : SourceReader(pattern), json_(json) {}
 
   Result<Expression> parse() {
-    if (pattern_.size() > kMostPattern)
-      return unsupported("a pattern of {} bytes", pattern_.size());
+    if (source().size() > kMostPattern) {
+      return unsupported("a pattern of {} bytes", source().size());
+    }
     const bool from_start = take("^");
     const Expression body = TRY(parse_alternatives(0));
-    if (at_ < pattern_.size()) return unknown();
+    if (!ended()) return unknown();
     if (alternatives_ && (from_start || ended_)) {
       return unsupported("pattern {}: ^ or $ beside alternatives; put them into a group",
-                         in_quotes(pattern_));
+                         in_quotes(source()));
     }
     const Expression anything = repeat(rule(json_.character), 0, kUnlimited);
     return sequence({text("\""), from_start ? text("") : anything, body,
@@ -37,14 +39,8 @@ class Parser {
   }
 
  private:
-  char peek() const { return at_ < pattern_.size() ? pattern_[at_] : '\0'; }
-  bool take(std::string_view text) {
-    if (!pattern_.substr(at_).starts_with(text)) return false;
-    at_ += text.size();
-    return true;
-  }
   tl::unexpected<Error> unknown() const {
-    return unsupported("pattern {}: what stands at {} is not supported", in_quotes(pattern_), at_);
+    return unsupported("pattern {}: what stands at {} is not supported", in_quotes(source()), at());
   }
 
   Result<Expression> parse_alternatives(size_t depth) {
@@ -60,9 +56,9 @@ class Parser {
 
   Result<Expression> parse_sequence(size_t depth) {
     std::vector<Expression> parts;
-    while (at_ < pattern_.size() && peek() != '|' && peek() != ')') {
-      if (depth == 0 && pattern_.substr(at_) == "$") {
-        ++at_;
+    while (!ended() && peek() != '|' && peek() != ')') {
+      if (depth == 0 && rest() == "$") {
+        skip();
         ended_ = true;
         break;
       }
@@ -111,31 +107,23 @@ class Parser {
   }
 
   Result<size_t> parse_number() {
-    size_t number = 0;
-    const char* const begin = pattern_.data() + at_;
-    const auto [end, error] = std::from_chars(begin, pattern_.data() + pattern_.size(), number);
-    if (error != std::errc() || number > kMostRepeats) return unknown();
-    at_ += static_cast<size_t>(end - begin);
-    return number;
+    const std::optional<size_t> number = take_number(kMostRepeats);
+    if (!number) return unknown();
+    return *number;
   }
 
   Result<uint32_t> parse_char() {
-    const auto lead = static_cast<uint8_t>(peek());
-    const size_t following = lead < 0xC0 ? 0 : lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
-    if (at_ + following >= pattern_.size()) return unknown();
-    uint32_t c = following == 0 ? lead : lead & (0x3Fu >> following);
-    for (size_t i = 1; i <= following; ++i) {
-      c = c << 6 | (static_cast<uint8_t>(pattern_[at_ + i]) & 0x3Fu);
-    }
-    at_ += 1 + following;
-    return c;
+    const std::optional<uint32_t> c = take_char();
+    if (!c) return unknown();
+    return *c;
   }
 
   // What a backslash means: a kind of characters or one.
   Status parse_escape(Ranges& ranges) {
-    ++at_;
+    const size_t here = at();
+    skip();
     const char kind = peek();
-    ++at_;
+    skip();
     const auto add = [&](const Ranges& more) {
       ranges.insert(ranges.end(), more.begin(), more.end());
       return Status();
@@ -164,18 +152,18 @@ class Parser {
     const bool letter = (kind >= 'a' && kind <= 'z') || (kind >= 'A' && kind <= 'Z') ||
                         (kind >= '0' && kind <= '9');
     if (letter || kind == '\0' || static_cast<uint8_t>(kind) >= 0x80) {
-      at_ -= 2;
+      go_to(here);
       return unknown();
     }
     return add({{static_cast<uint32_t>(kind), static_cast<uint32_t>(kind)}});
   }
 
   Result<Expression> parse_class() {
-    ++at_;
+    skip();
     const bool negated = take("^");
     Ranges ranges;
     for (bool first = true; first || peek() != ']'; first = false) {
-      if (at_ >= pattern_.size() || peek() == ']') return unknown();
+      if (ended() || peek() == ']') return unknown();
       if (peek() == '\\') {
         const size_t before = ranges.size();
         TRY(parse_escape(ranges));
@@ -188,13 +176,13 @@ class Parser {
         const uint32_t c = TRY(parse_char());
         ranges.push_back({c, c});
       }
-      if (peek() != '-' || pattern_.substr(at_, 2) == "-]") continue;
-      ++at_;
+      if (peek() != '-' || rest().starts_with("-]")) continue;
+      skip();
       if (peek() == '\\') return unknown();
       ranges.back().last = TRY(parse_char());
       if (ranges.back().last < ranges.back().first) return unknown();
     }
-    ++at_;
+    skip();
     return in_string(negated ? chars_except(std::move(ranges))->ranges : ranges);
   }
 
@@ -221,9 +209,7 @@ class Parser {
     return any(std::move(ways));
   }
 
-  std::string_view pattern_;
   const JsonRules& json_;
-  size_t at_ = 0;
   bool ended_ = false, alternatives_ = false;
 };
 

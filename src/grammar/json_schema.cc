@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
 #include "base/in_quotes.h"
 #include "base/json.h"
@@ -524,23 +525,32 @@ class Translator {
   // A member's name that is none of these, without escapes.
   Expression other_name(const std::set<std::string>& names) {
     if (names.empty()) return rule(json_.string);
-    return sequence({text("\""), other_text(names, "")});
+    const std::vector<std::string> sorted(names.begin(), names.end());
+    return sequence({text("\""), other_text(sorted, 0)});
   }
-  // The rest of one that has begun as some of the names do, and the quote.
-  Expression other_text(const std::set<std::string>& names, const std::string& begun) {
-    std::map<char, bool> next;
-    for (const std::string& name : names) {
-      if (name.size() > begun.size() && name.starts_with(begun)) next[name[begun.size()]] = true;
-    }
+  // The rest of one whose first `begun` bytes are those of all of `names`, and the quote.
+  Expression other_text(std::span<const std::string> names, size_t begun) {
     std::vector<Expression> ways;
-    if (!names.contains(begun)) ways.push_back(text("\""));
+    // Of names with the same beginning the one that ends here is the first.
+    if (names.front().size() > begun) {
+      ways.push_back(text("\""));
+    } else {
+      names = names.subspan(1);
+    }
     std::vector<CharRange> taken = {{0, 0x1F}, {'"', '"'}, {'\\', '\\'}, {0x7F, kLastChar}};
-    for (const auto& [c, unused] : next) {
+    while (!names.empty()) {
+      const auto c = static_cast<uint8_t>(names.front()[begun]);
+      const auto same = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+        return static_cast<uint8_t>(name[begun]) != c;
+      });
+      const auto group = names.first(static_cast<size_t>(same - names.begin()));
+      names = names.subspan(group.size());
       // Characters beyond ASCII at a fork are left out as a whole.
-      if (static_cast<uint8_t>(c) >= 0x7F) continue;
-      taken.push_back({static_cast<uint32_t>(c), static_cast<uint32_t>(c)});
-      if (c == '"' || c == '\\' || static_cast<uint8_t>(c) < 0x20) continue;
-      ways.push_back(sequence({text({&c, 1}), other_text(names, begun + c)}));
+      if (c >= 0x7F) continue;
+      taken.push_back({c, c});
+      if (c == '"' || c == '\\' || c < 0x20) continue;
+      ways.push_back(
+          sequence({text(std::string(1, static_cast<char>(c))), other_text(group, begun + 1)}));
     }
     ways.push_back(sequence(
         {chars_except(std::move(taken)), repeat(rule(json_.plain), 0, kUnlimited), text("\"")}));

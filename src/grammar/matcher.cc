@@ -85,7 +85,6 @@ Matcher::Config Matcher::intern(const std::vector<Place>& reached) {
     }
     if (takes_bytes) kept.push_back(place);
   }
-  if (kept.empty() && !accepting && !rows_.empty()) return kDead;
   std::sort(kept.begin(), kept.end());
   return add(std::move(kept), accepting);
 }

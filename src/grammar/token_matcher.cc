@@ -23,11 +23,13 @@ Result<TokenMatcher::Mask> TokenMatcher::compute() {
   const std::vector<uint32_t>& tokens = trie_->tokens();
   path_[0] = at_;
   for (size_t i = 0; i < nodes.size();) {
+    if (matcher_.work() - before > kMostWork) {
+      return unsupported("the grammar is too ambiguous to be followed");
+    }
     const TokenTrie::Node& node = nodes[i];
     const Matcher::Config config = matcher_.step(path_[node.depth - 1], node.byte);
     if (config == Matcher::kDead) {
       i = node.end;
-      if (matcher_.work() - before > kMostWork) break;
       continue;
     }
     path_[node.depth] = config;
@@ -36,10 +38,6 @@ Result<TokenMatcher::Mask> TokenMatcher::compute() {
       mask[tokens[t] / 64] |= uint64_t{1} << (tokens[t] % 64);
     }
     ++i;
-    if (matcher_.work() - before > kMostWork) break;
-  }
-  if (matcher_.work() - before > kMostWork) {
-    return unsupported("the grammar is too ambiguous to be followed");
   }
   return mask;
 }

@@ -1,8 +1,10 @@
 #include "grammar/gbnf.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/clock.h"
 #include "grammar/matching.h"
 #include "testing/shared_data.h"
 
@@ -41,6 +43,34 @@ TEST(Gbnf, Matches) {
     for (const std::string& text : row.not_of_it)
       EXPECT_FALSE(matches(*automaton, text)) << row.source << ": " << text;
   }
+}
+
+// Chains of rules that may match nothing, each of which begins with the next one.
+TEST(Gbnf, ManyRulesAreCompiledInNoTime) {
+  constexpr int kRules = 12'000;
+  std::string source = "root ::= r0 \"x\"\n";
+  for (int i = 0; i < kRules; ++i) source += fmt::format("r{} ::= r{} | \"\"\n", i, i + 1);
+  source += fmt::format("r{} ::= \"a\"?\n", kRules);
+  const auto start = Clock::now();
+  const auto automaton = parse_gbnf(source);
+  ASSERT_OK(automaton);
+  EXPECT_LT(seconds_since(start), 20);  // quadratic: minutes
+  const auto turned = source + fmt::format("r{} ::= r7\n", kRules);
+  const auto again = parse_gbnf(turned);
+  ASSERT_FALSE(again);
+}
+
+// Left recursion behind calls that may match nothing, found whichever rule comes first.
+TEST(Gbnf, FindsLeftRecursionBehindEmptyRules) {
+  for (const char* source :
+       {"root ::= empty middle \"x\"\nmiddle ::= empty empty root\nempty ::= \"e\"?",
+        "empty ::= other?\nother ::= \"o\"*\nroot ::= other empty root \"x\"",
+        "a ::= b c a\nc ::= b b\nb ::= \"\"\nroot ::= a"}) {
+    const auto found = parse_gbnf(source);
+    ASSERT_FALSE(found) << source;
+    EXPECT_THAT(found.error().message, ::testing::HasSubstr("left recursion"));
+  }
+  EXPECT_TRUE(parse_gbnf("root ::= empty full root | \"x\"\nempty ::= \"\"\nfull ::= empty \"y\""));
 }
 
 // Every character's UTF-8, and nothing else, is matched by the ranges that are cut from it.
