@@ -130,10 +130,8 @@ void Conversation::forget_bytes(Transcript& transcript, size_t bytes, int64_t co
 }
 
 std::span<const int64_t> Conversation::reuse(const Tokens& prompt) {
-  const auto cached = session_->tokens();
-  const auto differs = std::mismatch(prompt.begin(), prompt.end(), cached.begin(), cached.end());
   // At least one token is evaluated, for its logits.
-  const auto shared = std::min(differs.first - prompt.begin(), std::ssize(prompt) - 1);
+  const int64_t shared = session_->held_of(std::span(prompt).first(prompt.size() - 1));
   session_->rewind(shared);
   return std::span(prompt).subspan(static_cast<size_t>(shared));
 }

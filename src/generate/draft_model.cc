@@ -24,9 +24,7 @@ Result<std::unique_ptr<DraftModel>> DraftModel::create(std::unique_ptr<Session> 
 }
 
 Status DraftModel::begin(std::span<const int64_t> context) {
-  const std::span<const int64_t> known = session_->tokens();
-  const auto differ = std::mismatch(known.begin(), known.end(), context.begin(), context.end());
-  session_->rewind(differ.first - known.begin());
+  session_->rewind(session_->held_of(context));
   const auto position = static_cast<size_t>(session_->position());
   if (context.size() <= position) return {};
   if (context.size() > static_cast<size_t>(session_->model().max_context)) return {};

@@ -106,22 +106,24 @@ void KvCache::rewind(int64_t position) {
   tokens_ = position;
 }
 
-void KvCache::copy_from(const KvCache& other) {
+void KvCache::copy_from(const KvCache& other, int64_t tokens) {
   const uint64_t bytes = head_row_bytes(model_);
   for (size_t layer = 0; layer < keys_.size(); ++layer) {
     if (std::optional<Rings>& rings = rings_[layer]) {
       rings->keys.copy_from(other.rings_[layer]->keys);
       rings->values.copy_from(other.rings_[layer]->values);
+      rings->keys.rewind(other.tokens_, tokens);
+      rings->values.rewind(other.tokens_, tokens);
       continue;
     }
     const uint64_t stride = static_cast<uint64_t>(model_.class_of(layer).cache_len) * bytes;
-    const uint64_t used = static_cast<uint64_t>(other.tokens_) * bytes;
+    const uint64_t used = static_cast<uint64_t>(tokens) * bytes;
     for (uint64_t head = 0; head < static_cast<uint64_t>(model_.kv_heads); ++head) {
       std::copy_n(&other.keys_[layer][head * stride], used, &keys_[layer][head * stride]);
       std::copy_n(&other.values_[layer][head * stride], used, &values_[layer][head * stride]);
     }
   }
-  tokens_ = other.tokens_;
+  tokens_ = tokens;
 }
 
 uint64_t KvCache::row_bytes(const contract::Model& model) {

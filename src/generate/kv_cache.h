@@ -55,8 +55,10 @@ class KvCache {
 
   uint64_t bytes() const { return memory_.bytes().size(); }  // of memory, once it is full
 
-  // Becomes a copy of a cache of the same model.
-  void copy_from(const KvCache& other);
+  // Whether rewind() forgets nothing before `position`.
+  bool can_rewind(int64_t position) const;
+  // Holds the first `tokens` of a cache of the same model afterwards, which can be rewound to them.
+  void copy_from(const KvCache& other, int64_t tokens);
 
   // Writes the rows of all tokens, or takes the first `tokens` of what another cache of the same
   // model wrote and forgets its own. Only for models without windows, of which every row is there.
@@ -66,7 +68,6 @@ class KvCache {
 
  private:
   KvCache() = default;
-  bool can_rewind(int64_t position) const;
 
   contract::Model model_;
   int64_t most_ = 0, tokens_ = 0;

@@ -391,9 +391,15 @@ void Session::rewind(int64_t position) {
   cache_.rewind(std::min(cache_.tokens(), position));
 }
 
-void Session::copy_from(const Session& other) {
-  history_ = other.history_;
-  cache_.copy_from(other.cache_);
+int64_t Session::held_of(std::span<const int64_t> tokens) const {
+  const auto differ = std::mismatch(tokens.begin(), tokens.end(), history_.begin(), history_.end());
+  const int64_t held = std::min(differ.first - tokens.begin(), cache_.tokens());
+  return cache_.can_rewind(held) ? held : 0;
+}
+
+void Session::copy_from(const Session& other, int64_t tokens) {
+  history_.assign(other.history_.begin(), other.history_.begin() + tokens);
+  cache_.copy_from(other.cache_, tokens);
 }
 
 Status Session::read_rows(Bytes rows, std::span<const int64_t> tokens) {

@@ -86,9 +86,12 @@ class Session {
   // begins a window's length back (KvCache::rewind()), the next evaluation evaluates all tokens
   // anew.
   void rewind(int64_t position);
-  // Becomes a copy of a session of the same program: what `other` has evaluated counts as evaluated
-  // here.
-  void copy_from(const Session& other);
+  // How many of the first of `tokens` are in the cache and would stay there in a rewind to them:
+  // the next evaluation can begin behind them.
+  int64_t held_of(std::span<const int64_t> tokens) const;
+  // The first `tokens` of what a session of the same program has evaluated count as evaluated here,
+  // and nothing else; at most other.held_of() of anything.
+  void copy_from(const Session& other, int64_t tokens);
   // Whether the keys and values of a session can be written and read back: every row of every layer
   // must be there, so no layer may have a window.
   bool can_save() const { return cache_.layers_with_window().empty(); }

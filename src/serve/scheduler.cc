@@ -17,10 +17,6 @@ constexpr double kNewRate = 0.3;       // the weight of the latest piece's speed
 // A prefix that another slot holds is copied where it is so much longer than the own one.
 constexpr int64_t kWorthCopying = 16;
 
-int64_t common_prefix(std::span<const int64_t> a, std::span<const int64_t> b) {
-  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
-}
-
 }  // namespace
 
 Scheduler::Scheduler(NewSession new_session, const text::Tokenizer* tokenizer, Turns& turns,
@@ -152,7 +148,7 @@ void Scheduler::give_slot(std::unique_ptr<Work> work) {
   const bool reuses = options_.reuse && !(job.echo && job.logprobs);
   const std::span<const int64_t> reusable(job.prompt.data(), reuses ? job.prompt.size() - 1 : 0);
   std::vector<int64_t> held;
-  for (const auto& session : sessions_) held.push_back(common_prefix(reusable, session->tokens()));
+  for (const auto& session : sessions_) held.push_back(session->held_of(reusable));
 
   const size_t none = slots_.size();
   size_t best = none, oldest = none, donor = 0;
@@ -165,10 +161,11 @@ void Scheduler::give_slot(std::unique_ptr<Work> work) {
   const size_t slot = 2 * held[best] >= sessions_[best]->position() ? best : oldest;
   Session& session = *sessions_[slot];
   if (held[donor] >= held[slot] + kWorthCopying) {
-    session.copy_from(*sessions_[donor]);
     held[slot] = held[donor];
+    session.copy_from(*sessions_[donor], held[slot]);
+  } else {
+    session.rewind(held[slot]);
   }
-  session.rewind(held[slot]);
   counters_.reused_tokens += static_cast<uint64_t>(held[slot]);
   work->begin(held[slot]);
   slots_[slot] = {std::move(work), ++uses_};

@@ -167,6 +167,35 @@ TEST_P(Sessions, ForgetWhatIsRewound) {
   }
 }
 
+// What is held of other tokens can be gone on from at once, here and in a copy.
+TEST_P(Sessions, CopyWhatAnotherHoldsOfAText) {
+  const auto program = tiny_program(GetParam().methods, GetParam().cache_len, GetParam().windows);
+  ASSERT_OK(program);
+  const auto other = Session::create(*program);
+  ASSERT_OK(other);
+  for (int round = 0; round < 100; ++round) {
+    session_->rewind(0);
+    const std::vector<int64_t> tokens = some_tokens(1 + random_() % (kTinyContext - 1));
+    ASSERT_OK(session_->evaluate(tokens));
+    std::vector<int64_t> text(tokens.begin(),
+                              tokens.begin() + static_cast<ptrdiff_t>(random_() % tokens.size()));
+    text.push_back(static_cast<int64_t>(random_() % kTinyVocab));
+    const int64_t held = session_->held_of(std::span(text).first(text.size() - 1));
+    if (session_->can_save()) {
+      EXPECT_EQ(held, std::min<int64_t>(std::ssize(text) - 1, session_->saved_tokens()));
+    }
+    (*other)->copy_from(*session_, held);
+    session_->rewind(held);
+    for (Session* const each : {session_.get(), other->get()}) {
+      EXPECT_EQ(each->position(), held);
+      EXPECT_EQ(each->saved_tokens(), held);
+      const auto logits = each->evaluate(std::span(text).subspan(static_cast<size_t>(held)));
+      ASSERT_OK(logits);
+      expect_logits(*logits, text);
+    }
+  }
+}
+
 TEST_P(Sessions, GiveTheLogitsAfterEachToken) {
   const std::vector<int64_t> tokens = some_tokens(kTinyContext);
   ASSERT_OK(session_->evaluate(std::span(tokens).first(3)));
