@@ -47,9 +47,9 @@ struct Response {
 
 struct HttpHandlers {
   // The response to a request whose body was not read, where there is one already (404, 401, what
-  // takes no body); else handle() gets the request with its body.
+  // takes no body); else handle() gets the request with its body, which it may take.
   std::function<bool(const Request& request, Response& response)> begin;
-  std::function<Response(const Request& request)> handle;
+  std::function<Response(Request& request)> handle;
   // Once the response is sent: what the access log may say.
   std::function<void(const Request& request, int status, double seconds)> done;
 };

@@ -28,7 +28,7 @@ Result<std::shared_ptr<const Models>> Models::open(const ModelOptions& options,
   auto models = std::make_shared<Models>();
   for (const std::string& path : options.paths) {
     std::string id = options.id.empty() ? stem_of(path) : options.id;
-    for (int n = 2; models->find(id) != nullptr && !models->models_.empty(); ++n) {
+    for (int n = 2; models->find(id) != nullptr; ++n) {
       id = fmt::format("{}-{}", stem_of(path), n);
     }
     models->models_.push_back(
@@ -36,7 +36,7 @@ Result<std::shared_ptr<const Models>> Models::open(const ModelOptions& options,
   }
   models->options_ = options;
   for (const auto& model : models->models_) {
-    if (!options.session_directory.empty()) {
+    if (!options.session_directory.empty() && model->scheduler().sessions().front()->can_save()) {
       models->digests_[model.get()] = TRY(serve::digest_of_file(model->opened().path()));
       models->restore(*model);
     }
@@ -63,7 +63,7 @@ void Models::restore(const serve::ServedModel& model) {
 void Models::stop() const {
   for (const auto& model : models_) {
     model->scheduler().stop();
-    if (options_.session_directory.empty()) continue;
+    if (!digests_.contains(model.get())) continue;
     const auto& sessions = model->scheduler().sessions();
     for (size_t slot = 0; slot < sessions.size(); ++slot) {
       if (sessions[slot]->position() < kWorthSaving) continue;

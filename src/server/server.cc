@@ -127,7 +127,7 @@ Result<std::unique_ptr<Server>> Server::create(const ServerOptions& options) {
   handlers.begin = [&self](const Request& request, Response& response) {
     return self.begin(request, response);
   };
-  handlers.handle = [&self](const Request& request) { return self.handle(request); };
+  handlers.handle = [&self](Request& request) { return self.handle(request); };
   handlers.done = [&self](const Request& request, int status, double seconds) {
     self.done(request, status, seconds);
   };
@@ -228,11 +228,12 @@ bool Server::begin(const Request& request, Response& response) {
   return respond(given ? std::move(*given) : error_response(given.error()));
 }
 
-Response Server::handle(const Request& request) {
+Response Server::handle(Request& request) {
   Response response;
   // A body takes several times its size as JSON: few are read at once.
   reading_.acquire();
   Result<Json> json = parse_json(request.body);
+  request.body = {};  // not kept while the answer is waited for
   reading_.release();
   if (stopping_) {
     response = error_response(503, "the server is being stopped");

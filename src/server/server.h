@@ -49,7 +49,7 @@ class Server {
   struct Endpoint;
   static const Endpoint kEndpoints[];
   bool begin(const Request& request, Response& response);
-  Response handle(const Request& request);
+  Response handle(Request& request);
   void done(const Request& request, int status, double seconds) const;
   bool host_is_ours(const std::string& host) const;
   void add_cors(const Request& request, Response& response) const;
