@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
-"""Load on a server that speaks OpenAI's interface, on loopback: tokens a second and the time to the first one for
-1, 4 and 16 clients, then many short requests of which a third is cancelled. Needs Python alone.
+"""Load on a server that speaks OpenAI's interface, on loopback: tokens a second, the time to the first one and the
+longest silence within a stream for 1, 4 and 16 clients, then many short requests of which a third is cancelled.
+Every answer to a prompt must be the same text. Needs Python alone.
 
   load.py http://127.0.0.1:8080                  the first model
   load.py http://127.0.0.1:8080 --requests 1000  so many short ones
+  load.py … --stall 600                          a stream while prompts of so many words are evaluated beside it
+  load.py … --slow 200                           beside so many clients that read next to nothing
+  load.py … --minutes 60 --pid 4711              a full queue for an hour, and the memory of process 4711
   load.py … --json out.json
 """
 
 import argparse
 import http.client
 import json
+import socket
 import statistics
 import threading
 import time
@@ -22,26 +27,44 @@ class Client:
     def __init__(self, url, model):
         self.address, self.model = urllib.parse.urlparse(url).netloc, model
 
+    def body(self, prompt, tokens):
+        body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "seed": 1}
+        return json.dumps(body | ({"model": self.model} if self.model else {}))
+
     def stream(self, prompt, tokens, leave_after=None):
-        """Tokens that came, seconds to the first and in all. Leaves after so many."""
-        body = {"model": self.model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "seed": 1}
+        """Tokens that came, seconds to the first and in all, the text, the longest silence after the first token.
+        Leaves after so many tokens."""
         connection = http.client.HTTPConnection(self.address, timeout=600)
         start = time.perf_counter()
-        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+        connection.request("POST", "/v1/completions", self.body(prompt, tokens), {"Content-Type": "application/json"})
         response = connection.getresponse()
         if response.status != 200:
             raise RuntimeError(f"{response.status}: {response.read()[:200]}")
-        first, count, text = None, 0, ""
+        first, last, silence, count, text = None, None, 0, 0, ""
         for line in response:
             if not line.startswith(b"data: {"):
                 continue
-            first = first or time.perf_counter() - start
+            now = time.perf_counter()
+            silence = max(silence, now - last) if last else 0
+            first, last = first or now - start, now
             count += 1
             text += "".join(choice["text"] for choice in json.loads(line[6:])["choices"])
             if leave_after is not None and count >= leave_after:
                 break
         connection.close()
-        return count, first or 0, time.perf_counter() - start, text
+        return {"count": count, "first": first or 0, "seconds": time.perf_counter() - start, "text": text,
+                "silence": silence}  # fmt: skip
+
+    def open_slowly(self):
+        """A connection that has asked for a stream and does not read it."""
+        host, port = self.address.split(":")
+        connection = socket.create_connection((host, int(port)), timeout=60)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        body = self.body(PROMPT.format("slow"), 400).encode()
+        connection.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            % len(body) + body)  # fmt: skip
+        return connection
 
 
 def together(works):
@@ -68,34 +91,93 @@ def measure(client, clients, tokens):
     start = time.perf_counter()
     results = together([lambda i=i: client.stream(PROMPT.format(i), tokens) for i in range(clients)])
     seconds = time.perf_counter() - start
-    return {"clients": clients, "tokens_per_second": sum(r[0] for r in results) / seconds,
-            "first_token_seconds": statistics.median(r[1] for r in results)}  # fmt: skip
+    return {"clients": clients, "tokens_per_second": sum(r["count"] for r in results) / seconds,
+            "first_token_seconds": statistics.median(r["first"] for r in results),
+            "longest_silence_seconds": max(r["silence"] for r in results)}  # fmt: skip
 
 
-def short_requests(client, count, at_once):
+class Answers:
     """Answers to the same prompt are the same text, whoever else is served."""
-    wanted, left, lock = {}, list(range(count)), threading.Lock()
-    cancelled = 0
+
+    def __init__(self):
+        self.wanted, self.lock = {}, threading.Lock()
+
+    def check(self, prompt, text):
+        with self.lock:
+            if self.wanted.setdefault(prompt, text) != text:
+                raise RuntimeError(f"two answers to one prompt: {text!r} and {self.wanted[prompt]!r}")
+
+
+def short_requests(client, count, at_once, until=None):
+    """So many requests, or as many as there is time for; every third leaves after two tokens."""
+    answers, lock, numbers = Answers(), threading.Lock(), iter(range(count))
+    done = {"requests": 0, "cancelled": 0}
 
     def worker():
-        nonlocal cancelled
-        while True:
+        while until is None or time.perf_counter() < until:
             with lock:
-                if not left:
+                number = next(numbers, None)
+                if number is None:
                     return
-                number = left.pop()
+                done["requests"] += 1
+                done["cancelled"] += number % 3 == 0
             prompt = PROMPT.format(number % 7)
-            leave = 2 if number % 3 == 0 else None
-            text = client.stream(prompt, 8, leave)[3]
-            with lock:
-                if leave is not None:
-                    cancelled += 1
-                elif wanted.setdefault(prompt, text) != text:
-                    raise RuntimeError(f"two answers to one prompt: {text!r} and {wanted[prompt]!r}")
+            if number % 3 == 0:
+                client.stream(prompt, 8, leave_after=2)
+            else:
+                answers.check(prompt, client.stream(prompt, 8)["text"])
 
     start = time.perf_counter()
     together([worker] * at_once)
-    return {"requests": count, "cancelled": cancelled, "seconds": time.perf_counter() - start}
+    return done | {"seconds": time.perf_counter() - start}
+
+
+def stall(client, words, tokens):
+    """The longest silence of a stream while long prompts, none of which begins as another, come beside it."""
+    stopped = threading.Event()
+
+    def prompts():
+        number = 0
+        while not stopped.is_set():
+            number += 1
+            client.stream(" ".join(f"{number}{word % 10}" for word in range(words)), 1)
+
+    thread = threading.Thread(target=prompts)
+
+    def stream():
+        try:
+            return client.stream(PROMPT.format("stall"), tokens)
+        finally:
+            stopped.set()
+
+    thread.start()
+    result = stream()
+    thread.join()
+    return {"prompt_words": words, "longest_silence_seconds": result["silence"],
+            "tokens_per_second": result["count"] / result["seconds"]}  # fmt: skip
+
+
+def memory_of(pid):
+    """Resident MiB."""
+    if pid is None:
+        return None
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) >> 10 for line in file if line.startswith("VmRSS"))
+
+
+def soak(client, minutes, pid):
+    """A full queue; the memory after a tenth of the time and at the end."""
+    start = time.perf_counter()
+    early = short_requests(client, 1 << 60, 32, start + 6 * minutes)
+    before = memory_of(pid)
+    late = short_requests(client, 1 << 60, 32, start + 60 * minutes)
+    return {"minutes": minutes, "requests": early["requests"] + late["requests"], "memory_mib_early": before,
+            "memory_mib": memory_of(pid)}  # fmt: skip
+
+
+def show(text, row):
+    print(text.format(**row), flush=True)
+    return row
 
 
 def main():
@@ -103,20 +185,36 @@ def main():
     parser.add_argument("url")
     parser.add_argument("--model", default=None)
     parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",")], default=[1, 4, 16])
+    parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",") if n], default=[1, 4, 16])
     parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--stall", type=int, metavar="WORDS")
+    parser.add_argument("--slow", type=int, metavar="CLIENTS", default=0)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--pid", type=int)
     parser.add_argument("--json")
     options = parser.parse_args()
     client = Client(options.url, options.model)
     report = {"clients": []}
     client.stream(PROMPT.format("first"), 4)
+    slow = [client.open_slowly() for _ in range(options.slow)]
+    if slow:
+        print(f"beside {len(slow)} clients that do not read", flush=True)
     for clients in options.clients:
-        report["clients"].append(measure(client, clients, options.tokens))
-        print("{clients:3} clients  {tokens_per_second:8.1f} tokens/s  first token after {first_token_seconds:.3f} s".format(
-            **report["clients"][-1]), flush=True)  # fmt: skip
+        report["clients"].append(
+            show("{clients:3} clients  {tokens_per_second:8.1f} tokens/s  first token after {first_token_seconds:.3f} s  "
+                 "longest silence {longest_silence_seconds:.3f} s", measure(client, clients, options.tokens)))  # fmt: skip
+    if options.stall:
+        report["stall"] = show("a stream beside prompts of {prompt_words} words: longest silence "
+                               "{longest_silence_seconds:.3f} s, {tokens_per_second:.1f} tokens/s",
+                               stall(client, options.stall, options.tokens))  # fmt: skip
     if options.requests:
-        report["short"] = short_requests(client, options.requests, 16)
-        print("{requests} short requests, {cancelled} of them cancelled: {seconds:.1f} s".format(**report["short"]))
+        report["short"] = show("{requests} short requests, {cancelled} of them cancelled: {seconds:.1f} s",
+                               short_requests(client, options.requests, 16))  # fmt: skip
+    if options.minutes:
+        report["soak"] = show("{requests} requests in {minutes} minutes; resident {memory_mib_early} MiB early, {memory_mib} "
+                              "at the end", soak(client, options.minutes, options.pid))  # fmt: skip
+    for connection in slow:
+        connection.close()
     if options.json:
         with open(options.json, "w") as file:
             json.dump(report, file, indent=1)

@@ -2,8 +2,8 @@
 # scripts/setup-reference.sh DIR
 #
 # Makes a Python virtual environment in DIR with stock ExecuTorch, coremltools and what upstream's
-# exporter needs: the versions that the conformance suite was written against, and what its part
-# "families" compares with. Does nothing when DIR holds them already. PYTHON chooses the Python, 3.10
+# exporter needs: the versions that the conformance suite was written against, and what its parts
+# "families" and "serve" compare with. Does nothing when DIR holds them already. PYTHON chooses the Python, 3.10
 # to 3.12.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
@@ -13,6 +13,8 @@ packages="torch==2.13.0 executorch==1.5.0 torchao==0.18.0 coremltools==9.0 numpy
   tokenizers==0.23.3"
 # Added to an environment that has the above; they fit together.
 families="transformers==5.24.0 safetensors==0.8.0 gguf==0.19.0 peft==0.21.2 accelerate==1.15.0"
+# Clients of the server.
+serve="openai==3.57.0 lm_eval==0.4.13 jsonschema==4.26.0 selenium==4.51.0"
 
 complete() {
   [ -x "$directory/bin/python" ] || return 1
@@ -34,14 +36,14 @@ install() {
 }
 
 # shellcheck disable=SC2086  # lists of words, here and below
-add_families() {
-  complete $families 2>/dev/null || install $families
-  complete $packages $families
+add_others() {
+  complete $families $serve 2>/dev/null || install $families $serve
+  complete $packages $families $serve
 }
 
 # shellcheck disable=SC2086
 if complete $packages; then
-  add_families
+  add_others
   exit 0
 fi
 if [ -e "$directory/bin/python" ]; then
@@ -73,4 +75,4 @@ echo "installing stock ExecuTorch and coremltools into $directory" >&2
 install torch==2.13.0
 # shellcheck disable=SC2086
 install $packages
-add_families
+add_others
