@@ -56,31 +56,37 @@ function button(label, action, title) {
   return made;
 }
 
+function tokenSpan(token) {
+  const piece = document.createElement('span');
+  piece.textContent = token.text;
+  piece.tabIndex = 0;
+  const probability = Math.exp(token.logprob);
+  piece.className = probability < 0.2 ? 'p1' : probability < 0.6 ? 'p2' : 'p3';
+  const rows = [`${(100 * probability).toFixed(1)} %  ${JSON.stringify(token.text)}`, '',
+    ...token.top.map((other) => `${(100 * Math.exp(other.logprob)).toFixed(1).padStart(5)} %  ${JSON.stringify(other.token)}`)];
+  piece.setAttribute('aria-label', `${token.text}, ${(100 * probability).toFixed(0)} percent`);
+  const show = () => {
+    const box = piece.getBoundingClientRect();
+    $('tip').textContent = rows.join('\n');
+    $('tip').hidden = false;
+    $('tip').style.left = `${Math.max(4, Math.min(box.left, innerWidth - 240))}px`;
+    $('tip').style.top = `${box.bottom + 4}px`;
+  };
+  const hide = () => { $('tip').hidden = true; };
+  for (const event of ['mouseenter', 'focus']) piece.addEventListener(event, show);
+  for (const event of ['mouseleave', 'blur']) piece.addEventListener(event, hide);
+  return piece;
+}
+
+// Adds the tokens that are not shown yet: an answer's come one by one.
 function showTokens(body, tokens) {
-  const line = document.createElement('div');
-  line.className = 'tokens';
-  for (const token of tokens) {
-    const piece = document.createElement('span');
-    piece.textContent = token.text;
-    piece.tabIndex = 0;
-    const probability = Math.exp(token.logprob);
-    piece.className = probability < 0.2 ? 'p1' : probability < 0.6 ? 'p2' : 'p3';
-    const rows = [`${(100 * probability).toFixed(1)} %  ${JSON.stringify(token.text)}`, '',
-      ...token.top.map((other) => `${(100 * Math.exp(other.logprob)).toFixed(1).padStart(5)} %  ${JSON.stringify(other.token)}`)];
-    piece.setAttribute('aria-label', `${token.text}, ${(100 * probability).toFixed(0)} percent`);
-    const show = () => {
-      const box = piece.getBoundingClientRect();
-      $('tip').textContent = rows.join('\n');
-      $('tip').hidden = false;
-      $('tip').style.left = `${Math.max(4, Math.min(box.left, innerWidth - 240))}px`;
-      $('tip').style.top = `${box.bottom + 4}px`;
-    };
-    const hide = () => { $('tip').hidden = true; };
-    for (const event of ['mouseenter', 'focus']) piece.addEventListener(event, show);
-    for (const event of ['mouseleave', 'blur']) piece.addEventListener(event, hide);
-    line.append(piece);
+  let line = body.firstElementChild;
+  if (!line?.classList.contains('tokens') || line.children.length > tokens.length) {
+    line = document.createElement('div');
+    line.className = 'tokens';
+    body.replaceChildren(line);
   }
-  body.replaceChildren(line);
+  line.append(...tokens.slice(line.children.length).map(tokenSpan));
 }
 
 function fill(body, message) {

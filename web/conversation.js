@@ -2,9 +2,7 @@
 // a branch beside the old one. What is shown and sent is the path of chosen branches.
 
 export class Conversation {
-  constructor(saved) {
-    this.root = saved ?? { role: 'root', content: '', children: [], chosen: 0 };
-  }
+  root = { role: 'root', content: '', children: [], chosen: 0 };
 
   // The messages from the first to the last of the chosen branches.
   path() {
