@@ -23,15 +23,39 @@ endif()
 # into making it fast.
 set(DIPTYCH_RARELY_RUN $<$<CONFIG:Release>:-O1>)
 
-# diptych_library(<folder> [RARELY_RUN] SOURCES a.cc b.cc [DEPENDS base mil ...] [LINK some::target ...])
+# Compiles sources of a target several at a time, which reads headers and makes templates once for all
+# of them. What the names of their unnamed namespaces are is then one question for a folder. Sources
+# that Highway compiles once for each instruction set include themselves, and stay alone.
+function(diptych_compile_together target)
+  if(NOT DIPTYCH_UNITY)
+    return()
+  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  # GCC takes what is defined in a source for something that headers define.
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  foreach(source ${ARGN})
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+      file(STRINGS ${source} includes_itself REGEX "hwy/foreach_target" LIMIT_COUNT 1)
+      if(includes_itself)
+        set_source_files_properties(${source} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+      endif()
+    endif()
+  endforeach()
+endfunction()
+
+# diptych_library(<folder> [RARELY_RUN] [ALONE] SOURCES a.cc b.cc [DEPENDS base mil ...] [LINK some::target ...])
 # The library of src/<folder>; it may include the headers of the folders it depends on.
+# ALONE: its sources are compiled one by one.
 function(diptych_library name)
-  cmake_parse_arguments(ARG "RARELY_RUN" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "RARELY_RUN;ALONE" "" "SOURCES;DEPENDS;LINK" ${ARGN})
   add_library(diptych_${name} STATIC ${ARG_SOURCES})
   if(ARG_RARELY_RUN)
     target_compile_options(diptych_${name} PRIVATE ${DIPTYCH_RARELY_RUN})
   endif()
   list(TRANSFORM ARG_DEPENDS PREPEND diptych_)
+  if(NOT ARG_ALONE)
+    diptych_compile_together(diptych_${name} ${ARG_SOURCES})
+  endif()
   target_link_libraries(diptych_${name} PUBLIC diptych_flags ${ARG_DEPENDS} ${ARG_LINK})
 endfunction()
 

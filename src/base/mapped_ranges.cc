@@ -24,7 +24,7 @@ struct MappedRange::Entry {
 
 namespace {
 
-std::mutex mutex;
+std::mutex ranges_mutex;
 std::string shorter;  // the first that was found so when it was unmapped
 
 Status error_of(const std::string& path) {
@@ -38,7 +38,7 @@ std::atomic<MappedRange::Entry*> MappedRange::first_ = nullptr;
 MappedRange::MappedRange(Bytes bytes, const char* path, const struct stat& info) {
   entry_ = nullptr;
   if (bytes.empty()) return;
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(ranges_mutex);
   entry_ = first_;
   while (entry_ != nullptr && entry_->begin != nullptr) entry_ = entry_->next;
   if (entry_ == nullptr) {
@@ -55,7 +55,7 @@ MappedRange::MappedRange(Bytes bytes, const char* path, const struct stat& info)
 
 MappedRange::~MappedRange() {
   if (entry_ == nullptr) return;
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(ranges_mutex);
   if (shorter.empty() && entry_->became_shorter()) shorter = entry_->path;
   entry_->begin = nullptr;
 }
@@ -71,7 +71,7 @@ const char* mapped_path_at(const void* address) noexcept {
 }
 
 Status check_mapped_files() {
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(ranges_mutex);
   if (!shorter.empty()) return error_of(std::exchange(shorter, {}));
   for (const MappedRange::Entry* entry = MappedRange::first_; entry != nullptr;
        entry = entry->next) {

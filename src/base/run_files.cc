@@ -21,7 +21,7 @@ struct Record {
   uint64_t last = 0;
 };
 
-std::mutex mutex;
+std::mutex files_mutex;
 std::unique_ptr<Record> record;  // of the present run
 
 tl::unexpected<Error> same_file(const std::string& output, const std::string& other) {
@@ -40,17 +40,17 @@ RunFiles::RunFiles() {
     struct stat info {};
     if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) fresh->inputs.emplace(info, name);
   }
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(files_mutex);
   record = std::move(fresh);
 }
 
 RunFiles::~RunFiles() {
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(files_mutex);
   record.reset();
 }
 
 Status note_input(const std::string& path, FileId id) {
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(files_mutex);
   if (!record) return {};
   std::string name = "the input " + path;
   for (const auto& [number, output] : record->outputs) {
@@ -61,7 +61,7 @@ Status note_input(const std::string& path, FileId id) {
 }
 
 Result<OutputClaim> claim_output(const std::string& path, OutputPlace place) {
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(files_mutex);
   OutputClaim claim;
   if (!record) return claim;
   if (place.present) {
@@ -83,7 +83,7 @@ Result<OutputClaim> claim_output(const std::string& path, OutputPlace place) {
 
 void OutputClaim::withdraw() {
   if (id_ == 0) return;
-  std::lock_guard lock(mutex);
+  std::lock_guard lock(files_mutex);
   if (record) record->outputs.erase(id_);
   id_ = 0;
 }

@@ -14,7 +14,7 @@ namespace diptych::compare {
 
 namespace {
 
-using Values = std::vector<pte::ConstantValue>;
+using ConstantValues = std::vector<pte::ConstantValue>;
 
 constexpr std::string_view kLacking = "-";
 constexpr size_t kShownElements = 16;
@@ -62,7 +62,7 @@ std::string text_of(const pte::ConstantValue& value, const pte::ConstantValue* o
   return fmt::format("{}, {} at element {}", to_string(tensor->type), *at, at - mine.begin());
 }
 
-std::string text_of(const Values& values, const Values* others) {
+std::string text_of(const ConstantValues& values, const ConstantValues* others) {
   std::vector<std::string> texts;
   for (size_t i = 0; i < values.size(); ++i) {
     texts.push_back(
@@ -71,8 +71,8 @@ std::string text_of(const Values& values, const Values* others) {
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-std::map<std::string, Values> constants_of(const pte::Program& file) {
-  std::map<std::string, Values> constants;
+std::map<std::string, ConstantValues> constants_of(const pte::Program& file) {
+  std::map<std::string, ConstantValues> constants;
   for (const pte::Method& method : file.methods) {
     if (!pte::is_constant_method(method)) continue;
     if (auto values = pte::constant_values(file, method)) {
@@ -138,7 +138,7 @@ std::vector<MetadataDifference> metadata_differences(const Subject& a, const Sub
   if (a.program == nullptr || b.program == nullptr) return rows;
   const pte::Program &one = a.program->container(), &two = b.program->container();
   for_each(constants_of(one), constants_of(two),
-           [&](const std::string& name, const Values* x, const Values* y) {
+           [&](const std::string& name, const ConstantValues* x, const ConstantValues* y) {
              if (x != nullptr && y != nullptr &&
                  std::equal(x->begin(), x->end(), y->begin(), y->end(), same)) {
                return;

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kMaxIndexBytes = 4 << 20;
 constexpr size_t kMaxNodes = 4096;
 constexpr size_t kMaxDepth = 16;
-constexpr size_t kMaxNameBytes = 255;
+constexpr size_t kMaxFileNameBytes = 255;
 
 constexpr int64_t kFile = 0;
 constexpr int64_t kDirectory = 1;
@@ -83,9 +83,9 @@ Result<Node> read_node(const Json& json, size_t index, uint64_t data_end) {
   if (node.kind != kFile && node.kind != kDirectory) {
     return invalid_data("\"kind\": expected 0 or 1, found {}", node.kind);
   }
-  if (node.name.size() > kMaxNameBytes) {
+  if (node.name.size() > kMaxFileNameBytes) {
     return invalid_data("name of {} bytes, at most {} are allowed", node.name.size(),
-                        kMaxNameBytes);
+                        kMaxFileNameBytes);
   }
   if (node.kind == kFile) {
     const Json* region = TRY(json_member(json, "dataRegion"));

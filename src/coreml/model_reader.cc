@@ -6,6 +6,7 @@
 #include "coreml/model.h"
 #include "coreml/model_support.h"
 #include "coreml/proto_reader.h"
+#include "coreml/proto_types.h"
 #include "coreml/proto_values.h"
 #include "coreml/side_by_side.h"
 #include "mil/op_table.h"
@@ -16,7 +17,6 @@ namespace diptych::coreml {
 namespace {
 
 constexpr std::string_view kConst = "const";
-constexpr std::string_view kName = "name";  // an attribute of all operations
 // Far longer than any real name. Names are repeated in derived names, so their length bounds
 // memory.
 constexpr size_t kMaxNameBytes = 1024;
@@ -40,7 +40,7 @@ std::vector<std::string> parameter_order(const proto::Operation& op, mil::Opset 
     if (mil::has_attributes(*spec)) {
       for (const auto& attribute : op.attributes) {
         const bool twice = op.inputs.contains(attribute.first);
-        if (attribute.first != kName && !twice) rest.emplace_back(attribute.first);
+        if (attribute.first != kNameAttribute && !twice) rest.emplace_back(attribute.first);
       }
     }
     for (const mil::ParamSpec& param : spec->params) {

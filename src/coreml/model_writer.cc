@@ -4,6 +4,7 @@
 
 #include "coreml/classes.h"
 #include "coreml/model.h"
+#include "coreml/proto_types.h"
 #include "coreml/proto_values.h"
 #include "mil/op_table.h"
 
@@ -15,8 +16,6 @@ using protozero::pbf_writer;
 
 // Fields are written in the order of their numbers and the entries of maps in the order of their
 // keys, so that equal models are equal bytes.
-
-constexpr std::string_view kName = "name";  // an attribute of all operations
 
 void write_text(pbf_writer& out, uint32_t field, std::string_view text) {
   out.add_string(field, text.data(), text.size());
@@ -111,7 +110,7 @@ class FunctionWriter {
 
   // The name of an operation, and what else is an attribute.
   Status write_attributes(std::string_view name, const Parameters& others, pbf_writer& op) {
-    const auto behind = others.upper_bound(kName);
+    const auto behind = others.upper_bound(kNameAttribute);
     for (auto at = others.begin(); at != behind; ++at) TRY(write_attribute(*at, op));
     write_name(name, op);
     for (auto at = behind; at != others.end(); ++at) TRY(write_attribute(*at, op));
@@ -134,7 +133,7 @@ class FunctionWriter {
   // The attribute "name" of an operation.
   static void write_name(std::string_view name, pbf_writer& op) {
     pbf_writer entry(op, proto::Operation::kAttributes);
-    write_text(entry, proto::kKey, kName);
+    write_text(entry, proto::kKey, kNameAttribute);
     write_string(name, pbf_writer(entry, proto::kValue));
   }
 

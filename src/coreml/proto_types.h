@@ -11,6 +11,9 @@
 
 namespace diptych::coreml {
 
+// The attribute of every operation that holds its name.
+inline constexpr std::string_view kNameAttribute = "name";
+
 // Reads a tensor type. Its dimensions must be fixed and its size in bytes must not overflow.
 Result<TensorType> read_type(const proto::ValueType& type);
 // Writes the fields of a ValueType.

@@ -11,7 +11,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 12;  // places of the result worth a thread of their own
+constexpr int64_t kBandedGrain = 1 << 12;  // places of the result worth a thread of their own
 
 // Calls body(channel, band, scratch) for all bands of `channels` channels of the result, each of
 // which has so many places.
@@ -19,7 +19,7 @@ template <class Body>
 void for_each_band(const Frame& frame, const Bands& bands, int64_t channels, int64_t places,
                    Body body) {
   const int64_t each = bands.per_channel();
-  const int64_t grain = std::max<int64_t>(1, kGrain * each / places);
+  const int64_t grain = std::max<int64_t>(1, kBandedGrain * each / places);
   frame.pool.parallel_for(channels * each, grain, [&](int64_t begin, int64_t end, int thread) {
     auto* const scratch = reinterpret_cast<float*>(frame.scratch(thread));
     for (int64_t i = begin; i < end; ++i) body(i / each, i % each, scratch);

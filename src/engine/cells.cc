@@ -1,5 +1,7 @@
 #include "engine/cells.h"
 
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -93,6 +95,12 @@ int32_t wrap(DType dtype, int64_t value) {
     default:
       return static_cast<int32_t>(value);
   }
+}
+
+uint32_t cell_of(DType dtype, double value) {
+  if (is_float(dtype)) return std::bit_cast<uint32_t>(static_cast<float>(value));
+  const bool fits = std::abs(value) < 0x1p62;  // false for NaN
+  return static_cast<uint32_t>(wrap(dtype, fits ? static_cast<int64_t>(value) : 0));
 }
 
 }  // namespace diptych::engine

@@ -32,4 +32,7 @@ uint64_t narrow(DType dtype, const std::byte* cells, uint64_t count, std::byte* 
 // An integer as a value of the type: wrapped to its width; for bool, 1 unless it is 0.
 int32_t wrap(DType dtype, int64_t value);
 
+// A cell that holds a number as a type has it; of integers, 0 for what is far beyond them.
+uint32_t cell_of(DType dtype, double value);
+
 }  // namespace diptych::engine

@@ -22,7 +22,7 @@ using kernels::FloatWeight;
 using kernels::LinearWeight;
 
 // Multiply-adds worth a thread of their own.
-constexpr int64_t kGrain = 1 << 16;
+constexpr int64_t kLinearGrain = 1 << 16;
 // Rows of weights that are enough to be divided by kernels::kFloatRowsAtOnce.
 constexpr int64_t kManyRows = 1024;
 // Elements of an operation's weights from which on products in bf16 are worth their rounding.
@@ -126,7 +126,7 @@ Result<Place> prepared(const mil::Value& x, const char* what, uint64_t size,
                        const Activations& shape, Lowering& lowering, const Prepare& prepare) {
   const auto make = [&](Place out) -> Result<Runs> {
     const Place from = TRY(lowering.cells(x));
-    const int64_t grain = std::max<int64_t>(kGrain / (8 * shape.columns), 1);
+    const int64_t grain = std::max<int64_t>(kLinearGrain / (8 * shape.columns), 1);
     const Run alone = [=, rows = shape.all](const Frame& frame) -> Status {
       const int64_t live = frame.live(rows);
       frame.pool.parallel_for(live, grain, [&](int64_t begin, int64_t end) {
@@ -419,7 +419,7 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
       linear.segments.push_back(std::move(segment));
     }
   }
-  linear.grain = std::max<int64_t>(kGrain / (x.columns * x.rows), 1);
+  linear.grain = std::max<int64_t>(kLinearGrain / (x.columns * x.rows), 1);
   if (x.rows > 1 && first >= kManyRows) {
     linear.grain = std::max(linear.grain, kernels::kFloatRowsAtOnce);
   }

@@ -5,7 +5,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // elements worth a thread of their own
+constexpr int64_t kCopyGrain = 1 << 15;  // elements worth a thread of their own
 
 // to[i * to_step] = from[i * from_step], in cells.
 void copy_run(const std::byte* from, int64_t from_step, int64_t n, std::byte* to, int64_t to_step) {
@@ -22,7 +22,7 @@ template <class Copy>
 void for_each_run(const Frame& frame, const StridedLoop<1>& loop, Copy copy) {
   const int64_t length = loop.run_length();
   frame.pool.parallel_for(
-      loop.runs(), std::max<int64_t>(kGrain / length, 1), [&](int64_t first, int64_t last) {
+      loop.runs(), std::max<int64_t>(kCopyGrain / length, 1), [&](int64_t first, int64_t last) {
         loop.walk(first, last, [&](int64_t run, const StridedLoop<1>::Offsets& at) {
           copy(at[0] * kCellSize, run * length * kCellSize, length);
         });

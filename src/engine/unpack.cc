@@ -98,7 +98,7 @@ class Unpacker {
       return {};
     }
     return unsupported("{} elements of a weight are beyond the memory limit of {} bytes",
-                       to_string(shape), options_.memory_limit);
+                       diptych::to_string(shape), options_.memory_limit);
   }
 
   Result<Floats> part(const mil::Op& op, std::string_view param) {

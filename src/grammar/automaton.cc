@@ -9,7 +9,7 @@ namespace {
 
 using Edge = Automaton::Edge;
 
-constexpr size_t kMostDepth = 1000;  // of expressions within one another
+constexpr size_t kMostLevels = 1000;  // of expressions within one another
 
 // A range of characters whose UTF-8 has the same length and the same bytes but for ranges: what
 // such sequences of byte ranges match is exactly the range's UTF-8. (Russ Cox describes the cut in
@@ -94,9 +94,9 @@ class Compiler {
   // Adds what matches the expression from `from` on; returns the state behind it, which has no
   // edges yet.
   Result<StateId> add(const Node& node, StateId from, size_t depth) {
-    if (states_.size() > kMostStates || depth > kMostDepth) {
+    if (states_.size() > kMostStates || depth > kMostLevels) {
       return unsupported("the grammar is too large: more than {} states or {} levels", kMostStates,
-                         kMostDepth);
+                         kMostLevels);
     }
     switch (node.kind) {
       case Node::Kind::Text:

@@ -13,16 +13,16 @@ namespace diptych::grammar {
 
 namespace {
 
-constexpr size_t kMostSource = 1 << 20, kMostNesting = 200, kMostRepeats = 10'000;
+constexpr size_t kMostSource = 1 << 20, kMostGroups = 200, kMostCopies = 10'000;
 
 bool is_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
          c == '_';
 }
 
-class Parser : SourceReader {
+class GbnfParser : SourceReader {
  public:
-  explicit Parser(std::string_view source) : SourceReader(source) {}
+  explicit GbnfParser(std::string_view source) : SourceReader(source) {}
 
   Result<std::shared_ptr<const Automaton>> parse() {
     if (source().size() > kMostSource) {
@@ -93,7 +93,7 @@ class Parser : SourceReader {
   }
 
   Result<Expression> parse_alternatives(size_t depth) {
-    if (depth > kMostNesting) return wrong("more than {} groups within one another", kMostNesting);
+    if (depth > kMostGroups) return wrong("more than {} groups within one another", kMostGroups);
     std::vector<Expression> alternatives;
     do {
       skip_space(true);
@@ -152,8 +152,8 @@ class Parser : SourceReader {
   }
 
   Result<size_t> parse_number() {
-    const std::optional<size_t> number = take_number(kMostRepeats);
-    if (!number) return expected(fmt::format("a number up to {}", kMostRepeats));
+    const std::optional<size_t> number = take_number(kMostCopies);
+    if (!number) return expected(fmt::format("a number up to {}", kMostCopies));
     return *number;
   }
 
@@ -241,7 +241,7 @@ class Parser : SourceReader {
 }  // namespace
 
 Result<std::shared_ptr<const Automaton>> parse_gbnf(std::string_view source) {
-  return Parser(source).parse();
+  return GbnfParser(source).parse();
 }
 
 }  // namespace diptych::grammar

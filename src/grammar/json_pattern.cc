@@ -10,7 +10,7 @@ namespace diptych::grammar {
 
 namespace {
 
-constexpr size_t kMostNesting = 100, kMostRepeats = 1000, kMostPattern = 4096;
+constexpr size_t kMostNesting = 100, kMostPatternRepeats = 1000, kMostPattern = 4096;
 
 using Ranges = std::vector<CharRange>;
 
@@ -18,9 +18,10 @@ const Ranges kDigit = {{'0', '9'}};
 const Ranges kWord = {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}, {'_', '_'}};
 const Ranges kSpace = {{' ', ' '}};  // others must be escaped in strings
 
-class Parser : SourceReader {
+class PatternParser : SourceReader {
  public:
-  Parser(std::string_view pattern, const JsonRules& json) : SourceReader(pattern), json_(json) {}
+  PatternParser(std::string_view pattern, const JsonRules& json)
+      : SourceReader(pattern), json_(json) {}
 
   Result<Expression> parse() {
     if (source().size() > kMostPattern) {
@@ -107,7 +108,7 @@ class Parser : SourceReader {
   }
 
   Result<size_t> parse_number() {
-    const std::optional<size_t> number = take_number(kMostRepeats);
+    const std::optional<size_t> number = take_number(kMostPatternRepeats);
     if (!number) return unknown();
     return *number;
   }
@@ -216,7 +217,7 @@ class Parser : SourceReader {
 }  // namespace
 
 Result<Expression> json_pattern(std::string_view pattern, const JsonRules& json) {
-  return Parser(pattern, json).parse();
+  return PatternParser(pattern, json).parse();
 }
 
 }  // namespace diptych::grammar

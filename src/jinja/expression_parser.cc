@@ -11,7 +11,7 @@ namespace {
 
 // A tree is walked by recursion, in several calls per level.
 constexpr int kMaxNesting = 60;  // brackets within brackets
-constexpr int kMaxDepth = 400;   // links of a chain such as a + b + c or a.b.c
+constexpr int kMostLinks = 400;  // links of a chain such as a + b + c or a.b.c
 
 using Node = Expression::Kind;
 
@@ -38,8 +38,8 @@ Status ExpressionParser::measure(Expression& node) const {
   for (const auto& [name, child] : node.arguments.named) add(child);
   add(node.arguments.star);
   add(node.arguments.double_star);
-  if (node.depth <= kMaxDepth) return {};
-  return unsupported("{}: an expression of more than {} links", to_string(node.at), kMaxDepth);
+  if (node.depth <= kMostLinks) return {};
+  return unsupported("{}: an expression of more than {} links", to_string(node.at), kMostLinks);
 }
 
 Result<ExpressionPtr> ExpressionParser::make(Node kind, Position at,

@@ -174,7 +174,7 @@ Result<Value> counted(const Invocation& call) {
   return Value::of(static_cast<int64_t>(count(text, needle)));
 }
 
-Result<Value> joined(const Invocation& call) {
+Result<Value> joined_by(const Invocation& call) {
   std::string text;
   bool first = true;
   for (const Value& item : TRY(call.interpreter.iterate(call[0]))) {
@@ -215,7 +215,7 @@ Result<Value> values(const Invocation& call) {
   return call.interpreter.heap().list(std::move(items));
 }
 
-Result<Value> items(const Invocation& call) {
+Result<Value> entries_of(const Invocation& call) {
   Items pairs;
   for (const auto& [key, value] : call.self.entries()) {
     TRY(call.interpreter.step());
@@ -264,7 +264,7 @@ constexpr std::array kStringMethods = {
     Builtin{"index", "sub", found<false, true>},
     Builtin{"rindex", "sub", found<true, true>},
     Builtin{"count", "sub", counted},
-    Builtin{"join", "iterable", joined},
+    Builtin{"join", "iterable", joined_by},
     Builtin{"isdigit", "", tested<all_digits>},
     Builtin{"isdecimal", "", tested<all_digits>},
     Builtin{"isalpha", "", tested<all_letters>},
@@ -278,7 +278,7 @@ constexpr std::array kDictMethods = {
     Builtin{"get", "key,default=", get},
     Builtin{"keys", "", keys},
     Builtin{"values", "", values},
-    Builtin{"items", "", items},
+    Builtin{"items", "", entries_of},
 };
 
 constexpr std::array kListMethods = {

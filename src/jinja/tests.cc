@@ -57,16 +57,16 @@ Result<Value> is_divisible(const Invocation& call) {
   return Value::of(TRY(remainder(call.self, TRY(call.integer(0, 1)))) == 0);
 }
 
-Result<std::string> text_of(const Invocation& call) {
+Result<std::string> tested_text(const Invocation& call) {
   std::string text = TRY(to_text(call.self, call.interpreter.meter()));
   TRY(call.interpreter.meter().characters(text.size()));
   return text;
 }
 Result<Value> is_lower(const Invocation& call) {
-  return Value::of(is_cased_lower(TRY(text_of(call))));
+  return Value::of(is_cased_lower(TRY(tested_text(call))));
 }
 Result<Value> is_upper(const Invocation& call) {
-  return Value::of(is_cased_upper(TRY(text_of(call))));
+  return Value::of(is_cased_upper(TRY(tested_text(call))));
 }
 
 Result<Value> is_same(const Invocation& call) {

@@ -8,7 +8,6 @@ namespace {
 constexpr int64_t kMostAxes = 5;
 // What padding may waste, and what a rewrite of memory may touch, before it is worth a word.
 constexpr uint64_t kSmallWaste = 64 << 10, kSmallRewrite = 1 << 20, kSmallSoftmax = 16 << 20;
-constexpr uint64_t kWidthBytes = 64;
 
 uint64_t width_of(const TensorType& type) {
   return static_cast<uint64_t>(type.shape.back()) * static_cast<uint64_t>(bit_width(type.dtype)) /

@@ -10,9 +10,6 @@ namespace diptych::lint {
 
 namespace {
 
-// What the Neural Engine fills the last axis up to.
-constexpr uint64_t kWidthBytes = 64;
-
 Finding finding(const Rule& rule, std::string place, const Sites& sites) {
   Finding result;
   result.rule = &rule;

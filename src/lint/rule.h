@@ -11,6 +11,9 @@
 
 namespace diptych::lint {
 
+// What the Neural Engine fills the last axis up to.
+inline constexpr uint64_t kWidthBytes = 64;
+
 // One place where a rule is broken.
 struct Site {
   const mil::Op* op = nullptr;  // null for an input or a whole function or package

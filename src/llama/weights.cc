@@ -133,7 +133,7 @@ std::string known_name(std::string_view name, const std::set<std::string>& expec
 }
 
 // Names of a hostile checkpoint may be of any length and hold any bytes.
-std::string shown(std::string_view name) {
+std::string shown_name(std::string_view name) {
   std::string text;
   for (const char c : name.substr(0, 120)) text += c > ' ' && c < '\x7f' ? c : '?';
   if (name.size() > 120) text += "...";
@@ -223,7 +223,7 @@ Result<LlamaWeights> collect(const Params& params,
     if (is_computable(known.back())) continue;
     if (layout.beside_vision && is_of_vision(name)) continue;
     if (!left.emplace(known.back(), weight).second) {
-      findings.surplus.push_back(fmt::format("surplus: {} occurs twice", shown(name)));
+      findings.surplus.push_back(fmt::format("surplus: {} occurs twice", shown_name(name)));
     }
   }
 
@@ -256,7 +256,7 @@ Result<LlamaWeights> collect(const Params& params,
     if (left.erase(known[i]) == 0) continue;
     const auto& [name, weight] = tensors[i];
     findings.surplus.push_back(
-        fmt::format("surplus: {} {}", shown(name), to_string(weight->shape())));
+        fmt::format("surplus: {} {}", shown_name(name), to_string(weight->shape())));
   }
   LlamaWeights& weights = model.weights;
   const bool tied = findings.empty() &&

@@ -103,7 +103,8 @@ Result<uint64_t> byte_size(const Tensor& tensor) {
   const uint64_t elements = TRY(element_count(tensor.sizes));
   uint64_t bytes;
   if (!checked_mul(elements, static_cast<uint64_t>(element_size(tensor.scalar_type)), &bytes)) {
-    return invalid_data("a tensor of shape {} has too many bytes", to_string(tensor.sizes));
+    return invalid_data("a tensor of shape {} has too many bytes",
+                        diptych::to_string(tensor.sizes));
   }
   return bytes;
 }

@@ -12,7 +12,7 @@ namespace diptych::quant {
 namespace {
 
 constexpr double kDamping = 0.01;
-constexpr size_t kBlock = 96;            // rows that are worked on together
+constexpr size_t kFactorBlock = 96;      // rows that are worked on together
 constexpr int64_t kColumns = 256;        // the least that a thread takes
 constexpr size_t kColumnsAtOnce = 1024;  // of a triangle that is taken as a staircase
 
@@ -31,8 +31,8 @@ void for_columns(ThreadPool& pool, size_t first, size_t end, Body body) {
 // Replaces the upper triangle of the symmetric `a` [n, n] by V, a = VᵀV. What is left below the
 // diagonal means nothing. False when `a` is not positive definite.
 bool decompose(std::vector<float>& a, size_t n, ThreadPool& pool) {
-  for (size_t first = 0; first < n; first += kBlock) {
-    const size_t end = std::min(first + kBlock, n);
+  for (size_t first = 0; first < n; first += kFactorBlock) {
+    const size_t end = std::min(first + kFactorBlock, n);
     // What the rows above contribute.
     const MatrixView above{a.data() + first, n};
     add_product(above.transposed(), above, first, -1,
@@ -61,9 +61,9 @@ bool decompose(std::vector<float>& a, size_t n, ThreadPool& pool) {
 
 // Replaces `v` [n, n], whose upper triangle counts, by the inverse of that, with zeros below.
 void invert(std::vector<float>& v, size_t n, ThreadPool& pool) {
-  std::vector<float> factors(kBlock * n);  // the block's rows as they were
+  std::vector<float> factors(kFactorBlock * n);  // the block's rows as they were
   for (size_t end = n; end > 0;) {
-    const size_t first = (end - 1) / kBlock * kBlock;
+    const size_t first = (end - 1) / kFactorBlock * kFactorBlock;
     for (size_t k = first; k < end; ++k) {
       std::copy_n(v.data() + k * n + k, n - k, factors.data() + (k - first) * n + k);
       std::fill_n(v.data() + k * n + first, n - first, 0.0f);

@@ -14,7 +14,7 @@ namespace diptych::quant {
 namespace {
 
 // The source is read in blocks of about this size, which stay in a core's cache.
-constexpr uint64_t kBlockBytes = 128 << 10;
+constexpr uint64_t kReadBytes = 128 << 10;
 
 // What the indices and the tables of one weight have in common. Several threads read it at once.
 class Palettizer {
@@ -114,7 +114,7 @@ class Palettizer {
     const auto columns = static_cast<size_t>(source_->shape()[1]);
     const uint64_t row_bytes = source_->row_bytes();
     const auto at_once =
-        static_cast<int64_t>(std::max<uint64_t>(1, kBlockBytes / std::max<uint64_t>(1, row_bytes)));
+        static_cast<int64_t>(std::max<uint64_t>(1, kReadBytes / std::max<uint64_t>(1, row_bytes)));
     std::vector<std::byte> block;
     std::vector<float> weights(columns);
     for (int64_t row = first; row < last; row += at_once) {

@@ -18,7 +18,6 @@ namespace diptych::report {
 
 namespace {
 
-constexpr double kWidth = 960;
 constexpr size_t kMostTensors = 400, kMostRows = 30;
 constexpr size_t kColours = 8;
 

@@ -13,7 +13,7 @@ namespace diptych::report {
 
 namespace {
 
-constexpr double kWidth = 960, kNames = 120, kRow = 20, kHeads = 96;
+constexpr double kNames = 120, kRow = 20, kHeads = 96;
 // Errors from which cells have no colour, and at which they have all of it.
 constexpr double kLeast = 1e-4, kMost = 1;
 
@@ -31,10 +31,6 @@ std::string kind_of(const verify::WeightError& error) {
     if (at != name.npos && at > 0) name.erase(at);
   }
   return name;
-}
-
-std::string percent(double relative) {
-  return std::isfinite(relative) ? fmt::format("{:.3g} %", 100 * relative) : "beyond measure";
 }
 
 }  // namespace

@@ -14,14 +14,10 @@ namespace {
 
 using compare::FunctionDiff;
 
-constexpr double kWidth = 960, kHeight = 220, kLeft = 60, kBottom = 24;
-constexpr size_t kMostRows = 200, kWorst = 10;
+constexpr double kHeight = 220, kLeft = 60, kBottom = 24;
+constexpr size_t kMostDiffRows = 200, kWorst = 10;
 // The scale of errors along layers: powers of ten.
 constexpr double kLow = -6, kHigh = 0;
-
-std::string percent(double relative) {
-  return std::isfinite(relative) ? fmt::format("{:.3g} %", 100 * relative) : "beyond measure";
-}
 
 std::string metadata_table(const std::vector<compare::MetadataDifference>& metadata) {
   if (metadata.empty()) return "<p>The same.</p>\n";
@@ -38,14 +34,14 @@ std::string structure(const FunctionDiff& diff) {
   if (alignment.differences.empty()) return out;
   std::vector<std::vector<std::string>> rows = {{"difference", "A", "B", "what"}};
   for (const compare::Difference& difference : alignment.differences) {
-    if (rows.size() > kMostRows) break;
+    if (rows.size() > kMostDiffRows) break;
     rows.push_back({std::string(name(difference.kind)),
                     difference.a == nullptr ? "-" : diff.a->place(*difference.a),
                     difference.b == nullptr ? "-" : diff.b->place(*difference.b), difference.what});
   }
   out += table(rows);
-  if (alignment.differences.size() > kMostRows) {
-    out += fmt::format("<p>And {} more.</p>\n", alignment.differences.size() - kMostRows);
+  if (alignment.differences.size() > kMostDiffRows) {
+    out += fmt::format("<p>And {} more.</p>\n", alignment.differences.size() - kMostDiffRows);
   }
   return out;
 }
@@ -55,7 +51,7 @@ std::string weights_table(const FunctionDiff& diff) {
   std::vector<std::vector<std::string>> rows = {
       {"weight that differs", "A", "B", "bytes of A", "bytes of B", "error"}};
   for (const compare::WeightDifference& weight : diff.weights) {
-    if (rows.size() > kMostRows) break;
+    if (rows.size() > kMostDiffRows) break;
     rows.push_back({weight.name_a, weight.form_a, weight.form_b, std::to_string(weight.bytes_a),
                     std::to_string(weight.bytes_b), percent(weight.relative)});
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/printable.h"
@@ -83,6 +84,10 @@ std::vector<Rect> treemap(const std::vector<double>& sizes, const Rect& area) {
     first = end;
   }
   return rects;
+}
+
+std::string percent(double relative) {
+  return std::isfinite(relative) ? fmt::format("{:.3g} %", 100 * relative) : "beyond measure";
 }
 
 std::string figure(std::string_view title, std::string_view alternative, double width,

@@ -17,6 +17,11 @@ struct Rect {
 // Divides an area by sizes (descending, positive), each piece as square as can be.
 std::vector<Rect> treemap(const std::vector<double>& sizes, const Rect& area);
 
+inline constexpr double kWidth = 960;  // of a page's figures
+
+// A relative difference, or words where it is infinite or NaN.
+std::string percent(double relative);
+
 // A figure with its text alternative. `body` is SVG.
 std::string figure(std::string_view title, std::string_view alternative, double width,
                    double height, const std::string& body);

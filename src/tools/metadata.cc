@@ -20,7 +20,7 @@ namespace diptych::tools {
 
 namespace {
 
-constexpr size_t kMostAxes = 8;
+constexpr size_t kMostInputAxes = 8;
 constexpr size_t kLongestName = 256;
 
 tl::unexpected<Error> no_value(std::string_view text) {
@@ -69,7 +69,8 @@ bool is_word(std::string_view text) {
 Result<pte::Method> method_of_list(pte::Program& program, std::string_view name, const Json& list) {
   const Shape shape = shape_of(list);
   std::vector<int64_t> items;
-  if (shape.size() > kMostAxes || !flatten(list, shape, items)) return no_value(dump_json(list));
+  if (shape.size() > kMostInputAxes || !flatten(list, shape, items))
+    return no_value(dump_json(list));
   const Bytes bytes = std::as_bytes(std::span(items));
   return pte::constant_tensor_method(program, std::string(name), {DType::Int64, shape},
                                      {bytes.begin(), bytes.end()});

@@ -36,7 +36,8 @@ std::map<std::string, uint64_t> histogram(const mil::Function& function) {
 
 std::vector<FunctionSummary::Feature> features(const std::vector<mil::Value*>& values) {
   std::vector<FunctionSummary::Feature> result;
-  for (const mil::Value* value : values) result.push_back({value->name, type_of(value->type)});
+  for (const mil::Value* value : values)
+    result.push_back({value->name, tools::type_of(value->type)});
   return result;
 }
 

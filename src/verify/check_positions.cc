@@ -10,7 +10,7 @@ namespace diptych::verify {
 namespace {
 
 // Cosines and sines in fp16, and products of them.
-constexpr double kTolerance = 1e-2;
+constexpr double kTableTolerance = 1e-2;
 
 std::vector<float> floats_of(const std::vector<std::byte>& rows, DType dtype) {
   std::vector<float> floats(8 * rows.size() / static_cast<size_t>(bit_width(dtype)));
@@ -32,8 +32,8 @@ void check_table(const contract::Description& model, size_t table, Report& repor
   };
   const double scale = cos(0, 0);
   for (size_t i = 0; i < width; ++i) {
-    if (std::fabs(sin(0, i)) < kTolerance && std::fabs(cos(0, i) - scale) < kTolerance &&
-        scale > kTolerance) {
+    if (std::fabs(sin(0, i)) < kTableTolerance && std::fabs(cos(0, i) - scale) < kTableTolerance &&
+        scale > kTableTolerance) {
       continue;
     }
     report.find(fmt::format("{}, position 0, column {}", place, i),
@@ -48,7 +48,7 @@ void check_table(const contract::Description& model, size_t table, Report& repor
       const double step_c = cos(1, i) / scale, step_s = sin(1, i) / scale;
       const double off = std::hypot(cos(p + 1, i) / scale - (c * step_c - s * step_s),
                                     sin(p + 1, i) / scale - (s * step_c + c * step_s));
-      if (off < kTolerance) continue;
+      if (off < kTableTolerance) continue;
       report.find(fmt::format("{}, position {}, column {}", place, p + 1, i),
                   "does not follow from the position before it", off);
       return;

@@ -13,7 +13,7 @@ namespace {
 // Elements worth a thread of their own when they are rounded.
 constexpr int64_t kRoundingGrain = 1 << 13;
 // Multiply-adds worth a thread of their own.
-constexpr int64_t kGrain = 1 << 15;
+constexpr int64_t kAttentionGrain = 1 << 15;
 // Bytes of a mask worth a thread of their own.
 constexpr int64_t kMaskGrain = 1 << 16;
 
@@ -121,7 +121,7 @@ Status lower_cpu_attention(const mil::Op& op, Lowering& lowering) {
         attention_item_queries(arguments.shape, seen.blocks, frame.pool.threads());
     const int64_t items = attention_items(arguments.shape, item_queries);
     const int64_t work = 2 * shape.head_dim * shape.heads * seen.pairs;
-    const int64_t grain = work < kGrain ? items : 1;
+    const int64_t grain = work < kAttentionGrain ? items : 1;
     frame.pool.parallel_for(items, grain, [&](int64_t begin, int64_t end, int thread) {
       attention(arguments, item_queries, begin, end,
                 reinterpret_cast<float*>(frame.scratch(thread)));

@@ -9,9 +9,9 @@ namespace diptych::engine {
 namespace {
 
 // Elements worth a thread of their own.
-constexpr int64_t kGrain = 1 << 13;
+constexpr int64_t kRowsGrain = 1 << 13;
 
-int64_t row_grain(int64_t width) { return std::max<int64_t>(kGrain / width, 1); }
+int64_t row_grain(int64_t width) { return std::max<int64_t>(kRowsGrain / width, 1); }
 
 int64_t row_count(const Shape& shape) {
   int64_t rows = 1;
@@ -33,7 +33,7 @@ Status lower_gated(const mil::Op& op, Lowering& lowering, Gated gated) {
     const float *gates = frame.floats(gate), *ups = frame.floats(up);
     float* to = frame.floats(result);
     const int64_t count = frame.live(rows) * width;
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    frame.pool.parallel_for(count, kRowsGrain, [&](int64_t begin, int64_t end) {
       gated(gates + begin, ups + begin, static_cast<size_t>(end - begin), to + begin);
     });
     if (fills_padding) frame.repeat_first(result, rows, width);

@@ -14,7 +14,7 @@ namespace diptych::engine {
 namespace {
 
 // Multiply-adds worth a thread of their own.
-constexpr int64_t kGrain = 1 << 16;
+constexpr int64_t kContractGrain = 1 << 16;
 
 int64_t at_least_one(int64_t value) { return std::max<int64_t>(value, 1); }
 
@@ -86,7 +86,7 @@ Status emit_matmul(const mil::Op& op, Lowering& lowering, const Shape& x_shape,
                   steps_b = batch.steps()[1];
     const int64_t rows = batch.runs() * length * one.m;
     frame.pool.parallel_for(
-        rows, at_least_one(kGrain / (one.k * one.n)), [&](int64_t begin, int64_t end) {
+        rows, at_least_one(kContractGrain / (one.k * one.n)), [&](int64_t begin, int64_t end) {
           const int64_t per_run = length * one.m;
           batch.walk(begin / per_run, (end + per_run - 1) / per_run,
                      [&](int64_t run, const StridedLoop<2>::Offsets& at) {
@@ -164,18 +164,19 @@ Status lower_einsum(const mil::Op& op, Lowering& lowering) {
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const int64_t rows = shape[0] * shape[1] * shape[2], k = xs[3], n = shape[3];
-    frame.pool.parallel_for(rows, at_least_one(kGrain / (k * n)), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const int64_t h = row % shape[2], c = row / shape[2] % shape[1];
-        const int64_t b = row / shape[2] / shape[1];
-        const int64_t from =
-            ((b % xs[0] * xs[1] + c) * xs[2] + h % xs[2]) * k;  // a size of 1 broadcasts
-        const int64_t to = (b % ys[0] * k * ys[2] + h % ys[2]) * n;
-        weighted_sum(frame.floats(x) + from, frame.floats(y) + to, static_cast<size_t>(ys[2] * n),
-                     static_cast<size_t>(k), static_cast<size_t>(n),
-                     frame.floats(result) + row * n);
-      }
-    });
+    frame.pool.parallel_for(
+        rows, at_least_one(kContractGrain / (k * n)), [&](int64_t begin, int64_t end) {
+          for (int64_t row = begin; row < end; ++row) {
+            const int64_t h = row % shape[2], c = row / shape[2] % shape[1];
+            const int64_t b = row / shape[2] / shape[1];
+            const int64_t from =
+                ((b % xs[0] * xs[1] + c) * xs[2] + h % xs[2]) * k;  // a size of 1 broadcasts
+            const int64_t to = (b % ys[0] * k * ys[2] + h % ys[2]) * n;
+            weighted_sum(frame.floats(x) + from, frame.floats(y) + to,
+                         static_cast<size_t>(ys[2] * n), static_cast<size_t>(k),
+                         static_cast<size_t>(n), frame.floats(result) + row * n);
+          }
+        });
     return {};
   });
   return {};
@@ -228,7 +229,7 @@ Status lower_attention(const mil::Op& op, Lowering& lowering) {
                    static_cast<size_t>(s), static_cast<size_t>(width),
                    frame.floats(result) + row * width);
     };
-    frame.pool.parallel_for(rows, at_least_one(kGrain / (s * (e + width))),
+    frame.pool.parallel_for(rows, at_least_one(kContractGrain / (s * (e + width))),
                             [&](int64_t begin, int64_t end, int thread) {
                               for (int64_t row = begin; row < end; ++row) {
                                 run(row, reinterpret_cast<float*>(frame.scratch(thread)));

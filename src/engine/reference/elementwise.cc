@@ -16,7 +16,7 @@ namespace diptych::engine {
 namespace {
 
 // Elements worth a thread of their own: for an addition, and for an exponential.
-constexpr int64_t kGrain = 1 << 15;
+constexpr int64_t kElementwiseGrain = 1 << 15;
 constexpr int64_t kExpGrain = 1 << 12;
 
 // Wraps where int32 would overflow.
@@ -66,13 +66,14 @@ void run_ints(const int32_t* x, int64_t n, int32_t a, int32_t* out) {
 
 // A row for floats.
 template <class F>
-constexpr Unary floats(std::string_view op, F, int64_t grain = kGrain, double fallback = 0) {
+constexpr Unary floats(std::string_view op, F, int64_t grain = kElementwiseGrain,
+                       double fallback = 0) {
   return {op, run_floats<F>, nullptr, grain, fallback};
 }
 // A row for floats and, in 64 bits and wrapped, for integers.
 template <class F>
 constexpr Unary numbers(std::string_view op, F) {
-  return {op, run_floats<F>, run_ints<F>, kGrain, 0};
+  return {op, run_floats<F>, run_ints<F>, kElementwiseGrain, 0};
 }
 // A row for floats and, by another formula, for integers.
 template <class F, class G>
@@ -125,20 +126,21 @@ constexpr Unary kUnary[] = {
         },
         kExpGrain),
     floats(
-        "inverse", [](float x, float epsilon) { return 1.0f / (x + epsilon); }, kGrain, 1e-4),
+        "inverse", [](float x, float epsilon) { return 1.0f / (x + epsilon); }, kElementwiseGrain,
+        1e-4),
     floats("leaky_relu", [](float x, float a) { return x < 0 ? a * x : x; }),
     floats("linear_activation", [](float x, float a, float b) { return a * x + b; }),
     floats(
         "log", [](float x, float epsilon) { return std::log(x + epsilon); }, kExpGrain, 1e-45),
-    {"logical_not", nullptr, run_ints<decltype([](int64_t x) { return int64_t{x == 0}; })>, kGrain,
-     0},
+    {"logical_not", nullptr, run_ints<decltype([](int64_t x) { return int64_t{x == 0}; })>,
+     kElementwiseGrain, 0},
     floats("prelu", [](float x, float a) { return x < 0 ? a * x : x; }),
     floats("relu", [](float x) { return at_least(x, 0); }),
     floats("relu6", [](float x) { return at_most(at_least(x, 0), 6); }),
     floats("round", [](float x) { return std::nearbyint(x); }),
     floats(
-        "rsqrt", [](float x, float epsilon) { return 1.0f / std::sqrt(x + epsilon); }, kGrain,
-        1e-12),
+        "rsqrt", [](float x, float epsilon) { return 1.0f / std::sqrt(x + epsilon); },
+        kElementwiseGrain, 1e-12),
     floats(
         "scaled_tanh", [](float x, float a, float b) { return a * std::tanh(b * x); }, kExpGrain),
     floats(
@@ -241,14 +243,15 @@ Status lower_pairs(const mil::Op& op, Lowering& lowering) {
     const auto [a_step, b_step] = loop.steps();
     if (loop.runs() == 1) {  // divide the run itself
       const int64_t as = a_step, bs = b_step;
-      frame.pool.parallel_for(length, kGrain, [&](int64_t begin, int64_t end) {
+      frame.pool.parallel_for(length, kElementwiseGrain, [&](int64_t begin, int64_t end) {
         binary_run(a + begin * as, as, b + begin * bs, bs, end - begin, out + begin, F{});
       });
       return {};
     }
     const auto steps = loop.steps();
     frame.pool.parallel_for(
-        loop.runs(), std::max<int64_t>(kGrain / length, 1), [&](int64_t first, int64_t last) {
+        loop.runs(), std::max<int64_t>(kElementwiseGrain / length, 1),
+        [&](int64_t first, int64_t last) {
           loop.walk(first, last, [&](int64_t run, const StridedLoop<2>::Offsets& at) {
             binary_run(a + at[0], steps[0], b + at[1], steps[1], length, out + run * length, F{});
           });
@@ -361,7 +364,7 @@ Status lower_conversion(const mil::Op& op, Lowering& lowering, F f) {
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const From* from = reinterpret_cast<const From*>(frame.bytes(x));
     To* to = reinterpret_cast<To*>(frame.bytes(result));
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    frame.pool.parallel_for(count, kElementwiseGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
     });
     return {};

@@ -1,21 +1,13 @@
 // Operations that make a tensor from parameters: constants, ranges, one-hot vectors, shapes.
-#include <bit>
-#include <cmath>
 
+#include "engine/cells.h"
 #include "engine/kernels.h"
 #include "mil/params.h"
 
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // elements worth a thread of their own
-
-// A cell that holds a number as a type has it.
-uint32_t cell_of(DType dtype, double value) {
-  if (is_float(dtype)) return std::bit_cast<uint32_t>(static_cast<float>(value));
-  const bool fits = std::abs(value) < 0x1p62;  // false for NaN
-  return static_cast<uint32_t>(wrap(dtype, fits ? static_cast<int64_t>(value) : 0));
-}
+constexpr int64_t kFillGrain = 1 << 15;  // elements worth a thread of their own
 
 // Emits the step that sets cell i of the result to f(frame, i).
 template <class F>
@@ -24,7 +16,7 @@ Status emit_cells(const mil::Op& op, Lowering& lowering, F f) {
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
     auto* out = reinterpret_cast<uint32_t*>(frame.bytes(result));
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    frame.pool.parallel_for(count, kFillGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) out[i] = f(frame, i);
     });
     return {};

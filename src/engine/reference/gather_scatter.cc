@@ -12,7 +12,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 13;  // elements worth a thread of their own
+constexpr int64_t kGatherScatterGrain = 1 << 13;  // elements worth a thread of their own
 
 // Slice p of a selection, p = ((b * repeats + m) * places + k) * inner + j, consists of `slice`
 // elements from
@@ -117,7 +117,8 @@ Status emit_gather(const mil::Op& op, Lowering& lowering, Select by) {
     const int32_t* at = frame.ints(indices);
     TRY(selection.check(at));
     const int64_t bytes = selection.slice * kCellSize;
-    frame.pool.parallel_for(selection.count(), std::max<int64_t>(kGrain / selection.slice, 1),
+    frame.pool.parallel_for(selection.count(),
+                            std::max<int64_t>(kGatherScatterGrain / selection.slice, 1),
                             [&](int64_t begin, int64_t end) {
                               for (int64_t p = begin; p < end; ++p) {
                                 std::memcpy(frame.bytes(result) + p * bytes,

@@ -11,7 +11,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 14;  // elements worth a thread of their own
+constexpr int64_t kNormaliseGrain = 1 << 14;  // elements worth a thread of their own
 
 // A factor and an offset that may be absent: 1 and 0.
 struct Scaling {
@@ -57,7 +57,7 @@ Status lower_layer_norm(const mil::Op& op, Lowering& lowering) {
   const auto axes = TRY(mil::resolve_axes_param(op, "axes", op.operand("x")->type.rank()));
   const Scaling scaling = TRY(Scaling::open(op, lowering));
   return emit_row_map<float>(
-      op, lowering, axes, kGrain, [=](float* row, int64_t n, int64_t, const Frame& frame) {
+      op, lowering, axes, kNormaliseGrain, [=](float* row, int64_t n, int64_t, const Frame& frame) {
         standardise(row, n, epsilon);
         for (int64_t i = 0; i < n; ++i) {
           row[i] = row[i] * scaling.factor(frame, i) + scaling.offset(frame, i);
@@ -71,7 +71,7 @@ Status lower_instance_norm(const mil::Op& op, Lowering& lowering) {
   const TensorType& x = op.operand("x")->type;
   const Scaling scaling = TRY(Scaling::open(op, lowering));
   return emit_row_map<float>(
-      op, lowering, axes_from(2, x.rank()), kGrain,
+      op, lowering, axes_from(2, x.rank()), kNormaliseGrain,
       [=, channels = x.shape[1]](float* row, int64_t n, int64_t index, const Frame& frame) {
         standardise(row, n, epsilon);
         const float factor = scaling.factor(frame, index % channels);
@@ -88,7 +88,7 @@ Status lower_batch_norm(const mil::Op& op, Lowering& lowering) {
   const Place mean = TRY(lowering.cells(*op.operand("mean")));
   const Place variance = TRY(lowering.cells(*op.operand("variance")));
   return emit_row_map<float>(
-      op, lowering, axes_from(2, x.rank()), kGrain,
+      op, lowering, axes_from(2, x.rank()), kNormaliseGrain,
       [=, channels = x.shape[1]](float* row, int64_t n, int64_t index, const Frame& frame) {
         const int64_t channel = index % channels;
         const float centre = frame.floats(mean)[channel];
@@ -103,7 +103,7 @@ Status lower_batch_norm(const mil::Op& op, Lowering& lowering) {
 Status lower_l2_norm(const mil::Op& op, Lowering& lowering) {
   const float epsilon = TRY(epsilon_of(op, 1e-6));
   const int64_t rank = op.operand("x")->type.rank();
-  return emit_row_map<float>(op, lowering, axes_from(rank - 3, rank), kGrain,
+  return emit_row_map<float>(op, lowering, axes_from(rank - 3, rank), kNormaliseGrain,
                              [=](float* row, int64_t n, int64_t, const Frame&) {
                                float squares = 0;
                                for (int64_t i = 0; i < n; ++i) squares += row[i] * row[i];
@@ -121,7 +121,7 @@ Status lower_local_response_norm(const mil::Op& op, Lowering& lowering) {
   const auto k = static_cast<float>(TRY(mil::number_param(op, "k", 1)));
   const int64_t axis = op.operand("x")->type.rank() == 3 ? 0 : 1;
   return emit_row_map<float>(
-      op, lowering, {axis}, kGrain, [=](float* row, int64_t n, int64_t, const Frame&) {
+      op, lowering, {axis}, kNormaliseGrain, [=](float* row, int64_t n, int64_t, const Frame&) {
         std::vector<float> squares(static_cast<size_t>(n));
         std::transform(row, row + n, squares.begin(), [](float v) { return v * v; });
         for (int64_t i = 0; i < n; ++i) {

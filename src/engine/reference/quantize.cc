@@ -10,7 +10,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 14;  // elements worth a thread of their own
+constexpr int64_t kQuantizeGrain = 1 << 14;  // elements worth a thread of their own
 
 // The scale and the zero point of element i are those of slice i / inner % slices.
 struct Quantization {
@@ -43,7 +43,7 @@ struct Quantization {
   // Calls visit(first element, number, scale, zero point) for runs that make up all elements.
   template <class Visit>
   void walk(const Frame& frame, Visit visit) const {
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    frame.pool.parallel_for(count, kQuantizeGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end;) {
         const int64_t run = i / inner, slice = run % slices;
         const int64_t next = std::min(end, (run + 1) * inner);

@@ -13,7 +13,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 12;  // elements worth a thread of their own
+constexpr int64_t kRandomGrain = 1 << 12;  // elements worth a thread of their own
 
 uint64_t mixed(uint64_t x) {  // SplitMix64
   x += 0x9e3779b97f4a7c15;
@@ -50,7 +50,7 @@ Status emit_random(const mil::Op& op, Lowering& lowering, F f) {
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const Numbers numbers(seed);
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    frame.pool.parallel_for(count, kRandomGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         frame.floats(result)[i] = static_cast<float>(f(numbers, i));
       }

@@ -1,10 +1,9 @@
 // Operations that take, repeat, pad and rearrange parts of a tensor. They work on cells of any
 // type.
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 
+#include "engine/cells.h"
 #include "engine/kernels.h"
 #include "engine/strided_copy.h"
 #include "mil/blocks.h"
@@ -13,7 +12,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // elements worth a thread of their own
+constexpr int64_t kRearrangeGrain = 1 << 15;  // elements worth a thread of their own
 
 int64_t elements(const Shape& shape) {
   int64_t count = 1;
@@ -42,13 +41,6 @@ View view_of(const Shape& shape, const std::vector<mil::SliceAxis>& slices) {
 std::vector<int64_t> ints_at(const Frame& frame, Place place, size_t count) {
   const int32_t* cells = frame.ints(place);
   return {cells, cells + count};
-}
-
-// A cell that holds a number as a type has it.
-uint32_t cell_of(DType dtype, double value) {
-  if (is_float(dtype)) return std::bit_cast<uint32_t>(static_cast<float>(value));
-  const bool fits = std::abs(value) < 0x1p62;  // false for NaN
-  return static_cast<uint32_t>(wrap(dtype, fits ? static_cast<int64_t>(value) : 0));
 }
 
 // Where along one axis of size `n` the element comes from that stands `i` places behind the first:
@@ -176,7 +168,8 @@ Status lower_pad(const mil::Op& op, Lowering& lowering) {
     const auto* source = reinterpret_cast<const uint32_t*>(frame.bytes(x));
     auto* out = reinterpret_cast<uint32_t*>(frame.bytes(result));
     frame.pool.parallel_for(
-        elements(rows), std::max<int64_t>(kGrain / width, 1), [&](int64_t begin, int64_t end) {
+        elements(rows), std::max<int64_t>(kRearrangeGrain / width, 1),
+        [&](int64_t begin, int64_t end) {
           for (int64_t row = begin; row < end; ++row) {
             int64_t base = 0, rest = row;
             bool outside = false;
@@ -219,7 +212,7 @@ Status lower_reverse_sequence(const mil::Op& op, Lowering& lowering) {
     }
     const auto* from = reinterpret_cast<const uint32_t*>(frame.bytes(x));
     auto* to = reinterpret_cast<uint32_t*>(frame.bytes(result));
-    frame.pool.parallel_for(count, kGrain, [&](int64_t begin, int64_t end) {
+    frame.pool.parallel_for(count, kRearrangeGrain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t at = i / dense[sequence] % shape[sequence];
         const int64_t n = length[i / dense[batch] % shape[batch]];

@@ -12,8 +12,8 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;     // elements worth a thread of their own
-constexpr int64_t kExpGrain = 1 << 12;  // the same where an exponential is computed
+constexpr int64_t kReduceGrain = 1 << 15;  // elements worth a thread of their own
+constexpr int64_t kExpGrain = 1 << 12;     // the same where an exponential is computed
 
 // result[r] = f(row, length) for each row of x along `axes`.
 template <class T, class To, class F>
@@ -26,7 +26,7 @@ Status emit_reduction(const mil::Op& op, Lowering& lowering, const std::vector<i
   lowering.emit(op, [=, count = rows.count, length = rows.length](const Frame& frame) -> Status {
     const T* from = x.dense(frame);
     To* out = reinterpret_cast<To*>(frame.bytes(result));
-    frame.pool.parallel_for(count, std::max<int64_t>(kGrain / length, 1),
+    frame.pool.parallel_for(count, std::max<int64_t>(kReduceGrain / length, 1),
                             [&](int64_t begin, int64_t end) {
                               for (int64_t r = begin; r < end; ++r) {
                                 out[r] = f(from + r * length, length);
@@ -231,9 +231,9 @@ Status lower_cumsum(const mil::Op& op, Lowering& lowering) {
     cumulate_row(row, n, exclusive, backwards);
   };
   if (is_float(op.result()->type.dtype)) {
-    return emit_row_map<float>(op, lowering, axes, kGrain, cumulate);
+    return emit_row_map<float>(op, lowering, axes, kReduceGrain, cumulate);
   }
-  return emit_row_map<int32_t>(op, lowering, axes, kGrain, cumulate);
+  return emit_row_map<int32_t>(op, lowering, axes, kReduceGrain, cumulate);
 }
 
 }  // namespace diptych::engine

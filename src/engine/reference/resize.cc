@@ -12,7 +12,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 12;  // elements worth a thread of their own
+constexpr int64_t kResizeGrain = 1 << 12;  // elements worth a thread of their own
 
 enum class Sampling : uint8_t {
   StrictAlignCorners,
@@ -91,7 +91,7 @@ Status emit_resize_of(const mil::Op& op, Lowering& lowering, Sampling sampling, 
   const Place x = TRY(lowering.cells(*op.operand("x")));
   const Place result = TRY(lowering.result(*op.result()));
   lowering.emit(op, [=](const Frame& frame) -> Status {
-    const auto grain = std::max<int64_t>(kGrain / width, 1);
+    const auto grain = std::max<int64_t>(kResizeGrain / width, 1);
     frame.pool.parallel_for(images * height, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const Image<T> image{
@@ -308,7 +308,7 @@ Status emit_resample(const mil::Op& op, Lowering& lowering, const Resampler& res
   lowering.emit(op, [=](const Frame& frame) -> Status {
     const int64_t channels = from[1], height = from[2], width = from[3];
     const int64_t rows = to[2], columns = to[3];
-    const auto grain = std::max<int64_t>(kGrain / columns, 1);
+    const auto grain = std::max<int64_t>(kResizeGrain / columns, 1);
     frame.pool.parallel_for(from[0] * rows, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t n = i / rows, row = i % rows;

@@ -9,7 +9,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 15;  // elements worth a thread of their own
+constexpr int64_t kShapeGrain = 1 << 15;  // elements worth a thread of their own
 
 int64_t product(const Shape& shape, size_t first, size_t last) {
   return std::accumulate(shape.begin() + static_cast<int64_t>(first),
@@ -28,7 +28,7 @@ Status emit_interleave(const mil::Op& op, Lowering& lowering, int64_t outer,
   const Place result = TRY(lowering.result(*op.result()));
   const int64_t row = std::accumulate(pieces.begin(), pieces.end(), int64_t{0});
   lowering.emit(op, [=](const Frame& frame) -> Status {
-    frame.pool.parallel_for(outer, std::max<int64_t>(kGrain / row, 1),
+    frame.pool.parallel_for(outer, std::max<int64_t>(kShapeGrain / row, 1),
                             [&](int64_t begin, int64_t end) {
                               std::byte* out = frame.bytes(result) + begin * row * kCellSize;
                               for (int64_t i = begin; i < end; ++i) {

@@ -9,7 +9,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr int64_t kGrain = 1 << 11;  // elements worth a thread of their own
+constexpr int64_t kSortGrain = 1 << 11;  // elements worth a thread of their own
 
 // The first k places of a row in sorted order.
 template <class T>
@@ -43,7 +43,7 @@ Status emit_sort(const mil::Op& op, Lowering& lowering, int64_t axis, int64_t k,
   lowering.emit(op, [=, length = rows.length, count = rows.count](const Frame& frame) -> Status {
     const T* from = x.dense(frame);
     int32_t* found = frame.ints(order);
-    frame.pool.parallel_for(count, std::max<int64_t>(kGrain / length, 1),
+    frame.pool.parallel_for(count, std::max<int64_t>(kSortGrain / length, 1),
                             [&](int64_t begin, int64_t end) {
                               std::vector<int32_t> row;
                               for (int64_t r = begin; r < end; ++r) {
