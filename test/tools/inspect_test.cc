@@ -352,8 +352,9 @@ TEST(InspectModel, ReadsPackagesAndSpecifications) {
   std::filesystem::remove_all(path);
   ASSERT_TRUE(diptych::testing::write_sample_package(path));
   for (const std::string& model : {path, path + "/Data/com.apple.CoreML/model.mlmodel"}) {
-    const auto inspection = inspect(model);
+    auto inspection = inspect(model);
     ASSERT_OK(inspection);
+    try_functions(*inspection);
     EXPECT_TRUE(inspection->is_model);
     const Package& package = inspection->packages.at(0);
     ASSERT_EQ(package.functions.size(), 2u);
