@@ -240,7 +240,7 @@ Result<engine::Numerics> numerics_from(const std::string& option) {
 
 void add_threads_option(Parser& parser, int& threads) {
   parser.add_option("--threads", threads, "Threads; 0: all CPUs of this process")
-      ->check(integer_between(0, 1024))
+      ->check(number_between(0, 1024))
       ->show_default();
 }
 
