@@ -10,6 +10,16 @@ namespace {
 
 // Sums that differ by less than this part are equal but for how they were rounded.
 constexpr double kRounding = 1e-9;
+// What one function alone may be expected to take, as a part of the least.
+constexpr double kUncertain = 1.08;
+
+double seconds_of(std::span<const PlannedCall> calls, std::span<const Choice> choices) {
+  double sum = 0;
+  for (const PlannedCall& call : calls) {
+    sum += choices[call.function].cost.seconds(call.rows, &call == &calls.back());
+  }
+  return sum;
+}
 
 // The cheapest way to have evaluated some first rows.
 struct Way {
@@ -67,6 +77,24 @@ std::vector<PlannedCall> plan_calls(const Stretch& stretch, std::span<const Choi
   }
   std::reverse(calls.begin(), calls.end());
   return calls;
+}
+
+std::vector<PlannedCall> plan_alone(const Stretch& stretch, std::span<const Choice> choices,
+                                    size_t function) {
+  std::vector<PlannedCall> calls = plan_calls(stretch, choices.subspan(function, 1));
+  for (PlannedCall& call : calls) call.function = function;
+  return calls;
+}
+
+std::vector<PlannedCall> plan_safely(const Stretch& stretch, std::span<const Choice> choices) {
+  std::vector<PlannedCall> best = plan_calls(stretch, choices);
+  const double most = kUncertain * seconds_of(best, choices);
+  for (size_t function = 0; function < choices.size() && best.size() > 1; ++function) {
+    std::vector<PlannedCall> calls = plan_alone(stretch, choices, function);
+    if (calls.empty() || calls.size() >= best.size()) continue;
+    if (seconds_of(calls, choices) <= most) best = std::move(calls);
+  }
+  return best;
 }
 
 }  // namespace diptych::generate

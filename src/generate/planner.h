@@ -32,5 +32,11 @@ struct PlannedCall {
 // The calls of the least sum of costs, the fewest of equals; the last gives logits. Takes a time of
 // rows * choices. Empty when no choice reaches the end from within the cache.
 std::vector<PlannedCall> plan_calls(const Stretch& stretch, std::span<const Choice> choices);
+// The same with one of the choices alone.
+std::vector<PlannedCall> plan_alone(const Stretch& stretch, std::span<const Choice> choices,
+                                    size_t function);
+// The calls of plan_calls(), or fewer by one function alone where that is expected to take hardly
+// more: costs are estimates.
+std::vector<PlannedCall> plan_safely(const Stretch& stretch, std::span<const Choice> choices);
 
 }  // namespace diptych::generate

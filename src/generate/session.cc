@@ -15,10 +15,6 @@ namespace diptych::generate {
 
 namespace {
 
-// Costs are estimates. Where one function alone is expected to take hardly more than the best mix,
-// fewer calls are the safer choice.
-constexpr double kUncertain = 1.08;
-
 size_t width_of(DType dtype) { return static_cast<size_t>(bit_width(dtype)) / 8; }
 
 using MethodLoading = std::future<Result<std::unique_ptr<runtime::Method>>>;
@@ -315,30 +311,8 @@ void Session::plan(int64_t rows) {
     return;
   }
   for (size_t i = 0; i < choices_.size(); ++i) choices_[i].cost = costs_.cost(i);
-  const auto alone = [&](size_t function) {
-    std::vector<PlannedCall> calls =
-        plan_calls({rows, cache_.room()}, std::span(choices_).subspan(function, 1));
-    for (PlannedCall& call : calls) call.function = function;
-    return calls;
-  };
-  const auto seconds = [&](const std::vector<PlannedCall>& calls) {
-    double sum = 0;
-    for (const PlannedCall& call : calls) {
-      sum += choices_[call.function].cost.seconds(call.rows, &call == &calls.back());
-    }
-    return sum;
-  };
-  if (only_) {
-    calls_ = alone(*only_);
-    return;
-  }
-  calls_ = plan_calls({rows, cache_.room()}, choices_);
-  const double most = kUncertain * seconds(calls_);
-  for (size_t i = 0; i < choices_.size(); ++i) {
-    std::vector<PlannedCall> calls = alone(i);
-    if (calls.empty() || calls.size() >= calls_.size() || seconds(calls) > most) continue;
-    calls_ = std::move(calls);
-  }
+  const Stretch stretch{rows, cache_.room()};
+  calls_ = only_ ? plan_alone(stretch, choices_, *only_) : plan_safely(stretch, choices_);
 }
 
 double Session::decoding_seconds() const { return costs_.cost(0).seconds(1, true); }

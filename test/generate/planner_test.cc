@@ -113,6 +113,28 @@ TEST_F(Plans, LeaveTheCacheInTheLastCallOnly) {
   EXPECT_TRUE(plan_calls({20, 2}, pair).empty());
 }
 
+// One function alone, where it is expected to take hardly more than the best mix.
+TEST_F(Plans, MixOnlyWhereThatIsWorthACall) {
+  const auto choices = [](double spare) {
+    return std::vector<Choice>{{8, {2, 1, 0, 0}}, {64, {2, 1, spare, 0}}};
+  };
+  const Stretch stretch{40, 1000};
+  for (const double spare : {0.0, 0.05, 0.2}) {
+    const std::vector<Choice> both = choices(spare);
+    const double best = cost_of(plan_calls(stretch, both), stretch, both);
+    const auto safe = plan_safely(stretch, both);
+    EXPECT_LE(cost_of(safe, stretch, both), 1.08 * best + 1e-9);
+    const auto alone = plan_alone(stretch, both, 1);
+    ASSERT_EQ(alone.size(), 1U);
+    EXPECT_EQ(alone[0].function, 1U);
+    if (cost_of(alone, stretch, both) <= 1.08 * best) {
+      EXPECT_EQ(rows_of(safe), rows_of(alone));
+    } else {
+      EXPECT_EQ(rows_of(safe), rows_of(plan_calls(stretch, both)));
+    }
+  }
+}
+
 TEST_F(Plans, OfEqualCostsTakeTheFewestCalls) {
   const Choice choices[] = {{1, {}}, {8, {}}};
   EXPECT_EQ(rows_of(plan_calls({8, 100}, choices)), (std::vector<int64_t>{8}));
