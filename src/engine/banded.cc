@@ -46,14 +46,8 @@ Pool pool_of(std::string_view op) {
 
 Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_conv(op)));
-  const Channels channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
-                          TRY(mil::int_param(op, "groups", 1))};
-  const mil::Value* bias_value = op.operand("bias");
-  const Place x = TRY(lowering.cells(*op.operand("x")));
-  const Place weight = TRY(conv_weight(op, lowering));
-  std::optional<Place> bias;
-  if (bias_value != nullptr) bias = TRY(lowering.cells_like(*bias_value, DType::F32));
-  const Place result = TRY(lowering.result(*op.result()));
+  const Channels channels = TRY(channels_of(op));
+  const ConvPlaces at = TRY(conv_places(op, lowering));
   const Bands bands(windows);
   lowering.thread_scratch(static_cast<uint64_t>(bands.scratch()) * sizeof(float));
   lowering.emit(op, [=, batch = op.result()->type.shape[0]](const Frame& frame) -> Status {
@@ -63,15 +57,15 @@ Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
     for_each_band(frame, bands, all, windows.out(), [&](int64_t i, int64_t band, float* scratch) {
       const int64_t n = i / channels.out, o = i % channels.out;
       const int64_t first = n * channels.in + channels.group_of(o) * per_group;
-      bands.begin(bias ? frame.floats(*bias)[o] : 0.0f, scratch);
+      bands.begin(at.bias ? frame.floats(*at.bias)[o] : 0.0f, scratch);
       for (int64_t c = 0; c < per_group; ++c) {
-        bands.lay_out(frame.floats(x) + (first + c) * windows.in(), band, 0, scratch);
-        const float* const weights = frame.floats(weight) + (o * per_group + c) * taps;
+        bands.lay_out(frame.floats(at.x) + (first + c) * windows.in(), band, 0, scratch);
+        const float* const weights = frame.floats(at.weight) + (o * per_group + c) * taps;
         bands.for_each_run(scratch, [&](const float* from, size_t length, float* out) {
           add_weighted_taps(from, bands.taps(), weights, length, out);
         });
       }
-      float* const plane = frame.floats(result) + i * windows.out();
+      float* const plane = frame.floats(at.result) + i * windows.out();
       bands.for_each_row(band, scratch, [&](int64_t d, int64_t r, const float* row) {
         std::copy_n(row, columns.out, plane + (d * rows.out + r) * columns.out);
       });

@@ -23,8 +23,7 @@ constexpr int64_t kLongestRow = 1 << 16;
 struct Convolution {
   Windows windows;
   Channels channels;
-  Place x, weight, result;
-  std::optional<Place> bias;
+  ConvPlaces places;
 
   // Elements of a row: those of the window in all channels of a group.
   int64_t row() const { return channels.in_per_group() * windows.kernel(); }
@@ -73,16 +72,17 @@ struct Convolution {
   void compute(const Frame& frame, int64_t n, int64_t group, int64_t tile, float* scratch) const {
     const int64_t first = tile * kTile, count = std::min(kTile, windows.out() - first);
     const int64_t out_channel = group * channels.out_per_group();
-    lay_out(frame.floats(x) + (n * channels.in + group * channels.in_per_group()) * windows.in(),
-            first, count, scratch);
+    lay_out(
+        frame.floats(places.x) + (n * channels.in + group * channels.in_per_group()) * windows.in(),
+        first, count, scratch);
     float* const out =
-        frame.floats(result) + (n * channels.out + out_channel) * windows.out() + first;
+        frame.floats(places.result) + (n * channels.out + out_channel) * windows.out() + first;
     kernels::linear_float(kernels::selected_isa(),
                           {reinterpret_cast<const std::byte*>(scratch), DType::F32, count, row()},
-                          frame.floats(weight) + out_channel * row(), row(),
+                          frame.floats(places.weight) + out_channel * row(), row(),
                           channels.out_per_group(), 0, count, out, windows.out());
-    for (int64_t o = 0; bias && o < channels.out_per_group(); ++o) {
-      const float add = frame.floats(*bias)[out_channel + o];
+    for (int64_t o = 0; places.bias && o < channels.out_per_group(); ++o) {
+      const float add = frame.floats(*places.bias)[out_channel + o];
       for (int64_t p = 0; p < count; ++p) out[o * windows.out() + p] += add;
     }
   }
@@ -91,14 +91,7 @@ struct Convolution {
 }  // namespace
 
 Status lower_conv(const mil::Op& op, Lowering& lowering) {
-  const mil::Value* bias = op.operand("bias");
-  Convolution conv{Windows(TRY(mil::resolve_conv(op))),
-                   {op.operand("x")->type.shape[1], op.result()->type.shape[1],
-                    TRY(mil::int_param(op, "groups", 1))},
-                   {},
-                   {},
-                   {},
-                   {}};
+  Convolution conv{Windows(TRY(mil::resolve_conv(op))), TRY(channels_of(op)), {}};
   const bool few = conv.channels.out_per_group() < kFewChannels;
   if (lowering.numerics() != Numerics::Typed && few && Bands::suit(conv.windows)) {
     return lower_banded_conv(op, lowering);
@@ -106,10 +99,7 @@ Status lower_conv(const mil::Op& op, Lowering& lowering) {
   if (lowering.numerics() == Numerics::Typed || few || conv.row() > kLongestRow) {
     return lower_plain_conv(op, lowering);
   }
-  conv.x = TRY(lowering.cells(*op.operand("x")));
-  conv.weight = TRY(conv_weight(op, lowering));
-  if (bias != nullptr) conv.bias = TRY(lowering.cells_like(*bias, DType::F32));
-  conv.result = TRY(lowering.result(*op.result()));
+  conv.places = TRY(conv_places(op, lowering));
   lowering.thread_scratch(static_cast<uint64_t>(kTile * conv.row()) * sizeof(float));
   lowering.emit(op, [conv, batch = op.result()->type.shape[0]](const Frame& frame) -> Status {
     const int64_t tiles = conv.tiles(), groups = conv.channels.groups;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "engine/lowering.h"
@@ -36,7 +37,16 @@ struct Channels {
 // the padded input, behind whose end windows of ceil_mode may reach.
 int64_t counted(const mil::WindowAxis& axis, int64_t place, bool padding);
 
-// The weight of a convolution as floats: what a quantised one stands for.
-Result<Place> conv_weight(const mil::Op& op, Lowering& lowering);
+// Of a convolution, which way it may go.
+Result<Channels> channels_of(const mil::Op& op);
+
+// Where the operands and the result of a convolution are, as floats: of a quantised weight, what it
+// stands for.
+struct ConvPlaces {
+  Place x, weight;
+  std::optional<Place> bias;
+  Place result;
+};
+Result<ConvPlaces> conv_places(const mil::Op& op, Lowering& lowering);
 
 }  // namespace diptych::engine

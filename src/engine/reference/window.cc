@@ -58,27 +58,22 @@ void for_each_tap(const Windows& windows, Body body) {
 template <class Accumulate>
 Status emit_conv(const mil::Op& op, Lowering& lowering, Channels channels, int64_t in_size,
                  int64_t out_size, int64_t kernel, bool transposed, Accumulate accumulate) {
-  const mil::Value* bias_value = op.operand("bias");
-  const Place x = TRY(lowering.cells(*op.operand("x")));
-  const Place weight = TRY(conv_weight(op, lowering));
-  std::optional<Place> bias;
-  if (bias_value != nullptr) bias = TRY(lowering.cells_like(*bias_value, DType::F32));
-  const Place result = TRY(lowering.result(*op.result()));
+  const ConvPlaces at = TRY(conv_places(op, lowering));
   const int64_t batch = op.result()->type.shape[0];
   lowering.emit(op, [=](const Frame& frame) -> Status {
     frame.pool.parallel_for(batch * channels.out, 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t n = i / channels.out, o = i % channels.out;
         const int64_t first = channels.group_of(o) * channels.in_per_group();
-        float* out = frame.floats(result) + i * out_size;
-        std::fill_n(out, out_size, bias ? frame.floats(*bias)[o] : 0.0f);
+        float* out = frame.floats(at.result) + i * out_size;
+        std::fill_n(out, out_size, at.bias ? frame.floats(*at.bias)[o] : 0.0f);
         for (int64_t c = 0; c < channels.in_per_group(); ++c) {
           // weight: [out, in / groups, ...], transposed [in, out / groups, ...]
           const int64_t block =
               transposed ? (first + c) * channels.out_per_group() + o % channels.out_per_group()
                          : o * channels.in_per_group() + c;
-          accumulate(frame.floats(x) + (n * channels.in + first + c) * in_size,
-                     frame.floats(weight) + block * kernel, out);
+          accumulate(frame.floats(at.x) + (n * channels.in + first + c) * in_size,
+                     frame.floats(at.weight) + block * kernel, out);
         }
       }
     });
@@ -116,6 +111,14 @@ int64_t counted(const WindowAxis& axis, int64_t place, bool padding) {
   return std::min(axis.kernel, axis.in + axis.before + axis.after - place * axis.stride);
 }
 
+Result<Channels> channels_of(const mil::Op& op) {
+  return Channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
+                  TRY(mil::int_param(op, "groups", 1))};
+}
+
+namespace {
+
+// A quantised weight becomes floats.
 Result<Place> conv_weight(const mil::Op& op, Lowering& lowering) {
   const mil::Value& weight = *op.operand("weight");
   if (op.type != "conv_quantized") return lowering.cells(weight);
@@ -145,10 +148,21 @@ Result<Place> conv_weight(const mil::Op& op, Lowering& lowering) {
   });
 }
 
+}  // namespace
+
+Result<ConvPlaces> conv_places(const mil::Op& op, Lowering& lowering) {
+  const mil::Value* const bias = op.operand("bias");
+  ConvPlaces places;
+  places.x = TRY(lowering.cells(*op.operand("x")));
+  places.weight = TRY(conv_weight(op, lowering));
+  if (bias != nullptr) places.bias = TRY(lowering.cells_like(*bias, DType::F32));
+  places.result = TRY(lowering.result(*op.result()));
+  return places;
+}
+
 Status lower_plain_conv(const mil::Op& op, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_conv(op)));
-  const Channels channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
-                          TRY(mil::int_param(op, "groups", 1))};
+  const Channels channels = TRY(channels_of(op));
   const int64_t stride = windows.axes[2].stride;
   return emit_conv(op, lowering, channels, windows.in(), windows.out(), windows.kernel(), false,
                    [=](const float* x, const float* weight, float* out) {
@@ -162,8 +176,7 @@ Status lower_plain_conv(const mil::Op& op, Lowering& lowering) {
 // The convolution the other way: x has an element for each place of the windows.
 Status lower_conv_transpose(const mil::Op& op, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_conv_transpose(op)));
-  const Channels channels{op.operand("x")->type.shape[1], op.result()->type.shape[1],
-                          TRY(mil::int_param(op, "groups", 1))};
+  const Channels channels = TRY(channels_of(op));
   const int64_t stride = windows.axes[2].stride;
   return emit_conv(op, lowering, channels, windows.out(), windows.in(), windows.kernel(), true,
                    [=](const float* x, const float* weight, float* out) {
