@@ -32,6 +32,12 @@ Feed copied(TensorType type, Bytes bytes) {
 
 }  // namespace
 
+std::vector<int64_t> made_up_tokens(int64_t vocab_size, int64_t count) {
+  std::vector<int64_t> tokens;
+  for (int64_t i = 0; i < count; ++i) tokens.push_back((7 + 31 * i) % vocab_size);
+  return tokens;
+}
+
 std::vector<Feed> feeds_of(const contract::Description& model, const Call& call,
                            const generate::KvCache& cache) {
   const contract::Places& at = call.function->contract->places;

@@ -21,6 +21,9 @@ struct Call {
   int64_t used() const { return static_cast<int64_t>(tokens.size()); }
 };
 
+// Ids for where no text says which: they spread over the vocabulary.
+std::vector<int64_t> made_up_tokens(int64_t vocab_size, int64_t count);
+
 // The inputs of a call with what the cache holds.
 std::vector<Feed> feeds_of(const contract::Description& model, const Call& call,
                            const generate::KvCache& cache);

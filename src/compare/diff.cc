@@ -197,10 +197,8 @@ Result<FunctionDiff> diff(const Function& a, const Function& b, const DiffOption
   } else {
     const int64_t most =
         std::min({a.variant->model.cache_len(), b.variant->model.cache_len(), kTokens});
-    std::vector<int64_t> tokens;
-    for (int64_t i = 0; i < std::max<int64_t>(most, 1); ++i) {
-      tokens.push_back((7 + 31 * i) % a.variant->model.vocab_size);
-    }
+    const std::vector<int64_t> tokens =
+        made_up_tokens(a.variant->model.vocab_size, std::max<int64_t>(most, 1));
     Prepared one = TRY(prepare(a, tokens, options.numerics_a, pool));
     Prepared two = TRY(prepare(b, tokens, options.numerics_b, pool));
     one.evaluation.call = &one.call;

@@ -1,5 +1,6 @@
 #include "answer/opened_model.h"
 #include "base/clock.h"
+#include "compare/calls.h"
 #include "kernels/isa.h"
 #include "report/report.h"
 #include "tools/lint_file.h"
@@ -17,18 +18,15 @@ Result<TimedStep> time_decoding(const std::string& path, int threads) {
   open.tokenizer = open.chat_template = answer::Part::Unused;
   const auto model = TRY(answer::OpenedModel::open(path, open));
   const auto session = TRY(model.new_session());
-  const auto token = [&](int64_t i) { return (7 + 31 * i) % model.vocab_size(); };
   const int64_t prompt = std::min(kPrompt, model.max_context() / 2);
-  std::vector<int64_t> ids;
-  for (int64_t i = 0; i < prompt; ++i) ids.push_back(token(i));
-  TRY(session->evaluate(ids));
+  const std::vector<int64_t> ids = compare::made_up_tokens(model.vocab_size(), prompt + kDecoded);
+  TRY(session->evaluate(std::span(ids).first(static_cast<size_t>(prompt))));
   measure::Profiler profiler(0);
   const int64_t decoded = std::min(kDecoded, session->remaining());
   session->observe(&profiler);
   const auto start = Clock::now();
   for (int64_t i = 0; i < decoded; ++i) {
-    const int64_t next = token(prompt + i);
-    TRY(session->evaluate({&next, 1}));
+    TRY(session->evaluate(std::span(ids).subspan(static_cast<size_t>(prompt + i), 1)));
   }
   TimedStep result;
   result.profile = profiler.profile(decoded, seconds_since(start));

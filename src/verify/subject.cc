@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "compare/calls.h"
 #include "exporter/sample_texts.h"
 #include "verify/check.h"
 
@@ -40,10 +41,7 @@ Status choose_tokens(Subject& subject, const std::string& text) {
     }
   }
   if (!subject.tokens_are_text) {
-    subject.tokens.clear();
-    for (size_t i = 0; i < most; ++i) {
-      subject.tokens.push_back(static_cast<int64_t>(7 + 31 * i) % model.vocab_size);
-    }
+    subject.tokens = compare::made_up_tokens(model.vocab_size, static_cast<int64_t>(most));
   }
   return {};
 }
