@@ -2,18 +2,14 @@
 
 #include <filesystem>
 
-#include "coreml/package.h"
 #include "host/open.h"
 #include "pte/header.h"
 
 namespace diptych::host {
 
 Result<std::shared_ptr<const Model>> Model::open(const std::string& path, const Options& options) {
-  // Of a directory that is no package, that error says most.
   std::error_code ignored;
-  if (coreml::is_model_path(path) || std::filesystem::is_directory(path, ignored)) {
-    return open_core_ml(path, options);
-  }
+  if (std::filesystem::is_directory(path, ignored)) return open_core_ml(path, options);
   auto file = TRY(MappedFile::open(path));
   // A program begins with the offset of its root, and has its identifier behind that.
   constexpr std::string_view kIdentifier = "ET12";
