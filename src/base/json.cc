@@ -44,12 +44,9 @@ class Builder {
       error = fmt::format("key {} occurs twice in one object", in_quotes(*twice));
       return false;
     }
-    return end_array();
+    return pop();
   }
-  bool end_array() {
-    open_.pop_back();
-    return true;
-  }
+  bool end_array() { return pop(); }
   bool key(string_t& value) {
     key_ = std::move(value);
     return true;
@@ -93,6 +90,10 @@ class Builder {
       return false;
     }
     open_.push_back(place(std::move(container)));
+    return true;
+  }
+  bool pop() {
+    open_.pop_back();
     return true;
   }
 
