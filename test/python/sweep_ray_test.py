@@ -87,10 +87,7 @@ class Rays(Directory):
         plan = self.plan(*parts)
         self.add_node()
         self.add_node()
-        process = self.start(plan, "--ray", self.address)
-        log = self.directory / "plan" / "results.jsonl"
-        while process.poll() is None and not (log.exists() and len(self.log()) >= 3):
-            time.sleep(0.05)
+        process = self.under_way(plan, "--ray", self.address, results=3)
         self.nodes.pop(1).kill()
         self.add_node()
         _, err = process.communicate()
@@ -111,10 +108,7 @@ class Rays(Directory):
         parts = (HEAD, RECIPES, texts(4), QUICK)
         self.sweep(self.plan(*parts, name="local.toml"))
         plan = self.plan(*parts)
-        process = self.start(plan, "--ray", self.address)
-        log = self.directory / "plan" / "results.jsonl"
-        while process.poll() is None and not (log.exists() and len(self.log()) >= 2):
-            time.sleep(0.05)
+        process = self.under_way(plan, "--ray", self.address)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
         self.assertEqual(process.returncode, 130, err)
@@ -126,10 +120,7 @@ class Rays(Directory):
         parts = (HEAD, RECIPES, texts(4), QUICK)
         self.sweep(self.plan(*parts, name="local.toml"))
         plan = self.plan(*parts)
-        process = self.start(plan, "--ray", self.address)
-        log = self.directory / "plan" / "results.jsonl"
-        while process.poll() is None and not (log.exists() and len(self.log()) >= 2):
-            time.sleep(0.05)
+        process = self.under_way(plan, "--ray", self.address)
         self.nodes.pop(0).kill()
         _, err = process.communicate()
         self.assertNotEqual(process.returncode, 0, err)

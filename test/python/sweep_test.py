@@ -71,17 +71,13 @@ class Sweeps(Directory):
         self.sweep(whole)
         plan = self.plan(HEAD, RECIPES, texts(6))
         for kill in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
-            process = self.start(plan)
-            log = self.directory / "plan" / "results.jsonl"
-            before = len(self.log()) if log.exists() else 0
-            while process.poll() is None and (not log.exists() or len(self.log()) < before + 2):
-                time.sleep(0.01)
+            process = self.under_way(plan)
             process.send_signal(kill)
             _, err = process.communicate()
             if kill == signal.SIGTERM and process.returncode != 0:
                 self.assertEqual(process.returncode, 130, err)
                 self.assertIn("interrupted; run again to go on", err)
-        with open(log, "a") as file:
+        with open(self.directory / "plan" / "results.jsonl", "a") as file:
             file.write('{"key": "cut of')
         self.sweep(plan)
         self.assertEqual(self.qualities(), self.qualities("whole"))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -60,6 +61,19 @@ class Directory(unittest.TestCase):
     def start(self, plan, *options, **more):
         command = [sys.executable, "-m", "diptych.sweep", str(plan), *map(str, options)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+    def under_way(self, plan, *options, results=2):
+        """A sweep that has logged so many more results, or has ended."""
+        log = self.directory / plan.stem / "results.jsonl"
+
+        def logged():
+            return len(log.read_text().splitlines()) if log.exists() else 0
+
+        before = logged()
+        process = self.start(plan, *options)
+        while process.poll() is None and logged() < before + results:
+            time.sleep(0.01)
+        return process
 
     def sweep(self, plan, *options, status=0, **more):
         """Stderr of a sweep that ends with a status."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from diptych.sweep.errors import SweepError, some
 from diptych.sweep.inputs import Files
-from diptych.sweep.work import Export, Place, Result
+from diptych.sweep.work import Export, OfOneExport, Place, Result
 
 
 def version() -> str:
@@ -41,7 +41,7 @@ def problem(name: str, include: Path | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(OfOneExport):
     """A part of a task's documents, scored by a server of the export."""
 
     export: Export
@@ -52,16 +52,11 @@ class Task:
     numerics: str
     part: int  # from 0
     parts: int
-    alone: bool = False
-
-    @property
-    def exports(self) -> tuple[Export, ...]:
-        return (self.export,)
 
     @property
     def memory(self) -> int:
         """With that of lm-eval and what it imports."""
-        return self.export.forecast.memory_of_running + (768 << 20)
+        return super().memory + (768 << 20)
 
     def run(self, place: Place) -> Result:
         with tempfile.TemporaryDirectory() as directory:

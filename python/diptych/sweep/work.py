@@ -119,12 +119,11 @@ class Forecast:
         return self.file_bytes + self.file_bytes // 2 + 2 * self.cache_bytes + (96 << 20)
 
 
-@dataclass(frozen=True)
-class Verify:
-    """`diptych verify` of an export beside its source."""
+class OfOneExport:
+    """What work has that reads one export, and takes what running it does."""
 
     export: Export
-    alone: bool = False
+    alone = False
 
     @property
     def exports(self) -> tuple[Export, ...]:
@@ -132,7 +131,19 @@ class Verify:
 
     @property
     def memory(self) -> int:
-        return self.export.forecast.memory_of_running + self.export.memory
+        return self.export.forecast.memory_of_running
+
+
+@dataclass(frozen=True)
+class Verify(OfOneExport):
+    """`diptych verify` of an export beside its source."""
+
+    export: Export
+
+    @property
+    def memory(self) -> int:
+        """With that of the source's own graph."""
+        return super().memory + self.export.memory
 
     def run(self, place: Place) -> Result:
         model, *params = self.export.source(place)
@@ -174,22 +185,14 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Speed:
+class Speed(OfOneExport):
     """`diptych bench` of an export, with all CPUs."""
 
     export: Export
     prompt: int
     generate: int
     depth: int
-    alone: bool = True
-
-    @property
-    def exports(self) -> tuple[Export, ...]:
-        return (self.export,)
-
-    @property
-    def memory(self) -> int:
-        return self.export.forecast.memory_of_running
+    alone = True
 
     def run(self, place: Place) -> Result:
         rows = place.tool.json("bench", place.exported(self.export), "-p", self.prompt, "-n", self.generate,
