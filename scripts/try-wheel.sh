@@ -7,12 +7,12 @@ wheel=$1 suite=$2 root=$3 mirror=${4:-}
 here=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck disable=SC2086  # no mirror is no argument
 [ -d "$root" ] || debootstrap --variant=minbase --include=python3-venv,python3-pip "$suite" "$root" $mirror
-work=$(mktemp -d "$root/root/wheel.XXXXXX")
+work=$(mktemp -d "$root/wheel.XXXXXX")
 cp -r "$wheel" "$here/demo" "$work"
 # Where a program's libraries are is seen in /proc.
 mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 trap 'umount "$root/proc"; rm -rf "$work"' EXIT
-chroot "$root" sh -euc "cd /root/$(basename "$work")
+chroot "$root" sh -euc "cd /$(basename "$work")
   python3 -m venv env
   env/bin/pip --disable-pip-version-check install --quiet --no-index --no-deps ./*.whl
   env/bin/python -c 'import diptych, diptych._native; print(diptych._native.library()._name)'
