@@ -13,8 +13,9 @@ packages="torch==2.13.0 executorch==1.5.0 torchao==0.18.0 coremltools==9.0 numpy
   tokenizers==0.23.3"
 # Added to an environment that has the above; they fit together.
 families="transformers==5.24.0 safetensors==0.8.0 gguf==0.19.0 peft==0.21.2 accelerate==1.15.0"
-# Clients of the server.
-serve="openai==3.57.0 lm_eval==0.4.13 jsonschema==4.26.0 selenium==4.51.0"
+# Clients of the server; lm-eval's own needs tenacity and aiohttp, which lm_eval alone does not bring.
+serve="openai==3.57.0 lm_eval==0.4.13 tenacity==9.2.1 aiohttp==3.14.5 jsonschema==4.26.0
+  selenium==4.51.0"
 
 complete() {
   [ -x "$directory/bin/python" ] || return 1
