@@ -67,15 +67,18 @@ def rows(context):
     import numpy
 
     traced = network()
-    inputs = [
-        coremltools.TensorType("tokens", (1, TOKENS), dtype=numpy.int32),
-        coremltools.TensorType("mask", (1, 1, TOKENS, TOKENS)),
-    ]
+
+    def inputs():  # of each conversion its own, which it writes to; fp32, for iOS 15 takes no fp16
+        return [
+            coremltools.TensorType("tokens", (1, TOKENS), dtype=numpy.int32),
+            coremltools.TensorType("mask", (1, 1, TOKENS, TOKENS), dtype=numpy.float32),
+        ]
+
     with tempfile.TemporaryDirectory() as directory:
 
         def package(system):
             model = coremltools.convert(
-                traced, inputs=inputs, minimum_deployment_target=getattr(coremltools.target, system), skip_model_load=True
+                traced, inputs=inputs(), minimum_deployment_target=getattr(coremltools.target, system), skip_model_load=True
             )
             path = Path(directory, system + ".mlpackage")
             model.save(str(path))
