@@ -31,14 +31,18 @@ SMOKE_PARTS = ["registration", "example", "runners", "matrix", "operators", "pac
                "bad_input", "templates", "serve"]
 
 
+def absolute(path):
+    return Path(path).resolve()
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--list", action="store_true", help="name the parts and end")
     parser.add_argument("--json", metavar="FILE", help="write the rows there as well")
-    parser.add_argument("--build", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--work", type=Path, default=ROOT / "build" / "conformance")
+    parser.add_argument("--build", type=absolute, default=ROOT / "build" / "release")
+    parser.add_argument("--work", type=absolute, default=ROOT / "build" / "conformance")
     parser.add_argument(
         "--shared", type=Path, default=Path(os.environ.get("DIPTYCH_SHARED", ROOT / ".." / "shared")).resolve()
     )
