@@ -119,11 +119,12 @@ void gather(const JointFrame& joint, Place from, const StepRows& all, int64_t co
   });
 }
 
-// x in another form, `size` bytes in all; made once for all operations that ask for it, by
-// prepare(x, rows of x, first, last, out) for its rows [first, last).
-template <class Prepare>
-Result<Place> prepared(const mil::Value& x, const char* what, uint64_t size,
-                       const Activations& shape, Lowering& lowering, const Prepare& prepare) {
+// x in another form, of size_of(rows) bytes, which may have room for more rows (kernels take some
+// together); made once for all operations that ask for it, by prepare(x, rows of x, first, last,
+// out) for its rows [first, last).
+template <class SizeOf, class Prepare>
+Result<Place> prepared(const mil::Value& x, const char* what, const Activations& shape,
+                       Lowering& lowering, const SizeOf& size_of, const Prepare& prepare) {
   const auto make = [&](Place out) -> Result<Runs> {
     const Place from = TRY(lowering.cells(x));
     const int64_t grain = std::max<int64_t>(kLinearGrain / (8 * shape.columns), 1);
@@ -134,12 +135,11 @@ Result<Place> prepared(const mil::Value& x, const char* what, uint64_t size,
       });
       return {};
     };
-    const RunTogether together = [=, bytes = size / static_cast<uint64_t>(shape.rows),
-                                  columns = shape.columns,
+    const RunTogether together = [=, columns = shape.columns,
                                   all = shape.all](const JointFrame& joint) -> Status {
       const int64_t rows = joint.rows(all);
       float* const floats = joint_floats(joint, kGathered, rows, columns);
-      auto* const made = joint.memory.of(slot_of(out), static_cast<size_t>(rows) * bytes);
+      auto* const made = joint.memory.of(slot_of(out), size_of(rows));
       joint.pool.parallel_for(rows, grain, [&](int64_t begin, int64_t end) {
         gather(joint, from, all, columns, begin, end, floats);
         prepare(floats, rows, begin, end, made);
@@ -148,7 +148,7 @@ Result<Place> prepared(const mil::Value& x, const char* what, uint64_t size,
     };
     return Runs(alone, together);
   };
-  return lowering.derived(x, what, size, make);
+  return lowering.derived(x, what, size_of(shape.rows), make);
 }
 
 // x quantised for weights of a type.
@@ -156,8 +156,10 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
                         Lowering& lowering) {
   const kernels::Isa isa = kernels::selected_isa();
   return prepared(
-      x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8",
-      kernels::quantized_bytes(isa, shape.rows, shape.columns), shape, lowering,
+      x, weights == DType::Int4 ? "quantize for int4" : "quantize for int8", shape, lowering,
+      [isa, columns = shape.columns](int64_t rows) {
+        return kernels::quantized_bytes(isa, rows, columns);
+      },
       [isa, weights, columns = shape.columns](const float* from, int64_t rows, int64_t first,
                                               int64_t last, std::byte* out) {
         kernels::quantize(isa, from, columns, columns, weights, rows, first, last, out);
@@ -167,7 +169,8 @@ Result<Place> quantized(const mil::Value& x, DType weights, const Activations& s
 // x rounded to bf16.
 Result<Place> in_bf16(const mil::Value& x, const Activations& shape, Lowering& lowering) {
   return prepared(
-      x, "round to bf16", kernels::bf16_bytes(shape.rows, shape.columns), shape, lowering,
+      x, "round to bf16", shape, lowering,
+      [columns = shape.columns](int64_t rows) { return kernels::bf16_bytes(rows, columns); },
       [isa = kernels::selected_isa(), columns = shape.columns](
           const float* from, int64_t rows, int64_t first, int64_t last, std::byte* out) {
         kernels::round_to_bf16(isa, from, columns, columns, rows, first, last, out);

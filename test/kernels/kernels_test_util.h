@@ -41,7 +41,7 @@ class GuardedBytes {
     map_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map_ == MAP_FAILED) throw std::bad_alloc();
     begin_ = static_cast<std::byte*>(map_) + used - bytes.size();
-    std::memcpy(begin_, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(begin_, bytes.data(), bytes.size());
     ::mprotect(static_cast<std::byte*>(map_) + used, page, PROT_NONE);
   }
   ~GuardedBytes() { ::munmap(map_, size_); }
