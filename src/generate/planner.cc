@@ -10,7 +10,7 @@ namespace {
 
 // Sums that differ by less than this part are equal but for how they were rounded.
 constexpr double kRounding = 1e-9;
-// What one function alone may be expected to take, as a part of the least.
+// What the best function alone may be expected to take, as a part of the least.
 constexpr double kUncertain = 1.08;
 
 double seconds_of(std::span<const PlannedCall> calls, std::span<const Choice> choices) {
@@ -87,14 +87,16 @@ std::vector<PlannedCall> plan_alone(const Stretch& stretch, std::span<const Choi
 }
 
 std::vector<PlannedCall> plan_safely(const Stretch& stretch, std::span<const Choice> choices) {
-  std::vector<PlannedCall> best = plan_calls(stretch, choices);
-  const double most = kUncertain * seconds_of(best, choices);
-  for (size_t function = 0; function < choices.size() && best.size() > 1; ++function) {
+  std::vector<PlannedCall> best = plan_calls(stretch, choices), one;
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t function = 0; function < choices.size(); ++function) {
     std::vector<PlannedCall> calls = plan_alone(stretch, choices, function);
-    if (calls.empty() || calls.size() >= best.size()) continue;
-    if (seconds_of(calls, choices) <= most) best = std::move(calls);
+    const double seconds = seconds_of(calls, choices);
+    if (calls.empty() || seconds >= least) continue;
+    least = seconds;
+    one = std::move(calls);
   }
-  return best;
+  return least <= kUncertain * seconds_of(best, choices) ? one : best;
 }
 
 }  // namespace diptych::generate

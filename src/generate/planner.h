@@ -35,8 +35,8 @@ std::vector<PlannedCall> plan_calls(const Stretch& stretch, std::span<const Choi
 // The same with one of the choices alone.
 std::vector<PlannedCall> plan_alone(const Stretch& stretch, std::span<const Choice> choices,
                                     size_t function);
-// The calls of plan_calls(), or fewer by one function alone where that is expected to take hardly
-// more: costs are estimates.
+// The calls of plan_calls(), or those of the best function alone where they are expected to take
+// hardly more: costs are estimates, and what is compared with one function's own errs less.
 std::vector<PlannedCall> plan_safely(const Stretch& stretch, std::span<const Choice> choices);
 
 }  // namespace diptych::generate

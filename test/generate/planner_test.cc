@@ -135,6 +135,12 @@ TEST_F(Plans, MixOnlyWhereThatIsWorthACall) {
   }
 }
 
+// Of two functions that come near the best, the better one, however few calls the other takes.
+TEST_F(Plans, OfFunctionsAloneTakeTheBest) {
+  const Choice choices[] = {{64, {5, 1, 0, 0}}, {512, {14.5, 1, 0, 0}}};
+  EXPECT_EQ(plan_safely({70, 1000}, choices).size(), 2U);
+}
+
 TEST_F(Plans, OfEqualCostsTakeTheFewestCalls) {
   const Choice choices[] = {{1, {}}, {8, {}}};
   EXPECT_EQ(rows_of(plan_calls({8, 100}, choices)), (std::vector<int64_t>{8}));
