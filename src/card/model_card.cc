@@ -84,6 +84,7 @@ Result<ModelCard> read_card(const pte::Program& program) {
   ModelCard card;
   card.name = TRY(string_of(program, kModelName));
   card.recipe = TRY(string_of(program, kRecipe));
+  card.rotation = TRY(string_of(program, kRotation));
   const auto bos = TRY(ids_of(program, kBosId, 1));
   if (!bos.empty()) card.bos = bos.front();
   card.eos = TRY(ids_of(program, kEosIds, kMaxEosIds));
@@ -113,14 +114,14 @@ Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const ModelCard& card) {
 }
 
 Status add_card(const ModelCard& card, pte::Program& program) {
-  if (!card.name.empty()) {
-    if (!is_valid_utf8(card.name)) return invalid_argument("the model's name is not UTF-8");
-    TRY(pte::set_constant_method(program,
-                                 pte::constant_method(std::string(kModelName), card.name)));
-  }
-  if (!card.recipe.empty()) {
-    TRY(pte::set_constant_method(program, pte::constant_method(std::string(kRecipe), card.recipe)));
-  }
+  if (!is_valid_utf8(card.name)) return invalid_argument("the model's name is not UTF-8");
+  const auto say = [&](std::string_view method, const std::string& text) -> Status {
+    if (text.empty()) return {};
+    return pte::set_constant_method(program, pte::constant_method(std::string(method), text));
+  };
+  TRY(say(kModelName, card.name));
+  TRY(say(kRecipe, card.recipe));
+  TRY(say(kRotation, card.rotation));
   if (card.bos) {
     TRY(pte::set_constant_method(program, pte::constant_method(std::string(kBosId), *card.bos)));
   }

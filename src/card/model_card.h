@@ -22,6 +22,7 @@ inline constexpr std::string_view kBosId = "get_bos_id";          // an integer
 inline constexpr std::string_view kEosIds = "get_eos_ids";        // int64[n]
 inline constexpr std::string_view kModelName = "get_model_name";  // a string
 inline constexpr std::string_view kRecipe = "get_recipe";         // a string
+inline constexpr std::string_view kRotation = "get_rotation";     // a string
 
 // Keys of named data.
 inline constexpr std::string_view kTokenizer = "diptych.tokenizer";
@@ -34,8 +35,9 @@ inline constexpr std::string_view kGenerationConfig = "diptych.generation_config
 inline constexpr uint64_t kMaxTextBytes = 4 << 20;  // of each of the other two
 
 struct ModelCard {
-  std::string name;    // empty: not said, like all that is missing below
-  std::string recipe;  // by which the weights were quantised, as the exporter names it
+  std::string name;      // empty: not said, like all that is missing below
+  std::string recipe;    // by which the weights were quantised, as the exporter names it
+  std::string rotation;  // folded into the weights, as llama::name() calls it
   std::optional<int64_t> bos;
   std::vector<int64_t> eos;  // ids that end an answer, in the file's order
   // A file of a kind that text::read_tokenizer() reads; of a card that was read, a view into the

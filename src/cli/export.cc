@@ -35,7 +35,7 @@ constexpr std::pair<std::string_view, passes::WeightSharing> kSharings[] = {
 
 struct ExportArguments {
   std::string model, checkpoint, params, output = "model.pte";
-  std::string dtype = "fp16", sharing, max_unshared, norm, mask = "inf";
+  std::string dtype = "fp16", sharing, max_unshared, norm, rotate, mask = "inf";
   exporter::Options options;
   std::vector<std::string> adapters;
   QuantizationArguments quantization;
@@ -70,6 +70,11 @@ Result<exporter::Options> options_from(const ExportArguments& arguments) {
     options.norm = std::nullopt;
   } else if (arguments.norm == "safe") {
     options.norm = llama::NormForm::Safe;
+  }
+  if (arguments.rotate == "auto") {
+    options.rotations.reset();
+  } else if (!arguments.rotate.empty()) {
+    options.rotations = TRY(llama::rotations_from_name(arguments.rotate));
   }
   options.multifunction = arguments.multifunction || !options.prefill_lens.empty() ||
                           options.verify_len || (by_recipe && !arguments.single_method);
@@ -304,6 +309,13 @@ Action setup_export(Parser& parser) {
                   "auto: safe if a text brings the plain one near there (default: auto with a\n"
                   "recipe other than upstream, else plain)")
       ->check(one_of({"plain", "safe", "auto"}));
+  parser
+      .add_option("--rotate", a.rotate,
+                  "Rotations folded into the weights, which change no result and leave less error\n"
+                  "when quantised: of the values of each head (heads), of those between blocks\n"
+                  "(stream), of both (all), none, or auto: the stream where the model allows it,\n"
+                  "else heads (default: auto with --recipe small, else none)")
+      ->check(one_of({"none", "heads", "stream", "all", "auto"}));
   parser
       .add_option("--mask", a.mask,
                   "What runners put where a token does not see: inf (-inf), or finite (-40000,\n"

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "exporter/recipe.h"
+#include "exporter/rotations.h"
 #include "exporter/sample_texts.h"
 #include "exporter/staged_model.h"
 
@@ -138,7 +139,8 @@ Status choose_norm(const text::Tokenizer* tokenizer, Progress& progress, Model& 
     return {};
   }
   const llama::Params params = llama::for_context(model.params, options.max_context_len);
-  const llama::PreparedWeights weights = TRY(llama::prepare(params, model.weights, options.dtype));
+  const llama::PreparedWeights weights = TRY(llama::prepare_rotated(
+      params, model.weights, TRY(rotations_of(params, model.weights, options)), options.dtype));
   ThreadPool pool(options.threads);
   StagedModel staged = TRY(StagedModel::create(
       params, weights, TRY(sample_of(model, *tokenizer, options, kNormTokens)), pool));

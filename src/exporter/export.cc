@@ -10,6 +10,7 @@
 #include "exporter/assemble.h"
 #include "exporter/calibrate.h"
 #include "exporter/complete.h"
+#include "exporter/rotations.h"
 #include "exporter/source.h"
 #include "llama/graph.h"
 #include "llama/rope.h"
@@ -227,7 +228,7 @@ Status look_at_weights(const llama::LlamaWeights& weights, DigestCache& digests,
   for (const auto& [row, layer] : llama::all_tensors(weights.layers.size())) {
     TRY(look(row->in(weights, layer)));
   }
-  return {};
+  return look(weights.rotated_gain);
 }
 
 std::vector<lint::Finding> findings(const std::vector<passes::Package>& packages,
@@ -255,8 +256,9 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
     // What can be refused is, before the long work.
     TRY(plan(params, weights, options, progress, Reading::HeadersOnly, card));
   }
+  const llama::Rotations rotations = TRY(rotations_of(params, weights, options));
   const llama::PreparedWeights prepared =
-      TRY(llama::prepare(params, std::move(weights), options.dtype));
+      TRY(llama::prepare_rotated(params, std::move(weights), rotations, options.dtype));
   const std::vector<contract::Method> roles = methods_of(options);
   contract::Model model = llama::static_model(params, cache_length(options, roles), options.dtype);
   if (options.finite_mask) model.hidden = contract::kFiniteHidden;
@@ -353,7 +355,9 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
       TRY(assemble(model, methods, cuts, std::move(packages),
                    contract::constant_methods(model, roles, tables), options, digests));
   TRY(std::move(digests.failure));
-  TRY(card::add_card(card, container));
+  card::ModelCard told = card;
+  if (rotations.any()) told.rotation = llama::name(rotations);
+  TRY(card::add_card(told, container));
   report.tokenizer_bytes = card.tokenizer.size();
   result.file = TRY(pte::write(std::move(container)));
   report.file_bytes = result.file->size();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/thread_pool.h"
+#include "exporter/rotations.h"
 
 namespace diptych::exporter {
 
@@ -15,6 +16,12 @@ constexpr uint64_t kBytesPerOperation = 12 << 10;
 // Of the source stay resident until released (MappedFile::note_read()).
 constexpr uint64_t kResidentSource = 64 << 20;
 constexpr uint64_t kBytesPerThread = 6 << 20;  // blocks of rows and their conversions
+
+// All rows of the largest matrix whose rows are rotated, which are computed together.
+uint64_t rotation_bytes(const llama::Params& params, llama::Rotations rotations) {
+  const auto columns = static_cast<uint64_t>(std::max(params.hidden_dim, params.q_dim()));
+  return rotations.stream ? static_cast<uint64_t>(params.dim) * columns * sizeof(float) : 0;
+}
 
 uint64_t peak_memory(const llama::Params& params, const Options& options, const Report& report,
                      uint64_t source_bytes) {
@@ -40,6 +47,8 @@ Result<Forecast> forecast(Model model, const Options& options) {
     if (!weight || again || weight->type().rank() != 2) continue;
     source_bytes += packed_size(weight->type()).value_or(0);
   }
+  const uint64_t rotated =
+      rotation_bytes(model.params, TRY(rotations_of(model.params, weights, options)));
   Forecast result;
   Progress silent;
   const Export planned = TRY(plan(model.params, std::move(model.weights), options, silent,
@@ -48,7 +57,7 @@ Result<Forecast> forecast(Model model, const Options& options) {
   result.report.tensors = model.tensors;
   result.report.notes.insert(result.report.notes.begin(), model.notes.begin(), model.notes.end());
   result.peak_memory_bytes = peak_memory(model.params, options, result.report, source_bytes) +
-                             model.card.tokenizer.size() + planned.calibration_bytes;
+                             model.card.tokenizer.size() + planned.calibration_bytes + rotated;
   return result;
 }
 

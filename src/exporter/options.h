@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "card/card_of_model.h"
 #include "llama/graph.h"
+#include "llama/rotate.h"
 #include "passes/merge_functions.h"
 #include "passes/split_linears.h"
 #include "quant/algorithm.h"
@@ -70,6 +71,8 @@ struct Options {
   bool graph_breaks = true;
   // Nothing: safe where the inputs of norms come near what the plain form can take.
   std::optional<llama::NormForm> norm = llama::NormForm::Plain;
+  // Folded into the weights; nothing: what helps the model most (exporter/rotations.h).
+  std::optional<llama::Rotations> rotations = llama::Rotations{};
   // What the stream between blocks is multiplied by (llama::Params::residual_scale); nothing: what
   // the safe form of norms needs in fp16, or 1 where norms are not looked at.
   std::optional<double> residual_scale;

@@ -46,6 +46,8 @@ void apply(const Recipe& recipe, Options& options) {
   options.quantization.algorithm = recipe.algorithm;
   options.quantization.bits = recipe.bits;
   options.share_head = recipe.share_head;
+  options.rotations.reset();
+  if (!recipe.rotate) options.rotations.emplace();
 }
 
 }  // namespace diptych::exporter

@@ -22,6 +22,8 @@ struct Recipe {
   double bits = 0;
   // A tied head is the embedding's quantised form and shares its bytes.
   bool share_head = false;
+  // Weights are rotated, where the model can be (exporter/rotations.h).
+  bool rotate = false;
 };
 std::span<const Recipe> recipes();
 

@@ -136,6 +136,7 @@ Result<Stages> StagedModel::stages(size_t layer, const passes::LinearChoices& ch
   one.tensors.tok_embeddings = all.tok_embeddings;
   one.tensors.layers = {all.layers[layer]};
   one.tensors.norm = all.norm;
+  one.tensors.rotated_gain = all.rotated_gain;
   one.tensors.output = all.output;
   const llama::Params params = one_layer(layer);
   mil::Program program;
@@ -152,6 +153,7 @@ Result<Stages> StagedModel::stages(size_t layer, const passes::LinearChoices& ch
   Stages result;
   result.layer = layer;
   result.cut = TRY(passes::cut_at_breaks(function, {llama::leading_partition_inputs(), {}}));
+  result.final_norm = result.head() - (all.rotated_gain ? 2 : 1);
   for (const passes::Partition& partition : result.cut.partitions) {
     Stages::Linears linears;
     for (const auto& op : partition.function->ops) {
@@ -222,7 +224,10 @@ Status StagedModel::run_final_norm(const Stages& stages, std::vector<TextState>&
     std::vector<float> hidden = std::move(state.at(stages.hidden_in()));
     state[stages.hidden_out()] = std::move(hidden);
   }
-  return run(stages, stages.end_of_layer(), states, progress);
+  for (size_t stage = stages.final_norm; stage < stages.head(); ++stage) {
+    TRY(run(stages, stage, states, progress));
+  }
+  return {};
 }
 
 Result<std::vector<std::vector<float>>> logits_of(StagedModel& model, Progress& progress) {

@@ -25,8 +25,8 @@ using TokenText = std::vector<int64_t>;
 // The hidden values of one text, by their number in Stages::cut.values: [tokens, width].
 using TextState = std::map<size_t, std::vector<float>>;
 
-// The stages of a model that has one layer: the embedding, those of the layer, the final norm, the
-// head.
+// The stages of a model that has one layer: the embedding, those of the layer, the final norm (in a
+// rotated model with its gain as a stage of its own), the head.
 struct Stages {
   passes::CutMethod cut;
   // By stage: the value that its linears take, and their weights as the model has them (of a
@@ -36,11 +36,12 @@ struct Stages {
     std::vector<WeightRef> weights;
   };
   std::vector<Linears> linears;
-  size_t layer = 0;  // which of the model's
+  size_t layer = 0;       // which of the model's
+  size_t final_norm = 0;  // a stage
 
   size_t head() const { return cut.partitions.size() - 1; }
   size_t first_of_layer() const { return 1; }
-  size_t end_of_layer() const { return head() - 1; }  // the final norm
+  size_t end_of_layer() const { return final_norm; }
   // The hidden state as the layer takes it and as it leaves it.
   size_t hidden_in() const { return cut.partitions[0].outputs.front(); }
   size_t hidden_out() const { return cut.partitions[end_of_layer()].inputs.front(); }
@@ -77,7 +78,8 @@ class StagedModel {
   // there. Values that no stage after it takes are dropped, but for the results themselves.
   Status run(const Stages& stages, size_t stage, std::vector<TextState>& states,
              Progress& progress);
-  // Runs the final norm on states that hold the hidden state after the last layer, as hidden_in().
+  // Runs what is between the layers and the head on states that hold the hidden state after the
+  // last layer, as hidden_in().
   Status run_final_norm(const Stages& stages, std::vector<TextState>& states, Progress& progress);
 
  private:

@@ -161,6 +161,8 @@ class GraphBuilder {
   Value* head(Value* x) {  // [1,T,D] -> [1,T,V], or [1,1,V] with a position
     if (position_ != nullptr) x = b_.gather(x, position_index(), 1);
     x = norm(x, b_.constant("norm_weight", weights_.tensors.norm), stream_epsilon());
+    const WeightRef& gain = weights_.tensors.rotated_gain;
+    if (gain) x = linear(x, "rotated_gain", gain);
     x = linear(x, "output", weights_.tensors.output);
     // The divisor of logits is in the norm's weight (prepare()).
     return params_.final_logit_softcapping ? capped(x, 1, params_.final_logit_softcapping) : x;

@@ -49,7 +49,10 @@ struct Adapter {
 struct LlamaWeights {
   WeightRef tok_embeddings;  // [V, D]
   std::vector<LayerWeights> layers;
-  WeightRef norm;                 // [D]
+  WeightRef norm;  // [D]
+  // [D, D]; what comes after the last norm in place of its gain where the stream is rotated and the
+  // head is the embedding (rotate.h), else null. No checkpoint has it.
+  WeightRef rotated_gain;
   WeightRef output;               // [V, D]; the same object as tok_embeddings when the two are tied
   std::vector<Adapter> adapters;  // what methods of their own compute beside the model
 

@@ -298,6 +298,9 @@ Result<PreparedWeights> prepare(const Params& params, LlamaWeights weights, DTyp
     slot = finite_cast(std::move(slot), dtype, expected.names.front());
   });
   PreparedWeights prepared{dtype, std::move(model.weights), {}};
+  if (WeightRef& gain = prepared.tensors.rotated_gain) {
+    gain = finite_cast(std::move(gain), dtype, "rotated_gain.weight");
+  }
   if (tied) prepared.tensors.output = prepared.tensors.tok_embeddings;
   for (Adapter& adapter : prepared.tensors.adapters) prepare_adapter(dtype, adapter, prepared);
   for (const int64_t width :

@@ -11,6 +11,7 @@
 #include "compare/weights.h"
 #include "contract/signature.h"
 #include "llama/graph.h"
+#include "llama/rotate.h"
 #include "verify/check.h"
 
 namespace diptych::verify {
@@ -94,10 +95,11 @@ Result<std::unique_ptr<Built>> build(const Candidate& candidate, const compare::
   return built;
 }
 
-// Both forms of norms; and as a file does not say by which power of two its stream was scaled so
-// that fp16 holds it, all of these.
+// Rotated as the file says. Both forms of norms; and as a file does not say by which power of two
+// its stream was scaled so that fp16 holds it, all of these.
 Result<std::vector<Candidate>> candidates_of(llama::Params params,
-                                             const llama::LlamaWeights& weights, DType dtype) {
+                                             const llama::LlamaWeights& weights,
+                                             llama::Rotations rotations, DType dtype) {
   std::vector<double> scales = {params.residual_scale};
   for (double scale = 0.5; params.scales_residual() && scale >= kLeastScale; scale /= 2) {
     scales.push_back(scale);
@@ -106,7 +108,8 @@ Result<std::vector<Candidate>> candidates_of(llama::Params params,
   for (const double scale : scales) {
     params.residual_scale = scale;
     for (const llama::NormForm norm : {llama::NormForm::Plain, llama::NormForm::Safe}) {
-      candidates.push_back({params, TRY(llama::prepare(params, weights, dtype)), norm});
+      candidates.push_back(
+          {params, TRY(llama::prepare_rotated(params, weights, rotations, dtype)), norm});
     }
   }
   return candidates;
@@ -224,9 +227,13 @@ Status check_source(Subject& subject, Report& report, Progress& progress) {
   }
   const compare::Function& first = *subject.opened.functions.front();
   const DType dtype = first.function().inputs[first.contract->places.masks.front()]->type.dtype;
+  llama::Rotations rotations;
+  if (const std::string& said = subject.card.rotation; !said.empty()) {
+    rotations = TRY(within(card::kRotation, llama::rotations_from_name(said)));
+  }
   const std::vector<Candidate> candidates =
       TRY(candidates_of(llama::for_context(subject.source->params, model->max_context),
-                        subject.source->weights, dtype));
+                        subject.source->weights, rotations, dtype));
   double worst = 0;
   size_t aligned = 0;
   Compared compared;
