@@ -14,7 +14,7 @@ constexpr std::array kRecipes = {
            "4.0 bits a weight, rounded to nearest: upstream's defaults, bit for bit", quant::kC4w,
            kRows8, quant::Algorithm::Rtn, 0, false},
     Recipe{"small", "4.3 bits: the smallest that talks sense", quant::kC4w, kRows8,
-           quant::Algorithm::Gptq, 4.3, true},
+           quant::Algorithm::Gptq, 4.3, true, true},
     Recipe{"balanced", "5.0 bits: close to the unquantised model at a third of its bytes",
            quant::kB4w, kRows8, quant::Algorithm::Gptq, 5.0, true},
     Recipe{"best", "6.9 bits: hard to tell from the unquantised model", quant::kB4w, kRows8,
