@@ -106,6 +106,29 @@ for labels, name in ((["cat", "dog", "eel"], None), ([7, -8, 9], "kind")):
             assert list(odds) == labels, odds
             near(list(odds.values()), expected)
 """,
+    "an optional input with a default, by verify --reference too": FIRST + """
+import os, subprocess, tempfile
+spec = model.get_spec()
+kind = spec.description.input[1].type
+kind.isOptional = True
+kind.multiArrayType.floatDefaultValue = 2.5
+def verified(folder, **arrays):
+    np.savez(folder + "/io.npz", **arrays)
+    return subprocess.run([os.environ["DIPTYCH_EXECUTABLE"], "verify", folder + "/m.mlpackage", "--reference",
+                           folder + "/io.npz"], capture_output=True, text=True)
+with tempfile.TemporaryDirectory() as folder:
+    optional = ct.models.MLModel(spec, weights_dir=model.weights_dir)
+    optional.save(folder + "/m.mlpackage")
+    near(optional.predict({"x": x})["sum"], x + 2.5)
+    near(optional.predict({"x": x, "y": y})["sum"], x + y)
+    near(diptych.Model(folder + "/m.mlpackage").predict({"x": x})["product"], x * 2.5)
+    assert verified(folder, x=x, sum=x + 2.5, product=x * 2.5).returncode == 0
+    assert verified(folder, x=x, y=y, sum=x + y).returncode == 0
+    failed = verified(folder, x=x, sum=x + 2)
+    assert failed.returncode == 1 and "sum" in failed.stdout, (failed.stdout, failed.stderr)
+    missing = verified(folder, y=y, sum=x + y)
+    assert missing.returncode == 1 and "x" in missing.stdout, (missing.stdout, missing.stderr)
+""",
     "errors are RuntimeErrors that say what is wrong": FIRST + """
 try:
     model.__proxy__.predict({"x": x})
