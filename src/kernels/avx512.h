@@ -17,8 +17,9 @@ struct Avx512 {
   static constexpr int kMaxTile = 6, kMaxFloatTile = 6;
   static constexpr int64_t kPartColumns = 4096;
   static constexpr int64_t kRowsForPanels = 13;
+  // For few rows of x memory is the limit, and one stream comes faster than two.
   template <int M>
-  static constexpr int kRows = M == 1 ? 1 : 2;
+  static constexpr int kRows = M <= 3 ? 1 : 2;
   template <int M>
   static constexpr int kTogether = M;
   static constexpr bool kPlanesOneByOne = false;
@@ -193,25 +194,31 @@ struct Avx512 {
     const __m512i low = _mm512_set1_epi8(0x0F);
     return _mm512_ternarylogic_epi32(bytes, raise, low, 0x28);  // (bytes ^ raise) & low
   }
-  template <DType type>
-  static Planes<type> take_apart(const std::byte* from, int /*step*/) {
-    const auto load = [from](int64_t i) { return _mm512_loadu_si512(from + 64 * i); };
-    Planes<type> planes;
-    if constexpr (type == DType::Int4) {
-      const Four bytes = turned(load(0), load(1), load(2), load(3));
-      DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
-        planes.plane[2 * i] = raised_nibbles(bytes.plane[i]);
-        planes.plane[2 * i + 1] = raised_nibbles(_mm512_srli_epi16(bytes.plane[i], 4));
+  // Planes of int4, taken out of their pairs as they are used: a tile has no registers for all.
+  struct Nibbles {
+    struct {
+      Four pairs;
+      __m512i operator[](int i) const {
+        const __m512i pair = pairs.plane[i / 2];
+        return raised_nibbles(i % 2 == 0 ? pair : _mm512_srli_epi16(pair, 4));
       }
+    } plane;
+  };
+  template <DType type>
+  static auto take_apart(const std::byte* from, int /*step*/) {
+    const auto load = [from](int64_t i) { return _mm512_loadu_si512(from + 64 * i); };
+    if constexpr (type == DType::Int4) {
+      return Nibbles{{turned(load(0), load(1), load(2), load(3))}};
     } else {
+      Planes<type> planes;
       const __m512i raise = _mm512_set1_epi8(static_cast<char>(0x80));
       __m512i bytes[Chunk::kPlanes];
       DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
         bytes[i] = _mm512_xor_si512(load(i), raise);
       }
       planes = planes_of(bytes);
+      return planes;
     }
-    return planes;
   }
 
   // From a chunk's bytes in the order of their columns.
@@ -252,8 +259,8 @@ struct Avx512 {
   }
 
   // In turns of sums, because each product waits for the one before it in its sum.
-  template <DType type, int R, int M>
-  static void dot(const Planes<type> (&weights)[R], const Chunk* const (&x)[M], int /*step*/,
+  template <DType type, class Weights, int R, int M>
+  static void dot(const Weights (&weights)[R], const Chunk* const (&x)[M], int /*step*/,
                   Ints (&sums)[R][M]) {
     if constexpr (R * M == 1) {
       Ints even = _mm512_setzero_si512(), odd = even;
@@ -268,17 +275,19 @@ struct Avx512 {
       DIPTYCH_UNROLL for (int m = 0; m < M; ++m) sums[r][m] = _mm512_setzero_si512();
     }
     DIPTYCH_UNROLL for (int i = 0; i < Chunk::kPlanes; ++i) {
+      __m512i weight[R];
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) weight[r] = weights[r].plane[i];
       DIPTYCH_UNROLL for (int m = 0; m < M; ++m) {
         const __m512i plane = kept_in_register(load_plane(x[m]->planes[i]));
         DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-          sums[r][m] = _mm512_dpbusd_epi32(sums[r][m], weights[r].plane[i], plane);
+          sums[r][m] = _mm512_dpbusd_epi32(sums[r][m], weight[r], plane);
         }
       }
     }
   }
 
-  template <DType type>
-  static Ints dot_half(const Planes<type>& weights, const Chunk& x, int /*step*/, int half) {
+  template <DType type, class Weights>
+  static Ints dot_half(const Weights& weights, const Chunk& x, int /*step*/, int half) {
     constexpr int kHalf = Chunk::kPlanes / 2;
     const __m512i raise = _mm512_set1_epi8(static_cast<char>(type == DType::Int4 ? 8 : 128));
     Ints sum = _mm512_setzero_si512(), raised = sum;

@@ -165,9 +165,7 @@ class StoredRows {
   }
 
   const std::byte* bytes(int r) const { return chunk_[r]; }
-  typename V::template Planes<type> planes(int r, int step) const {
-    return V::template take_apart<type>(chunk_[r], step);
-  }
+  auto planes(int r, int step) const { return V::template take_apart<type>(chunk_[r], step); }
   typename V::template ShortPlanes<type> short_planes(int r, int step) const {
     return V::template take_short_apart<type>(chunk_[r], step);
   }
@@ -239,9 +237,9 @@ struct Panel {
         const bool is_short = call.ends_short && c + 1 == call.chunks;
         for (int step = 0; step < V::kSteps; ++step, to += kStepBytes) {
           if (is_short) {
-            store(row.short_planes(0, step), to);
+            store<ShortChunk::kPlanes>(row.short_planes(0, step), to);
           } else {
-            store(row.planes(0, step), to);
+            store<V::Chunk::kPlanes>(row.planes(0, step), to);
           }
           also(row, step);
         }
@@ -250,9 +248,10 @@ struct Panel {
   }
 
  private:
-  template <class Planes>
+  template <int count, class Planes>
   static void store(const Planes& planes, std::byte* to) {
-    for (const auto& plane : planes.plane) {
+    DIPTYCH_UNROLL for (int i = 0; i < count; ++i) {
+      const typename V::Ints plane = planes.plane[i];
       V::store_plane(plane, to);
       to += sizeof plane;
     }
