@@ -19,8 +19,7 @@ namespace fs = std::filesystem;
 class HostModel : public ::testing::Test {
  protected:
   void SetUp() override {
-    directory_ = fs::path(::testing::TempDir()) /
-                 ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    directory_ = fs::path(testing::temporary_directory()) / "models";
     fs::remove_all(directory_);
     ASSERT_TRUE(testing::write_sample_package(package()));
   }

@@ -33,7 +33,7 @@ std::string pieces() { return sentencepiece_file(2); }
 std::unique_ptr<Tokenizer> open(const std::string& file, const Json& config, const Json& map = {},
                                 const Json& added = {}) {
   const std::filesystem::path directory =
-      std::filesystem::path(::testing::TempDir()) / "tokenizer_rules";
+      std::filesystem::path(diptych::testing::temporary_directory()) / "tokenizer_rules";
   std::filesystem::remove_all(directory);
   std::filesystem::create_directories(directory);
   const auto write = [&](const char* name, const std::string& text) {

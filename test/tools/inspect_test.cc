@@ -347,9 +347,7 @@ TEST(InspectGoldenTest, FilesOfOtherBackends) {
 }
 
 TEST(InspectModel, ReadsPackagesAndSpecifications) {
-  const std::string path =
-      (std::filesystem::path(::testing::TempDir()) / "inspect.mlpackage").string();
-  std::filesystem::remove_all(path);
+  const std::string path = diptych::testing::temporary_directory() + "/inspect.mlpackage";
   ASSERT_TRUE(diptych::testing::write_sample_package(path));
   for (const std::string& model : {path, path + "/Data/com.apple.CoreML/model.mlmodel"}) {
     auto inspection = inspect(model);

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "sample_package.h"
+#include "testing/shared_data.h"
 
 namespace diptych::tools {
 namespace {
@@ -24,14 +25,11 @@ numpy::Array array(DType dtype, Shape shape, const std::vector<double>& values) 
 class Predict : public ::testing::Test {
  protected:
   void SetUp() override {
-    path_ = (fs::path(::testing::TempDir()) /
-             ::testing::UnitTest::GetInstance()->current_test_info()->name() / "predict.mlpackage")
-                .string();
+    path_ = testing::temporary_directory() + "/predict.mlpackage";
     fs::remove_all(path_);
     ASSERT_TRUE(testing::write_sample_package(path_));
     function_ = host::Model::open(path_).value()->load("").value();
   }
-  void TearDown() override { fs::remove_all(fs::path(path_).parent_path()); }
 
   std::string problem(const numpy::Arrays& inputs) {
     const auto results = predict(*function_, inputs);
