@@ -1,4 +1,5 @@
-// Activations as the integer kernels want them: int8 with a scale per block of 32 columns.
+// Activations as the integer kernels want them: int8 with a scale per block of 32 columns, but for
+// a few outliers of each row.
 //
 // A row is a sequence of chunks; what the last block and the last chunk lack is zeros. The last
 // chunk may be a short one (below). A chunk's values stand in planes of 64 bytes, each with a few
@@ -92,6 +93,8 @@ size_t quantized_bytes(Isa isa, int64_t rows, int64_t columns);
 // Quantises rows [first, last) of the `rows` rows of x, row m at x + m * x_stride, to their places
 // in `out`, which is aligned to 64 bytes and has room for all rows. A row's values and scales
 // depend on that row alone, not on the instruction set; where they lie does, and on `rows`.
+//
+// A row's outliers (outliers.h) are zeros in that and stand apart, after all rows.
 //
 // A block's scale is max|x| / 127 and its values x * (127 / max|x|), rounded to nearest, ties to
 // even, so that |x - q * scale| <= scale / 2 but for the rounding of the factors. When the scale

@@ -7,6 +7,7 @@
 
 #include "kernels/fetch_choice.h"
 #include "kernels/isa_kernels.h"
+#include "kernels/outliers.h"
 
 namespace diptych::kernels {
 
@@ -59,6 +60,7 @@ float palette_codes(std::span<const float> entries, int8_t* codes) {
 void linear_palette(Isa isa, const PaletteWeight& weight, const QuantizedActivations& x,
                     int64_t first, int64_t last, float* y, int64_t y_stride) {
   palettes_of(isa).linear({weight, x, first, last, {y, y_stride}, fetch_choice().ahead()});
+  add_outliers(weight, outliers_of(isa, x), x.rows, first, last, y, y_stride);
 }
 
 void linear_palette_dequantized(Isa isa, const PaletteWeight& weight, const float* x,

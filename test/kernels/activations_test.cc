@@ -23,8 +23,7 @@ TEST_P(Activations, ErrorIsAtMostHalfAStep) {
       for (int64_t m = 0; m < rows; ++m) {
         for (int64_t i = 0; i < columns; ++i) {
           const float scale = q.scale(m, i), value = x[static_cast<size_t>(m * columns + i)];
-          EXPECT_LE(std::abs(value - static_cast<double>(q.value(m, i)) * scale),
-                    0.5 * scale * (1 + 1e-5));
+          EXPECT_LE(std::abs(value - q.number(m, i)), 0.5 * scale * (1 + 1e-5));
           EXPECT_LE(std::abs(q.value(m, i)), 127);
         }
       }
@@ -33,7 +32,7 @@ TEST_P(Activations, ErrorIsAtMostHalfAStep) {
 }
 
 TEST_P(Activations, LargestValueIs127AndTiesGoToEven) {
-  std::vector<float> x(32, 0.0f);
+  std::vector<float> x(32, 80.0f);  // so that the largest are no outliers
   x[0] = -127, x[1] = 0.5f, x[2] = 1.5f, x[3] = -2.5f, x[31] = 126.49f;
   for (const DType weights : {DType::Int4, DType::Int8}) {
     const Quantized q(GetParam(), x, 1, 32, weights);
@@ -50,7 +49,7 @@ TEST_P(Activations, ExtremesKeepTheBound) {
   constexpr float kMax = std::numeric_limits<float>::max();
   for (const float largest : {kMax, 127 * 0x1p-126f, 1e-30f, 1e30f}) {
     auto x = random_floats(64, 2);
-    for (float& value : x) value = std::fmin(std::fmax(value / 4, -1.0f), 1.0f) * largest;
+    for (float& value : x) value = std::fmin(std::fmax(value, -1.0f), 1.0f) * largest;
     x[5] = largest, x[40] = -largest;
     const Quantized q(GetParam(), x, 1, 64, DType::Int4);
     for (int64_t i = 0; i < 64; ++i) {

@@ -17,6 +17,7 @@
 #include "kernels/activations.h"
 #include "kernels/isa.h"
 #include "kernels/linear.h"
+#include "kernels/outliers.h"
 
 namespace diptych::kernels {
 
@@ -77,6 +78,18 @@ inline std::vector<float> random_floats(size_t count, uint32_t seed, float scale
   std::vector<float> values(count);
   for (float& value : values) value = normal(random);
   return values;
+}
+
+// Makes up to 11 values of each row, more in each than in the one before it, much larger than the
+// others.
+inline std::vector<float> with_outliers(std::vector<float> x, int64_t columns) {
+  std::mt19937 random(77);
+  for (int64_t m = 0; (m + 1) * columns <= std::ssize(x); ++m) {
+    for (int64_t k = 0; k < m % 12; ++k) {
+      x[static_cast<size_t>(m * columns + random() % columns)] *= 200 + static_cast<float>(k);
+    }
+  }
+  return x;
 }
 
 inline std::vector<std::byte> random_bytes(size_t count, uint32_t seed) {
@@ -181,6 +194,7 @@ class Quantized {
       : bytes_(quantized_bytes(isa, rows, columns)) {
     quantize(isa, x.data(), columns, columns, weights, rows, 0, rows, bytes_.data());
     view = {bytes_.data(), weights, rows, columns};
+    outliers_.assign(outliers_of(isa, view), outliers_of(isa, view) + rows);
     for (int64_t m = 0; m < rows; ++m) {
       if (isa == Isa::Amx && rows >= ActivationTile::kRows &&
           columns <= ActivationTile::kMaxColumns) {
@@ -197,6 +211,16 @@ class Quantized {
 
   QuantizedActivations view;
 
+  // What stands for a value, an outlier included, which is zero besides.
+  double number(int64_t m, int64_t column) const {
+    const Outliers& outliers = outliers_[static_cast<size_t>(m)];
+    for (int k = 0; k < outliers.count; ++k) {
+      if (outliers.columns[k] != column) continue;
+      EXPECT_EQ(value(m, column), 0);
+      return outliers.values[k];
+    }
+    return static_cast<double>(value(m, column)) * scale(m, column);
+  }
   int value(int64_t m, int64_t column) const { return values_[index(m, column)]; }
   float scale(int64_t m, int64_t column) const { return scales_[index(m, column)]; }
 
@@ -306,6 +330,7 @@ class Quantized {
   }
 
   AlignedBytes bytes_;
+  std::vector<Outliers> outliers_;
   std::vector<int8_t> values_;
   std::vector<float> scales_;
 };
