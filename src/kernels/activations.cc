@@ -1,9 +1,9 @@
 #include "kernels/activations.h"
 
 #include <algorithm>
-#include <vector>
 
 #include "kernels/isa_kernels.h"
+#include "kernels/kernel_memory.h"
 #include "kernels/outliers.h"
 
 namespace diptych::kernels {
@@ -35,14 +35,15 @@ void quantize(Isa isa, const float* x, int64_t x_stride, int64_t columns, DType 
               int64_t rows, int64_t first, int64_t last, std::byte* out) {
   const Variant& variant = variant_of(isa);
   auto* const outliers = reinterpret_cast<Outliers*>(out + block_bytes(isa, rows, columns));
-  std::vector<float> others;
   for (int64_t m = first; m < last; ++m) {
     const float* row = x + m * x_stride;
     const Outliers& found = outliers[m] = find_outliers(row, columns);
     if (found.count > 0) {
-      others.assign(row, row + columns);
-      for (int k = 0; k < found.count; ++k) others[static_cast<size_t>(found.columns[k])] = 0;
-      row = others.data();
+      const auto bytes = static_cast<size_t>(columns) * sizeof(float);
+      auto* const others = reinterpret_cast<float*>(kernel_memory(KernelMemory::Row, bytes));
+      std::copy_n(row, columns, others);
+      for (int k = 0; k < found.count; ++k) others[found.columns[k]] = 0;
+      row = others;
     }
     variant.quantize({row, 0, columns, weights, rows, m, m + 1}, out);
   }

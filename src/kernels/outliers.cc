@@ -108,36 +108,56 @@ class CandidateBlocks {
   int count_ = 0;
 };
 
-// The columns in which some row of x has an outlier, numbered in their order.
+// The columns in which some row of x has an outlier, each once. (A thread keeps one, so that
+// nothing is allocated again and again.)
 class OutlierColumns {
  public:
-  OutlierColumns(const Outliers* rows, int64_t m_rows, int64_t columns)
-      : words_(static_cast<size_t>(columns / 64 + 1)), before_(words_.size()) {
-    for (int64_t m = 0; m < m_rows; ++m) {
-      for (int k = 0; k < rows[m].count; ++k) {
-        const auto column = static_cast<size_t>(rows[m].columns[k]);
-        words_[column / 64] |= uint64_t{1} << column % 64;
-      }
-    }
+  struct alignas(64) Factors {
+    float of[kTogether];
+  };
+
+  void find(const Outliers* rows, int64_t m_rows, int64_t columns) {
+    words_.assign(static_cast<size_t>(columns / 64 + 1), 0);
+    before_.resize(words_.size());
+    all_.clear();
+    numbers_.clear();
+    for_outliers(rows, m_rows,
+                 [&](size_t column) { words_[column / 64] |= uint64_t{1} << column % 64; });
     for (size_t i = 0; i < words_.size(); ++i) {
       before_[i] = static_cast<int32_t>(all_.size());
       for (uint64_t left = words_[i]; left != 0; left &= left - 1) {
         all_.push_back(static_cast<int32_t>(64 * i) + std::countr_zero(left));
       }
     }
+    for_outliers(rows, m_rows, [&](size_t column) {
+      const uint64_t below = (uint64_t{1} << column % 64) - 1;
+      numbers_.push_back(before_[column / 64] + std::popcount(words_[column / 64] & below));
+    });
+    factors.resize(all_.size());
   }
 
   const std::vector<int32_t>& all() const { return all_; }
-  int32_t number(int32_t column) const {
-    const auto at = static_cast<size_t>(column);
-    const uint64_t below = (uint64_t{1} << at % 64) - 1;
-    return before_[at / 64] + std::popcount(words_[at / 64] & below);
-  }
+  // Of each outlier's column, row by row.
+  const std::vector<int32_t>& numbers() const { return numbers_; }
+  // For each column.
+  std::vector<Factors> factors;
 
  private:
+  template <class Visit>
+  static void for_outliers(const Outliers* rows, int64_t m_rows, const Visit& visit) {
+    for (int64_t m = 0; m < m_rows; ++m) {
+      for (int k = 0; k < rows[m].count; ++k) visit(static_cast<size_t>(rows[m].columns[k]));
+    }
+  }
+
   std::vector<uint64_t> words_;
-  std::vector<int32_t> before_, all_;
+  std::vector<int32_t> before_, all_, numbers_;
 };
+
+inline OutlierColumns& outlier_columns() {
+  thread_local OutlierColumns columns;
+  return columns;
+}
 
 }  // namespace diptych::kernels
 #endif  // DIPTYCH_OUTLIERS_ONCE
@@ -297,27 +317,20 @@ void add_of_one(const Columns& weight, const Outliers& outliers, int64_t first, 
 template <class Columns>
 void add_of_many(const Columns& weight, int64_t columns, const Outliers* outliers, int64_t m_rows,
                  int64_t first, int64_t last, float* y, int64_t y_stride) {
-  const OutlierColumns found(outliers, m_rows, columns);
-  if (found.all().empty()) return;
-  std::vector<int32_t> numbers;  // of the outliers' columns, row by row
-  for (int64_t m = 0; m < m_rows; ++m) {
-    for (int k = 0; k < outliers[m].count; ++k) {
-      numbers.push_back(found.number(outliers[m].columns[k]));
-    }
+  if (std::all_of(outliers, outliers + m_rows, [](const auto& row) { return row.count == 0; })) {
+    return;
   }
-  struct alignas(64) Factors {
-    float of[kTogether];
-  };
-  std::vector<Factors> factors(found.all().size());
+  OutlierColumns& found = outlier_columns();
+  found.find(outliers, m_rows, columns);
   for (int64_t row = first; row < last; row += kTogether) {
     const int64_t count = std::min(kTogether, last - row);
-    for (size_t i = 0; i < factors.size(); ++i) {
-      weight.read(found.all()[i], row, count, factors[i].of);
+    for (size_t i = 0; i < found.all().size(); ++i) {
+      weight.read(found.all()[i], row, count, found.factors[i].of);
     }
-    const int32_t* number = numbers.data();
+    const int32_t* number = found.numbers().data();
     for (int64_t m = 0; m < m_rows; ++m) {
       for (int k = 0; k < outliers[m].count; ++k, ++number) {
-        add_products(factors[static_cast<size_t>(*number)].of, outliers[m].values[k], count,
+        add_products(found.factors[static_cast<size_t>(*number)].of, outliers[m].values[k], count,
                      y + m * y_stride + row);
       }
     }

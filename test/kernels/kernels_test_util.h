@@ -63,7 +63,7 @@ class MisalignedBytes {
   explicit MisalignedBytes(Bytes bytes) : memory_(bytes.size() + 64) {
     const size_t odd = (reinterpret_cast<uintptr_t>(memory_.data()) & 1) ? 2 : 3;
     data_ = memory_.data() + odd;
-    std::memcpy(data_, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(data_, bytes.data(), bytes.size());
   }
   const std::byte* data() const { return data_; }
 
