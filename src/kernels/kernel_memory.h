@@ -8,6 +8,7 @@
 namespace diptych::kernels {
 
 enum class KernelMemory : unsigned char { Panel, Sums, Row };
+inline constexpr size_t kKernelMemories = 3;
 
 // At least `bytes`, at a multiple of 64, of unknown contents; one block for each kind and thread,
 // which stays until the thread asks for more of the kind or ends.
