@@ -72,8 +72,9 @@ class CandidateBlocks {
 
   // Those of the blocks that gain most, as many as there may be.
   Outliers outliers(const float* x, int64_t columns) {
-    std::stable_sort(all_, all_ + count_,
-                     [](const Candidate& a, const Candidate& b) { return a.gain > b.gain; });
+    std::sort(all_, all_ + count_, [](const Candidate& a, const Candidate& b) {
+      return a.gain != b.gain ? a.gain > b.gain : a.first < b.first;
+    });
     int room = kMostOutliers, taken = 0;
     for (int i = 0; i < count_; ++i) {
       if (all_[i].outliers > room) continue;
