@@ -51,9 +51,20 @@ def perplexity_row(quality, context, work):
                seconds=time.time() - start, note=f"{ours:.3f}, llama.cpp {theirs:.3f}")  # fmt: skip
 
 
-def answer_row(context, gguf):
+def fast_row(quality, context, work, model):
+    """What docs/performance.md promises of fast numerics."""
     start = time.time()
-    model = context.work / "real.pte"
+    found = json.loads(run([context.diptych, "eval", model, "--ids", quality.Inputs(context.diptych, work).ids_file,
+                            "--max_positions", quality.POSITIONS, "--context", quality.WINDOW, "--numerics", "fast",
+                            "--against_numerics", "precise", "--json"]))  # fmt: skip
+    same, divergence = found["comparison"]["top1_agreement"], found["comparison"]["kl_mean"]
+    return Row("fast numerics: KL to precise at most 1e-3, the same first choice at 98 %",
+               divergence <= 1e-3 and same >= 0.98, seconds=time.time() - start,
+               note=f"{divergence:.1e}, {100 * same:.2f} %")  # fmt: skip
+
+
+def answer_row(context, gguf, model):
+    start = time.time()
     context.work.mkdir(parents=True, exist_ok=True)
     run([context.diptych, "export", gguf, "-o", model])
     chat = [str(context.diptych), "chat", str(model), "-n", "40", "--temperature", "0"]
@@ -75,4 +86,6 @@ def rows(context):
     else:
         yield ids_row(quality, context, gguf)
         yield perplexity_row(quality, context, work)
-    yield answer_row(context, gguf)
+    model = context.work / "real.pte"
+    yield answer_row(context, gguf, model)
+    yield fast_row(quality, context, work, model)
