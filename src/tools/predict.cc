@@ -77,7 +77,8 @@ const std::string* class_of(const std::string& name, const numpy::Array& array,
 Result<std::vector<double>> doubles(const numpy::Array& array) {
   const auto wide = TRY(numpy::converted(array, DType::F64));
   std::vector<double> values(wide.data.size() / sizeof(double));
-  std::memcpy(values.data(), wide.data.data(), wide.data.size());
+  // (Pointers to nothing may be null, which memcpy must not be given.)
+  if (!values.empty()) std::memcpy(values.data(), wide.data.data(), wide.data.size());
   return values;
 }
 
