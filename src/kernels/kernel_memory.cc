@@ -21,7 +21,7 @@ struct Block {
 }  // namespace
 
 std::byte* kernel_memory(KernelMemory kind, size_t bytes) {
-  thread_local Block blocks[kKernelMemories];
+  thread_local Block blocks[static_cast<size_t>(KernelMemory::kCount)];
   Block& block = blocks[static_cast<size_t>(kind)];
   if (block.size < bytes) {
     block = {};

@@ -4,11 +4,13 @@
 // of x).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 #include "kernels/linear.h"
 #include "kernels/palette.h"
+#include "kernels/tiles.h"
 
 namespace diptych::kernels {
 
@@ -36,4 +38,25 @@ void add_outliers(const LinearWeight& weight, const Outliers* outliers, int64_t 
 void add_outliers(const PaletteWeight& weight, const Outliers* outliers, int64_t m_rows,
                   int64_t first, int64_t last, float* y, int64_t y_stride);
 
+namespace {  // (for what tiles.h says of rows is of each file's own)
+
+// Calls run(begin, end), which puts the products of the rest of x where outliers' are added, for
+// the weight's rows [first, last): with one row of x that has outliers so few at a time that the
+// first level of cache still has them.
+template <class Weight, class Run>
+void run_and_add_outliers(Isa isa, const Weight& weight, const QuantizedActivations& x,
+                          int64_t first, int64_t last, float* y, int64_t y_stride, const Run& run) {
+  constexpr int64_t kNearBytes = 16 << 10, kRows = 16;
+  const Outliers* const outliers = outliers_of(isa, x);
+  const bool in_stretches = x.rows == 1 && outliers->count > 0;
+  const int64_t near_rows = std::max<int64_t>(kNearBytes / row_bytes(weight) / kRows, 1) * kRows;
+  const int64_t at_once = in_stretches ? near_rows : last - first;
+  for (int64_t row = first; row < last; row += at_once) {
+    const int64_t end = std::min(row + at_once, last);
+    run(row, end);
+    add_outliers(weight, outliers, x.rows, row, end, y, y_stride);
+  }
+}
+
+}  // namespace
 }  // namespace diptych::kernels

@@ -59,8 +59,9 @@ float palette_codes(std::span<const float> entries, int8_t* codes) {
 
 void linear_palette(Isa isa, const PaletteWeight& weight, const QuantizedActivations& x,
                     int64_t first, int64_t last, float* y, int64_t y_stride) {
-  palettes_of(isa).linear({weight, x, first, last, {y, y_stride}, fetch_choice().ahead()});
-  add_outliers(weight, outliers_of(isa, x), x.rows, first, last, y, y_stride);
+  run_and_add_outliers(isa, weight, x, first, last, y, y_stride, [&](int64_t begin, int64_t end) {
+    palettes_of(isa).linear({weight, x, begin, end, {y, y_stride}, fetch_choice().ahead()});
+  });
 }
 
 void linear_palette_dequantized(Isa isa, const PaletteWeight& weight, const float* x,

@@ -25,12 +25,6 @@
 namespace diptych::kernels {
 namespace {
 
-constexpr int64_t bytes_of_indices(int bits, int64_t columns) { return columns * bits / 8; }
-
-inline const int8_t* codes_of(const PaletteWeight& weight, int64_t row) {
-  return weight.codes + (row / weight.rows_per_table << weight.bits);
-}
-
 // The rows that integer_tiles.h sees: int8 with a scale of fp32 each.
 inline LinearWeight as_int8(const PaletteWeight& weight) {
   return {nullptr,

@@ -44,8 +44,20 @@ template <DType type>
 constexpr int64_t bytes_of_columns(int64_t columns) {
   return type == DType::Int4 ? columns / 2 : columns;
 }
+inline int64_t row_bytes(const LinearWeight& weight) {
+  return weight.dtype == DType::Int4 ? bytes_of_columns<DType::Int4>(weight.columns)
+                                     : bytes_of_columns<DType::Int8>(weight.columns);
+}
 inline int64_t scale_width(const LinearWeight& weight) {
   return weight.scale_dtype == DType::F16 ? 2 : 4;
+}
+
+constexpr int64_t bytes_of_indices(int bits, int64_t columns) { return columns * bits / 8; }
+inline int64_t row_bytes(const PaletteWeight& weight) {
+  return bytes_of_indices(weight.bits, weight.columns);
+}
+inline const int8_t* codes_of(const PaletteWeight& weight, int64_t row) {
+  return weight.codes + (row / weight.rows_per_table << weight.bits);
 }
 
 // With one row of x, fetches a line of each of R rows of a tile, ahead of byte `at`: what follows a

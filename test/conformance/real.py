@@ -40,9 +40,8 @@ def ids_row(quality, context, gguf):
     return Row(f"ids of {TOKENS} tokens of text are llama.cpp's", ok, seconds=time.time() - start, note=note)
 
 
-def perplexity_row(quality, context, work):
+def perplexity_row(quality, context, inputs):
     start = time.time()
-    inputs = quality.Inputs(context.diptych, work)
     ours = run([context.diptych, "eval", quality.reference_file(inputs), "--ids", inputs.ids_file, "--max_positions",
                 quality.POSITIONS, "--context", quality.WINDOW, "--numerics", "precise", "--json"])  # fmt: skip
     ours = json.loads(ours)["perplexity"]
@@ -51,11 +50,11 @@ def perplexity_row(quality, context, work):
                seconds=time.time() - start, note=f"{ours:.3f}, llama.cpp {theirs:.3f}")  # fmt: skip
 
 
-def fast_row(quality, context, work, model):
+def fast_row(quality, context, inputs, model):
     """What docs/performance.md promises of fast numerics."""
     start = time.time()
-    found = json.loads(run([context.diptych, "eval", model, "--ids", quality.Inputs(context.diptych, work).ids_file,
-                            "--max_positions", quality.POSITIONS, "--context", quality.WINDOW, "--numerics", "fast",
+    found = json.loads(run([context.diptych, "eval", model, "--ids", inputs.ids_file, "--max_positions",
+                            quality.POSITIONS, "--context", quality.WINDOW, "--numerics", "fast",
                             "--against_numerics", "precise", "--json"]))  # fmt: skip
     same, divergence = found["comparison"]["top1_agreement"], found["comparison"]["kl_mean"]
     return Row("fast numerics: KL to precise at most 1e-3, the same first choice at 98 %",
@@ -81,11 +80,12 @@ def rows(context):
     except quality.Failure as failure:
         yield Row("real model", True, note=f"skipped: {str(failure).splitlines()[0][:120]}")
         return
+    inputs = quality.Inputs(context.diptych, work)
     if quality.peer_version(sys.executable) is None:
         yield Row("beside llama.cpp", True, note="skipped: llama-cpp-python is not installed")
     else:
         yield ids_row(quality, context, gguf)
-        yield perplexity_row(quality, context, work)
+        yield perplexity_row(quality, context, inputs)
     model = context.work / "real.pte"
     yield answer_row(context, gguf, model)
-    yield fast_row(quality, context, work, model)
+    yield fast_row(quality, context, inputs, model)

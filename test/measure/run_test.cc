@@ -194,11 +194,12 @@ TEST(Run, ProfilesWhereTheTimeGoes) {
     ASSERT_TRUE(row.profile);
     const Profile& profile = *row.profile;
     EXPECT_EQ(profile.tokens, row.test.tokens);
-    // Which functions take a prompt is chosen by what they took before, which on a busy machine may
-    // be anything.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    // Which functions take a prompt is chosen by what they took before, which may be anything here.
     if (!row.test.is_decode() && profile.lines.front().function != "prefill") {
-      GTEST_SKIP() << "the prompt was decoded: the machine is too busy";
+      GTEST_SKIP() << "under a sanitizer decoding seemed the faster way through the prompt";
     }
+#endif
     const uint64_t calls = row.test.is_decode() ? 4 : 2;
     const uint64_t heads = row.test.is_decode() ? 4 : 1;  // a prompt's last call only
     double seconds = 0;
