@@ -12,7 +12,6 @@
 #define DIPTYCH_OUTLIER_PRODUCTS_ONCE
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -48,54 +47,46 @@ inline void gather_numbers(DType dtype, const std::byte* from, int64_t stride, i
   gather<uint16_t>(from, stride, count, to);
 }
 
-// The columns in which some row of x has an outlier, each once. (A thread keeps one, so that
+// What some rows of a weight have in the columns that were asked for. (A thread keeps one, so that
 // nothing is allocated again and again.)
-class OutlierColumns {
+class ReadColumns {
  public:
   struct alignas(64) Factors {
     float of[kTogether];
   };
 
-  void find(const Outliers* rows, int64_t m_rows, int64_t columns) {
-    words_.assign(static_cast<size_t>(columns / 64 + 1), 0);
-    before_.resize(words_.size());
-    all_.clear();
-    numbers_.clear();
-    for_outliers(rows, m_rows,
-                 [&](size_t column) { words_[column / 64] |= uint64_t{1} << column % 64; });
-    for (size_t i = 0; i < words_.size(); ++i) {
-      before_[i] = static_cast<int32_t>(all_.size());
-      for (uint64_t left = words_[i]; left != 0; left &= left - 1) {
-        all_.push_back(static_cast<int32_t>(64 * i) + std::countr_zero(left));
-      }
+  // Forgets all, for other rows or another weight.
+  void begin(int64_t columns) {
+    const auto count = static_cast<size_t>(columns);
+    if (all_.size() < count) {
+      all_.resize(count);
+      read_for_.resize(count, 0);
     }
-    for_outliers(rows, m_rows, [&](size_t column) {
-      const uint64_t below = (uint64_t{1} << column % 64) - 1;
-      numbers_.push_back(before_[column / 64] + std::popcount(words_[column / 64] & below));
-    });
-    factors.resize(all_.size());
+    if (++now_ == 0) {
+      std::fill(read_for_.begin(), read_for_.end(), 0);
+      now_ = 1;
+    }
   }
 
-  const std::vector<int32_t>& all() const { return all_; }
-  // Of each outlier's column, row by row.
-  const std::vector<int32_t>& numbers() const { return numbers_; }
-  // For each column.
-  std::vector<Factors> factors;
+  // Reads a column by read(factors) when it is asked for first.
+  template <class Read>
+  const float* factors(int32_t column, const Read& read) {
+    const auto i = static_cast<size_t>(column);
+    if (read_for_[i] != now_) {
+      read_for_[i] = now_;
+      read(all_[i].of);
+    }
+    return all_[i].of;
+  }
 
  private:
-  template <class Visit>
-  static void for_outliers(const Outliers* rows, int64_t m_rows, const Visit& visit) {
-    for (int64_t m = 0; m < m_rows; ++m) {
-      for (int k = 0; k < rows[m].count; ++k) visit(static_cast<size_t>(rows[m].columns[k]));
-    }
-  }
-
-  std::vector<uint64_t> words_;
-  std::vector<int32_t> before_, all_, numbers_;
+  std::vector<Factors> all_;
+  std::vector<uint32_t> read_for_;
+  uint32_t now_ = 0;
 };
 
-inline OutlierColumns& outlier_columns() {
-  thread_local OutlierColumns columns;
+inline ReadColumns& read_columns() {
+  thread_local ReadColumns columns;
   return columns;
 }
 
@@ -188,32 +179,42 @@ class PaletteColumns {
   int64_t row_bytes_;
 };
 
-// y[0 … count) += factors * value.
-HWY_INLINE void add_products(const float* factors, float value, int64_t count, float* y) {
-  const F d;
+// y[0 … count) += the outliers' values times what the weight has in their columns, one after
+// another.
+HWY_INLINE void add_products(const Outliers& outliers, const float* const* factors, int64_t count,
+                             float* y) {
   if (count < kTogether) {
     for (int64_t i = 0; i < count; ++i) {
-      const float product = factors[i] * value;
-      y[i] += product;
+      for (int k = 0; k < outliers.count; ++k) {
+        const float product = factors[k][i] * outliers.values[k];
+        y[i] += product;
+      }
     }
     return;
   }
+  const F d;
   for (int64_t i = 0; i < kTogether; i += static_cast<int64_t>(hn::Lanes(d))) {
-    const Floats product = hn::Mul(hn::Load(d, factors + i), hn::Set(d, value));
-    hn::StoreU(hn::Add(hn::LoadU(d, y + i), product), d, y + i);
+    Floats sum = hn::LoadU(d, y + i);
+    for (int k = 0; k < outliers.count; ++k) {
+      const Floats value = hn::Set(d, outliers.values[k]);
+      sum = hn::Add(sum, hn::Mul(hn::Load(d, factors[k] + i), value));
+    }
+    hn::StoreU(sum, d, y + i);
   }
 }
 
 template <class Columns>
 void add_of_one(const Columns& weight, const Outliers& outliers, int64_t first, int64_t last,
                 float* y) {
-  alignas(64) float factors[kTogether];
+  alignas(64) float read[kMostOutliers][kTogether];
+  const float* factors[kMostOutliers];
+  for (int k = 0; k < kMostOutliers; ++k) factors[k] = read[k];
   for (int64_t row = first; row < last; row += kTogether) {
     const int64_t count = std::min(kTogether, last - row);
     for (int k = 0; k < outliers.count; ++k) {
-      weight.read(outliers.columns[k], row, count, factors);
-      add_products(factors, outliers.values[k], count, y + row);
+      weight.read(outliers.columns[k], row, count, read[k]);
     }
+    add_products(outliers, factors, count, y + row);
   }
 }
 
@@ -224,19 +225,18 @@ void add_of_many(const Columns& weight, int64_t columns, const Outliers* outlier
   if (std::all_of(outliers, outliers + m_rows, [](const auto& row) { return row.count == 0; })) {
     return;
   }
-  OutlierColumns& found = outlier_columns();
-  found.find(outliers, m_rows, columns);
+  ReadColumns& read = read_columns();
   for (int64_t row = first; row < last; row += kTogether) {
     const int64_t count = std::min(kTogether, last - row);
-    for (size_t i = 0; i < found.all().size(); ++i) {
-      weight.read(found.all()[i], row, count, found.factors[i].of);
-    }
-    const int32_t* number = found.numbers().data();
+    read.begin(columns);
     for (int64_t m = 0; m < m_rows; ++m) {
-      for (int k = 0; k < outliers[m].count; ++k, ++number) {
-        add_products(found.factors[static_cast<size_t>(*number)].of, outliers[m].values[k], count,
-                     y + m * y_stride + row);
+      const float* factors[kMostOutliers];
+      for (int k = 0; k < outliers[m].count; ++k) {
+        const int32_t column = outliers[m].columns[k];
+        factors[k] =
+            read.factors(column, [&](float* out) { weight.read(column, row, count, out); });
       }
+      add_products(outliers[m], factors, count, y + m * y_stride + row);
     }
   }
 }

@@ -12,26 +12,28 @@
 #include <bit>
 #include <cmath>
 
+#include "kernels/kernel_memory.h"
+
 namespace diptych::kernels {
+
+inline constexpr int kMostOfBlock = 3;
+// The largest magnitudes of a block, in order; one more than can be taken out.
+struct LargestOfBlock {
+  float values[kMostOfBlock + 1] = {};
+};
 
 // Blocks of a row whose largest values are worth being taken out.
 class CandidateBlocks {
  public:
-  // Takes up a block if its square falls by `least` at least for each value that is taken out.
-  void consider(const float* x, int64_t first, int64_t count, double least) {
-    float top[kMostOfBlock + 1] = {};  // the largest magnitudes, in order
-    for (int64_t i = 0; i < count; ++i) {
-      float value = std::fabs(x[first + i]);
-      for (float& place : top) {
-        if (value > place) std::swap(value, place);
-      }
-    }
+  // Takes up the block from column `first` on if its square falls by `least` at least for each
+  // value that is taken out.
+  void consider(const LargestOfBlock& top, int64_t first, double least) {
     Candidate best{};
     for (int taken = 1; taken <= kMostOfBlock; ++taken) {
-      const double largest = top[0], rest = top[taken];
+      const double largest = top.values[0], rest = top.values[taken];
       if (2 * rest > largest) continue;
       const double gain = (largest * largest - rest * rest) / taken;
-      if (gain > best.gain) best = {gain, first, top[taken], taken};
+      if (gain > best.gain) best = {gain, first, top.values[taken], taken};
     }
     if (best.gain >= least && count_ < kMost) all_[count_++] = best;
   }
@@ -62,7 +64,6 @@ class CandidateBlocks {
   }
 
  private:
-  static constexpr int kMostOfBlock = 3;
   static constexpr int kMost = kOutlierShare;  // so many can have their share of the sum
 
   struct Candidate {
@@ -81,38 +82,77 @@ class CandidateBlocks {
 HWY_BEFORE_NAMESPACE();
 namespace diptych::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-// The bits of the largest magnitude of a block. Without their sign floats compare as integers do,
-// infinities and NaN above all.
+using Bits = hn::CappedTag<uint32_t, kBlock>;
+// Floats' bits without their sign. They compare as integers do, infinities and NaN above all.
+using Magnitudes = hn::Vec<Bits>;
+constexpr uint32_t kMagnitude = 0x7FFFFFFF;
+
+// Of the magnitudes of a block, which fills whole vectors.
+template <class Visit>
+HWY_INLINE void for_vectors(const Visit& visit) {
+  const auto vector = static_cast<int64_t>(hn::Lanes(Bits()));
+  for (int64_t i = 0; i < kBlock; i += vector) visit(i);
+}
+
 HWY_INLINE uint32_t largest_of(const float* x, int64_t count) {
-  constexpr uint32_t kMagnitude = 0x7FFFFFFF;
+  const Bits d;
   uint32_t largest = 0;
-  int64_t i = 0;
-  if (count == kBlock) {
-    const hn::CappedTag<uint32_t, kBlock> d;
-    auto most = hn::Zero(d);
-    for (; i < kBlock; i += static_cast<int64_t>(hn::Lanes(d))) {
-      const auto bits = hn::LoadU(d, reinterpret_cast<const uint32_t*>(x) + i);
-      most = hn::Max(most, hn::And(bits, hn::Set(d, kMagnitude)));
+  if (count < kBlock) {
+    for (int64_t i = 0; i < count; ++i) {
+      largest = std::max(largest, std::bit_cast<uint32_t>(x[i]) & kMagnitude);
     }
-    largest = hn::GetLane(hn::MaxOfLanes(d, most));
+    return largest;
   }
-  for (; i < count; ++i) largest = std::max(largest, std::bit_cast<uint32_t>(x[i]) & kMagnitude);
-  return largest;
+  Magnitudes most = hn::Zero(d);
+  for_vectors([&](int64_t i) {
+    const Magnitudes bits = hn::LoadU(d, reinterpret_cast<const uint32_t*>(x) + i);
+    most = hn::Max(most, hn::And(bits, hn::Set(d, kMagnitude)));
+  });
+  return hn::GetLane(hn::MaxOfLanes(d, most));
+}
+
+HWY_INLINE LargestOfBlock largest_values(const float* x, int64_t count) {
+  const Bits d;
+  alignas(64) uint32_t left[kBlock] = {};
+  for (int64_t i = 0; i < count; ++i) left[i] = std::bit_cast<uint32_t>(x[i]) & kMagnitude;
+  LargestOfBlock found;
+  for (int have = 0; have <= kMostOfBlock;) {
+    Magnitudes most = hn::Zero(d);
+    for_vectors([&](int64_t i) { most = hn::Max(most, hn::Load(d, left + i)); });
+    most = hn::MaxOfLanes(d, most);
+    size_t equal = 0;
+    for_vectors([&](int64_t i) {
+      const Magnitudes values = hn::Load(d, left + i);
+      const auto largest = hn::Eq(values, most);
+      equal += hn::CountTrue(d, largest);
+      hn::Store(hn::IfThenZeroElse(largest, values), d, left + i);
+    });
+    for (; equal > 0 && have <= kMostOfBlock; --equal) {
+      found.values[have++] = std::bit_cast<float>(hn::GetLane(most));
+    }
+  }
+  return found;
 }
 
 Outliers find_outliers(const float* x, int64_t columns) {
-  const auto size_of_block = [&](int64_t first) { return std::min(kBlock, columns - first); };
-  const auto square_of = [&](int64_t first) {
-    const double largest = std::bit_cast<float>(largest_of(x + first, size_of_block(first)));
-    return largest * largest;
-  };
+  const auto count_from = [&](int64_t first) { return std::min(kBlock, columns - first); };
+  const auto square_of = [](float value) { return double{value} * value; };
+  const auto blocks = static_cast<size_t>(quotient_rounded_up(columns, kBlock));
+  auto* const largest =
+      reinterpret_cast<float*>(kernel_memory(KernelMemory::Row, blocks * sizeof(float)));
   double sum = 0;
-  for (int64_t first = 0; first < columns; first += kBlock) sum += square_of(first);
+  for (size_t i = 0; i < blocks; ++i) {
+    const int64_t first = static_cast<int64_t>(i) * kBlock;
+    largest[i] = std::bit_cast<float>(largest_of(x + first, count_from(first)));
+    sum += square_of(largest[i]);
+  }
   if (!(sum > 0) || !std::isfinite(sum)) return {};
   const double least = sum / kOutlierShare;
   CandidateBlocks candidates;
-  for (int64_t first = 0; first < columns; first += kBlock) {
-    if (square_of(first) >= least) candidates.consider(x, first, size_of_block(first), least);
+  for (size_t i = 0; i < blocks; ++i) {
+    if (square_of(largest[i]) < least) continue;
+    const int64_t first = static_cast<int64_t>(i) * kBlock;
+    candidates.consider(largest_values(x + first, count_from(first)), first, least);
   }
   return candidates.outliers(x, columns);
 }
