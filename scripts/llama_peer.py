@@ -44,7 +44,16 @@ def open_library():
     return library
 
 
-def write_random(params, is_f32, path):
+def copy_tokenizer(source, writer):
+    import gguf
+
+    for field in gguf.GGUFReader(source).fields.values():
+        if field.name.startswith("tokenizer."):
+            writer.add_key_value(field.name, field.contents(), field.types[0], field.types[-1] if len(field.types) > 1 else None)
+
+
+def write_random(params, kind, path, tokenizer=None):
+    """Weights in f32, f16 or q4_0, head and embedding too; with the tokenizer of another GGUF, or none."""
     import gguf
     import numpy
 
@@ -52,12 +61,12 @@ def write_random(params, is_f32, path):
     kv_heads = params.get("n_kv_heads") or heads
     head_dim = params.get("head_dim") or dim // heads
     hidden = params["hidden_dim"]
-    element = numpy.float32 if is_f32 else numpy.float16
+    element = numpy.float16 if kind == "f16" else numpy.float32
     generator = numpy.random.default_rng(1)
     # Every matrix is a stretch of the same numbers: what they are does not matter, only how many.
     pool = generator.normal(0, 0.02, 1 << 20).astype(element)
     writer = gguf.GGUFWriter(path, "llama")
-    writer.add_file_type(0 if is_f32 else 1)
+    writer.add_file_type({"f32": 0, "f16": 1, "q4_0": 2}[kind])
     writer.add_vocab_size(vocab)
     writer.add_context_length(params.get("max_seq_len") or 8192)
     writer.add_embedding_length(dim)
@@ -70,11 +79,19 @@ def write_random(params, is_f32, path):
     writer.add_rope_dimension_count(head_dim)
     writer.add_rope_freq_base(params["rope_theta"])
     writer.add_layer_norm_rms_eps(params["norm_eps"])
-    writer.add_tokenizer_model("no_vocab")
+    if tokenizer is None:
+        writer.add_tokenizer_model("no_vocab")
+    else:
+        copy_tokenizer(tokenizer, writer)
 
     def add_matrix(name, rows, columns):
         start = int(generator.integers(pool.size))
-        writer.add_tensor(name, numpy.resize(pool[start:], (rows, columns)))
+        weight = numpy.resize(pool[start:], (rows, columns))
+        if kind == "q4_0":
+            blocks = gguf.quants.quantize(weight, gguf.GGMLQuantizationType.Q4_0)
+            writer.add_tensor(name, blocks, raw_dtype=gguf.GGMLQuantizationType.Q4_0)
+        else:
+            writer.add_tensor(name, weight)
 
     def add_norm(name):
         writer.add_tensor(name, numpy.ones(dim, numpy.float32))
@@ -112,10 +129,10 @@ def make(params_path, kind, out):
         params = json.load(file)
     unfinished = out + ".part"
     if kind in ("f32", "f16"):
-        write_random(params, kind == "f32", unfinished)
+        write_random(params, kind, unfinished)
     else:
         source = unfinished + "16"
-        write_random(params, False, source)
+        write_random(params, "f16", source)
         quantise(open_library(), source, unfinished, FTYPES[kind], pure=kind == "q4_0_pure")
         os.remove(source)
     os.replace(unfinished, out)

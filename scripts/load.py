@@ -28,28 +28,33 @@ class Client:
         self.address, self.model = urllib.parse.urlparse(url).netloc, model
 
     def body(self, prompt, tokens):
-        body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "seed": 1}
+        body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True, "seed": 1, "ignore_eos": True,
+                "stream_options": {"include_usage": True}}  # fmt: skip
         return json.dumps(body | ({"model": self.model} if self.model else {}))
 
     def stream(self, prompt, tokens, leave_after=None):
-        """Tokens that came, seconds to the first and in all, the text, the longest silence after the first token.
-        Leaves after so many tokens."""
+        """Tokens that came, by the server's own count, seconds to the first and in all, the text, the longest silence
+        after the first token. Leaves after so many events."""
         connection = http.client.HTTPConnection(self.address, timeout=600)
         start = time.perf_counter()
         connection.request("POST", "/v1/completions", self.body(prompt, tokens), {"Content-Type": "application/json"})
         response = connection.getresponse()
         if response.status != 200:
             raise RuntimeError(f"{response.status}: {response.read()[:200]}")
-        first, last, silence, count, text = None, None, 0, 0, ""
+        first, last, silence, events, count, text = None, None, 0, 0, 0, ""
         for line in response:
             if not line.startswith(b"data: {"):
                 continue
             now = time.perf_counter()
+            event = json.loads(line[6:])
+            count = (event.get("usage") or {}).get("completion_tokens", count)
+            if not event["choices"]:
+                continue
             silence = max(silence, now - last) if last else 0
             first, last = first or now - start, now
-            count += 1
-            text += "".join(choice["text"] for choice in json.loads(line[6:])["choices"])
-            if leave_after is not None and count >= leave_after:
+            events += 1
+            text += "".join(choice["text"] for choice in event["choices"])
+            if leave_after is not None and events >= leave_after:
                 break
         connection.close()
         return {"count": count, "first": first or 0, "seconds": time.perf_counter() - start, "text": text,

@@ -32,7 +32,6 @@ inline constexpr std::string_view kFloat16 = "float16";
 inline constexpr std::string_view kFloat32 = "float32";
 inline constexpr std::string_view kModelType = "model_type";
 inline constexpr std::string_view kModelPackage = "model";
-inline constexpr std::string_view kCompiledModel = "compiled_model";
 inline constexpr std::string_view kWeightSharing = "multimethod_weight_sharing_strategy";
 inline constexpr std::string_view kPositional = "positional";
 inline constexpr std::string_view kOneBlob = "one_blob";

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""`diptych serve` beside llama-server: the same random weights of a shape in Q4_0, kept as they are in the .pte, asked
+by clients on loopback (load.py).
+
+  scripts/bench_serve.py --llama-server PATH --tokenizer SmolLM2-135M-Instruct.Q4_1.gguf
+  scripts/bench_serve.py … --shape 135m --clients 1,4 --rounds 5
+
+Rounds take turns; a row says the median of tokens a second of all clients, and of the time to a client's first one.
+The model has the tokenizer and the vocabulary of the GGUF that is named. Needs the Python packages numpy and gguf.
+"""
+import argparse
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+SHAPES = {
+    "1b": {"dim": 2048, "n_layers": 16, "n_heads": 32, "n_kv_heads": 8, "hidden_dim": 8192, "rope_theta": 500000.0},
+    "135m": {"dim": 576, "n_layers": 30, "n_heads": 9, "n_kv_heads": 3, "hidden_dim": 1536, "rope_theta": 100000.0},
+}
+CONTEXT = 1024
+
+
+def run(command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"bench_serve: status {done.returncode}: {' '.join(map(str, command))}\n{done.stderr.strip()[-800:]}")
+    return done.stdout
+
+
+def write_model(shape, tokenizer, path):
+    import gguf
+    import llama_peer
+
+    vocab = len(gguf.GGUFReader(tokenizer).get_field("tokenizer.ggml.tokens").data)
+    params = SHAPES[shape] | {"vocab_size": vocab, "norm_eps": 1e-5}
+    unfinished = path.with_suffix(".part")
+    llama_peer.write_random(params, "q4_0", unfinished, tokenizer)
+    os.replace(unfinished, path)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def serving(command, port, log):
+    """The address of a server that answers, until the context ends."""
+    url = f"http://127.0.0.1:{port}"
+    with open(log, "w") as out:
+        server = subprocess.Popen([str(part) for part in command], stdout=out, stderr=out)
+        try:
+            for _ in range(1200):
+                if server.poll() is not None:
+                    sys.exit(f"bench_serve: {command[0]} ended with {server.returncode}; see {log}")
+                try:
+                    if urllib.request.urlopen(url + "/health").status == 200:
+                        break
+                except OSError:
+                    time.sleep(0.1)
+            yield url
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--llama-server", type=Path, required=True)
+    parser.add_argument("--tokenizer", type=Path, required=True, help="a GGUF")
+    parser.add_argument("--shape", choices=list(SHAPES), default="1b")
+    parser.add_argument("--clients", default="1,4,16")
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--diptych", type=Path, default=ROOT / "build" / "release" / "bin" / "diptych")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench_serve")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    model, ours = options.work / f"{options.shape}.gguf", options.work / f"{options.shape}.pte"
+    if not model.exists():
+        write_model(options.shape, options.tokenizer, model)
+    if not ours.exists():
+        run([options.diptych, "export", model, "-o", ours, "--max_context_len", CONTEXT, "--prefill_len", "32,128",
+             "--recipe", "none", "--linear_quantize", "keep", "-E", "keep", "--no_check"])
+    slots = max(int(count) for count in options.clients.split(","))
+    port = free_port()
+    servers = {
+        "diptych": [options.diptych, "serve", ours, "--port", port, "--slots", slots, "--threads", options.threads,
+                    "--log", "none"],
+        "llama-server": [options.llama_server, "-m", model, "--port", port, "-np", slots, "-c", slots * CONTEXT, "-t",
+                         options.threads, "-tb", options.threads],
+    }
+    rows = {name: [] for name in servers}
+    for number in range(options.rounds):
+        for name, command in servers.items():
+            with serving(command, port, options.work / f"{name}.log") as url:
+                out = options.work / f"{name}.json"
+                run([sys.executable, HERE / "load.py", url, "--clients", options.clients, "--tokens", options.tokens,
+                     "--requests", 0, "--json", out])
+            rows[name].append(json.loads(out.read_text())["clients"])
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+    about = run(["sh", "-c", f"'{options.llama_server}' --version 2>&1"])
+    print(f"llama-server {re.search('version: .*', about).group()}; {options.threads} threads, {slots} slots, "
+          f"{options.tokens} tokens an answer\n")
+    print("| clients | diptych, tok/s | first token, s | longest silence, s | llama-server, tok/s | first token, s | "
+          "longest silence, s | ratio |\n| " + "--- | " * 8)
+    for i, clients in enumerate(options.clients.split(",")):
+        def median(name, key):
+            return statistics.median(row[i][key] for row in rows[name])
+
+        cells = [clients]
+        for name in servers:
+            cells += [f"{median(name, 'tokens_per_second'):.1f}", f"{median(name, 'first_token_seconds'):.3f}",
+                      f"{median(name, 'longest_silence_seconds'):.3f}"]
+        ratio = median("diptych", "tokens_per_second") / median("llama-server", "tokens_per_second")
+        print("| " + " | ".join([*cells, f"{ratio:.2f}"]) + " |")
+
+
+if __name__ == "__main__":
+    main()
