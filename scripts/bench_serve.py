@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""`diptych serve` beside llama-server: the same random weights of a shape in Q4_0, kept as they are in the .pte, asked
-by clients on loopback (load.py).
+"""`diptych serve` beside llama-server: random weights of a shape in Q4_0, asked by clients on loopback (load.py). The .pte
+has them as they are, or in the form that --linear_quantize names.
 
   scripts/bench_serve.py --llama-server PATH --tokenizer SmolLM2-135M-Instruct.Q4_1.gguf
   scripts/bench_serve.py … --shape 135m --clients 1,4 --rounds 5
@@ -54,9 +54,10 @@ def free_port():
 
 
 @contextmanager
-def serving(command, port, log):
+def serving(command, log):
     """The address of a server that answers, until the context ends."""
-    url = f"http://127.0.0.1:{port}"
+    port = free_port()
+    command, url = [*command, "--port", port], f"http://127.0.0.1:{port}"
     with open(log, "w") as out:
         server = subprocess.Popen([str(part) for part in command], stdout=out, stderr=out)
         try:
@@ -79,6 +80,7 @@ def main():
     parser.add_argument("--llama-server", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True, help="a GGUF")
     parser.add_argument("--shape", choices=list(SHAPES), default="1b")
+    parser.add_argument("--linear-quantize", default="keep", help="of diptych export")
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
@@ -87,24 +89,23 @@ def main():
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench_serve")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    model, ours = options.work / f"{options.shape}.gguf", options.work / f"{options.shape}.pte"
+    form = options.linear_quantize
+    model, ours = options.work / f"{options.shape}.gguf", options.work / f"{options.shape} {form.replace(':', '_')}.pte"
     if not model.exists():
         write_model(options.shape, options.tokenizer, model)
     if not ours.exists():
         run([options.diptych, "export", model, "-o", ours, "--max_context_len", CONTEXT, "--prefill_len", "32,128",
-             "--recipe", "none", "--linear_quantize", "keep", "-E", "keep", "--no_check"])
+             "--recipe", "none", "--linear_quantize", form, "-E", "keep", "--no_check"])
     slots = max(int(count) for count in options.clients.split(","))
-    port = free_port()
     servers = {
-        "diptych": [options.diptych, "serve", ours, "--port", port, "--slots", slots, "--threads", options.threads,
-                    "--log", "none"],
-        "llama-server": [options.llama_server, "-m", model, "--port", port, "-np", slots, "-c", slots * CONTEXT, "-t",
-                         options.threads, "-tb", options.threads],
+        "diptych": [options.diptych, "serve", ours, "--slots", slots, "--threads", options.threads, "--log", "none"],
+        "llama-server": [options.llama_server, "-m", model, "-np", slots, "-c", slots * CONTEXT, "-t", options.threads,
+                         "-tb", options.threads],
     }
     rows = {name: [] for name in servers}
     for number in range(options.rounds):
         for name, command in servers.items():
-            with serving(command, port, options.work / f"{name}.log") as url:
+            with serving(command, options.work / f"{name}.log") as url:
                 out = options.work / f"{name}.json"
                 run([sys.executable, HERE / "load.py", url, "--clients", options.clients, "--tokens", options.tokens,
                      "--requests", 0, "--json", out])
@@ -112,7 +113,7 @@ def main():
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
     about = run(["sh", "-c", f"'{options.llama_server}' --version 2>&1"])
     print(f"llama-server {re.search('version: .*', about).group()}; {options.threads} threads, {slots} slots, "
-          f"{options.tokens} tokens an answer\n")
+          f"{options.tokens} tokens an answer; {form}\n")
     print("| clients | diptych, tok/s | first token, s | longest silence, s | llama-server, tok/s | first token, s | "
           "longest silence, s | ratio |\n| " + "--- | " * 8)
     for i, clients in enumerate(options.clients.split(",")):

@@ -19,6 +19,12 @@ Result<ZeroedMemory> ZeroedMemory::allocate(uint64_t size) {
   return ZeroedMemory({static_cast<std::byte*>(data), static_cast<size_t>(size)});
 }
 
+void ZeroedMemory::populate() const {
+#ifdef MADV_POPULATE_WRITE
+  if (data_ != nullptr) ::madvise(data_.get(), data_.get_deleter().size, MADV_POPULATE_WRITE);
+#endif
+}
+
 void ZeroedMemory::Unmap::operator()(std::byte* data) const { ::munmap(data, size); }
 
 }  // namespace diptych

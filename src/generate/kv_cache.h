@@ -54,6 +54,8 @@ class KvCache {
   void rewind(int64_t position);
 
   uint64_t bytes() const { return memory_.bytes().size(); }  // of memory, once it is full
+  // Takes all of that memory now.
+  void populate() const { memory_.populate(); }
 
   // Whether rewind() forgets nothing before `position`.
   bool can_rewind(int64_t position) const;

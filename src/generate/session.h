@@ -86,6 +86,8 @@ class Session {
   // begins a window's length back (KvCache::rewind()), the next evaluation evaluates all tokens
   // anew.
   void rewind(int64_t position);
+  // Takes all memory of the cache now instead of while tokens are evaluated.
+  void populate_cache() const { cache_.populate(); }
   // How many of the first of `tokens` are in the cache and would stay there in a rewind to them:
   // the next evaluation can begin behind them.
   int64_t held_of(std::span<const int64_t> tokens) const;

@@ -34,6 +34,7 @@ Result<std::unique_ptr<Scheduler>> Scheduler::create(NewSession new_session,
       new Scheduler(std::move(new_session), tokenizer, turns, options));
   for (size_t i = 0; i < scheduler->slots_.size(); ++i) {
     scheduler->sessions_.push_back(TRY(scheduler->new_session_()));
+    scheduler->sessions_.back()->populate_cache();
   }
   scheduler->publish();
   return scheduler;

@@ -1,9 +1,13 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -249,6 +253,23 @@ TEST(ZeroedMemory, IsZeroAndOnesOwn) {
   EXPECT_EQ(moved.bytes().data(), bytes.data());
   EXPECT_EQ(ZeroedMemory::allocate(0)->bytes().size(), 0u);
   EXPECT_EQ(ZeroedMemory::allocate(UINT64_MAX).error().code, ErrorCode::Io);
+}
+
+TEST(ZeroedMemory, TakesItsRoomBeforeItIsTouched) {
+  constexpr size_t kBytes = size_t{8} << 20;
+  const auto memory = ZeroedMemory::allocate(kBytes);
+  ASSERT_OK(memory);
+  memory->bytes().back() = std::byte{7};
+  memory->populate();
+  std::vector<unsigned char> resident(kBytes / static_cast<size_t>(::sysconf(_SC_PAGESIZE)));
+  ASSERT_EQ(::mincore(memory->bytes().data(), kBytes, resident.data()), 0);
+  if (std::ranges::none_of(std::span(resident).first(1), [](auto page) { return page & 1; })) {
+    GTEST_SKIP() << "this kernel does not take room ahead";
+  }
+  EXPECT_TRUE(std::ranges::all_of(resident, [](auto page) { return page & 1; }));
+  EXPECT_EQ(memory->bytes().front(), std::byte{0});
+  EXPECT_EQ(memory->bytes().back(), std::byte{7});
+  ZeroedMemory().populate();
 }
 
 TEST(AtomicFile, RefusesADirectory) {
