@@ -2,6 +2,7 @@
 add_custom_target(python_package DEPENDS diptych libdiptych)
 include(GNUInstallDirs)
 install(TARGETS diptych RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
+install(FILES $<TARGET_FILE_DIR:diptych>/diptych-worker DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 
 install(TARGETS diptych RUNTIME DESTINATION diptych/bin COMPONENT python EXCLUDE_FROM_ALL)
 # One file: packages have no links.

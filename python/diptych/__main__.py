@@ -15,14 +15,19 @@ def executable():
     return str(own) if own.exists() else shutil.which("diptych")
 
 
-def main():
+def main(*command):
     tool = executable()
     if tool is None:
         sys.exit(
             "diptych: this installation has no executable; install the package with `pip install .` "
             "in diptych's source, or set DIPTYCH_EXECUTABLE"
         )
-    os.execv(tool, ["diptych", *sys.argv[1:]])
+    os.execv(tool, ["diptych", *command, *sys.argv[1:]])
+
+
+def worker():
+    """diptych-worker, which ExecuTorch's llm_server starts without naming a command."""
+    main("worker")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "answer/opened_model.h"
@@ -142,6 +143,7 @@ constexpr std::array kCommands = {
             setup_tokenize},
     Command{"worker", "Serve a model to ExecuTorch's llm_server, in lines of JSON",
             "  diptych worker llama.pte\n"
+            "  diptych-worker --model_path llama.pte --tokenizer_path tokenizer.json\n"
             "  echo '{\"prompt\": \"Once upon a time\", \"max_new_tokens\": 20}' | diptych worker "
             "model.pte\n",
             setup_worker},
@@ -166,7 +168,24 @@ std::string command_names() {
   return names;
 }
 
-int main(int argc, char** argv) {
+// The arguments, and those that the program's own name stands for: who starts a worker of
+// ExecuTorch's llm_server names a program without a command, so one called diptych-worker is
+// `diptych worker`.
+std::vector<char*> arguments_of(int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  static char worker[] = "worker";
+  const std::string_view name = argc > 0 ? argv[0] : "";
+  if (name.substr(name.rfind('/') + 1) == "diptych-worker") {
+    arguments.insert(arguments.begin() + 1, worker);
+  }
+  arguments.push_back(nullptr);
+  return arguments;
+}
+
+int main(int given, char** names) {
+  std::vector<char*> arguments = arguments_of(given, names);
+  char** const argv = arguments.data();
+  const int argc = static_cast<int>(arguments.size()) - 1;
   Parser parser(
       "diptych",
       "Exports Llama-family models to Core ML programs in ExecuTorch .pte files, and runs "

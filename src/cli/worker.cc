@@ -59,8 +59,8 @@ Status run_worker(const WorkerArguments& a) {
 Action setup_worker(Parser& parser) {
   auto arguments = std::make_shared<WorkerArguments>();
   WorkerArguments& a = *arguments;
-  parser.add_option("model", a.model, "The .pte to serve")->required();
-  parser.add_option("-t,--tokenizer", a.tokenizer,
+  parser.add_option("model,--model_path", a.model, "The .pte to serve")->required();
+  parser.add_option("-t,--tokenizer,--tokenizer_path", a.tokenizer,
                     std::string(kTokenizerHelp) + " (default: the one that the model carries)");
   parser
       .add_option("--sessions", a.sessions, "Named sessions at most, each with a cache of its own")

@@ -1,4 +1,4 @@
-"""`diptych serve` and `diptych worker` beside clients of others: the official openai package, lm-eval's local-completions,
+"""`diptych serve` beside clients of others: the official openai package, lm-eval's local-completions,
 jsonschema, raw sockets, and for the page Chromium by its driver. The model is the bundled one with a chat template of
 the test's own; what matters is the interface, and that answers are those of `diptych run`."""
 
@@ -424,42 +424,6 @@ def sessions(context, path):
     assert list(directory.glob("*.session"))
 
 
-# --- The worker ---
-
-
-def worker(context, path):
-    process = subprocess.Popen([str(context.diptych), "worker", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(**request):
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        text = ""
-        while True:
-            line = json.loads(process.stdout.readline())
-            if "token" not in line:
-                return text, line
-            text += line["token"]
-
-    assert json.loads(process.stdout.readline())["ready"]
-    text, done = ask(prompt="Once upon a time", max_new_tokens=12, temperature=0)
-    assert text and done["completion_tokens"] == 12 and done["finish_reason"] == "length", done
-    again = ask(prompt="Once upon a time", max_new_tokens=12, temperature=0)
-    assert again[0] == text
-    assert ask(op="open", session_id="a")[1] == {"opened": True, "session_id": "a"}
-    first = ask(prompt="Once upon a time", max_new_tokens=5, temperature=0, session_id="a")[1]
-    second = ask(prompt_segments=[{"text": "Once upon a time"}, {"ids": first["generated_token_ids"]}, {"text": " and"}],
-                 max_new_tokens=5, temperature=0, session_id="a")[1]  # fmt: skip
-    assert second["session_reset_reason"] == "exact_prefix" and second["reused_prompt_tokens"] > 0, second
-    third = ask(prompt="Another", max_new_tokens=2, session_id="a")[1]
-    assert third["session_reset_reason"] == "mismatch" and third["reused_prompt_tokens"] == 0
-    for wrong in ({}, {"prompt": 1}, {"prompt": ""}, {"op": "dance"}, {"prompt": "a", "top_p": 0}, {"prompt": "word " * 2000}):
-        assert "error" in ask(**wrong)[1], wrong
-    codes = [ask(op="open", session_id=str(i))[1].get("code") for i in range(6)]
-    assert codes[-1] == "capacity_exhausted", codes
-    process.stdin.close()
-    assert process.wait(20) == 0
-
-
 # --- The page ---
 
 
@@ -560,7 +524,6 @@ def missing(*packages):
 
 def rows(context):
     path = model(context)
-    yield check("worker: ExecuTorch's protocol", worker, context, path)
     yield check("serve: API keys, and names of other hosts", keys, context, path)
     yield check("serve: sessions are saved and restored", sessions, context, path)
     with Server(context, path, "--slots", "4", "--max-queue", "256") as server:
