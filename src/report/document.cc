@@ -39,7 +39,7 @@ Document::Document(std::string_view title, std::string_view below)
     : text_(fmt::format(
           "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
           "<meta name=\"viewport\" content=\"width=device-width\">"
-          "<link rel=\"icon\" href=\"data:,\"><title>{0}</title><style>{1}</style></head><body>\n"
+          "<link rel=\"icon\" href=\"data:,\"><title>{0}</title><style>{1}</style></head><body><main>\n"
           "<h1>{0}</h1>\n<p>{2}</p>\n",
           escaped(title), kStyle, escaped(below))) {}
 
@@ -48,6 +48,6 @@ void Document::section(std::string_view title, const std::string& body) {
   text_ += fmt::format("<section><h2>{}</h2>\n{}</section>\n", escaped(title), body);
 }
 
-std::string Document::html() const { return text_ + "</body></html>\n"; }
+std::string Document::html() const { return text_ + "</main></body></html>\n"; }
 
 }  // namespace diptych::report

@@ -24,7 +24,7 @@ from report import HEADER, Row, cells, line, summary
 
 PARTS = ["registration", "example", "runners", "matrix", "multimethod", "functions", "operators", "coreml_tests", "coremltools_tests",
          "families", "windows", "packages", "predictions", "self_description", "debugging", "opsets", "bad_input", "checkers",
-         "tokenizers", "added_tokens", "templates", "serve", "worker", "sweep", "real"]
+         "tokenizers", "added_tokens", "templates", "serve", "worker", "pages", "sweep", "real"]
 # Parts whose modules would hide the packages that they compare with.
 MODULES = {"tokenizers": "text_tokenizers", "added_tokens": "text_added_tokens", "templates": "text_templates"}
 SMOKE_PARTS = ["registration", "example", "runners", "matrix", "operators", "packages", "predictions", "self_description",

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
+from browser import browser, check_console, check_outline, check_phone, check_requests
 from context import ROOT, run
 from report import Row
 
@@ -428,80 +429,58 @@ def sessions(context, path):
 
 
 def page(context, path):
-    from selenium import webdriver
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.chrome.service import Service
 
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=900,700"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with Server(context, path, "--slots", "2") as server:
-        driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-        try:
-            wait = lambda what: until(lambda: what())  # noqa: E731
-            find = lambda css: driver.find_elements(By.CSS_SELECTOR, css)  # noqa: E731
-            driver.get(server.url)
-            wait(lambda: find("#model option"))
-            find("#settings-toggle")[0].click()
-            for field, value in (("temperature", "0"), ("max_tokens", "30")):
-                find("#" + field)[0].send_keys(value, Keys.TAB)
-            find("#input")[0].send_keys("Tell me a story", Keys.ENTER)
-            wait(lambda: find("article.assistant") and find("#send")[0].is_displayed())
-            story = find("article.assistant .body")[0].text
-            assert len(story) > 20, story
-            wanted = server.request("/v1/chat/completions", {"messages": user("Tell me a story"), "temperature": 0, "max_tokens": 30})
-            assert " ".join(wanted[1]["choices"][0]["message"]["content"].split()) == " ".join(story.split())
-            # Again: a second version beside the first.
-            find("article.assistant .tools button")[0].click()
-            wait(lambda: "2/2" in find("article.assistant .tools")[0].text and find("#send")[0].is_displayed())
-            # Edited: a branch from the first message.
-            [button for button in find("article.user button") if button.text == "Edit"][0].click()
-            field = find("textarea.edit")[0]
-            field.clear()
-            field.send_keys("Another one")
-            find("article.user .tools button")[0].click()
-            wait(lambda: "2/2" in find("article.user .tools")[0].text and find("#send")[0].is_displayed())
-            # Stopped.
-            find("#max_tokens")[0].clear()
-            find("#max_tokens")[0].send_keys("400", Keys.TAB)
-            find("#input")[0].send_keys("Go on", Keys.ENTER)
-            # The bundled model may be done before the mouse is there.
-            wait(lambda: find("#stop")[0].is_displayed() or len(find("article.assistant")) == 2)
-            driver.execute_script("document.getElementById('stop').click()")
-            wait(lambda: find("#send")[0].is_displayed())
-            until(lambda: server.busy() == 0)
-            # What a model says is text.
-            said = driver.execute_async_script(
-                "const done = arguments[0]; import('/page/markdown.js').then(({render}) => { const box = document.createElement('div');"
-                "box.append(...render('<img src=x onerror=alert(1)> **b** `<i>`\\n\\n| a | b |\\n|---|---|\\n| <b>1</b> | 2 |\\n\\n"
-                "```js\\n<script>1</script>\\n```')); done(box.innerHTML); });")  # fmt: skip
-            assert "<img" not in said and "<script" not in said and "<table>" in said and "<strong>b</strong>" in said, said
-            # Kept over a reload.
-            count = len(find("article"))
-            driver.refresh()
-            wait(lambda: len(find("article")) == count)
-            assert find("#temperature")[0].get_property("value") == "0"
-            # Every control has a name, every image an alternative, one main part, a language.
-            unnamed = driver.execute_script(
-                "return [...document.querySelectorAll('button, input, select, textarea')].filter((e) =>"
-                " !(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length)).map((e) => e.outerHTML)")
-            assert not unnamed, unnamed
-            assert len(find("main")) == 1 and find("html")[0].get_attribute("lang") == "en" and len(find("h1")) == 1
-            driver.set_window_size(400, 700)
-            assert driver.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "wider than a phone"
-            driver.set_window_size(900, 700)
-            driver.save_screenshot(str(context.work / "page.png"))
-            problems = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-            assert not problems, problems
-            for entry in driver.get_log("performance"):
-                message = json.loads(entry["message"])["message"]
-                if message["method"] == "Network.requestWillBeSent":
-                    url = message["params"]["request"]["url"]
-                    assert url.startswith((server.url, "data:", "blob:")), url
-        finally:
-            driver.quit()
+    with Server(context, path, "--slots", "2") as server, browser() as driver:
+        wait = lambda what: until(lambda: what())  # noqa: E731
+        find = lambda css: driver.find_elements(By.CSS_SELECTOR, css)  # noqa: E731
+        driver.get(server.url)
+        wait(lambda: find("#model option"))
+        find("#settings-toggle")[0].click()
+        for field, value in (("temperature", "0"), ("max_tokens", "30")):
+            find("#" + field)[0].send_keys(value, Keys.TAB)
+        find("#input")[0].send_keys("Tell me a story", Keys.ENTER)
+        wait(lambda: find("article.assistant") and find("#send")[0].is_displayed())
+        story = find("article.assistant .body")[0].text
+        assert len(story) > 20, story
+        wanted = server.request("/v1/chat/completions", {"messages": user("Tell me a story"), "temperature": 0, "max_tokens": 30})
+        assert " ".join(wanted[1]["choices"][0]["message"]["content"].split()) == " ".join(story.split())
+        # Again: a second version beside the first.
+        find("article.assistant .tools button")[0].click()
+        wait(lambda: "2/2" in find("article.assistant .tools")[0].text and find("#send")[0].is_displayed())
+        # Edited: a branch from the first message.
+        [button for button in find("article.user button") if button.text == "Edit"][0].click()
+        field = find("textarea.edit")[0]
+        field.clear()
+        field.send_keys("Another one")
+        find("article.user .tools button")[0].click()
+        wait(lambda: "2/2" in find("article.user .tools")[0].text and find("#send")[0].is_displayed())
+        # Stopped.
+        find("#max_tokens")[0].clear()
+        find("#max_tokens")[0].send_keys("400", Keys.TAB)
+        find("#input")[0].send_keys("Go on", Keys.ENTER)
+        # The bundled model may be done before the mouse is there.
+        wait(lambda: find("#stop")[0].is_displayed() or len(find("article.assistant")) == 2)
+        driver.execute_script("document.getElementById('stop').click()")
+        wait(lambda: find("#send")[0].is_displayed())
+        until(lambda: server.busy() == 0)
+        # What a model says is text.
+        said = driver.execute_async_script(
+            "const done = arguments[0]; import('/page/markdown.js').then(({render}) => { const box = document.createElement('div');"
+            "box.append(...render('<img src=x onerror=alert(1)> **b** `<i>`\\n\\n| a | b |\\n|---|---|\\n| <b>1</b> | 2 |\\n\\n"
+            "```js\\n<script>1</script>\\n```')); done(box.innerHTML); });")  # fmt: skip
+        assert "<img" not in said and "<script" not in said and "<table>" in said and "<strong>b</strong>" in said, said
+        # Kept over a reload.
+        count = len(find("article"))
+        driver.refresh()
+        wait(lambda: len(find("article")) == count)
+        assert find("#temperature")[0].get_property("value") == "0"
+        check_outline(driver)
+        check_phone(driver)
+        driver.save_screenshot(str(context.work / "page.png"))
+        check_console(driver)
+        check_requests(driver, server.url)
 
 
 def until(holds):
