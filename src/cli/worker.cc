@@ -35,6 +35,7 @@ Result<std::optional<std::string>> read_line() {
 }
 
 Status run_worker(const WorkerArguments& a) {
+  if (a.model.empty()) return usage_error("model is required");
   answer::OpenOptions options;
   options.numerics = TRY(numerics_from(a.numerics));
   options.threads = a.threads;
@@ -59,7 +60,8 @@ Status run_worker(const WorkerArguments& a) {
 Action setup_worker(Parser& parser) {
   auto arguments = std::make_shared<WorkerArguments>();
   WorkerArguments& a = *arguments;
-  parser.add_option("model,--model_path", a.model, "The .pte to serve")->required();
+  Option* const model = parser.add_option("model", a.model, "The .pte to serve");
+  parser.add_option("--model_path", a.model, "The same, as llm_server names it")->excludes(model);
   parser.add_option("-t,--tokenizer,--tokenizer_path", a.tokenizer,
                     std::string(kTokenizerHelp) + " (default: the one that the model carries)");
   parser
