@@ -11,8 +11,8 @@ namespace {
 // Eight colours that differ for most eyes, on light and on dark.
 constexpr std::string_view kStyle = R"(
 :root{color-scheme:light dark}
-body{margin:0 auto;max-width:62rem;padding:1.5rem;background:#fff;color:#1b1f24;font:15px/1.5 system-ui,sans-serif}
-h1{font-size:1.4rem;overflow-wrap:anywhere}h2{font-size:1.15rem;border-bottom:1px solid #d5dae0;margin-top:2.2rem}
+body{margin:0 auto;max-width:62rem;padding:1.5rem;background:#fff;color:#1b1f24;font:15px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+h1{font-size:1.4rem}h2{font-size:1.15rem;border-bottom:1px solid #d5dae0;margin-top:2.2rem}
 h3{font-size:1rem}figure{margin:1rem 0}figcaption{font-weight:600;margin-bottom:.4rem}
 svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:currentColor}
 svg rect{stroke:#fff;stroke-width:1}.line{fill:none;stroke:currentColor;stroke-width:1.5}
@@ -21,7 +21,7 @@ svg rect{stroke:#fff;stroke-width:1}.line{fill:none;stroke:currentColor;stroke-w
 .c6{fill:#bbcc33;background:#bbcc33}.c7{fill:#dddddd;background:#dddddd}
 .legend span{margin-right:1rem;white-space:nowrap}
 .legend i{display:inline-block;width:.8em;height:.8em;margin-right:.35em}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px;margin:.5rem 0}
+.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px;margin:.5rem 0;overflow-wrap:normal}
 th,td{text-align:left;padding:.2rem .7rem .2rem 0;border-bottom:1px solid #d5dae0;vertical-align:top}
 td.n{text-align:right;font-variant-numeric:tabular-nums}
 @media screen and (prefers-color-scheme:dark){body{background:#14171a;color:#e6e9ec}
