@@ -19,7 +19,7 @@ namespace diptych::kernels {
 // of all blocks' squares for each of them, they are outliers: the blocks that gain most, up to
 // kMostOutliers. They stand in the order of columns. A row with a NaN or an infinity has none.
 inline constexpr int kMostOutliers = 8;
-inline constexpr int kOutlierShare = 20;
+inline constexpr int kOutlierShare = 32;
 struct Outliers {
   int32_t count = 0;
   int32_t columns[kMostOutliers] = {};

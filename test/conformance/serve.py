@@ -527,7 +527,8 @@ def rows(context):
             yield Row("serve: lm-eval's local-completions", True, note=not_there)
         else:
             yield check("serve: lm-eval's local-completions", scored_pairs, context, path, server, name)
-    yield Row("serve: stops in order", server.status == 0, note="" if server.status == 0 else str(server.status))
+    said = " ".join(line for line in server.log.read_text().splitlines() if not line.startswith("{"))
+    yield Row("serve: stops in order", server.status == 0, note="" if server.status == 0 else f"{server.status}: {said[-600:]}")
     not_there = missing("selenium") if shutil.which("chromedriver") else "skipped: no chromedriver"
     if not_there:
         yield Row("serve: the page in Chromium", True, note=not_there)
