@@ -108,7 +108,7 @@ inline void take(Status&&) {}
 
 // The value of a Result<T> expression, or an early return of its error from the enclosing function:
 //   auto file = TRY(MappedFile::open(path));
-// The only macro of its kind in the project.
+// Not within braces after what owns memory: GCC 12 forgets to destroy that when it returns there.
 #define TRY(...) DIPTYCH_TRY_IMPL(__COUNTER__, __VA_ARGS__)
 #define DIPTYCH_TRY_IMPL(id, ...) DIPTYCH_TRY_NAMED(id, __VA_ARGS__)
 #define DIPTYCH_TRY_NAMED(id, ...)                                     \

@@ -128,8 +128,8 @@ Result<std::vector<diptych_function::Feature>> features_of(
       return diptych::unsupported("\"{}\": arrays of {} cannot be passed", feature.name,
                                   diptych::name(feature.type.dtype));
     }
-    all.push_back({feature.name, *dtype, feature.type.shape,
-                   TRY(diptych::packed_size(feature.type)), feature.optional});
+    const uint64_t bytes = TRY(diptych::packed_size(feature.type));
+    all.push_back({feature.name, *dtype, feature.type.shape, bytes, feature.optional});
   }
   return all;
 }

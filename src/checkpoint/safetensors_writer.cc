@@ -23,9 +23,9 @@ Status write_safetensors(Sink& sink, std::span<const NamedWeight> tensors, Progr
   for (const auto& [name, weight] : tensors) {
     if (header.contains(name)) return invalid_argument("two tensors {}", in_quotes(name));
     const uint64_t end = position + TRY(packed_size(weight->type()));
-    header[name] = {{"dtype", TRY(stored_name(weight->dtype()))},
-                    {"shape", weight->shape()},
-                    {"data_offsets", {position, end}}};
+    const auto dtype = TRY(stored_name(weight->dtype()));
+    header[name] = {
+        {"dtype", dtype}, {"shape", weight->shape()}, {"data_offsets", {position, end}}};
     position = end;
   }
   std::string text = dump_json(header);

@@ -368,7 +368,8 @@ Status read_rope_tables(const pte::Program& file, size_t count, Description& des
       const WeightRef weight = TRY(mapped_weight(tensor.type, tensor.bytes, nullptr));
       return read_all(*packed_source(cast(weight, description.dtype)));
     };
-    description.ropes.push_back({TRY(rows(cos)), TRY(rows(sin))});
+    auto cos_rows = TRY(rows(cos)), sin_rows = TRY(rows(sin));
+    description.ropes.push_back({std::move(cos_rows), std::move(sin_rows)});
   }
   return {};
 }

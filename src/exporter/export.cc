@@ -294,7 +294,8 @@ Result<Export> plan(const llama::Params& of_any_context, llama::LlamaWeights wei
   const auto add_methods = [&](const std::vector<contract::Method>& of,
                                const llama::Adapter* adapter) -> Status {
     for (const contract::Method& method : of) {
-      methods.push_back({method, TRY(contract::signature(model, method))});
+      auto signature = TRY(contract::signature(model, method));
+      methods.push_back({method, std::move(signature)});
       program.functions.push_back(
           TRY(llama::build(params, prepared,
                            {model, method, options.graph_breaks,

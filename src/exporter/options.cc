@@ -125,8 +125,8 @@ Result<LinearOverride> override_from_text(std::string_view text) {
   if (equals == text.npos || equals == 0) {
     return invalid_argument("expected PATTERN=FORMAT such as layers.0.*=c8w, found \"{}\"", text);
   }
-  return LinearOverride{std::string(text.substr(0, equals)),
-                        TRY(linear_from_text(text.substr(equals + 1)))};
+  const auto linear = TRY(linear_from_text(text.substr(equals + 1)));
+  return LinearOverride{std::string(text.substr(0, equals)), linear};
 }
 
 Status check(const Options& options) {

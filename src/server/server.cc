@@ -390,7 +390,8 @@ Result<Response> Server::detokenize(const Request&, Json& json) {
 Result<Response> Server::apply_template(const Request&, Json& json) {
   const std::shared_ptr<const Models> models = this->models();
   const serve::ServedModel* model = TRY(model_of(*models, json));
-  return json_response({{"prompt", TRY(openai::read_prompt_of_chat(json, *model))}});
+  const std::string prompt = TRY(openai::read_prompt_of_chat(json, *model));
+  return json_response({{"prompt", prompt}});
 }
 
 Result<Response> Server::list_models(const Request& request, Json&) {

@@ -263,10 +263,11 @@ Status Inspector::add_metadata(const pte::Method& method) {
     return {};
   }
   for (const pte::ConstantValue& value : *values) {
-    auto json = std::visit([](const auto& v) { return value_of(v); }, value);
+    auto json = TRY(within("constant method " + method.name,
+                           std::visit([](const auto& v) { return value_of(v); }, value)));
     result_.metadata.push_back({method.name,
                                 std::visit([](const auto& v) { return type_of(v); }, value),
-                                TRY(within("constant method " + method.name, std::move(json)))});
+                                std::move(json)});
   }
   return {};
 }

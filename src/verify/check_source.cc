@@ -108,8 +108,8 @@ Result<std::vector<Candidate>> candidates_of(llama::Params params,
   for (const double scale : scales) {
     params.residual_scale = scale;
     for (const llama::NormForm norm : {llama::NormForm::Plain, llama::NormForm::Safe}) {
-      candidates.push_back(
-          {params, TRY(llama::prepare_rotated(params, weights, rotations, dtype)), norm});
+      auto prepared = TRY(llama::prepare_rotated(params, weights, rotations, dtype));
+      candidates.push_back({params, std::move(prepared), norm});
     }
   }
   return candidates;
