@@ -15,9 +15,9 @@ class ZeroedMemory {
   // `size` bytes from the beginning of a page on.
   static Result<ZeroedMemory> allocate(uint64_t size);
 
-  // Takes all of its room now, contents unchanged, so that nothing waits for the system's zeros later:
-  // a virtual machine may clear less than 1 GB a second. Does nothing where that is more than half of
-  // the memory that lies free, or Linux is older than 5.14.
+  // Takes all of its room now, contents unchanged, so that nothing waits for the system's zeros
+  // later: a virtual machine may clear less than 1 GB a second. Does nothing where that is more
+  // than half of the memory that lies free, or Linux is older than 5.14.
   void populate() const;
 
   MutableBytes bytes() const { return {data_.get(), data_.get_deleter().size}; }
