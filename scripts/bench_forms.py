@@ -11,9 +11,9 @@ its time beside the plain file's in the same round.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
+
+from peers import progress, run
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMS = {
@@ -26,13 +26,6 @@ FORMS = {
 TESTS = {"prefill of 512": ["-p", "512", "-n", "0", "-r", "4"], "decoding 256": ["-p", "0", "-n", "256", "-r", "2"]}
 
 
-def output(command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"bench_forms: status {done.returncode}: {' '.join(map(str, command))}\n{done.stderr.strip()[-800:]}")
-    return done.stdout
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="110m")
@@ -42,13 +35,13 @@ def main():
     options = parser.parse_args()
     model = options.work / options.shape
     if not (model / "model.pth").exists():
-        output([options.diptych, "synth", "--shape", options.shape, "-o", model, "--force"])
+        run([options.diptych, "synth", "--shape", options.shape, "-o", model, "--force"])
     files = {}
     for form, arguments in FORMS.items():
         files[form] = options.work / f"{options.shape} {form}.pte"
         if not files[form].exists():
-            output([options.diptych, "export", "-c", model / "model.pth", "-p", model / "params.json", "-o", files[form],
-                         "--max_context_len", 1024, "--multifunction", *arguments])
+            run([options.diptych, "export", "-c", model / "model.pth", "-p", model / "params.json", "-o", files[form],
+                 "--max_context_len", 1024, "--multifunction", *arguments])
     speeds = {(test, form): [] for test in TESTS for form in FORMS}
     for number in range(options.rounds):
         forms = list(FORMS)
@@ -56,8 +49,8 @@ def main():
         for test, arguments in TESTS.items():
             for form in forms:
                 bench = [options.diptych, "bench", files[form], "-t", 1, "--json", *arguments]
-                speeds[test, form].append(json.loads(output(bench))[0]["median"])
-        print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+                speeds[test, form].append(json.loads(run(bench))[0]["median"])
+        progress(f"round {number + 1} of {options.rounds}")
     print("| | form | tok/s | time beside plain |\n| --- | --- | --- | --- |")
     for test in TESTS:
         for form in FORMS:

@@ -21,6 +21,8 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+from peers import progress, run
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SHAPES = {
@@ -28,13 +30,6 @@ SHAPES = {
     "135m": {"dim": 576, "n_layers": 30, "n_heads": 9, "n_kv_heads": 3, "hidden_dim": 1536, "rope_theta": 100000.0},
 }
 CONTEXT = 1024
-
-
-def run(command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"bench_serve: status {done.returncode}: {' '.join(map(str, command))}\n{done.stderr.strip()[-800:]}")
-    return done.stdout
 
 
 def write_model(shape, tokenizer, path):
@@ -110,7 +105,7 @@ def main():
                 run([sys.executable, HERE / "load.py", url, "--clients", options.clients, "--tokens", options.tokens,
                      "--requests", 0, "--json", out])
             rows[name].append(json.loads(out.read_text())["clients"])
-        print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+        progress(f"round {number + 1} of {options.rounds}")
     about = run(["sh", "-c", f"'{options.llama_server}' --version 2>&1"])
     print(f"llama-server {re.search('version: .*', about).group()}; {options.threads} threads, {slots} slots, "
           f"{options.tokens} tokens an answer; {form}\n")

@@ -16,9 +16,12 @@ def progress(text):
 
 
 def run(command):
+    """Stdout of a command, which must succeed; what it says on stderr is the user's to see."""
+    command = [str(part) for part in command]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if result.returncode != 0:
-        sys.exit(f"bench_peers: this failed with status {result.returncode}: {' '.join(command)}")
+        script = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+        sys.exit(f"{script}: this failed with status {result.returncode}: {' '.join(command)}")
     return result.stdout
 
 

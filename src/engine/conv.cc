@@ -91,8 +91,9 @@ struct Convolution {
 }  // namespace
 
 Status lower_conv(const mil::Op& op, Lowering& lowering) {
+  const auto axes = TRY(mil::resolve_conv(op));
   const Channels channels = TRY(channels_of(op));
-  Convolution conv{Windows(TRY(mil::resolve_conv(op))), channels, {}};
+  Convolution conv{Windows(axes), channels, {}};
   const bool few = conv.channels.out_per_group() < kFewChannels;
   if (lowering.numerics() != Numerics::Typed && few && Bands::suit(conv.windows)) {
     return lower_banded_conv(op, lowering);

@@ -38,8 +38,8 @@ h2,th,td{border-color:#3a4048}svg rect{stroke:#14171a}
 Document::Document(std::string_view title, std::string_view below)
     : text_(fmt::format("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
                         "<meta name=\"viewport\" content=\"width=device-width\">"
-                        "<link rel=\"icon\" "
-                        "href=\"data:,\"><title>{0}</title><style>{1}</style></head><body><main>\n"
+                        "<link rel=\"icon\" href=\"data:,\"><title>{0}</title>"
+                        "<style>{1}</style></head><body><main>\n"
                         "<h1>{0}</h1>\n<p>{2}</p>\n",
                         escaped(title), kStyle, escaped(below))) {}
 

@@ -24,6 +24,19 @@ TEMPLATE = """{{ bos_token }}{% if tools %}<tool_call> {{ tools | tojson }}
 CONTEXT = 512
 
 
+def said(process, log, words, seconds=30):
+    """What follows `words` in the log of a process that has just been started, once it is there."""
+    end = time.time() + seconds
+    while True:
+        ended = process.poll() is not None
+        found = [line for line in log.read_text().splitlines() if words in line]
+        if found:
+            return found[0].partition(words)[2].split()[0]
+        if ended or time.time() > end:
+            raise RuntimeError(f"{log.stem}: " + log.read_text()[-400:])
+        time.sleep(0.05)
+
+
 class Server:
     """A server on a free port, as a context."""
 
@@ -34,16 +47,9 @@ class Server:
     def __enter__(self):
         self.out = open(self.log, "w")
         self.process = subprocess.Popen(self.command, stderr=self.out)
-        for _ in range(600):
-            found = [line for line in self.log.read_text().splitlines() if "listening on" in line]
-            if found:
-                self.url = found[0].split()[-1]
-                self.port = int(self.url.rsplit(":", 1)[1])
-                return self
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise RuntimeError("serve: " + self.log.read_text()[-400:])
+        self.url = said(self.process, self.log, "listening on")
+        self.port = int(self.url.rsplit(":", 1)[1])
+        return self
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -527,8 +533,8 @@ def rows(context):
             yield Row("serve: lm-eval's local-completions", True, note=not_there)
         else:
             yield check("serve: lm-eval's local-completions", scored_pairs, context, path, server, name)
-    said = " ".join(line for line in server.log.read_text().splitlines() if not line.startswith("{"))
-    yield Row("serve: stops in order", server.status == 0, note="" if server.status == 0 else f"{server.status}: {said[-600:]}")
+    problems = " ".join(line for line in server.log.read_text().splitlines() if not line.startswith("{"))
+    yield Row("serve: stops in order", server.status == 0, note="" if server.status == 0 else f"{server.status}: {problems[-600:]}")
     not_there = missing("selenium") if shutil.which("chromedriver") else "skipped: no chromedriver"
     if not_there:
         yield Row("serve: the page in Chromium", True, note=not_there)

@@ -2,17 +2,15 @@
 (executorch.examples.llm_server), which starts it as it starts its own workers."""
 
 import json
-import os
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
 from context import ROOT
 from report import Row
-from serve import check, missing, model
+from serve import check, missing, model, said
 
 CONTROL_PLANE = "executorch.examples.llm_server.python.server"
 
@@ -56,18 +54,11 @@ def control_plane(context, path):
     log = context.work / "control_plane.log"
     with open(log, "w") as out:
         server = subprocess.Popen(
-            [sys.executable, "-m", CONTROL_PLANE, "--port", "0", "--worker-bin", str(context.diptych.parent / "diptych-worker"), "--model-path", str(path),
-             "--tokenizer-path", str(ROOT / "demo" / "tokenizer.model"), "--allow-chatml-fallback", "--model-id", "demo",
-             "--max-context", "512"], stdout=out, stderr=out, env=os.environ)  # fmt: skip
+            [sys.executable, "-m", CONTROL_PLANE, "--port", "0", "--worker-bin", str(context.diptych.parent / "diptych-worker"),
+             "--model-path", str(path), "--tokenizer-path", str(ROOT / "demo" / "tokenizer.model"), "--allow-chatml-fallback",
+             "--model-id", "demo", "--max-context", "512"], stdout=out, stderr=out)  # fmt: skip
         try:
-            for _ in range(1200):
-                found = [line for line in log.read_text().splitlines() if "running on" in line]
-                if found or server.poll() is not None:
-                    break
-                time.sleep(0.1)
-            if not found:
-                raise RuntimeError("no control plane: " + log.read_text()[-400:])
-            yield found[0].split("running on ")[1].split()[0]
+            yield said(server, log, "running on", 120)
         finally:
             server.terminate()
             server.wait()
