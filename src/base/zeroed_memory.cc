@@ -1,11 +1,10 @@
 #include "base/zeroed_memory.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <limits>
 
+#include "base/proc.h"
 #include "base/system_error.h"
 
 namespace diptych {
@@ -24,9 +23,9 @@ Result<ZeroedMemory> ZeroedMemory::allocate(uint64_t size) {
 void ZeroedMemory::populate() const {
 #ifdef MADV_POPULATE_WRITE
   const size_t size = data_.get_deleter().size;
-  const auto pages = static_cast<size_t>(std::max(0L, ::sysconf(_SC_AVPHYS_PAGES)));
-  const auto page_bytes = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  if (size > 0 && size / page_bytes <= pages / 2) ::madvise(data_.get(), size, MADV_POPULATE_WRITE);
+  if (size > 0 && size <= available_memory_bytes() / 2) {
+    ::madvise(data_.get(), size, MADV_POPULATE_WRITE);
+  }
 #endif
 }
 

@@ -17,7 +17,7 @@ class ZeroedMemory {
 
   // Takes all of its room now, contents unchanged, so that nothing waits for the system's zeros
   // later: a virtual machine may clear less than 1 GB a second. Does nothing where that is more
-  // than half of the memory that lies free, or Linux is older than 5.14.
+  // than half of the memory that is available, or Linux is older than 5.14.
   void populate() const;
 
   MutableBytes bytes() const { return {data_.get(), data_.get_deleter().size}; }

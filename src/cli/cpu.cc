@@ -7,6 +7,7 @@
 
 #include "base/human.h"
 #include "base/json.h"
+#include "base/proc.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
@@ -48,7 +49,7 @@ std::string json_text(const measure::Machine& machine, kernels::Isa selected) {
                     {"threads", ThreadPool::default_threads()},
                     {"caches", std::move(caches)},
                     {"memory_bytes", machine.memory_bytes},
-                    {"available_memory_bytes", measure::available_memory_bytes()},
+                    {"available_memory_bytes", available_memory_bytes()},
                     {"isas", isa_names()},
                     {"selected_isa", kernels::name(selected)},
                     {"DIPTYCH_ISA", isa.empty() ? Json() : Json(isa)}},
@@ -70,7 +71,7 @@ std::string table_text(const measure::Machine& machine, kernels::Isa selected) {
                            cache.cpus > 1 ? fmt::format(", for {} CPUs", cache.cpus) : "")});
   }
   table.add({"memory", fmt::format("{}, {} available", human_bytes(machine.memory_bytes),
-                                   human_bytes(measure::available_memory_bytes()))});
+                                   human_bytes(available_memory_bytes()))});
   table.add({"instruction sets", fmt::format("{}", fmt::join(isa_names(), ", "))});
   table.add({"selected", std::string(kernels::name(selected))});
   table.add({"DIPTYCH_ISA", or_dash(environment("DIPTYCH_ISA"))});

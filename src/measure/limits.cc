@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "base/clock.h"
+#include "base/proc.h"
 #include "kernels/dot_loop.h"
 #include "measure/machine.h"
 #include "measure/peak_loop.h"

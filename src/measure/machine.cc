@@ -12,35 +12,12 @@
 #include <string_view>
 
 #include "base/cpu_count.h"
+#include "base/proc.h"
 
 namespace diptych::measure {
 
-namespace {
-
-// The value of the first line "key : value" of a file under /proc; empty when there is none.
-std::string value_of(const char* path, std::string_view key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(':');
-    if (!line.starts_with(key) || colon == line.npos) continue;
-    if (line.find_last_not_of(" \t", colon - 1) + 1 != key.size()) continue;
-    const size_t begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == line.npos ? "" : line.substr(begin);
-  }
-  return {};
-}
-
-// "123 kB" in bytes.
-uint64_t kilobytes(const std::string& text) {
-  uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value * 1024;
-}
-
-}  // namespace
-
 std::string cpu_model() {
-  std::string model = value_of("/proc/cpuinfo", "model name");
+  std::string model = proc_value("/proc/cpuinfo", "model name");
   return model.empty() ? "unknown" : model;
 }
 
@@ -113,14 +90,12 @@ Machine describe_machine() {
   machine.cores = std::max(1, static_cast<int>(cores.size()));
   machine.affinity = affinity_cpus();
   machine.cgroup_cpus = cgroup_cpus();
-  machine.memory_bytes = kilobytes(value_of("/proc/meminfo", "MemTotal"));
+  machine.memory_bytes = kilobytes(proc_value("/proc/meminfo", "MemTotal"));
   machine.caches = caches_of_first_cpu();
   return machine;
 }
 
-uint64_t available_memory_bytes() { return kilobytes(value_of("/proc/meminfo", "MemAvailable")); }
-
-uint64_t peak_memory_bytes() { return kilobytes(value_of("/proc/self/status", "VmHWM")); }
+uint64_t peak_memory_bytes() { return kilobytes(proc_value("/proc/self/status", "VmHWM")); }
 
 void reset_peak_memory() {
   std::ofstream file("/proc/self/clear_refs");

@@ -30,9 +30,6 @@ struct Machine {
 };
 Machine describe_machine();
 
-// Memory that can be taken without swapping, 0 when unknown.
-uint64_t available_memory_bytes();
-
 // The resident set's high-water mark, and its reset to what is resident now. Where the kernel does
 // not allow a reset, the mark stays that of the whole process.
 uint64_t peak_memory_bytes();

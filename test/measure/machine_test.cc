@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "base/proc.h"
 #include "kernels/bf16.h"
 #include "measure/limits.h"
 #include "testing/shared_data.h"
