@@ -22,6 +22,7 @@
 namespace diptych::engine {
 
 struct Frame;
+class LookedUp;
 struct Plan;
 struct Step;
 
@@ -53,6 +54,9 @@ struct ExecutableOptions {
   // The most bytes that intermediate values and constants made at compile time may take. A function
   // that needs more is refused.
   uint64_t memory_limit = uint64_t{16} << 30;
+  // Where functions that share weights find palettes that were looked up for the others; null: each
+  // looks up its own.
+  std::shared_ptr<LookedUp> looked_up;
   // Compute linear and gather from the stored bytes of quantised weights. False dequantises those
   // weights as a whole by an operation of their own, which tests compare with.
   bool weights_by_rows = true;
@@ -85,8 +89,9 @@ class Executable {
   StepInfo step(size_t index) const;
   // Memory of an Execution's intermediate values, in bytes.
   uint64_t arena_size() const;
-  // Memory of compressed weights that no kernel takes as they are stored, in bytes: they were
-  // unpacked when the function was compiled.
+  // Memory of compressed weights that no kernel takes as they are stored, or only slowly, in bytes:
+  // they were unpacked when the function was compiled. Palettes that other functions use too are
+  // counted for each.
   uint64_t unpacked_bytes() const;
 
  private:

@@ -304,6 +304,17 @@ Status Lowering::unpack(const mil::Op& op, const mil::Value& result) {
   return {};
 }
 
+Result<std::optional<LookedUp::Rows>> Lowering::looked_up(const Palette& palette) {
+  if (kernels::looks_up_in_place(kernels::selected_isa(), palette.bits())) return std::nullopt;
+  const auto bytes = static_cast<uint64_t>(palette.weight().rows * palette.weight().columns);
+  if (bytes > options_.memory_limit - constant_bytes_) return std::nullopt;
+  auto rows = TRY(options_.looked_up->rows(palette));
+  if (!rows) return std::nullopt;
+  TRY(take_constant_bytes(bytes));
+  plan_.unpacked_bytes += bytes;
+  return rows;
+}
+
 Place Lowering::input_place(const mil::Value& value) {
   if (const auto known = packed_.find(&value); known != packed_.end()) return known->second;
   PlaceInfo info;

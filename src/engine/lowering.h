@@ -11,7 +11,9 @@
 
 #include "engine/arena.h"
 #include "engine/executable.h"
+#include "engine/looked_up.h"
 #include "engine/padding.h"
+#include "engine/palette.h"
 #include "engine/plan.h"
 #include "engine/token_axes.h"
 #include "engine/weight_rows.h"
@@ -59,6 +61,9 @@ class Lowering {
                         const std::function<Result<Runs>(Place)>& make);
   // Makes the cells of a result of constexpr operations, at compile time.
   Status unpack(const mil::Op& op, const mil::Value& result);
+  // Rows of int8 for a palette in the form Int8, where these are faster than looking up in place
+  // and there is room for them.
+  Result<std::optional<LookedUp::Rows>> looked_up(const Palette& palette);
   // Keeps a weight alive for a step that reads all of it directly.
   void keep(const WeightRef& weight);
   // Records that the step reads `rows` rows of a constant, or of the constants that a value is

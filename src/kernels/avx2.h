@@ -406,7 +406,7 @@ constexpr Variant vector_variant() {
 
 template <class V>
 constexpr PaletteKernels vector_palettes() {
-  return {linear_palette<V>, linear_palette_dequantized<V>};
+  return {LooksUpPlanes<V, 8> ? 8 : 4, linear_palette<V>, linear_palette_dequantized<V>};
 }
 
 }  // namespace

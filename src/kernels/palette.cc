@@ -57,6 +57,26 @@ float palette_codes(std::span<const float> entries, int8_t* codes) {
   return static_cast<float>(scale);
 }
 
+bool looks_up_in_place(Isa isa, int bits) { return bits <= palettes_of(isa).bits_in_place; }
+
+void look_up_codes(const PaletteWeight& weight, int64_t first, int64_t last, int8_t* out) {
+  const int64_t row_bytes = weight.columns * weight.bits / 8;
+  const uint32_t mask = (1u << weight.bits) - 1;
+  for (int64_t row = first; row < last; ++row) {
+    const int8_t* const table = weight.codes + (row / weight.rows_per_table << weight.bits);
+    const std::byte* const end = weight.data + (row + 1) * row_bytes;
+    uint32_t window = 0;  // bits that were read and not used
+    int left = 0;
+    for (const std::byte* from = end - row_bytes; from < end; ++from) {
+      window |= static_cast<uint32_t>(*from) << left;
+      for (left += 8; left >= weight.bits; left -= weight.bits) {
+        *out++ = table[window & mask];
+        window >>= weight.bits;
+      }
+    }
+  }
+}
+
 void linear_palette(Isa isa, const PaletteWeight& weight, const QuantizedActivations& x,
                     int64_t first, int64_t last, float* y, int64_t y_stride) {
   run_and_add_outliers(isa, weight, x, first, last, y, y_stride, [&](int64_t begin, int64_t end) {

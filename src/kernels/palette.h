@@ -37,6 +37,14 @@ constexpr DType palette_activations(int bits) { return bits == 4 ? DType::Int4 :
 // 127. An entry that is not finite makes the scale NaN.
 float palette_codes(std::span<const float> entries, int8_t* codes);
 
+// Whether linear_palette() looks up indices of so many bits at about the speed at which it reads
+// them. Where it does not, linear() over what look_up_codes() gives is faster and comes to the same
+// bits.
+bool looks_up_in_place(Isa isa, int bits);
+
+// Rows [first, last) of codes, one after another: with a scale per row, int8 weights.
+void look_up_codes(const PaletteWeight& weight, int64_t first, int64_t last, int8_t* out);
+
 // y[m * y_stride + r] for all rows m of x and the weight's rows r in [first, last), in integers as
 // linear() computes int8. x is quantised for palette_activations(weight.bits).
 void linear_palette(Isa isa, const PaletteWeight& weight, const QuantizedActivations& x,

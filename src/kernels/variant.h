@@ -75,6 +75,7 @@ struct Variant {
 
 // linear_palette() and linear_palette_dequantized(), for the activations of the variant.
 struct PaletteKernels {
+  int bits_in_place;  // looks_up_in_place() holds for so many at most
   void (*linear)(const PaletteTask& task);
   void (*linear_dequantized)(const PaletteWeight& weight, const FloatInput& x, int64_t first,
                              int64_t last, const Output& y);

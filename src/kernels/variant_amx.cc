@@ -389,7 +389,7 @@ void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x
 
 const Variant kAmxVariant = {sizeof(Chunk512), Chunk512::kColumns, kRows, quantize, linear,
                              linear_float,     linear_dequantized};
-const PaletteKernels kAmxPalettes = {linear_palette, linear_palette_dequantized};
+const PaletteKernels kAmxPalettes = {8, linear_palette, linear_palette_dequantized};
 const IsaKernels kAmxKernels = {&kAmxVariant, &kAmxPalettes, &kAmxInBf16, &kAmxDotLoops};
 
 }  // namespace diptych::kernels

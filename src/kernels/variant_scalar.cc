@@ -184,7 +184,7 @@ void linear_palette_dequantized(const PaletteWeight& weight, const FloatInput& x
 const Variant kScalarVariant = {
     sizeof(Chunk256), Chunk256::kColumns, 1, quantize_rows<PlainQuantizer, Chunk256>, linear,
     linear_float,     linear_dequantized};
-const PaletteKernels kScalarPalettes = {linear_palette, linear_palette_dequantized};
+const PaletteKernels kScalarPalettes = {8, linear_palette, linear_palette_dequantized};
 const IsaKernels kScalarKernels = {&kScalarVariant, &kScalarPalettes, nullptr, nullptr};
 
 }  // namespace diptych::kernels

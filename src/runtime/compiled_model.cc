@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/looked_up.h"
+
 namespace diptych::runtime {
 
 namespace {
@@ -27,6 +29,7 @@ Result<std::shared_ptr<CompiledModel>> CompiledModel::read(Bytes blob,
   engine::ExecutableOptions all_options = options;
   all_options.verified = true;
   all_options.wide_means = true;  // DelegateCall converts to the type that the method has
+  if (!all_options.looked_up) all_options.looked_up = std::make_shared<engine::LookedUp>();
   return std::shared_ptr<CompiledModel>(new CompiledModel(std::move(model), all_options));
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/program.h"
 
+#include "engine/looked_up.h"
 #include "pte/reader.h"
 #include "runtime/delegate_cache.h"
 #include "runtime/method_impl.h"
@@ -20,6 +21,7 @@ struct Program::Impl {
     engine::ExecutableOptions options;
     options.numerics = numerics;
     options.wide_ports = wide;
+    options.looked_up = std::make_shared<engine::LookedUp>();
     return options;
   }
 

@@ -7,7 +7,10 @@
 #include <cmath>
 
 #include "base/half.h"
+#include "engine/looked_up.h"
 #include "engine_test_util.h"
+#include "kernels/isa.h"
+#include "kernels/palette.h"
 
 namespace diptych::engine {
 namespace {
@@ -350,6 +353,39 @@ TEST(Palette, EveryFormIsEqualToItsDenseWeight) {
       for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(near[i], want[i], 0.06f);
     }
   }
+}
+
+// Where tables are looked up in place, nothing is unpacked; elsewhere two functions share what was
+// looked up, and without room for it each comes to the same bits in place.
+TEST(Palette, IsLookedUpOnceForAllFunctions) {
+  constexpr uint64_t kBytes = 256 * 96;
+  const auto indices = plain(packed(random_weight({DType::UInt8, {256, 96}}, 5)));
+  const auto lut = plain(random_floats({2, 1, 256, 1}, 6, DType::F16, 0.1f));
+  const Tensor x = random_floats({3, 96}, 7, DType::F16);
+  const auto function = build({x.type}, [&](Builder& b, const Values& in) {
+    Value* w = b.op("constexpr_lut_to_dense",
+                    {{"indices", {b.constant("i", indices)}}, {"lut", {b.constant("lut", lut)}}});
+    return Values{b.linear(in[0], w, nullptr)};
+  });
+  const bool in_place = kernels::looks_up_in_place(kernels::selected_isa(), 8);
+  RunOptions options;
+  options.executable.numerics = Numerics::Fast;
+  const auto unpacked = [&] {
+    return Executable::compile(*function, options.executable).value()->unpacked_bytes();
+  };
+  options.executable.looked_up = std::make_shared<LookedUp>(0);
+  EXPECT_EQ(unpacked(), 0);
+  const Tensor want = run(*function, {x}, options).outputs[0];
+  options.executable.looked_up = std::make_shared<LookedUp>(kBytes + 256 * sizeof(float));
+  for (int times = 0; times < 2; ++times) {  // there is room for one
+    EXPECT_EQ(unpacked(), in_place ? 0 : kBytes);
+    EXPECT_EQ(run(*function, {x}, options).outputs[0].data, want.data);
+  }
+  options.executable.looked_up = nullptr;
+  EXPECT_EQ(unpacked(), in_place ? 0 : kBytes);
+  EXPECT_EQ(run(*function, {x}, options).outputs[0].data, want.data);
+  options.executable.memory_limit = kBytes - 1;
+  EXPECT_EQ(unpacked(), 0);
 }
 
 TEST(Palette, GatherTakesRows) {

@@ -211,6 +211,43 @@ TEST_P(LinearPalette, ResultsDependOnTheirRowsAlone) {
   }
 }
 
+// Rows that were looked up before are multiplied to the same bits, outliers included, where there
+// is use for them.
+TEST_P(LinearPalette, HasTheBitsOfLinearOverCodes) {
+  for (const int bits : kBits) {
+    for (const int64_t columns : kColumns) {
+      if (bits == 4) continue;  // meets other activations
+      const Palette weight(bits, 12, columns, 4);
+      std::vector<int8_t> codes(static_cast<size_t>(weight.rows * columns));
+      look_up_codes(weight.here(), 0, 5, codes.data());
+      look_up_codes(weight.here(), 5, weight.rows, codes.data() + 5 * columns);
+      for (int64_t row = 0; row < weight.rows; ++row) {
+        for (int64_t i = 0; i < columns; ++i) {
+          ASSERT_EQ(codes[static_cast<size_t>(row * columns + i)],
+                    weight.codes[weight.index(row, i)]);
+        }
+      }
+      if (looks_up_in_place(GetParam(), bits)) continue;
+      const LinearWeight rows{reinterpret_cast<const std::byte*>(codes.data()),
+                              DType::Int8,
+                              weight.rows,
+                              columns,
+                              reinterpret_cast<const std::byte*>(weight.scales.data()),
+                              DType::F32,
+                              columns};
+      for (const int64_t m_rows : {1, 3, 20}) {
+        auto x = random_floats(static_cast<size_t>(m_rows * columns), 33);
+        x[x.size() / 2] = 300;
+        const Quantized quantized_x = quantized(GetParam(), x, weight);
+        std::vector<float> y(static_cast<size_t>(m_rows * weight.rows));
+        linear(GetParam(), rows, quantized_x.view, 0, weight.rows, y.data(), weight.rows);
+        EXPECT_TRUE(same_bits(y, run(GetParam(), weight.here(), quantized_x.view)))
+            << bits << " bits, columns " << columns << ", rows of x " << m_rows;
+      }
+    }
+  }
+}
+
 TEST(LinearPaletteByTiles, HasTheBitsOfAvx512) {
   if (auto isa = isa_from_name(name(Isa::Amx)); !isa) GTEST_SKIP() << isa.error().to_string();
   for (const int bits : kBits) {
