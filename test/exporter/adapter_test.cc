@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "exported_logits.h"
 #include "exporter/export.h"
 #include "exporter/source.h"
 #include "generate/session.h"
@@ -34,18 +35,7 @@ class Adapters : public ::testing::Test {
 
   // The logits after each token of the prompt.
   static std::vector<float> logits(const std::string& path, std::string_view adapter) {
-    runtime::Options run;
-    run.numerics = engine::Numerics::Precise;
-    const auto session =
-        generate::Session::create(runtime::Program::open(path, run).value(), adapter);
-    EXPECT_TRUE(session) << (session ? "" : session.error().to_string());
-    std::vector<float> all;
-    if (!session) return all;
-    EXPECT_TRUE((*session)->evaluate_each(kPrompt, [&](size_t, std::span<const float> row) {
-      all.insert(all.end(), row.begin(), row.end());
-      return Status();
-    }));
-    return all;
+    return testing::logits_of_file(path, kPrompt, engine::Numerics::Precise, adapter);
   }
 
   static Options options_of(bool multifunction) {

@@ -4,12 +4,11 @@
 
 #include <cmath>
 
-#include "base/file.h"
+#include "exported_logits.h"
 #include "exporter/complete.h"
 #include "exporter/export.h"
 #include "exporter/source.h"
 #include "exporter/staged_model.h"
-#include "generate/session.h"
 #include "tensor/affine.h"
 #include "testing/relative_distance.h"
 #include "testing/shared_data.h"
@@ -53,20 +52,9 @@ class ResidualScale : public ::testing::Test {
   }
 
   std::vector<float> exported(const Model& model, const Options& options) {
-    const auto planned = plan(model.params, model.weights, options, silent_);
-    EXPECT_TRUE(planned) << (planned ? "" : planned.error().to_string());
-    const std::string path = directory_ + "/x.pte";
-    EXPECT_TRUE(write_file(path, *planned->file));
-    runtime::Options run;
     // Every value is rounded to the program's type, as where Core ML runs it.
-    run.numerics = engine::Numerics::Typed;
-    const auto session = generate::Session::create(runtime::Program::open(path, run).value());
-    std::vector<float> logits;
-    EXPECT_TRUE((*session)->evaluate_each(kTokens, [&](size_t, std::span<const float> row) {
-      logits.insert(logits.end(), row.begin(), row.end());
-      return Status();
-    }));
-    return logits;
+    return testing::exported_logits(model.params, model.weights, options, directory_ + "/x.pte",
+                                    kTokens, engine::Numerics::Typed);
   }
 
   static Options options_of(DType dtype, std::optional<double> scale) {

@@ -4,14 +4,13 @@
 
 #include <cmath>
 
-#include "base/file.h"
+#include "exported_logits.h"
 #include "exporter/complete.h"
 #include "exporter/export.h"
 #include "exporter/recipe.h"
 #include "exporter/rotations.h"
 #include "exporter/source.h"
 #include "exporter/staged_model.h"
-#include "generate/session.h"
 #include "tensor/affine.h"
 #include "testing/adapter.h"
 #include "testing/relative_distance.h"
@@ -106,20 +105,10 @@ class Rotated : public ::testing::TestWithParam<Case> {
 
   std::vector<float> exported(const llama::Params& params, const llama::LlamaWeights& weights,
                               const Options& options) {
-    const auto planned = plan(params, weights, options, silent_);
-    EXPECT_TRUE(planned) << (planned ? "" : planned.error().to_string());
     const std::string path =
         fmt::format("{}/rotated_{}.pte", testing::temporary_directory(), GetParam().name);
-    EXPECT_TRUE(write_file(path, *planned->file));
-    runtime::Options run;
-    run.numerics = engine::Numerics::Precise;
-    const auto session = generate::Session::create(runtime::Program::open(path, run).value());
-    std::vector<float> logits;
-    EXPECT_TRUE((*session)->evaluate_each(kTokens, [&](size_t, std::span<const float> row) {
-      logits.insert(logits.end(), row.begin(), row.end());
-      return Status();
-    }));
-    return logits;
+    return testing::exported_logits(params, weights, options, path, kTokens,
+                                    engine::Numerics::Precise);
   }
 
   static Options options_of(llama::Rotations rotations) {
