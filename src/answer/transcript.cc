@@ -31,11 +31,8 @@ Json to_json(const Message& message, WriteArguments write) {
   if (!message.calls.empty()) {
     Json& calls = json["tool_calls"] = Json::array();
     for (const ToolCall& call : message.calls) {
-      Json entry = Json::object();
-      if (!call.id.empty()) entry["id"] = call.id;
-      entry["type"] = "function";
-      entry["function"] = {{"name", call.name}, {"arguments", write(call.arguments)}};
-      calls.push_back(std::move(entry));
+      calls.push_back(call_json(call));
+      calls.back()["function"]["arguments"] = write(call.arguments);
     }
   }
   if (!message.call_id.empty()) json["tool_call_id"] = message.call_id;
@@ -121,6 +118,14 @@ std::string_view name(Role role) {
       return "tool";
   }
   return "";
+}
+
+Json call_json(const ToolCall& call) {
+  Json json = Json::object();
+  if (!call.id.empty()) json["id"] = call.id;
+  json["type"] = "function";
+  json["function"] = {{"name", call.name}, {"arguments", call.arguments}};
+  return json;
 }
 
 size_t Transcript::turns() const {

@@ -47,6 +47,10 @@ struct Transcript {
   bool drop_last();
 };
 
+// A call as chat interfaces write it: "id" if it has one, "type", and "function" with "name" and
+// "arguments", which are a text.
+Json call_json(const ToolCall& call);
+
 // Fails when a message of `next` cannot come after those of the transcript.
 Status check_next(const Transcript& transcript, Role next);
 

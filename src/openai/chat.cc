@@ -1,11 +1,7 @@
 #include "openai/chat.h"
 
-#include <algorithm>
-#include <tuple>
-
 #include "answer/chat_prompt.h"
 #include "base/json.h"
-#include "grammar/json_schema.h"
 #include "openai/error.h"
 #include "openai/messages.h"
 #include "openai/options.h"
@@ -27,30 +23,6 @@ Status check_has_template(const serve::ServedModel& model) {
   if (model.opened().chat_template() != nullptr) return {};
   return wrong_parameter("model", "{} carries no chat template: it takes /v1/completions alone",
                          model.id());
-}
-
-// A grammar of calls of the tools, of one alone where it is named.
-Result<std::shared_ptr<const grammar::Automaton>> grammar_of_calls(const Json& tools,
-                                                                   const std::string& named,
-                                                                   CallForm form) {
-  std::vector<grammar::Enclosed> ways;
-  for (const Json& tool : tools) {
-    const Json& function = tool["function"];
-    const std::string name = function["name"].get<std::string>();
-    if (!named.empty() && name != named) continue;
-    grammar::Enclosed& way = ways.emplace_back();
-    std::tie(way.before, way.after) = call_frame(form, name);
-    const auto schema = function.find("parameters");
-    if (schema == function.end() || schema->is_null()) continue;
-    const auto tried = grammar::json_schema(*schema);
-    if (tried) {
-      way.schema = &*schema;
-    } else if (function.contains("strict") && function["strict"] == true) {
-      return about_parameter("tools", tried);
-    }
-  }
-  if (ways.empty()) return wrong_parameter("tool_choice", "there is no such function among tools");
-  return about_parameter("tools", grammar::one_of_enclosed(ways));
 }
 
 // Which of the tools may be called; tools are null when none may.
@@ -201,7 +173,7 @@ class ChatWriter : public ReplyWriter {
     for (const answer::ToolCall& call : choice.scanner.take_calls()) {
       Json calls = Json::array();
       calls.push_back({{"index", choice.calls_sent++}});
-      calls.back().update(call_json(call));
+      calls.back().update(answer::call_json(call));
       events += event(chunk(index, {{"tool_calls", std::move(calls)}}, Json()));
     }
     return events;
@@ -221,7 +193,7 @@ class ChatWriter : public ReplyWriter {
     Json message = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
     Json calls = Json::array();
     for (const answer::ToolCall& call : choice.scanner.take_calls()) {
-      calls.push_back(call_json(call));
+      calls.push_back(answer::call_json(call));
     }
     if (!calls.empty()) {
       if (choice.text.empty()) message["content"] = nullptr;
@@ -231,12 +203,6 @@ class ChatWriter : public ReplyWriter {
             {"message", std::move(message)},
             {"logprobs", logprobs_json(choice)},
             {"finish_reason", reason}};
-  }
-
-  static Json call_json(const answer::ToolCall& call) {
-    return {{"id", call.id},
-            {"type", "function"},
-            {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
   }
 
   Json response(std::string_view object, Json choices) const {

@@ -5,7 +5,6 @@
 #include "openai/error.h"
 #include "openai/messages.h"
 #include "openai/options.h"
-#include "openai/tool_calls.h"
 #include "openai/wire.h"
 
 namespace diptych::openai {

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <random>
 #include <utility>
 
 #include "base/json.h"
+#include "grammar/json_schema.h"
+#include "openai/error.h"
+#include "openai/wire.h"
 
 namespace diptych::openai {
 
@@ -13,6 +15,22 @@ namespace {
 
 constexpr std::string_view kOpen = "<tool_call>", kClose = "</tool_call>";
 constexpr std::string_view kSpace = " \t\r\n";
+// The members of a call's object. Models mix up what forms call the arguments.
+constexpr std::string_view kName = "name", kArguments = "arguments", kParameters = "parameters";
+
+// What stands before and behind the arguments of a call.
+grammar::Enclosed frame(CallForm form, std::string_view function) {
+  grammar::Enclosed frame;
+  const bool tags = form != CallForm::Json;
+  frame.before =
+      fmt::format("{{\"{}\": \"{}\", \"{}\": ", kName, function, tags ? kArguments : kParameters);
+  frame.after = "}";
+  if (tags) {
+    frame.before = fmt::format("{}\n{}", kOpen, frame.before);
+    frame.after += fmt::format("\n{}", kClose);
+  }
+  return frame;
+}
 
 // How much of the text's end may be the beginning of white space and `tag`.
 size_t may_begin(std::string_view text, std::string_view tag) {
@@ -36,20 +54,34 @@ CallForm call_form_of(std::string_view chat_template) {
   return chat_template.find("tools") != chat_template.npos ? CallForm::Json : CallForm::Tags;
 }
 
-std::pair<std::string, std::string> call_frame(CallForm form, std::string_view function) {
-  if (form == CallForm::Json) {
-    return {fmt::format("{{\"name\": \"{}\", \"parameters\": ", function), "}"};
+Result<std::shared_ptr<const grammar::Automaton>> grammar_of_calls(const Json& tools,
+                                                                   std::string_view named,
+                                                                   CallForm form) {
+  std::vector<grammar::Enclosed> ways;
+  for (const Json& tool : tools) {
+    const Json& function = tool["function"];
+    const std::string name = function["name"].get<std::string>();
+    if (!named.empty() && name != named) continue;
+    grammar::Enclosed& way = ways.emplace_back(frame(form, name));
+    const auto schema = function.find("parameters");
+    if (schema == function.end() || schema->is_null()) continue;
+    const auto tried = grammar::json_schema(*schema);
+    if (tried) {
+      way.schema = &*schema;
+    } else if (function.contains("strict") && function["strict"] == true) {
+      return about_parameter("tools", tried);
+    }
   }
-  return {fmt::format("{}\n{{\"name\": \"{}\", \"arguments\": ", kOpen, function),
-          fmt::format("}}\n{}", kClose)};
+  if (ways.empty()) return wrong_parameter("tool_choice", "there is no such function among tools");
+  return about_parameter("tools", grammar::one_of_enclosed(ways));
 }
 
 bool CallScanner::take_call(std::string_view text) {
   const Result<Json> json = parse_json(text);
   if (!json || !json->is_object()) return false;
-  const auto name = json->find("name");
+  const auto name = json->find(kName);
   if (name == json->end() || !name->is_string()) return false;
-  for (const char* key : {"arguments", "parameters"}) {
+  for (const std::string_view key : {kArguments, kParameters}) {
     const auto arguments = json->find(key);
     if (arguments == json->end() || !arguments->is_object()) continue;
     calls_.push_back({new_id("call_"), name->get<std::string>(), dump_json(*arguments)});
@@ -103,13 +135,5 @@ std::string CallScanner::finish() {
 }
 
 std::vector<answer::ToolCall> CallScanner::take_calls() { return std::exchange(calls_, {}); }
-
-std::string new_id(std::string_view prefix) {
-  thread_local std::mt19937_64 random = [] {
-    std::random_device device;
-    return std::mt19937_64((uint64_t{device()} << 32) | device());
-  }();
-  return fmt::format("{}{:016x}{:08x}", prefix, random(), static_cast<uint32_t>(random()));
-}
 
 }  // namespace diptych::openai

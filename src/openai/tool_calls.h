@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "answer/transcript.h"
+#include "base/error.h"
+#include "base/json_fwd.h"
+#include "grammar/automaton.h"
 
 namespace diptych::openai {
 
@@ -20,8 +23,12 @@ enum class CallForm : uint8_t {
 // The form that a chat template speaks of.
 CallForm call_form_of(std::string_view chat_template);
 
-// What stands before and behind the arguments of a call in this form.
-std::pair<std::string, std::string> call_frame(CallForm form, std::string_view function);
+// A grammar whose texts are a call, in this form, of one of the tools (check_tools() has passed
+// them), or of the one that is named. Arguments keep to the function's schema. Where that cannot be
+// a grammar any object will do, but of a function that is "strict" it is an error.
+Result<std::shared_ptr<const grammar::Automaton>> grammar_of_calls(const Json& tools,
+                                                                   std::string_view named,
+                                                                   CallForm form);
 
 // Divides an answer, piece by piece, into the text that is shown and the calls. What looks like a
 // call but is none in the end stays text.
@@ -48,8 +55,5 @@ class CallScanner {
   std::vector<answer::ToolCall> calls_;
   size_t count_ = 0;
 };
-
-// A new identifier with this beginning.
-std::string new_id(std::string_view prefix);
 
 }  // namespace diptych::openai

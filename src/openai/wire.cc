@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <random>
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -24,6 +25,14 @@ Json token_json(const text::Tokenizer& tokenizer, int64_t token, double logprob)
 }
 
 }  // namespace
+
+std::string new_id(std::string_view prefix) {
+  thread_local std::mt19937_64 random = [] {
+    std::random_device device;
+    return std::mt19937_64((uint64_t{device()} << 32) | device());
+  }();
+  return fmt::format("{}{:016x}{:08x}", prefix, random(), static_cast<uint32_t>(random()));
+}
 
 std::string event(const Json& json) { return "data: " + dump_json(json) + "\n\n"; }
 

@@ -11,6 +11,9 @@
 
 namespace diptych::openai {
 
+// A new identifier with this beginning.
+std::string new_id(std::string_view prefix);
+
 // "data: <json>\n\n"
 std::string event(const Json& json);
 inline constexpr std::string_view kLastEvent = "data: [DONE]\n\n";

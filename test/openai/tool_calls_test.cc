@@ -1,6 +1,11 @@
 #include "openai/tool_calls.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "grammar/matching.h"
+#include "testing/shared_data.h"
 
 namespace diptych::openai {
 namespace {
@@ -67,6 +72,42 @@ TEST(CallScanner, FindsACallThatIsTheWholeAnswer) {
   for (const char* text : {"{\"a\": 1}", "It is {\"name\": 1}", "{", ""}) {
     EXPECT_EQ(scan(CallForm::Json, text).text, text);
   }
+}
+
+// What answers are held to is what the scanner takes for a call.
+TEST(GrammarOfCalls, AllowsWhatTheScannerFinds) {
+  const Json tools = parse_json(R"([
+      {"type": "function", "function": {"name": "f", "parameters": {
+          "type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}}},
+      {"type": "function", "function": {"name": "g"}}])")
+                         .value();
+  const std::pair<CallForm, std::pair<std::string, std::string>> forms[] = {
+      {CallForm::Tags,
+       {"<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\":1}}\n</tool_call>",
+        "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>"}},
+      {CallForm::Json,
+       {"{\"name\": \"f\", \"parameters\": {\"x\":1}}", "{\"name\": \"g\", \"parameters\": {}}"}}};
+  for (const auto& [form, texts] : forms) {
+    const auto any = grammar_of_calls(tools, "", form), one = grammar_of_calls(tools, "g", form);
+    ASSERT_OK(any);
+    ASSERT_OK(one);
+    EXPECT_TRUE(grammar::matches(*any, texts.first)) << texts.first;
+    EXPECT_TRUE(grammar::matches(*any, texts.second)) << texts.second;
+    EXPECT_FALSE(grammar::matches(*one, texts.first));
+    EXPECT_TRUE(grammar::matches(*one, texts.second));
+    EXPECT_EQ(scan(form, texts.first).calls, (Calls{{"f", "{\"x\":1}"}}));
+    EXPECT_EQ(scan(form, texts.second).calls, (Calls{{"g", "{}"}}));
+  }
+}
+
+TEST(GrammarOfCalls, RefusesWhatItCannotKeepTo) {
+  Json tools = parse_json(R"([{"type": "function", "function": {"name": "f", "strict": true,
+      "parameters": {"type": "array", "uniqueItems": true}}}])")
+                   .value();
+  EXPECT_EQ(grammar_of_calls(tools, "g", CallForm::Tags).error().context, "tool_choice");
+  EXPECT_EQ(grammar_of_calls(tools, "f", CallForm::Tags).error().context, "tools");
+  tools[0]["function"].erase("strict");
+  EXPECT_TRUE(grammar_of_calls(tools, "f", CallForm::Tags));
 }
 
 TEST(CallForm, IsReadOffTheTemplate) {
