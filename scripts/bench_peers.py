@@ -25,6 +25,7 @@ import time
 
 import peers
 from peers import progress, run
+from timed_peer import parse_test
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -95,9 +96,9 @@ class Ours:
         self.process = None
 
     def measure(self, test, threads):
-        count, depth = (test[2:] + "@0").split("@")[:2]
-        lengths = ["-p", count, "-n", "0"] if test.startswith("pp") else ["-p", "0", "-n", count]
-        row = json.loads(run([self.diptych, "bench", self.path, *lengths, "-d", depth, "-t", str(threads),
+        is_prompt, count, depth = parse_test(test)
+        lengths = ["-p", count, "-n", 0] if is_prompt else ["-p", 0, "-n", count]
+        row = json.loads(run([self.diptych, "bench", self.path, *lengths, "-d", depth, "-t", threads,
                               "-r", "1", "--numerics", self.numerics, "--json"]))[0]
         if row["skipped"]:
             sys.exit(f"bench_peers: {self.path}: {test} {row['skipped']}")

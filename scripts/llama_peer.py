@@ -20,9 +20,10 @@ import json
 import math
 import os
 import random
-import resource
 import sys
 import time
+
+from timed_peer import Timed, peak_bytes, serve
 
 FTYPES = {"q4_0": 2, "q4_0_pure": 2, "q8_0": 7}
 # llama_ftype by name, of what real models are requantised to.
@@ -142,15 +143,11 @@ def requantise(source, kind, out):
     quantise(open_library(), source, out, TYPES[kind], allow_requantize=True)
 
 
-def peak_bytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-class Model:
+class Model(Timed):
     def __init__(self, path, threads):
+        super().__init__()
         self.library = open_library()
         self.threads = threads or os.cpu_count()
-        self.warm = set()
         before = peak_bytes()
         begin = time.perf_counter()
         self.model = self.library.llama_model_load_from_file(
@@ -192,23 +189,14 @@ class Model:
             sys.exit("llama_peer: llama_decode failed")
         self.library.llama_synchronize(context)
 
-    def measure(self, test):
-        """Tokens per second, after the same once untimed when the test is asked for first."""
-        kind, (count, depth) = test[:2], (int(n) for n in (test[2:] + "@0").split("@")[:2])
-        context = self.context(count + depth)
-        memory = self.library.llama_get_memory(context)
-        seconds = 0
-        for _ in range(1 if test in self.warm else 2):
-            self.library.llama_memory_clear(memory, False)
-            if depth:
-                self.feed(context, depth)
-            begin = time.perf_counter()
-            for _ in range(1 if kind == "pp" else count):
-                self.feed(context, count if kind == "pp" else 1)
-            seconds = time.perf_counter() - begin
-        self.warm.add(test)
-        self.library.llama_free(context)
-        return {"tokens_per_second": count / seconds, "peak_memory_bytes": peak_bytes(), **self.facts}
+    def sequences(self, tokens):
+        context = self.context(tokens)
+        try:
+            while True:
+                self.library.llama_memory_clear(self.library.llama_get_memory(context), False)
+                yield context
+        finally:
+            self.library.llama_free(context)
 
 
 def evaluate(path, ids_path, window, threads):
@@ -238,10 +226,8 @@ def tokenize(path):
     print(json.dumps(ids[:count]))
 
 
-def serve(path, threads):
-    model = Model(path, threads)
-    for line in sys.stdin:
-        print(json.dumps(model.measure(line.strip())), flush=True)
+def serve_model(path, threads):
+    serve(Model(path, threads))
 
 
 def about():
@@ -263,7 +249,7 @@ def about():
 COMMANDS = {
     "about": (about, []),
     "make": (make, [str, str, str]),
-    "serve": (serve, [str, int]),
+    "serve": (serve_model, [str, int]),
     "requantise": (requantise, [str, str, str]),
     "evaluate": (evaluate, [str, str, int, int]),
     "tokenize": (tokenize, [str]),

@@ -12,11 +12,12 @@ make models.
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
 import time
+
+from timed_peer import Timed, peak_bytes, serve
 
 PRECISIONS = {"ort_int4": "int4", "ort_fp32": "fp32"}
 # The last row of a prompt alone meets the head, as in the other programs.
@@ -57,16 +58,12 @@ def make(source, kind, out):
     os.rename(unfinished, out)
 
 
-def peak_bytes():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-class Model:
+class Model(Timed):
     def __init__(self, folder, threads):
         import onnxruntime_genai as library
 
+        super().__init__()
         self.library = library
-        self.warm = set()
         with open(os.path.join(folder, FACTS)) as file:
             facts = json.load(file)
         self.vocab = facts["vocab_size"]
@@ -78,31 +75,18 @@ class Model:
         self.facts = {"load_seconds": time.perf_counter() - begin, "peak_before_load": before,
                       "weight_bytes": facts["weight_bytes"]}
 
+    def sequences(self, tokens):
+        while True:
+            parameters = self.library.GeneratorParams(self.model)
+            parameters.set_search_options(max_length=tokens + 1, do_sample=False)
+            yield self.library.Generator(self.model, parameters)
+
     def feed(self, generator, count):
         generator.append_tokens([random.randrange(self.vocab) for _ in range(count)])
 
-    def measure(self, test):
-        """Tokens per second, after the same once untimed when the test is asked for first."""
-        kind, (count, depth) = test[:2], (int(n) for n in (test[2:] + "@0").split("@")[:2])
-        seconds = 0
-        for _ in range(1 if test in self.warm else 2):
-            parameters = self.library.GeneratorParams(self.model)
-            parameters.set_search_options(max_length=count + depth + 1, do_sample=False)
-            generator = self.library.Generator(self.model, parameters)
-            if depth:
-                self.feed(generator, depth)
-            begin = time.perf_counter()
-            for _ in range(1 if kind == "pp" else count):
-                self.feed(generator, count if kind == "pp" else 1)
-            seconds = time.perf_counter() - begin
-        self.warm.add(test)
-        return {"tokens_per_second": count / seconds, "peak_memory_bytes": peak_bytes(), **self.facts}
 
-
-def serve(folder, threads):
-    model = Model(folder, threads)
-    for line in sys.stdin:
-        print(json.dumps(model.measure(line.strip())), flush=True)
+def serve_model(folder, threads):
+    serve(Model(folder, threads))
 
 
 def version():
@@ -112,7 +96,7 @@ def version():
     print(f"onnxruntime-genai {onnxruntime_genai.__version__} with onnxruntime {onnxruntime.__version__}")
 
 
-COMMANDS = {"make": (make, [str, str, str]), "serve": (serve, [str, int]), "version": (version, [])}
+COMMANDS = {"make": (make, [str, str, str]), "serve": (serve_model, [str, int]), "version": (version, [])}
 
 if __name__ == "__main__":
     command, kinds = COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, []))

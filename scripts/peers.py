@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+from timed_peer import parse_test
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 # How llama.cpp is compiled for less than this machine has.
 LLAMA_BUILDS = {"avx2": "-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"}
@@ -148,7 +150,7 @@ class Served:
             sys.exit(f"bench_peers: the process of {self.name} ended")
         row = json.loads(line)
         # All weights are read for a token; keys and values as they are halfway through the test.
-        count, depth = (int(n) for n in (test[2:] + "@0").split("@")[:2])
+        _, count, depth = parse_test(test)
         row["bytes_per_token"] = row.pop("weight_bytes") + (depth + (count - 1) / 2) * self.position_bytes
         row["peak_memory_bytes"] -= row.pop("peak_before_load")
         return row
