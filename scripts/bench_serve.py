@@ -21,23 +21,20 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench_peers import SHAPES, specification
 from peers import progress, run
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-SHAPES = {
-    "1b": {"dim": 2048, "n_layers": 16, "n_heads": 32, "n_kv_heads": 8, "hidden_dim": 8192, "rope_theta": 500000.0},
-    "135m": {"dim": 576, "n_layers": 30, "n_heads": 9, "n_kv_heads": 3, "hidden_dim": 1536, "rope_theta": 100000.0},
-}
 CONTEXT = 1024
 
 
-def write_model(shape, tokenizer, path):
+def write_model(diptych, shape, tokenizer, path):
     import gguf
     import llama_peer
 
     vocab = len(gguf.GGUFReader(tokenizer).get_field("tokenizer.ggml.tokens").data)
-    params = SHAPES[shape] | {"vocab_size": vocab, "norm_eps": 1e-5}
+    params = json.loads(run([diptych, "synth", "--shape", specification(shape), "--dry-run"])) | {"vocab_size": vocab}
     unfinished = path.with_suffix(".part")
     llama_peer.write_random(params, "q4_0", unfinished, tokenizer)
     os.replace(unfinished, path)
@@ -71,10 +68,11 @@ def serving(command, log):
 
 
 def main():
+    in_q4_0 = [shape for shape, entry in SHAPES.items() if any(theirs == "q4_0" for _, theirs in entry["pairs"])]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llama-server", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True, help="a GGUF")
-    parser.add_argument("--shape", choices=list(SHAPES), default="1b")
+    parser.add_argument("--shape", choices=in_q4_0, default="1b")
     parser.add_argument("--linear-quantize", default="keep", help="of diptych export")
     parser.add_argument("--clients", default="1,4,16")
     parser.add_argument("--tokens", type=int, default=64)
@@ -87,7 +85,7 @@ def main():
     form = options.linear_quantize
     model, ours = options.work / f"{options.shape}.gguf", options.work / f"{options.shape} {form.replace(':', '_')}.pte"
     if not model.exists():
-        write_model(options.shape, options.tokenizer, model)
+        write_model(options.diptych, options.shape, options.tokenizer, model)
     if not ours.exists():
         run([options.diptych, "export", model, "-o", ours, "--max_context_len", CONTEXT, "--prefill_len", "32,128",
              "--recipe", "none", "--linear_quantize", form, "-E", "keep", "--no_check"])

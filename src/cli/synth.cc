@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/human.h"
+#include "base/json_fwd.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "llama/families.h"
@@ -26,6 +27,7 @@ Action setup_synth(Parser& parser) {
     tools::SynthOptions options;
     std::string dtype = "bf16", format = "meta";
     int threads = 0;
+    bool dry_run = false;
   };
   auto arguments = std::make_shared<Arguments>();
   Arguments& a = *arguments;
@@ -35,8 +37,7 @@ Action setup_synth(Parser& parser) {
           "260k, 110m, 1b, 3b, 8b, or dim=…,layers=…,heads=…[,kv_heads=…,hidden=…,vocab=…,\n"
           "head_dim=…,qk_norm=…,qkv_bias=…,tied=…,window=…,full_layers=…]")
       ->required();
-  parser.add_option("-o,--output", a.options.directory, "Directory for the model's files")
-      ->required();
+  parser.add_option("-o,--output", a.options.directory, "Directory for the model's files");
   parser
       .add_option("--format", a.format,
                   "meta: model.pth, params.json (which cannot say Mistral's window);\n"
@@ -53,6 +54,8 @@ Action setup_synth(Parser& parser) {
   parser.add_option("--dtype", a.dtype, "Element type")
       ->check(one_of({"bf16", "fp16", "fp32"}))
       ->show_default();
+  parser.add_flag("--dry_run", a.dry_run,
+                  "Write nothing; print what params.json, or hf's config.json, would say");
   parser.add_flag("--force", a.options.force,
                   "Write into a directory that holds a model, over files of the same names");
   parser.add_option("--seed", a.options.seed, "Same seed, same bytes")->show_default();
@@ -62,6 +65,10 @@ Action setup_synth(Parser& parser) {
     arguments->options.form = arguments->format == "meta" ? tools::SynthForm::Meta
                               : arguments->format == "hf" ? tools::SynthForm::HuggingFace
                                                           : tools::SynthForm::Gguf;
+    if (arguments->dry_run) {
+      return write_results(dump_json(TRY(tools::synth_description(arguments->options)), 2) + "\n");
+    }
+    if (arguments->options.directory.empty()) return usage_error("--output is required");
     ThreadPool pool(arguments->threads);
     stop_on_interrupt();
     ProgressBar progress;

@@ -410,12 +410,31 @@ Result<std::string> write_safetensors_files(ModelFiles& model,
   return model.add("model.safetensors.index.json", checkpoint::shard_index(files, total));
 }
 
-}  // namespace
-
-Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progress& progress) {
+Result<SynthShape> shape_of(const SynthOptions& options) {
   const llama::Family& family = *TRY(llama::family_from_name(options.family));
   SynthShape shape = TRY(synth_shape(options.shape));
   TRY(within("shape", fit_family(family, options.form, &shape)));
+  return shape;
+}
+
+}  // namespace
+
+Result<Json> synth_description(const SynthOptions& options) {
+  const SynthShape shape = TRY(shape_of(options));
+  switch (options.form) {
+    case SynthForm::Meta:
+      return synth_params(shape);
+    case SynthForm::HuggingFace:
+      return hugging_face_config(*shape.family, shape, options.dtype);
+    case SynthForm::Gguf:
+      break;
+  }
+  return invalid_argument("a GGUF has no file of parameters beside it");
+}
+
+Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progress& progress) {
+  const SynthShape shape = TRY(shape_of(options));
+  const llama::Family& family = *shape.family;
   const auto tensors = TRY(synth_tensors(shape, options.dtype, options.seed, pool));
   SynthReport report;
   for (const auto& [name, weight] : tensors) {

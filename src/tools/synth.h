@@ -76,4 +76,7 @@ struct SynthReport {
 // forced; then those of the same names are replaced.
 Result<SynthReport> synth(const SynthOptions& options, ThreadPool& pool, Progress& progress);
 
+// What params.json, or config.json, of such a model says; GGUF has neither, which is an error.
+Result<Json> synth_description(const SynthOptions& options);
+
 }  // namespace diptych::tools
