@@ -11,8 +11,8 @@
 
 #include "base/json.h"
 #include "base/printable.h"
-#include "openai/error.h"
 #include "server/connection.h"
+#include "server/responses.h"
 
 namespace diptych::server {
 
@@ -29,6 +29,17 @@ uint64_t length_of(const httplib::Request& request) {
   const char* const end = text.data() + text.size();
   const auto [after, error] = std::from_chars(text.data(), end, length);
   return error == std::errc() && after == end ? length : UINT64_MAX;
+}
+
+// What a connection beyond the limit is sent, whatever it asks for.
+std::string too_many_connections() {
+  const Response response = error_response(503, "too many connections; ask again later");
+  std::string text = fmt::format(
+      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: {}\r\n"
+      "Content-Length: {}\r\n",
+      response.type, response.body.size());
+  for (const auto& [name, value] : response.headers) text += fmt::format("{}: {}\r\n", name, value);
+  return text + "\r\n" + response.body;
 }
 
 // A thread for each connection, up to a limit.
@@ -86,6 +97,7 @@ struct HttpServer::Impl : httplib::Server {
   void with_body(const httplib::Request& from, httplib::Response& to,
                  const httplib::ContentReader& read);
   Request request_of(const httplib::Request& from) const;
+  Response body_too_long() const;
   static void give(Response response, const httplib::Request& request, httplib::Response& to);
 
   // The request that this thread serves.
@@ -118,9 +130,7 @@ HttpServer::Impl::Impl(const HttpOptions& http_options, HttpHandlers http_handle
   // What the library finds wrong by itself.
   set_error_handler([](const httplib::Request&, httplib::Response& response) {
     if (!response.body.empty()) return;
-    response.set_content(
-        dump_json(openai::error_json(response.status, "the request is not well formed")),
-        "application/json");
+    give(error_response(response.status, "the request is not well formed"), {}, response);
   });
   set_exception_handler([](const httplib::Request&, httplib::Response& response,
                            const std::exception_ptr&) { response.status = 500; });
@@ -137,9 +147,7 @@ HttpServer::Impl::Impl(const HttpOptions& http_options, HttpHandlers http_handle
 
 bool HttpServer::Impl::process_and_close_socket(socket_t socket) {
   if (Connections::refusing()) {
-    constexpr std::string_view kBusy =
-        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-        "Content-Length: 0\r\n\r\n";
+    static const std::string kBusy = too_many_connections();
     [[maybe_unused]] const ssize_t sent =
         ::send(socket, kBusy.data(), kBusy.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     ::close(socket);
@@ -183,6 +191,11 @@ Request HttpServer::Impl::request_of(const httplib::Request& from) const {
   return request;
 }
 
+Response HttpServer::Impl::body_too_long() const {
+  return error_response(413,
+                        fmt::format("the body is longer than {} bytes", options.most_body_bytes));
+}
+
 void HttpServer::Impl::give(Response response, const httplib::Request& request,
                             httplib::Response& to) {
   to.status = response.status;
@@ -209,10 +222,7 @@ void HttpServer::Impl::give(Response response, const httplib::Request& request,
 httplib::Server::HandlerResponse HttpServer::Impl::before_body(const httplib::Request& from,
                                                                httplib::Response& to) {
   const auto refuse = [&](int status, std::string_view why) {
-    Response response;
-    response.status = status;
-    response.body = dump_json(openai::error_json(status, why));
-    give(std::move(response), from, to);
+    give(error_response(status, why), from, to);
     return HandlerResponse::Handled;
   };
   serving().request = request_of(from);
@@ -239,7 +249,8 @@ httplib::Server::HandlerResponse HttpServer::Impl::before_body(const httplib::Re
     return refuse(400, "the body's length is said twice");
   }
   if (length_of(from) > options.most_body_bytes) {
-    return refuse(413, fmt::format("the body is longer than {} bytes", options.most_body_bytes));
+    give(body_too_long(), from, to);
+    return HandlerResponse::Handled;
   }
   return HandlerResponse::Unhandled;
 }
@@ -258,13 +269,9 @@ void HttpServer::Impl::with_body(const httplib::Request& from, httplib::Response
     give(handlers.handle(request), from, to);
     return;
   }
-  Response response;
-  response.status = too_long ? 413 : 400;
-  response.body = dump_json(openai::error_json(
-      response.status,
-      too_long ? fmt::format("the body is longer than {} bytes", options.most_body_bytes)
-               : "the body is not complete, or took too long"));
-  give(std::move(response), from, to);
+  give(too_long ? body_too_long()
+                : error_response(400, "the body is not complete, or took too long"),
+       from, to);
 }
 
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -10,8 +10,10 @@
 #include "openai/error.h"
 #include "openai/parameters.h"
 #include "openai/responses.h"
+#include "openai/wire.h"
 #include "server/metrics.h"
 #include "server/page.h"
+#include "server/responses.h"
 #include "text/stream_decoder.h"
 
 namespace diptych::server {
@@ -20,23 +22,6 @@ namespace {
 
 constexpr auto kLookAround = std::chrono::milliseconds(50);  // for a client that has left
 constexpr double kSignOfLife = 5;  // seconds of silence in a stream before a comment is sent
-
-Response json_response(const Json& json, int status = 200) {
-  Response response;
-  response.status = status;
-  response.body = dump_json(json);
-  return response;
-}
-
-Response error_response(int status, std::string_view message, std::string_view code = {}) {
-  Response response = json_response(openai::error_json(status, message, code), status);
-  if (status == 429 || status == 503) response.headers.emplace_back("Retry-After", "1");
-  return response;
-}
-
-Response error_response(const Error& error) {
-  return json_response(openai::error_json(error), openai::status_of(error));
-}
 
 // The name or address in a Host header, without the port.
 std::string_view name_of(std::string_view host) {
@@ -328,9 +313,9 @@ Result<Response> Server::generate(const Request& request, Json& json, Reader rea
     log_outcomes(reply->outcomes(), *log);
     if (!going) return;
     if (!complete) {
-      send("data: " + dump_json(openai::error_json(503, "the answer was cancelled")) + "\n\n");
+      send(openai::event(openai::error_json(503, "the answer was cancelled")));
     } else if (const Error* error = first_error(reply->outcomes())) {
-      send("data: " + dump_json(openai::error_json(*error)) + "\n\n");
+      send(openai::event(openai::error_json(*error)));
     } else {
       send(writer->end(reply->outcomes()));
     }
