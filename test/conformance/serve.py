@@ -1,5 +1,5 @@
 """`diptych serve` beside clients of others: the official openai package, lm-eval's local-completions,
-jsonschema, raw sockets, and for the page Chromium by its driver. The model is the bundled one with a chat template of
+jsonschema, raw sockets, what docs/guide/serve.md shows (curl, Python, JavaScript), and for the page Chromium by its driver. The model is the bundled one with a chat template of
 the test's own; what matters is the interface, and that answers are those of `diptych run`."""
 
 import concurrent.futures
@@ -10,6 +10,7 @@ import random
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,9 @@ import urllib.request
 from browser import browser, check_console, check_outline, check_phone, check_requests
 from context import ROOT, run
 from report import Row
+
+sys.path.append(str(ROOT / "test" / "python"))
+import doc_examples  # noqa: E402
 
 TEMPLATE = """{{ bos_token }}{% if tools %}<tool_call> {{ tools | tojson }}
 {% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}
@@ -431,6 +435,41 @@ def sessions(context, path):
     assert list(directory.glob("*.session"))
 
 
+# --- The guide's examples ---
+
+
+def told(example, port):
+    """The answer's text that a client of the guide prints: curl prints a response or a stream of events."""
+    done = example.run(port)
+    assert done.returncode == 0, done.stderr[-300:]
+    if example.language != "sh":
+        return done.stdout
+    events = [line.removeprefix("data: ") for line in done.stdout.splitlines() if line.startswith("data: ")]
+    if events:
+        assert events.pop() == "[DONE]", done.stdout[-200:]
+    choices = [json.loads(part)["choices"][0] for part in events or [done.stdout]]
+    return "".join(choice["text"] if "text" in choice else choice["message"]["content"] for choice in choices)
+
+
+def guide(context, path):
+    """The blocks of docs/guide/serve.md as they stand there."""
+    with Server(context, path, "--name", "llama") as server:
+        for example in doc_examples.examples(ROOT / "docs" / "guide" / "serve.md"):
+            if example.mark != doc_examples.WITH_A_SERVER:
+                continue
+            program = "curl" if example.language == "sh" else example.language
+            case = f"serve: the guide's example in {program}, line {example.line}"
+            if absent := example.missing():
+                yield Row(case, True, note=f"skipped: no {absent[0]}")
+                continue
+
+            def answers(example=example):
+                text = told(example, server.port)
+                assert len(text.strip()) > 5, text
+
+            yield check(case, answers)
+
+
 # --- The page ---
 
 
@@ -511,6 +550,7 @@ def rows(context):
     path = model(context)
     yield check("serve: API keys, and names of other hosts", keys, context, path)
     yield check("serve: sessions are saved and restored", sessions, context, path)
+    yield from guide(context, path)
     with Server(context, path, "--slots", "4", "--max-queue", "256") as server:
         name = server.request("/v1/models")[1]["data"][0]["id"]
         yield check("serve: echoed log probabilities are eval's", like_eval, context, path, server)

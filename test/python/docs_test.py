@@ -1,4 +1,4 @@
-"""Every example of the documentation runs: each block of shell or Python of the pages below, in order, in a folder
+"""Every example of the documentation runs: each block of shell, Python or JavaScript of the pages below, in order, in a folder
 where stand-ins for the files that they name have been made of the bundled model.
 
 A comment above a block says what is special: `<!-- not run: why -->`, `<!-- run by FILE -->`, a test that does what the
@@ -7,9 +7,7 @@ listens. Blocks of TOML are plans: they are written to plan.toml.
 """
 
 import contextlib
-import importlib.util
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -18,15 +16,12 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from doc_examples import COMMANDS, WITH_A_SERVER, examples
 from sweeping import DEMO, ROOT
 
 DIPTYCH = os.environ["DIPTYCH_EXECUTABLE"]
 
 PAGES = [ROOT / "docs" / "index.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
-
-BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
-)
 
 # In place of the program: a server ends when it listens, and is told a port of its own.
 WRAPPER = """#!/bin/bash
@@ -34,27 +29,6 @@ WRAPPER = """#!/bin/bash
 exec {python} "{here}" serve "{program}" "$@"
 """
 TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-
-
-class Example:
-    def __init__(self, page, match):
-        self.page, self.language, self.text = page, match["language"], match["text"]
-        self.mark = match["mark"] or ""
-        self.line = page.read_text()[: match.start("text")].count("\n") + 1
-
-    def missing(self):
-        """What a block needs and this machine lacks."""
-        if self.language != "python":
-            return ["curl"] if "curl " in self.text and shutil.which("curl") is None else []
-        names = re.findall(r"^(?:import|from) (\w+)", self.text, re.MULTILINE)
-        return [name for name in names if importlib.util.find_spec(name) is None]
-
-    def __str__(self):
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-
-def examples(page):
-    return [Example(page, match) for match in BLOCK.finditer(page.read_text())]
 
 
 def listening(command, port):
@@ -133,9 +107,12 @@ class Docs(unittest.TestCase):
         cls.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
 
     def run_example(self, example):
-        text = example.text
+        if example.language == "toml":
+            (self.directory / "plan.toml").write_text(example.text)
+            return
+        port = None
         with contextlib.ExitStack() as stack:
-            if example.mark == "with a server":
+            if example.mark == WITH_A_SERVER:
                 with socket.socket() as free:
                     free.bind(("127.0.0.1", 0))
                     port = free.getsockname()[1]
@@ -143,18 +120,12 @@ class Docs(unittest.TestCase):
                 stack.callback(server.wait)
                 stack.callback(server.terminate)
                 self.assertIn(str(port), line)
-                text = text.replace(":8080", f":{port}")
-            if example.language == "toml":
-                (self.directory / "plan.toml").write_text(text)
-                return
-            command = ["bash", "-euo", "pipefail"] if example.language == "sh" else [sys.executable]
-            done = subprocess.run([*command, "-c", text], cwd=self.directory, env=self.environment, stdin=subprocess.DEVNULL,
-                                  capture_output=True, text=True, timeout=300)  # fmt: skip
-        self.assertEqual(done.returncode, 0, f"{example}:\n{text}\n{done.stderr[-2000:]}")
+            done = example.run(port, cwd=self.directory, env=self.environment)
+        self.assertEqual(done.returncode, 0, f"{example}:\n{example.text}\n{done.stderr[-2000:]}")
 
     def run_page(self, page):
         for example in examples(page):
-            if example.language not in ("sh", "python", "toml") or example.mark.startswith("not run: "):
+            if example.language not in (*COMMANDS, "toml") or example.mark.startswith("not run: "):
                 continue
             if example.mark.startswith("run by "):
                 self.assertTrue((ROOT / example.mark.removeprefix("run by ")).exists(), example)
