@@ -29,23 +29,29 @@ std::string_view name_of(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
-// Counts a request that is being answered. When nobody is there any more to take the reply, it is
-// cancelled.
+// A request that is being answered, counted.
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& count) : count_(count) { ++count_; }
+  ~Counted() { --count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
+// The same with its reply. When nobody is there any more to take that, it is cancelled.
 class Answering {
  public:
   Answering(std::atomic<int>& count, std::shared_ptr<serve::Reply> reply)
-      : count_(count), reply_(std::move(reply)) {
-    ++count_;
-  }
-  ~Answering() {
-    reply_->cancel();
-    --count_;
-  }
+      : counted_(count), reply_(std::move(reply)) {}
+  ~Answering() { reply_->cancel(); }
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
 
  private:
-  std::atomic<int>& count_;
+  Counted counted_;
   std::shared_ptr<serve::Reply> reply_;
 };
 
@@ -214,6 +220,8 @@ bool Server::begin(const Request& request, Response& response) {
 }
 
 Response Server::handle(Request& request) {
+  // Before stopping_ is looked at: stop() waits for whom it does not refuse.
+  const Counted counted(answering_);
   Response response;
   // A body takes several times its size as JSON: few are read at once.
   reading_.acquire();
