@@ -31,7 +31,7 @@ help:
 	@echo "make test-kills what is left of commands that are killed, cut short or without memory (minutes)"
 	@echo "make plugin     the backend for stock ExecuTorch; DIPTYCH_EXECUTORCH=<venv or packages>"
 	@echo "make conformance  everything against stock ExecuTorch and coremltools (sets up a venv)"
-	@echo "make test-tsan  the plug-in in four threads under ThreadSanitizer"
+	@echo "make test-tsan  server, engine and plug-in in several threads under ThreadSanitizer"
 	@echo "make cross-aarch64  kernels, engine and what is below for arm64, tested under qemu-user (Debian)"
 	@echo "make fuzz       libFuzzer executables in build/fuzz (needs clang)"
 	@echo "make fuzz-commands  the commands on damaged files; COUNT=20000 SEED=1"
@@ -96,7 +96,7 @@ conformance-smoke: conformance-setup
 test-tsan: packages
 	@cmake --preset tsan -DDIPTYCH_EXECUTORCH=$(abspath $(DIPTYCH_EXECUTORCH))
 	@cmake --build --preset tsan -j $(JOBS)
-	@build/tsan/bin/test_executorch
+	@ctest --preset tsan -j $(JOBS)
 
 cross-aarch64: packages
 	@scripts/setup-aarch64.sh build/aarch64-libraries
