@@ -281,11 +281,25 @@ Result<Place> Lowering::constant_cells(const mil::Value& value) {
   return constants_.emplace(weight.get(), constant_place(std::move(made))).first->second;
 }
 
-Status Lowering::unpack(const mil::Op& op, const mil::Value& result) {
-  TRY(take_constant_bytes(TRY(cell_bytes(result.type))));
+Result<std::vector<float>> Lowering::unpacked(const mil::Value& value) {
   uint64_t overflows = 0;
-  const std::vector<float> elements =
-      TRY(engine::unpack(result, {options_.numerics, options_.memory_limit}, &overflows));
+  auto elements =
+      TRY(engine::unpack(value, {options_.numerics, options_.memory_limit}, &overflows));
+  if (overflows > 0) {
+    const mil::Op& op = *value.producer;
+    Draft outer = std::exchange(draft_, {});
+    append({label(op), near_weights_[&op], Runs([overflows](const Frame& frame) -> Status {
+              frame.overflows += overflows;
+              return {};
+            })});
+    draft_ = std::move(outer);
+  }
+  return elements;
+}
+
+Status Lowering::unpack(const mil::Value& result) {
+  TRY(take_constant_bytes(TRY(cell_bytes(result.type))));
+  const std::vector<float> elements = TRY(unpacked(result));
   std::vector<uint32_t> cells(elements.size());
   const bool floats = is_float(result.type.dtype);
   std::transform(elements.begin(), elements.end(), cells.begin(), [&](float element) {
@@ -293,14 +307,7 @@ Status Lowering::unpack(const mil::Op& op, const mil::Value& result) {
                   : static_cast<uint32_t>(static_cast<int32_t>(element));
   });
   plan_.unpacked_bytes += cells.size() * kCellSize;
-  const Place place = constant_place(std::move(cells));
-  cells_.insert_or_assign(&result, place);
-  if (overflows > 0) {
-    append({label(op), near_weights_[&op], Runs([overflows](const Frame& frame) -> Status {
-              frame.overflows += overflows;
-              return {};
-            })});
-  }
+  cells_.insert_or_assign(&result, constant_place(std::move(cells)));
   return {};
 }
 
@@ -411,6 +418,47 @@ Result<Place> Lowering::derived(const mil::Value& unresolved, std::string_view w
     known = derived_.emplace(key, place).first;
   }
   touch(known->second);
+  return known->second;
+}
+
+Result<Place> Lowering::precomputed(const std::vector<const mil::Value*>& sources,
+                                    std::string_view what, uint64_t count, const Compute& compute) {
+  const mil::Value& first = resolve(*sources.front());
+  const uint64_t bytes = count * kCellSize;
+  const bool constant = std::all_of(sources.begin(), sources.end(), [&](const mil::Value* source) {
+    return resolve(*source).is_constant() || mil::is_constant_expression(resolve(*source));
+  });
+  if (!constant) {
+    return derived(first, what, bytes, [&](Place to) -> Result<Runs> {
+      std::vector<Place> places;
+      for (const mil::Value* source : sources) {
+        places.push_back(TRY(cells_like(*source, DType::F32)));
+      }
+      return Runs([=](const Frame& frame) -> Status {
+        std::vector<const float*> from;
+        for (const Place place : places) from.push_back(frame.floats(place));
+        compute(from, frame.floats(to));
+        return {};
+      });
+    });
+  }
+  const auto [known, is_new] = derived_.try_emplace({&first, std::string(what)});
+  if (is_new) {
+    TRY(take_constant_bytes(bytes));
+    std::vector<std::vector<float>> elements;
+    std::vector<const float*> from;
+    for (const mil::Value* source : sources) {
+      elements.push_back(TRY(unpacked(resolve(*source))));
+      from.push_back(elements.back().data());
+    }
+    std::vector<uint32_t> cells(count);
+    compute(from, reinterpret_cast<float*>(cells.data()));
+    known->second = constant_place(std::move(cells));
+    if (!first.is_constant() || !is_float(first.type.dtype)) plan_.unpacked_bytes += bytes;
+  }
+  for (const mil::Value* source : sources) {
+    if (resolve(*source).is_constant()) reads(resolve(*source));
+  }
   return known->second;
 }
 

@@ -59,8 +59,15 @@ class Lowering {
   // executions into JointMemory, where the slot is the place's number.
   Result<Place> derived(const mil::Value& value, std::string_view what, uint64_t size,
                         const std::function<Result<Runs>(Place)>& make);
+  // Returns the place of `count` floats that `compute(from, out)` makes of the elements of
+  // `sources`, as floats: once, when the function is compiled, where all of these are constants or
+  // what constexpr operations make of such; else by a step of its own. Made once for all operations
+  // that ask for the same `what` of the first source.
+  using Compute = std::function<void(const std::vector<const float*>& from, float* out)>;
+  Result<Place> precomputed(const std::vector<const mil::Value*>& sources, std::string_view what,
+                            uint64_t count, const Compute& compute);
   // Makes the cells of a result of constexpr operations, at compile time.
-  Status unpack(const mil::Op& op, const mil::Value& result);
+  Status unpack(const mil::Value& result);
   // Rows of int8 for a palette in the form Int8, where these are faster than looking up in place
   // and there is room for them.
   Result<std::optional<LookedUp::Rows>> looked_up(const Palette& palette);
@@ -109,6 +116,8 @@ class Lowering {
   void reads(const WeightRef& weight, int64_t rows);
   Status take_constant_bytes(uint64_t bytes);
   Place constant_place(std::vector<uint32_t> cells);
+  // The elements of a constant, or of what a constexpr operation makes, as floats.
+  Result<std::vector<float>> unpacked(const mil::Value& value);
   Result<Place> constant_cells(const mil::Value& value);
   Result<Place> input_cells(const mil::Value& value);
   Place input_place(const mil::Value& value);

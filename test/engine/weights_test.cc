@@ -194,6 +194,28 @@ TEST(Weights, AreUnpackedOnce) {
   EXPECT_THAT(outcome.outputs[0].floats(), ElementsAre(1, 2, 0, 3, 3, 4, 0, 7, 5, 6, 0, 11));
 }
 
+// Codes of a convolution are made to floats when it is compiled; what is computed, when it is run.
+TEST(Weights, OfConvolutionsOfCodesAreUnpackedOnce) {
+  const auto compiled = [](std::string_view scale) {
+    const auto program = mil::parse(fmt::format(
+        "func @main(%x: fp32[1,1,4], %s: fp32[2]) opset \"CoreML6\" {{\n"
+        "%t: fp32[2] = identity(x=%s)\n"
+        "%r: fp32[1,2,3] = conv_quantized(x=%x, weight=uint8[2,1,2](0,3,6,1), "
+        "quantization_type=\"linear\", quant_scale={}, quant_bias=fp32[2](-1,1))\nreturn %r\n}}",
+        scale));
+    EXPECT_TRUE(program) << program.error().to_string();
+    const auto& function = *program->functions.front();
+    const std::vector<Tensor> inputs{floats({1, 1, 4}, {1, 0, 2, 0}), floats({2}, {0.5f, 1})};
+    // [-1, 0.5] and [7, 2].
+    EXPECT_THAT(run(function, inputs).outputs[0].floats(), ElementsAre(-1, 1, -2, 7, 4, 14));
+    return Executable::compile(function).value();
+  };
+  const auto constant = compiled("fp32[2](0.5,1)"), computed = compiled("%t");
+  EXPECT_EQ(constant->unpacked_bytes(), 4u * 4);
+  EXPECT_EQ(computed->unpacked_bytes(), 0u);
+  EXPECT_EQ(constant->step_count() + 2, computed->step_count());  // scales as cells, the weight
+}
+
 // A linear takes integers and indices of either form where they lie.
 TEST(Weights, OfLinearsAreNotUnpacked) {
   for (const std::string_view weight :

@@ -14,7 +14,7 @@ namespace diptych::engine {
 // itself has no cells.
 Status lower_constexpr(const mil::Op& op, Lowering& lowering) {
   for (const mil::Value* result : op.results) {
-    if (has_cells(result->type.dtype)) TRY(lowering.unpack(op, *result));
+    if (has_cells(result->type.dtype)) TRY(lowering.unpack(*result));
   }
   return {};
 }

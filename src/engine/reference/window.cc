@@ -125,27 +125,21 @@ Result<Place> conv_weight(const mil::Op& op, Lowering& lowering) {
   const mil::Value &scale = *op.operand("quant_scale"), &bias = *op.operand("quant_bias");
   const auto count = static_cast<int64_t>(TRY(element_count(weight.type.shape)));
   const int64_t channels = weight.type.shape[0], each = count / channels;
-  const auto is_one = [](const mil::Value& value) {
-    return element_count(value.type.shape).value_or(0) == 1;
+  // Of a scale or bias for all elements and of one for each channel.
+  const auto step_of = [](const mil::Value& value) {
+    return element_count(value.type.shape).value_or(0) == 1 ? 0 : 1;
   };
   const std::string what = fmt::format("weight of %{}", op.result()->name);
-  const uint64_t bytes = static_cast<uint64_t>(count) * kCellSize;
-  return lowering.derived(weight, what, bytes, [&](Place to) -> Result<Runs> {
-    const Place codes = TRY(lowering.cells(weight));
-    const Place scales = TRY(lowering.cells(scale)), biases = TRY(lowering.cells(bias));
-    return Runs([=, one_scale = is_one(scale), one_bias = is_one(bias)](const Frame& frame) {
-      frame.pool.parallel_for(channels, 1, [&](int64_t begin, int64_t end) {
-        for (int64_t c = begin; c < end; ++c) {
-          const float s = frame.floats(scales)[one_scale ? 0 : c];
-          const float b = frame.floats(biases)[one_bias ? 0 : c];
-          for (int64_t i = c * each; i < (c + 1) * each; ++i) {
-            frame.floats(to)[i] = s * static_cast<float>(frame.ints(codes)[i]) + b;
-          }
-        }
-      });
-      return Status();
-    });
-  });
+  return lowering.precomputed({&weight, &scale, &bias}, what, static_cast<uint64_t>(count),
+                              [=, scale_step = step_of(scale), bias_step = step_of(bias)](
+                                  const std::vector<const float*>& from, float* out) {
+                                for (int64_t c = 0; c < channels; ++c) {
+                                  const float s = from[1][c * scale_step],
+                                              b = from[2][c * bias_step];
+                                  for (int64_t i = c * each; i < (c + 1) * each; ++i)
+                                    out[i] = s * from[0][i] + b;
+                                }
+                              });
 }
 
 }  // namespace
