@@ -6,6 +6,7 @@
 
 #include "engine/bands.h"
 #include "engine/kernels.h"
+#include "engine/phases.h"
 #include "mil/params.h"
 
 namespace diptych::engine {
@@ -42,6 +43,19 @@ Pool pool_of(std::string_view op) {
   return {add_taps, 0, true, false};
 }
 
+// A band of a channel of a convolution's result, left in the band's runs: its bias, and what the
+// channels from `x` on give with their taps.
+void convolve_band(const Bands& bands, const Windows& windows, int64_t band, const float* x,
+                   int64_t channels, const float* weight, float bias, float* scratch) {
+  bands.begin(bias, scratch);
+  for (int64_t c = 0; c < channels; ++c, x += windows.in(), weight += windows.kernel()) {
+    bands.lay_out(x, band, 0, scratch);
+    bands.for_each_run(scratch, [&](const float* from, size_t length, float* out) {
+      add_weighted_taps(from, bands.taps(), weight, length, out);
+    });
+  }
+}
+
 }  // namespace
 
 Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
@@ -51,25 +65,69 @@ Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
   const Bands bands(windows);
   lowering.thread_scratch(static_cast<uint64_t>(bands.scratch()) * sizeof(float));
   lowering.emit(op, [=, batch = op.result()->type.shape[0]](const Frame& frame) -> Status {
-    const int64_t per_group = channels.in_per_group(), taps = windows.kernel();
+    const int64_t per_group = channels.in_per_group();
     const auto& [slices, rows, columns] = windows.axes;
     const int64_t all = batch * channels.out;
     for_each_band(frame, bands, all, windows.out(), [&](int64_t i, int64_t band, float* scratch) {
       const int64_t n = i / channels.out, o = i % channels.out;
       const int64_t first = n * channels.in + channels.group_of(o) * per_group;
-      bands.begin(at.bias ? frame.floats(*at.bias)[o] : 0.0f, scratch);
-      for (int64_t c = 0; c < per_group; ++c) {
-        bands.lay_out(frame.floats(at.x) + (first + c) * windows.in(), band, 0, scratch);
-        const float* const weights = frame.floats(at.weight) + (o * per_group + c) * taps;
-        bands.for_each_run(scratch, [&](const float* from, size_t length, float* out) {
-          add_weighted_taps(from, bands.taps(), weights, length, out);
-        });
-      }
+      convolve_band(bands, windows, band, frame.floats(at.x) + first * windows.in(), per_group,
+                    frame.floats(at.weight) + o * per_group * windows.kernel(),
+                    at.bias ? frame.floats(*at.bias)[o] : 0.0f, scratch);
       float* const plane = frame.floats(at.result) + i * windows.out();
       bands.for_each_row(band, scratch, [&](int64_t d, int64_t r, const float* row) {
         std::copy_n(row, columns.out, plane + (d * rows.out + r) * columns.out);
       });
     });
+    return {};
+  });
+  return {};
+}
+
+Status lower_banded_conv_transpose(const mil::Op& op, const Phases& phases, Lowering& lowering) {
+  const Windows windows(TRY(mil::resolve_conv_transpose(op)));
+  const Channels channels = TRY(channels_of(op));
+  const PhasePlaces at = TRY(phase_places(op, phases, lowering));
+  std::vector<Bands> bands;
+  int64_t most_bands = 1;
+  for (const PhaseSet& set : phases.sets()) {
+    bands.emplace_back(set.windows);
+    most_bands = std::max(most_bands, bands.back().per_channel());
+    lowering.thread_scratch(static_cast<uint64_t>(bands.back().scratch()) * sizeof(float));
+  }
+  // A band of all phases, in channel i % channels.out of the result of element i / channels.out of
+  // the batch.
+  const auto compute = [=](const Frame& frame, int64_t i, int64_t band, float* scratch) {
+    const int64_t n = i / channels.out, o = i % channels.out;
+    const int64_t per_group = channels.in_per_group();
+    const int64_t first = n * channels.in + channels.group_of(o) * per_group;
+    float* const plane = frame.floats(at.result) + i * windows.in();
+    for (size_t s = 0; s < bands.size(); ++s) {
+      const PhaseSet& set = phases.sets()[s];
+      if (band >= bands[s].per_channel()) continue;
+      const int64_t row_size = per_group * set.windows.kernel();
+      const float* weight = frame.floats(at.weight) + set.weight + o * set.phase_count() * row_size;
+      for (const PhaseSet::Phase& phase : set.phases) {
+        convolve_band(bands[s], set.windows, band, frame.floats(at.x) + first * windows.out(),
+                      per_group, weight, at.bias ? frame.floats(*at.bias)[o] : 0.0f, scratch);
+        weight += row_size;
+        bands[s].for_each_row(band, scratch, [&](int64_t d, int64_t r, const float* row) {
+          float* const to = plane + phases.offset(phase.first) + phases.offset_of_place(d, r, 0);
+          for (int64_t c = 0; c < set.windows.axes[2].out; ++c) to[c * phases.step()] = row[c];
+        });
+      }
+    }
+  };
+  lowering.emit(op, [=, batch = op.result()->type.shape[0]](const Frame& frame) -> Status {
+    fill_gaps(frame, phases, at, batch, channels.out, windows.in());
+    const int64_t grain = std::max<int64_t>(1, kBandedGrain * most_bands / windows.in());
+    frame.pool.parallel_for(batch * channels.out * most_bands, grain,
+                            [&](int64_t begin, int64_t end, int thread) {
+                              for (int64_t i = begin; i < end; ++i) {
+                                compute(frame, i / most_bands, i % most_bands,
+                                        reinterpret_cast<float*>(frame.scratch(thread)));
+                              }
+                            });
     return {};
   });
   return {};

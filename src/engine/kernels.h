@@ -80,13 +80,16 @@ Status lower_local_response_norm(const mil::Op& op, Lowering& lowering);
 // conv.cc
 Status lower_conv(const mil::Op& op, Lowering& lowering);  // and conv_quantized
 
+// conv_transpose.cc
+Status lower_conv_transpose(const mil::Op& op, Lowering& lowering);
+
 // banded.cc
 Status lower_banded_conv(const mil::Op& op, Lowering& lowering);  // where Bands suit it
 Status lower_pool(const mil::Op& op, Lowering& lowering);
 
 // reference/window.cc
 Status lower_plain_conv(const mil::Op& op, Lowering& lowering);
-Status lower_conv_transpose(const mil::Op& op, Lowering& lowering);
+Status lower_plain_conv_transpose(const mil::Op& op, Lowering& lowering);
 Status lower_plain_pool(const mil::Op& op, Lowering& lowering);
 
 // reference/gather_scatter.cc

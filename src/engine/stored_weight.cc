@@ -7,7 +7,7 @@
 namespace diptych::engine {
 namespace {
 
-const mil::Op* made_by(const mil::Value& value, std::string_view type) {
+const mil::Op* producer_of(const mil::Value& value, std::string_view type) {
   const bool made = value.kind == mil::Value::Kind::Result && value.producer->type == type;
   return made ? value.producer : nullptr;
 }
@@ -77,11 +77,11 @@ std::optional<WeightRef> repeat_rows(const WeightRef& weight, int64_t count) {
 }  // namespace
 
 std::optional<ScaledWeight> scaled_weight(const mil::Value& value) {
-  if (const mil::Op* op = made_by(value, "constexpr_affine_dequantize")) {
+  if (const mil::Op* op = producer_of(value, "constexpr_affine_dequantize")) {
     if (has_results(*op)) return std::nullopt;
     return affine_weight(*op);
   }
-  const mil::Op* op = made_by(value, "constexpr_blockwise_shift_scale");
+  const mil::Op* op = producer_of(value, "constexpr_blockwise_shift_scale");
   if (op == nullptr || has_results(*op)) return std::nullopt;
   ScaledWeight weight{constant(*op, "data"), constant(*op, "scale"), constant(*op, "offset")};
   if (weight.offset != nullptr && weight.offset->dtype() != weight.scale->dtype()) {
@@ -92,7 +92,7 @@ std::optional<ScaledWeight> scaled_weight(const mil::Value& value) {
 }
 
 std::optional<PaletteWeight> palette_weight(const mil::Value& value) {
-  const mil::Op* op = made_by(value, "constexpr_lut_to_dense");
+  const mil::Op* op = producer_of(value, "constexpr_lut_to_dense");
   if (op == nullptr || has_results(*op)) return std::nullopt;
   WeightRef indices = constant(*op, "indices"), tables = constant(*op, "lut");
   if (!is_float(tables->dtype())) return std::nullopt;

@@ -40,6 +40,9 @@ int64_t counted(const mil::WindowAxis& axis, int64_t place, bool padding);
 // Of a convolution, which way it may go.
 Result<Channels> channels_of(const mil::Op& op);
 
+// Channels of a group's result from which on a convolution is a product of matrices.
+inline constexpr int64_t kFewChannels = 8;
+
 // Where the operands and the result of a convolution are, as floats: of a quantised weight, what it
 // stands for.
 struct ConvPlaces {

@@ -168,7 +168,7 @@ Status lower_plain_conv(const mil::Op& op, Lowering& lowering) {
 }
 
 // The convolution the other way: x has an element for each place of the windows.
-Status lower_conv_transpose(const mil::Op& op, Lowering& lowering) {
+Status lower_plain_conv_transpose(const mil::Op& op, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_conv_transpose(op)));
   const Channels channels = TRY(channels_of(op));
   const int64_t stride = windows.axes[2].stride;
