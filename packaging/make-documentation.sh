@@ -11,14 +11,16 @@ export SOURCE_DATE_EPOCH="$epoch"
 rm -rf "$out"
 mkdir -p "$out/man/man1" "$out/doc"
 
+version=$("$diptych" --version | sed 's/.* //')
+
 # page NAME SUMMARY [COMMAND]. CLI11 heads its lists with "Options:" and "Examples:", as help2man
 # expects; the first line of the help is the summary, which a man page has of its own.
 page() {
   name=$1 summary=$2 command=${3:-}
   # shellcheck disable=SC2086  # no command is no argument
   "$diptych" $command --help >"$out/help"
-  printf '#!/bin/sh\ncase "$1" in --version) exec "%s" --version ;; esac\nexec cat "%s"\n' \
-    "$diptych" "$out/help" >"$out/$name"
+  printf '#!/bin/sh\ncase "$1" in --version) echo "%s %s" ;; *) cat "%s" ;; esac\n' \
+    "$name" "$version" "$out/help" >"$out/$name"
   chmod 755 "$out/$name"
   help2man --no-info --section 1 --name "$summary" --output "$out/man/man1/$name.1" "$out/$name"
   gzip -n9 "$out/man/man1/$name.1"
@@ -35,7 +37,6 @@ page diptych "Core ML language models in ExecuTorch files, on Linux"
   printf 'Upstream-Name: diptych\n\nFiles: *\nCopyright: 2026 the diptych authors\nLicense: BSD-3-Clause\n'
   sed -n '/^Redistribution/,$p' "$root/LICENSE" | sed 's/^$/./; s/^/ /'
 } >"$out/doc/copyright"
-version=$("$diptych" --version | sed 's/.* //')
 {
   printf 'diptych (%s) unstable; urgency=medium\n\n  * CHANGELOG.md of the sources has the changes.\n\n' "$version"
   printf ' -- The diptych authors <diptych@example.org>  %s\n' "$(date -u -R -d "@$epoch")"
