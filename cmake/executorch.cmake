@@ -57,7 +57,7 @@ endfunction()
 # Imports the package in `directory` as the target diptych_stock_executorch: headers and the
 # runtime library. (ExecuTorch's own imported targets need CMake 3.28.)
 macro(diptych_import_executorch directory)
-  find_package(executorch REQUIRED CONFIG NO_DEFAULT_PATH PATHS ${directory}/share/cmake)
+  find_package(executorch REQUIRED CONFIG NO_DEFAULT_PATH NO_CMAKE_FIND_ROOT_PATH PATHS ${directory}/share/cmake)
   if(NOT EXISTS ${EXECUTORCH_RUNTIME_LIBRARY_DIR}/libexecutorch.so)
     message(FATAL_ERROR "The ExecuTorch in ${directory} has no libexecutorch.so; "
                         "version 1.5 or later is needed.")

@@ -11,7 +11,7 @@ mkdir -p "$1"
 directory=$(cd "$1" && pwd)
 "$(dirname "$0")/install-packages.sh" --aarch64
 libraries="libcli11-dev libedit-dev libexpected-dev libfmt-dev libflatbuffers-dev libgmock-dev libgtest-dev
-  libhwy-dev libpcre2-dev libprotobuf-dev libprotozero-dev libsentencepiece-dev libutf8proc-dev
+  libcpp-httplib-dev libhwy-dev libpcre2-dev libprotobuf-dev libprotozero-dev libsentencepiece-dev libutf8proc-dev
   libxxhash-dev nlohmann-json3-dev zlib1g-dev"
 
 # shellcheck disable=SC2086  # a list of words
