@@ -32,6 +32,14 @@ doc_to_target: "{{text}}"
 metric_list:
   - {metric: word_perplexity}
 """
+# Of tasks of unlike sizes, so that it matters by what they are weighed.
+GROUP = """
+group: both
+task: [stories, endings]
+aggregate_metric_list:
+  - {metric: acc, weight_by_size: true}
+  - {metric: acc_norm, weight_by_size: false, filter_list: none}
+"""
 RECIPE = "[recipes.best]\nrecipe = 'best'\n"
 QUICK = "[measure]\nverify = false\nreference = false\n"
 
@@ -47,9 +55,12 @@ class Tasks(Directory):
             {"start": story[:25], "ends": [story[25:], story[25:][::-1]], "right": 0, "text": story}
             for story in stories
         ]
-        data = self.tasks / "documents.jsonl"
-        data.write_text("".join(json.dumps(document) + "\n" for document in documents))
-        for name, text in (("stories", CHOICES), ("rolling", ROLLING)):
+        endings = CHOICES.replace("task: stories", "task: endings\ntag: tagged").replace('"{{right}}"', '"{{1 - right}}"')
+        described = {"stories": CHOICES, "rolling": ROLLING, "endings": endings, "both": GROUP}
+        for name, text in described.items():
+            some = documents[:3] if name == "endings" else documents
+            data = self.tasks / f"{name}.jsonl"
+            data.write_text("".join(json.dumps(document) + "\n" for document in some))
             (self.tasks / f"{name}.yaml").write_text(text.replace("DOCUMENTS", str(data)))
         os.environ["HF_HOME"] = str(self.directory / "hub")
 
@@ -71,7 +82,7 @@ class Tasks(Directory):
                                     bootstrap_iters=0)  # fmt: skip
         finally:
             server.close()
-        return found["results"][name]
+        return {**found["results"], **found["groups"]}
 
     def test_parts_have_the_scores_of_the_whole(self):
         rows = []
@@ -81,11 +92,34 @@ class Tasks(Directory):
             rows.append(self.qualities(f"plan{shards}"))
         self.assertEqual(rows[0], rows[1])
         for row in rows[0]:
-            whole = self.alone(row["on"])
+            whole = self.alone(row["on"])[row["on"]]
             self.assertEqual(row["documents"], 7)
             for metric, value in row["metrics"].items():
                 self.assertEqual(value, whole[metric], metric)
         self.assertEqual(rows[0][0]["score"], rows[0][0]["metrics"]["acc,none"])
+
+    def test_a_group_has_what_lm_eval_makes_of_it(self):
+        tables = []
+        for shards in (1, 4):
+            self.sweep(self.plan(HEAD, RECIPE, self.task("both", shards), QUICK, name=f"plan{shards}.toml"))
+            tables.append(self.qualities(f"plan{shards}"))
+        self.assertEqual(tables[0], tables[1])
+        whole = self.alone("both")
+        rows = {row["on"].removeprefix("both: "): row for row in tables[0]}
+        self.assertEqual(list(rows), ["both", "stories", "endings"])
+        self.assertEqual([row["documents"] for row in rows.values()], [10, 7, 3])
+        for name, row in rows.items():
+            self.assertEqual(set(row["metrics"]), {"acc,none", "acc_norm,none"})
+            for metric, value in row["metrics"].items():
+                self.assertEqual(value, whole[name][metric], (name, metric))
+        self.assertEqual(rows["both"]["score"], rows["both"]["metrics"]["acc,none"])
+        self.assertNotEqual(rows["stories"]["score"], rows["endings"]["score"])
+
+    def test_a_tag_is_a_list_of_tasks(self):
+        self.sweep(self.plan(HEAD, RECIPE, self.task("tagged", 1), QUICK))
+        whole, task = self.qualities()
+        self.assertEqual((whole["on"], whole["score"], whole["documents"]), ("tagged", None, 3))
+        self.assertEqual((task["on"], task["documents"]), ("tagged: endings", 3))
 
     def test_a_task_that_is_not_known(self):
         plan = self.plan(HEAD, RECIPE, "[tasks.storys]\ninclude = 'tasks'\n")

@@ -181,5 +181,5 @@ class Planner:
             for part in range(shards)
         )
         numbers = [task.get("limit"), task.get("fewshot")]
-        key = key_of("task", export.key, name, include and include.digest, numbers, numerics, tasks.version())
+        key = key_of("tasks", export.key, name, include and include.digest, numbers, numerics, tasks.version())
         return Cell(key, "task", row, task.name, works, works[0].merged)

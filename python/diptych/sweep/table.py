@@ -40,7 +40,8 @@ def rows_of(cells: list[Cell], log: Log, failures: dict[str, str]) -> list[Row]:
     for (model, recipe, shape), of_export in exports.items():
         common: Row = {"model": model, "recipe": recipe, "shape": shape}
         common.update(_common(of_export, log, failures))
-        judged = [_judged(cell, log, failures) for cell in of_export.values() if cell.kind in ("text", "task")]
+        cells_judged = [cell for cell in of_export.values() if cell.kind in ("text", "task")]
+        judged = [row for cell in cells_judged for row in _judged(cell, log, failures)]
         rows += [{**common, **row} for row in judged or [{}]]
     for row in rows:
         row["pareto"] = _on_front(row, rows)
@@ -64,14 +65,14 @@ def _common(cells: dict[str, Cell], log: Log, failures: dict[str, str]) -> Row:
     return row
 
 
-def _judged(cell: Cell, log: Log, failures: dict[str, str]) -> Row:
+def _judged(cell: Cell, log: Log, failures: dict[str, str]) -> list[Row]:
+    """A row; of a group of tasks one more for each group and task in it."""
     row: Row = {"on": cell.name, "kind": cell.kind}
-    result: Result | None = log.get(cell.key)
-    if result:
-        row.update(result)
-    elif cell.key in failures:
+    result: Result = dict(log.get(cell.key) or {})
+    if not result and cell.key in failures:
         row["note"] = failures[cell.key]
-    return row
+    within = result.pop("tasks", {})
+    return [{**row, **result}] + [{**row, "on": f"{cell.name}: {name}", **scored} for name, scored in within.items()]
 
 
 def quality(row: Row) -> float | None:

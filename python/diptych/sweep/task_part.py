@@ -1,4 +1,4 @@
-"""Scores a part of an lm-eval task with `diptych serve`; a process of its own, which tasks.py starts with its order.
+"""Scores a part of an lm-eval task, or of each task of a group, with `diptych serve`; a process of its own, which tasks.py starts with its order.
 
 Log-likelihoods are the served model's, one request at a time, so they do not depend on how a task is cut.
 """
@@ -133,29 +133,53 @@ def _aggregation(task: Any, metric: str) -> str:
     )
 
 
-def score(order: dict[str, Any]) -> dict[str, Any]:
-    manager = TaskManager(include_path=order["include"])
-    loaded = manager.load([order["task"]])
-    if list(loaded["tasks"]) != [order["task"]]:
-        raise SystemExit(f"{order['task']} is a group of tasks; name one of them")
-    task = loaded["tasks"][order["task"]]
-    if order["fewshot"] is not None:
-        task.set_config(key="num_fewshot", value=order["fewshot"])
-    task.set_fewshot_seed(seed=1234)
+def _group(group: Any) -> dict[str, Any]:
+    """What it makes of its tasks' metrics, in lm-eval's own terms."""
+    return {
+        "name": group.name,
+        "tasks": [task.task_name for task in group.get_all_tasks()],
+        "means": [
+            {"metric": mean.metric, "filters": mean.filter_list, "by_size": mean.weight_by_size}
+            for mean in group.aggregate_metric_list or []
+        ],
+    }
+
+
+def _part_of(task: Any, order: dict[str, Any]) -> list[int]:
+    """The documents of this part."""
     count = len(task.eval_docs)
     count = min(count, order["limit"] or count)
     begin, end = (count * (order["part"] + step) // order["parts"] for step in (0, 1))
-    if begin == end:
-        return {"documents": [], "aggregation": {}}
-    server = Server(order["tool"], order["model"], order["numerics"], order["threads"])
-    try:
-        found = evaluator.evaluate(
-            Model(server), loaded, samples={order["task"]: list(range(begin, end))}, bootstrap_iters=0
-        )
-    finally:
-        server.close()
+    return list(range(begin, end))
+
+
+def score(order: dict[str, Any]) -> dict[str, Any]:
+    loaded = TaskManager(include_path=order["include"]).load([order["task"]])
+    tasks = loaded["tasks"]
+    for task in tasks.values():
+        # As lm-eval has it: a task that is meant to be without examples stays so.
+        if order["fewshot"] is not None and task.get_config("num_fewshot") != 0:
+            task.set_config(key="num_fewshot", value=order["fewshot"])
+        task.set_fewshot_seed(seed=1234)
+    samples = {name: _part_of(task, order) for name, task in tasks.items()}
+    asked = {name: task for name, task in tasks.items() if samples[name]}
+    found: dict[str, Any] = {}
+    if asked:
+        server = Server(order["tool"], order["model"], order["numerics"], order["threads"])
+        try:
+            found = evaluator.evaluate(Model(server), {"tasks": asked}, samples=samples, bootstrap_iters=0)["samples"]
+        finally:
+            server.close()
+    return {
+        "tasks": {name: _scored(task, found.get(name, [])) for name, task in tasks.items()},
+        "groups": [_group(group) for group in loaded["groups"].values()],
+    }
+
+
+def _scored(task: Any, samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """The metrics of each document, and how they are put together."""
     documents: dict[int, dict[str, Any]] = {}
-    for sample in found["samples"][order["task"]]:
+    for sample in samples:
         values = documents.setdefault(sample["doc_id"], {})
         for metric in sample["metrics"]:
             values[f"{metric},{sample['filter']}"] = sample[metric]
