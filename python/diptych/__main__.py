@@ -22,7 +22,10 @@ def main(*command):
             "diptych: this installation has no executable; install the package with `pip install .` "
             "in diptych's source, or set DIPTYCH_EXECUTABLE"
         )
-    os.execv(tool, ["diptych", *command, *sys.argv[1:]])
+    try:
+        os.execv(tool, ["diptych", *command, *sys.argv[1:]])
+    except OSError as error:
+        sys.exit(f"diptych: {tool}: {error.strerror}; see DIPTYCH_EXECUTABLE")
 
 
 def worker():

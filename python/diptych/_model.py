@@ -25,11 +25,13 @@ class _Handle:
             raise ValueError(f"numerics: expected one of {', '.join(_native.NUMERICS)}, found {numerics!r}")
         options = _native.Options(ctypes.sizeof(_native.Options), _native.NUMERICS[numerics], threads)
         self.value = ctypes.c_void_p()
+        # Kept, since modules are empty by the time that the last objects go.
+        self.free = _native.library().diptych_model_free
         _native.call("diptych_model_open", os.fsencode(path), options, self.value)
 
     def __del__(self):
         if getattr(self, "value", None):
-            _native.library().diptych_model_free(self.value)
+            self.free(self.value)
 
 
 class _Function:
@@ -39,6 +41,7 @@ class _Function:
         self.model = model
         self.lock = threading.Lock()
         self.value = ctypes.c_void_p()
+        self.free = _native.library().diptych_function_free
         _native.call("diptych_function_load", model.value, name.encode(), self.value)
         self.optional = set()  # names of inputs that have a default value
         self.inputs, self.outputs = self._features("input"), self._features("output")
@@ -46,7 +49,7 @@ class _Function:
 
     def __del__(self):
         if getattr(self, "value", None):
-            _native.library().diptych_function_free(self.value)
+            self.free(self.value)
 
     def _features(self, side):
         count = getattr(_native.library(), f"diptych_function_{side}_count")(self.value)

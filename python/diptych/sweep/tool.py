@@ -23,6 +23,8 @@ class Tool:
         found = path or executable()
         if found is None:
             raise SweepError("there is no diptych here; install its package, or set DIPTYCH_EXECUTABLE")
+        if not os.access(found, os.X_OK):
+            raise SweepError(f"{found}: expected diptych's program, found nothing that can be run; see DIPTYCH_EXECUTABLE")
         self.path = str(Path(found).resolve())
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
