@@ -3,7 +3,7 @@
 #
 # Makes a Python virtual environment in DIR with stock ExecuTorch, coremltools and what upstream's
 # exporter needs: the versions that the conformance suite was written against, and what its parts
-# "families", "serve" and "worker" compare with. Does nothing when DIR holds them already. PYTHON chooses the Python, 3.10
+# "families", "serve", "worker" and "sweep" need. Does nothing when DIR holds them already. PYTHON chooses the Python, 3.10
 # to 3.12.
 set -eu
 [ $# -eq 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
@@ -16,6 +16,8 @@ families="transformers==5.24.0 safetensors==0.8.0 gguf==0.19.0 peft==0.21.2 acce
 # Clients of the server; lm-eval's own needs tenacity and aiohttp, which lm_eval alone does not bring.
 serve="openai==3.57.0 lm_eval==0.4.13 tenacity==9.2.1 aiohttp==3.14.5 jsonschema==4.26.0
   selenium==4.51.0 fastapi==0.165.0 uvicorn==0.54.0"
+# A cluster for sweeps.
+sweep="ray==2.60.0"
 
 complete() {
   [ -x "$directory/bin/python" ] || return 1
@@ -38,8 +40,8 @@ install() {
 
 # shellcheck disable=SC2086  # lists of words, here and below
 add_others() {
-  complete $families $serve 2>/dev/null || install $families $serve
-  complete $packages $families $serve
+  complete $families $serve $sweep 2>/dev/null || install $families $serve $sweep
+  complete $packages $families $serve $sweep
 }
 
 # shellcheck disable=SC2086
