@@ -21,7 +21,7 @@ QUALITY ?=
 
 .PHONY: help packages configure build demo test test-asan test-kills test-tsan plugin conformance \
         conformance-smoke conformance-setup cross-aarch64 fuzz fuzz-commands faults bench \
-        bench-peers quality load deb dist wheel site lint format clean
+        bench-peers quality load deb dist wheel wheel-arm64 site lint format clean
 
 help:
 	@echo "make demo       install packages, build, export the bundled model, run it"
@@ -42,6 +42,7 @@ help:
 	@echo "make load       load on a server that runs; LOAD='http://127.0.0.1:8080 --requests 1000'"
 	@echo "make deb        a Debian package in build/packages; make dist: the sources, byte for byte the same each time"
 	@echo "make wheel      a wheel in build/packages; DIPTYCH_EXECUTORCH=<venv> puts the plug-in into it"
+	@echo "make wheel-arm64  the same for arm64, by Debian's cross compiler; DIPTYCH_EXECUTORCH=<its arm64 wheel, unpacked>"
 	@echo "make site       the documentation as a site in build/site, its links checked"
 	@echo "make lint       clang-tidy; make format: clang-format"
 
@@ -154,6 +155,9 @@ dist:
 
 wheel: packages
 	@DIPTYCH_EXECUTORCH=$(if $(DIPTYCH_EXECUTORCH),$(abspath $(DIPTYCH_EXECUTORCH))) scripts/wheel.sh build/packages
+
+wheel-arm64: packages
+	@DIPTYCH_EXECUTORCH=$(if $(DIPTYCH_EXECUTORCH),$(abspath $(DIPTYCH_EXECUTORCH))) scripts/wheel.sh build/packages arm64
 
 site: build
 	@test -x build/site-tools/bin/mkdocs || { python3 -m venv build/site-tools && \
