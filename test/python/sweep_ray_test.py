@@ -36,7 +36,7 @@ QUICK = "[measure]\nverify = false\n"
 
 
 class Node:
-    """`ray start` with one CPU, as a process group."""
+    """`ray start` with one CPU, as a process group; it is up once it says so."""
 
     def __init__(self, directory, *options):
         own = Path(directory, f"node-{time.monotonic_ns()}")
@@ -44,13 +44,23 @@ class Node:
         ray = Path(sys.executable).with_name("ray")
         command = [ray, "start", "--block", "--num-cpus=1", f"--memory={2 << 30}", f"--object-store-memory={100 << 20}",
                    "--disable-usage-stats", *options]  # fmt: skip
-        # Of a loaded machine's time work gets as much as other processes, and nodes have longer to start.
-        patience = {"RAY_worker_niceness": "0", "RAY_raylet_start_wait_time_s": "120"}
-        environment = {**os.environ, **patience, "DIPTYCH_SWEEP_DIR": str(own)}
+        # Of a loaded machine's time work gets as much as other processes.
+        environment = {**os.environ, "RAY_worker_niceness": "0", "DIPTYCH_SWEEP_DIR": str(own)}
         self.process = subprocess.Popen(
             list(map(str, command)), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL, env=environment,
             start_new_session=True,
         )  # fmt: skip
+
+    def said(self):
+        return Path(self.log.name).read_text()
+
+    def starts(self):
+        """Waits until it is up, or has ended."""
+        while "Ray runtime started" not in self.said():
+            if self.process.poll() is not None:
+                return False
+            time.sleep(0.2)
+        return True
 
     def kill(self):
         try:
@@ -78,22 +88,20 @@ class Cluster(Directory):
         port = self.address.split(":")[1]
         self.start_node("--head", f"--port={port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false",
                         f"--temp-dir={self.temporary}")  # fmt: skip
-        self.wait_for_head()
 
     def start_node(self, *options):
-        self.nodes.append(Node(self.temporary, *options))
+        """Tries more than once: Ray gives a node 30 s, which is short on a loaded machine."""
+        for _ in range(5):
+            node = Node(self.temporary, *options)
+            self.nodes.append(node)
+            if node.starts():
+                return
+            self.nodes.remove(node)
+            node.kill()
+        self.fail(f"a node did not start: {node.said()[-300:]}")
 
     def add_node(self):
         self.start_node(f"--address={self.address}")
-
-    def wait_for_head(self):
-        host, port = self.address.split(":")
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex((host, int(port))) == 0:
-                    return
-            time.sleep(0.1)
-        self.fail("the head does not listen")
 
     def one_lost_one_added(self, *parts, results):
         """A plan's table of a local sweep is that of one on three nodes, of which one is killed after some results."""
@@ -102,7 +110,9 @@ class Cluster(Directory):
         self.add_node()
         self.add_node()
         process = self.under_way(plan, "--ray", self.address, results=results)
-        self.nodes.pop(1).kill()
+        lost = self.nodes.pop(1)
+        self.assertEqual((process.poll(), lost.process.poll()), (None, None), "the sweep and the node are under way")
+        lost.kill()
         self.add_node()
         _, err = process.communicate()
         self.assertEqual(process.returncode, 0, err)
