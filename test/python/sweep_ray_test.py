@@ -91,7 +91,7 @@ class Cluster(Directory):
 
     def start_node(self, *options):
         """Tries more than once: Ray gives a node 30 s, which is short on a loaded machine."""
-        for _ in range(5):
+        for _ in range(10):
             node = Node(self.temporary, *options)
             self.nodes.append(node)
             if node.starts():

@@ -60,7 +60,15 @@ class Directory(unittest.TestCase):
 
     def start(self, plan, *options, **more):
         command = [sys.executable, "-m", "diptych.sweep", str(plan), *map(str, options)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        if process.poll() is None:
+            process.terminate()
+            process.communicate()
 
     def under_way(self, plan, *options, results=2):
         """A sweep that has logged so many more results, or has ended."""
