@@ -14,12 +14,10 @@ namespace {
 
 constexpr int64_t kBandedGrain = 1 << 12;  // places of the result worth a thread of their own
 
-// Calls body(channel, band, scratch) for all bands of `channels` channels of the result, each of
-// which has so many places.
+// Calls body(channel, band, scratch) for the `each` bands of all `channels` channels of the result,
+// which have so many places.
 template <class Body>
-void for_each_band(const Frame& frame, const Bands& bands, int64_t channels, int64_t places,
-                   Body body) {
-  const int64_t each = bands.per_channel();
+void for_each_band(const Frame& frame, int64_t each, int64_t channels, int64_t places, Body body) {
   const int64_t grain = std::max<int64_t>(1, kBandedGrain * each / places);
   frame.pool.parallel_for(channels * each, grain, [&](int64_t begin, int64_t end, int thread) {
     auto* const scratch = reinterpret_cast<float*>(frame.scratch(thread));
@@ -68,17 +66,19 @@ Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
     const int64_t per_group = channels.in_per_group();
     const auto& [slices, rows, columns] = windows.axes;
     const int64_t all = batch * channels.out;
-    for_each_band(frame, bands, all, windows.out(), [&](int64_t i, int64_t band, float* scratch) {
-      const int64_t n = i / channels.out, o = i % channels.out;
-      const int64_t first = n * channels.in + channels.group_of(o) * per_group;
-      convolve_band(bands, windows, band, frame.floats(at.x) + first * windows.in(), per_group,
-                    frame.floats(at.weight) + o * per_group * windows.kernel(),
-                    at.bias ? frame.floats(*at.bias)[o] : 0.0f, scratch);
-      float* const plane = frame.floats(at.result) + i * windows.out();
-      bands.for_each_row(band, scratch, [&](int64_t d, int64_t r, const float* row) {
-        std::copy_n(row, columns.out, plane + (d * rows.out + r) * columns.out);
-      });
-    });
+    for_each_band(frame, bands.per_channel(), all, windows.out(),
+                  [&](int64_t i, int64_t band, float* scratch) {
+                    const int64_t n = i / channels.out, o = i % channels.out;
+                    const int64_t first = n * channels.in + channels.group_of(o) * per_group;
+                    convolve_band(bands, windows, band, frame.floats(at.x) + first * windows.in(),
+                                  per_group,
+                                  frame.floats(at.weight) + o * per_group * windows.kernel(),
+                                  at.bias ? frame.floats(*at.bias)[o] : 0.0f, scratch);
+                    float* const plane = frame.floats(at.result) + i * windows.out();
+                    bands.for_each_row(band, scratch, [&](int64_t d, int64_t r, const float* row) {
+                      std::copy_n(row, columns.out, plane + (d * rows.out + r) * columns.out);
+                    });
+                  });
     return {};
   });
   return {};
@@ -87,7 +87,7 @@ Status lower_banded_conv(const mil::Op& op, Lowering& lowering) {
 Status lower_banded_conv_transpose(const mil::Op& op, const Phases& phases, Lowering& lowering) {
   const Windows windows(TRY(mil::resolve_conv_transpose(op)));
   const Channels channels = TRY(channels_of(op));
-  const PhasePlaces at = TRY(phase_places(op, phases, lowering));
+  const ConvPlaces at = TRY(phase_places(op, phases, lowering));
   std::vector<Bands> bands;
   int64_t most_bands = 1;
   for (const PhaseSet& set : phases.sets()) {
@@ -120,14 +120,9 @@ Status lower_banded_conv_transpose(const mil::Op& op, const Phases& phases, Lowe
   };
   lowering.emit(op, [=, batch = op.result()->type.shape[0]](const Frame& frame) -> Status {
     fill_gaps(frame, phases, at, batch, channels.out, windows.in());
-    const int64_t grain = std::max<int64_t>(1, kBandedGrain * most_bands / windows.in());
-    frame.pool.parallel_for(batch * channels.out * most_bands, grain,
-                            [&](int64_t begin, int64_t end, int thread) {
-                              for (int64_t i = begin; i < end; ++i) {
-                                compute(frame, i / most_bands, i % most_bands,
-                                        reinterpret_cast<float*>(frame.scratch(thread)));
-                              }
-                            });
+    for_each_band(
+        frame, most_bands, batch * channels.out, windows.in(),
+        [&](int64_t i, int64_t band, float* scratch) { compute(frame, i, band, scratch); });
     return {};
   });
   return {};
@@ -171,7 +166,7 @@ Status lower_pool(const mil::Op& op, Lowering& lowering) {
         }
       });
     };
-    for_each_band(frame, bands, channels, windows.out(), pool_band);
+    for_each_band(frame, bands.per_channel(), channels, windows.out(), pool_band);
     return {};
   });
   return {};

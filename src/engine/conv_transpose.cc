@@ -18,7 +18,7 @@ struct TransposedConvolution {
   Phases phases;
   Channels channels;
   int64_t in_size, out_size;  // of a channel
-  PhasePlaces places;
+  ConvPlaces places;
   std::vector<Patches> set_patches{};  // of each set of phases
   int64_t tiles = 0;                   // of the set that has the most
   uint64_t layout_size = 0;            // of the largest patches
@@ -80,22 +80,17 @@ struct TransposedConvolution {
 
 }  // namespace
 
-Result<PhasePlaces> phase_places(const mil::Op& op, const Phases& phases, Lowering& lowering) {
-  const mil::Value* const bias = op.operand("bias");
+Result<ConvPlaces> phase_places(const mil::Op& op, const Phases& phases, Lowering& lowering) {
   const std::string what = fmt::format("weight of %{}", op.result()->name);
-  PhasePlaces places;
-  places.x = TRY(lowering.cells(*op.operand("x")));
-  places.weight = TRY(lowering.precomputed(
+  const Place weight = TRY(lowering.precomputed(
       {op.operand("weight")}, what, static_cast<uint64_t>(phases.weight_size()),
       [phases](const std::vector<const float*>& from, float* out) {
         phases.lay_out_weight(from.front(), out);
       }));
-  if (bias != nullptr) places.bias = TRY(lowering.cells_like(*bias, DType::F32));
-  places.result = TRY(lowering.result(*op.result()));
-  return places;
+  return conv_places(op, weight, lowering);
 }
 
-void fill_gaps(const Frame& frame, const Phases& phases, const PhasePlaces& places, int64_t batch,
+void fill_gaps(const Frame& frame, const Phases& phases, const ConvPlaces& places, int64_t batch,
                int64_t channels, int64_t size) {
   if (!phases.leave_gaps()) return;
   frame.pool.parallel_for(batch * channels, 1, [&](int64_t begin, int64_t end) {
@@ -121,7 +116,7 @@ Status lower_conv_transpose(const mil::Op& op, Lowering& lowering) {
   if (!suits) return lower_plain_conv_transpose(op, lowering);
   if (few) return lower_banded_conv_transpose(op, phases, lowering);
 
-  const PhasePlaces places = TRY(phase_places(op, phases, lowering));
+  const ConvPlaces places = TRY(phase_places(op, phases, lowering));
   auto made = std::make_shared<TransposedConvolution>(
       TransposedConvolution{phases, channels, windows.out(), windows.in(), places});
   for (const PhaseSet& set : phases.sets()) {

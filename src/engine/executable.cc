@@ -46,9 +46,7 @@ Result<std::shared_ptr<const Executable>> Executable::compile(const mil::Functio
 Result<std::shared_ptr<const Executable>> Executable::compile_as_it_is(
     const mil::Function& function, const ExecutableOptions& options) {
   kernels::selected_isa();  // before anything is computed by another
-  ExecutableOptions own = options;
-  if (!own.looked_up) own.looked_up = std::make_shared<LookedUp>();
-  auto plan = std::make_unique<Plan>(TRY(Lowering::lower(function, own)));
+  auto plan = std::make_unique<Plan>(TRY(Lowering::lower(function, options)));
   return std::make_shared<const Executable>(std::move(plan));
 }
 

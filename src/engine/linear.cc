@@ -325,25 +325,21 @@ Result<std::optional<Arithmetic>> open_palette(const mil::Value& weight, const m
   const bool fast = lowering.numerics() == Numerics::Fast;
   auto palette = TRY(Palette::open(weight, fast ? Palette::Form::Int8 : Palette::Form::Fp32));
   if (!palette) return std::nullopt;
-  const auto keep_palette = [&] {
-    lowering.keep(palette->stored().indices);
-    lowering.keep(palette->stored().tables);
-  };
+  std::optional<LookedUp::Rows> rows;
+  if (fast) rows = TRY(lowering.looked_up(*palette));
+  lowering.keep(rows ? rows->codes : palette->stored().indices);
+  lowering.keep(rows ? rows->scales : palette->stored().tables);
   if (!fast) {
     x.floats = TRY(lowering.cells(x_value));
-    keep_palette();
     segment.weight = DequantizedPalette{std::move(*palette)};
     return Arithmetic::Fp32;
   }
   const DType activations = kernels::palette_activations(palette->bits());
   auto& place = activations == DType::Int4 ? x.for_int4 : x.for_int8;
   place = TRY(quantized(x_value, activations, x, lowering));
-  if (const auto rows = TRY(lowering.looked_up(*palette))) {
-    lowering.keep(rows->codes);
-    lowering.keep(rows->scales);
+  if (rows) {
     segment.weight = rows->weight();
   } else {
-    keep_palette();
     segment.weight = std::move(*palette);
   }
   return activations == DType::Int4 ? Arithmetic::Int4 : Arithmetic::Int8;

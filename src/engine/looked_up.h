@@ -20,8 +20,8 @@ class LookedUp {
  public:
   // `room`: the most bytes that all rows together may take.
   explicit LookedUp(uint64_t room) : room_(room) {}
-  // Room for half of the memory that is available now.
-  LookedUp();
+  // Room for half of the memory that is available when the first rows are asked for.
+  LookedUp() = default;
 
   struct Rows {
     WeightRef codes;   // Int8 [rows, columns]
@@ -40,7 +40,7 @@ class LookedUp {
     Rows rows;
   };
   std::mutex mutex_;
-  uint64_t room_;
+  std::optional<uint64_t> room_;                                  // nothing before it is known
   std::map<std::pair<const std::byte*, Digest>, Entry> entries_;  // by indices and tables
 };
 

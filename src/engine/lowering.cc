@@ -315,6 +315,7 @@ Result<std::optional<LookedUp::Rows>> Lowering::looked_up(const Palette& palette
   if (kernels::looks_up_in_place(kernels::selected_isa(), palette.bits())) return std::nullopt;
   const auto bytes = static_cast<uint64_t>(palette.weight().rows * palette.weight().columns);
   if (constant_bytes_ + bytes > options_.memory_limit) return std::nullopt;
+  if (!options_.looked_up) options_.looked_up = std::make_shared<LookedUp>();
   auto rows = TRY(options_.looked_up->rows(palette));
   if (!rows) return std::nullopt;
   TRY(take_constant_bytes(bytes));

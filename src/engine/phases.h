@@ -65,18 +65,12 @@ class Phases {
   int64_t weight_size_ = 0;
 };
 
-// Where the operands and the result of a conv_transpose are; the weight as lay_out_weight() has it.
-struct PhasePlaces {
-  Place x, weight;
-  std::optional<Place> bias;
-  Place result;
-};
-
-// These are in conv_transpose.cc.
-Result<PhasePlaces> phase_places(const mil::Op& op, const Phases& phases, Lowering& lowering);
+// These are in conv_transpose.cc. The places of a conv_transpose, with the weight as
+// lay_out_weight() has it.
+Result<ConvPlaces> phase_places(const mil::Op& op, const Phases& phases, Lowering& lowering);
 // Writes the bias of a result's channels, of so many elements, before the phases are computed, if
 // these leave gaps.
-void fill_gaps(const Frame& frame, const Phases& phases, const PhasePlaces& places, int64_t batch,
+void fill_gaps(const Frame& frame, const Phases& phases, const ConvPlaces& places, int64_t batch,
                int64_t channels, int64_t size);
 // In banded.cc; where Bands suit all phases.
 Status lower_banded_conv_transpose(const mil::Op& op, const Phases& phases, Lowering& lowering);

@@ -51,5 +51,7 @@ struct ConvPlaces {
   Place result;
 };
 Result<ConvPlaces> conv_places(const mil::Op& op, Lowering& lowering);
+// The same with a weight that was brought into another order.
+Result<ConvPlaces> conv_places(const mil::Op& op, Place weight, Lowering& lowering);
 
 }  // namespace diptych::engine

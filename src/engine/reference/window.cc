@@ -145,10 +145,14 @@ Result<Place> conv_weight(const mil::Op& op, Lowering& lowering) {
 }  // namespace
 
 Result<ConvPlaces> conv_places(const mil::Op& op, Lowering& lowering) {
+  return conv_places(op, TRY(conv_weight(op, lowering)), lowering);
+}
+
+Result<ConvPlaces> conv_places(const mil::Op& op, Place weight, Lowering& lowering) {
   const mil::Value* const bias = op.operand("bias");
   ConvPlaces places;
   places.x = TRY(lowering.cells(*op.operand("x")));
-  places.weight = TRY(conv_weight(op, lowering));
+  places.weight = weight;
   if (bias != nullptr) places.bias = TRY(lowering.cells_like(*bias, DType::F32));
   places.result = TRY(lowering.result(*op.result()));
   return places;
