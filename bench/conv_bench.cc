@@ -5,9 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/thread_pool.h"
-#include "bench.h"
-#include "engine/executable.h"
+#include "execution.h"
 #include "mil/builder.h"
 
 namespace diptych::bench {
@@ -50,22 +48,9 @@ Result<std::unique_ptr<engine::Execution>> create(const Case& c, engine::Numeric
 }
 
 void bench_conv(benchmark::State& state, const Case& c, engine::Numerics numerics) {
-  auto execution = create(c, numerics);
-  if (failed(state, execution)) return;
   const int64_t out = c.out_size();
-  std::vector<float> x(static_cast<size_t>(c.in * c.size * c.size), 0.5f),
-      y(static_cast<size_t>(c.out * out * out));
-  ThreadPool pool(1);
-  auto& e = **execution;
-  if (failed(state, e.bind_input(0, reinterpret_cast<const std::byte*>(x.data()),
-                                 {DType::F32, {1, c.in, c.size, c.size}})) ||
-      failed(state, e.bind_output(0, reinterpret_cast<std::byte*>(y.data()),
-                                  {DType::F32, {1, c.out, out, out}}))) {
+  if (!run_again(state, create(c, numerics), {1, c.in, c.size, c.size}, {1, c.out, out, out}))
     return;
-  }
-  for (auto _ : state) {
-    if (failed(state, e.run(pool))) return;
-  }
   state.counters["FLOP"] = rate(2 * static_cast<uint64_t>(c.multiply_adds()));
 }
 

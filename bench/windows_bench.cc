@@ -5,9 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/thread_pool.h"
-#include "bench.h"
-#include "engine/executable.h"
+#include "execution.h"
 #include "mil/builder.h"
 
 namespace diptych::bench {
@@ -38,22 +36,10 @@ Result<std::unique_ptr<engine::Execution>> create(const Case& c, engine::Numeric
 }
 
 void bench_windows(benchmark::State& state, const Case& c, engine::Numerics numerics) {
-  auto execution = create(c, numerics);
-  if (failed(state, execution)) return;
   const int64_t out = (c.size + c.stride - 1) / c.stride;
-  std::vector<float> x(static_cast<size_t>(c.channels * c.size * c.size), 0.5f),
-      y(static_cast<size_t>(c.channels * out * out));
-  ThreadPool pool(1);
-  auto& e = **execution;
-  if (failed(state, e.bind_input(0, reinterpret_cast<const std::byte*>(x.data()),
-                                 {DType::F32, {1, c.channels, c.size, c.size}})) ||
-      failed(state, e.bind_output(0, reinterpret_cast<std::byte*>(y.data()),
-                                  {DType::F32, {1, c.channels, out, out}}))) {
+  if (!run_again(state, create(c, numerics), {1, c.channels, c.size, c.size},
+                 {1, c.channels, out, out}))
     return;
-  }
-  for (auto _ : state) {
-    if (failed(state, e.run(pool))) return;
-  }
   state.counters["taps"] =
       rate(static_cast<uint64_t>(c.channels * out * out * c.kernel * c.kernel));
 }
