@@ -19,8 +19,8 @@ if(DIPTYCH_FUZZ)
   target_compile_options(diptych_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# For code that runs once, or that waits for files and people: half of the compiler's time would go
-# into making it fast.
+# For code that runs once, or that waits for files and people, and for tests: half of the compiler's
+# time would go into making it fast.
 set(DIPTYCH_RARELY_RUN $<$<CONFIG:Release>:-O1>)
 
 # Compiles sources of a target several at a time, which reads headers and makes templates once for all

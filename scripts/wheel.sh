@@ -30,7 +30,8 @@ PATH="$PWD/$tools/bin:$PATH"
 if [ -n "$cross" ]; then
   # The wheel is named after the machine that built it, auditwheel looks for libraries there, and strip is of its kind.
   $tools/bin/wheel tags --remove --platform-tag linux_aarch64 $raw/*.whl >/dev/null
-  AUDITWHEEL_LD_LIBRARY_PATH=$PWD/build/aarch64-libraries/sysroot/usr/lib/aarch64-linux-gnu:/usr/aarch64-linux-gnu/lib
+  sysroot=$PWD/build/aarch64-libraries/sysroot
+  AUDITWHEEL_LD_LIBRARY_PATH=$sysroot/usr/lib/aarch64-linux-gnu:$sysroot/lib/aarch64-linux-gnu:/usr/aarch64-linux-gnu/lib
   export AUDITWHEEL_LD_LIBRARY_PATH
   mkdir -p $raw/bin
   ln -sf "$(command -v aarch64-linux-gnu-strip)" $raw/bin/strip

@@ -1,8 +1,14 @@
 #include "grammar/json_numbers.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
+#include <limits>
 #include <string>
+#include <string_view>
 
 #include "grammar/json_rules.h"
 
@@ -56,21 +62,24 @@ Expression naturals(int64_t low, int64_t high) {
   return any(std::move(ways));
 }
 
+// Within reach, or one beyond it.
 int64_t clamped(double value) {
-  return static_cast<int64_t>(
-      std::clamp(value, static_cast<double>(-kLargest), static_cast<double>(kLargest)));
+  constexpr auto kBeyond = static_cast<double>(kLargest + 1);
+  return static_cast<int64_t>(std::clamp(value, -kBeyond, kBeyond));
 }
 
 int64_t least_integer(std::optional<Bound> low) {
   if (!low) return -kLargest;
   const int64_t least = clamped(std::ceil(low->value));
-  return low->exclusive && static_cast<double>(least) == low->value ? least + 1 : least;
+  const bool itself = static_cast<double>(least) == low->value;
+  return std::max(low->exclusive && itself ? least + 1 : least, -kLargest);
 }
 
 int64_t most_integer(std::optional<Bound> high) {
   if (!high) return kLargest;
   const int64_t most = clamped(std::floor(high->value));
-  return high->exclusive && static_cast<double>(most) == high->value ? most - 1 : most;
+  const bool itself = static_cast<double>(most) == high->value;
+  return std::min(high->exclusive && itself ? most - 1 : most, kLargest);
 }
 
 Expression signed_between(int64_t least, int64_t most) {
@@ -82,22 +91,95 @@ Expression signed_between(int64_t least, int64_t most) {
   return any(std::move(ways));
 }
 
-// From `low` to `high`, neither below 0, with fractions.
-Expression positive_numbers(const Bound& low, const Bound& high) {
-  const int64_t first = clamped(std::ceil(low.value)), last = clamped(std::floor(high.value));
-  const Expression fraction = sequence({text("."), digits(1, kMostDigits)});
-  const Expression some = sequence({text("."), digits(0, kMostDigits - 1), digit('1', '9')});
+// What is written of a number that is not negative: kMostDigits digits before and behind the point.
+struct Decimal {
+  int64_t whole = 0, fraction = 0;  // the latter in units of the last digit
+  auto operator<=>(const Decimal&) const = default;
+};
+constexpr Decimal kLargestDecimal = {kLargest, 0};
+
+enum class Rounding : uint8_t { Down, Up };
+
+// A reader takes the double that is nearest to what is written, and bounds are doubles. So what is
+// no smaller than the shortest text of a bound is read as no smaller than the bound.
+Decimal rounded(double value, Rounding rounding) {
+  if (value > static_cast<double>(kLargest)) return {kLargest + 1, 0};
+  std::array<char, 512> buffer;  // the least double has 324 digits behind the point
+  const auto written = std::to_chars(buffer.begin(), buffer.end(), value, std::chars_format::fixed);
+  const std::string_view text(buffer.data(), static_cast<size_t>(written.ptr - buffer.data()));
+  const size_t point = std::min(text.find('.'), text.size());
+  std::string behind(text.substr(std::min(point + 1, text.size())));
+  const bool exact = behind.find_first_not_of('0', kMostDigits) == std::string::npos;
+  behind.resize(kMostDigits, '0');
+  Decimal decimal{std::stoll(std::string(text.substr(0, point))), std::stoll(behind)};
+  if (exact || rounding == Rounding::Down) return decimal;
+  if (++decimal.fraction > kLargest) decimal = {decimal.whole + 1, 0};
+  return decimal;
+}
+
+// Its digits behind the point, up to the last that is not 0.
+std::string fraction_of(const Decimal& decimal) {
+  const std::string digits = fmt::format("{:0{}}", decimal.fraction, kMostDigits);
+  return digits.substr(0, digits.find_last_not_of('0') + 1);
+}
+
+// Up to `room` digits behind the point that are no less than `low` and, if there is one, no more
+// than `high`, which is not below it; both without zeros at the end. What is left out counts as 0.
+Expression fraction_digits(const std::string& low, const std::optional<std::string>& high,
+                           size_t room);
+
+// The same of one digit at least.
+Expression some_fraction_digits(const std::string& low, const std::optional<std::string>& high,
+                                size_t room) {
+  const auto first = [](const std::string& of) { return of.empty() ? '0' : of[0]; };
+  const auto rest = [](const std::string& of) { return of.empty() ? of : of.substr(1); };
+  const auto begun = [&](char with, const std::string& least,
+                         const std::optional<std::string>& most) {
+    return sequence({digit(with, with), fraction_digits(least, most, room - 1)});
+  };
+  char begin = first(low), end = high ? first(*high) : '9';
+  if (high && begin == end) return begun(begin, rest(low), rest(*high));
   std::vector<Expression> ways;
-  int64_t begin = first;
-  if (low.exclusive && static_cast<double>(first) == low.value && first < last) {
-    ways.push_back(sequence({text(std::to_string(first)), some}));
-    ++begin;
-  }
-  if (begin < last) ways.push_back(sequence({naturals(begin, last - 1), optional(fraction)}));
-  const bool bound = static_cast<double>(last) == high.value && high.exclusive;
-  const bool low_bound = static_cast<double>(last) == low.value && low.exclusive;
-  if (first <= last && !bound && !low_bound) ways.push_back(text(std::to_string(last)));
+  if (!rest(low).empty()) ways.push_back(begun(begin++, rest(low), std::nullopt));
+  if (high) ways.push_back(begun(end--, "", rest(*high)));
+  if (begin <= end) ways.push_back(sequence({digit(begin, end), digits(0, room - 1)}));
   return any(std::move(ways));
+}
+
+Expression fraction_digits(const std::string& low, const std::optional<std::string>& high,
+                           size_t room) {
+  if (low.empty() && !high) return digits(0, room);
+  if (room == 0) return text("");
+  const Expression some = some_fraction_digits(low, high, room);
+  return low.empty() ? optional(some) : some;
+}
+
+// A whole number with such a fraction behind it.
+Expression with_fraction(Expression whole, const std::string& low,
+                         const std::optional<std::string>& high) {
+  const Expression fraction = sequence({text("."), some_fraction_digits(low, high, kMostDigits)});
+  return sequence({std::move(whole), low.empty() ? optional(fraction) : fraction});
+}
+
+// From `low` to `high`, neither below 0, with fractions.
+Expression decimals(const Decimal& low, const Decimal& high) {
+  const auto whole = [](const Decimal& of) { return text(std::to_string(of.whole)); };
+  if (low > high) return any({});
+  if (low.whole == high.whole) {
+    return with_fraction(whole(low), fraction_of(low), fraction_of(high));
+  }
+  std::vector<Expression> ways;
+  ways.push_back(with_fraction(whole(low), fraction_of(low), std::nullopt));
+  if (low.whole + 1 < high.whole) {
+    ways.push_back(with_fraction(naturals(low.whole + 1, high.whole - 1), "", std::nullopt));
+  }
+  ways.push_back(with_fraction(whole(high), "", fraction_of(high)));
+  return any(std::move(ways));
+}
+
+// The double that is a bound itself, next to one that is not.
+double inclusive(const Bound& bound, double towards) {
+  return bound.exclusive ? std::nextafter(bound.value, towards) : bound.value;
 }
 
 }  // namespace
@@ -107,16 +189,17 @@ Expression integers_between(std::optional<Bound> low, std::optional<Bound> high)
 }
 
 Expression numbers_between(std::optional<Bound> low, std::optional<Bound> high) {
-  const Bound least = low.value_or(Bound{static_cast<double>(-kLargest), false});
-  const Bound most = high.value_or(Bound{static_cast<double>(kLargest), false});
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double least = low ? inclusive(*low, kInfinity) : -kInfinity,
+               most = high ? inclusive(*high, -kInfinity) : kInfinity;
+  // Of magnitudes from `from` to `to`.
+  const auto magnitudes = [](double from, double to) {
+    return decimals(rounded(std::max(from, 0.0), Rounding::Up),
+                    std::min(rounded(to, Rounding::Down), kLargestDecimal));
+  };
   std::vector<Expression> ways;
-  if (most.value >= 0) {
-    ways.push_back(positive_numbers(least.value < 0 ? Bound{0, false} : least, most));
-  }
-  if (least.value < 0) {
-    const Bound from = most.value > 0 ? Bound{0, false} : Bound{-most.value, most.exclusive};
-    ways.push_back(sequence({text("-"), positive_numbers(from, {-least.value, least.exclusive})}));
-  }
+  if (most >= 0) ways.push_back(magnitudes(least, most));
+  if (least < 0) ways.push_back(sequence({text("-"), magnitudes(-most, -least)}));
   return any(std::move(ways));
 }
 

@@ -16,8 +16,7 @@ struct Bound {
 // Integers between the bounds, of at most kMostDigits digits; what matches nothing where there are
 // none.
 Expression integers_between(std::optional<Bound> low, std::optional<Bound> high);
-// Numbers between the bounds, without exponents. Close to bounds that are not whole not every
-// number that would do is written.
+// The same for numbers, without exponents, of at most kMostDigits digits before and behind the point.
 Expression numbers_between(std::optional<Bound> low, std::optional<Bound> high);
 
 }  // namespace diptych::grammar

@@ -396,7 +396,9 @@ class Translator {
     if (!low && !high) return rule(integer ? json_.integer : json_.number);
     const Expression numbers = integer ? integers_between(low, high) : numbers_between(low, high);
     if (matches_nothing(*numbers)) {
-      return unsupported("{}: no number is found between the bounds", path);
+      return unsupported(
+          "{}: no number of at most {} digits before and behind the point is between the bounds",
+          path, kMostDigits);
     }
     return numbers;
   }

@@ -1,7 +1,11 @@
 #include "grammar/json_schema.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
 
 #include "base/json.h"
 #include "grammar/matching.h"
@@ -114,6 +118,68 @@ TEST(JsonSchema, IntegersBetweenBoundsAreExact) {
           << n << " in " << low << " " << high;
     }
   }
+}
+
+// As readers compare: what is written becomes the nearest double.
+TEST(JsonSchema, NumbersBetweenBoundsAreExact) {
+  struct Bounds {
+    double low, high;
+    bool exclusive = false;
+  };
+  for (const Bounds& bounds : std::vector<Bounds>{{0.5, 0.75},
+                                                  {0.5, 0.75, true},
+                                                  {1.2, 1.8},
+                                                  {-1.8, -1.2},
+                                                  {-1.8, -1.2, true},
+                                                  {-0.25, 1.5},
+                                                  {0, 1, true},
+                                                  {-1, 0, true},
+                                                  {2.5, 3},
+                                                  {2.98, 12.004},
+                                                  {0.1, 0.1},
+                                                  {0.1 + 0.2, 0.7, true}}) {
+    const auto& [low, high, exclusive] = bounds;
+    const Json schema = {{"type", "number"},
+                         {exclusive ? "exclusiveMinimum" : "minimum", low},
+                         {exclusive ? "exclusiveMaximum" : "maximum", high}};
+    const auto automaton = json_schema(schema);
+    ASSERT_TRUE(automaton) << schema << ": " << automaton.error().to_string();
+    const auto check = [&](const std::string& text) {
+      const double read = std::strtod(text.c_str(), nullptr);
+      const bool inside = exclusive ? low < read && read < high : low <= read && read <= high;
+      EXPECT_EQ(matches(*automaton, text), inside) << text << " in " << schema;
+    };
+    for (int n = -2500; n <= 13000; ++n) {
+      const std::string text = fmt::format("{}", n / 1000.0);
+      check(text);
+      check(text + (text.find('.') == std::string::npos ? ".000" : "000"));
+    }
+    for (const double bound : {low, high}) {
+      for (const double step : {-1e-14, -1e-15, 1e-15, 1e-14}) {
+        if (std::abs(bound) < 1) check(fmt::format("{:.15f}", bound + step));
+      }
+    }
+  }
+}
+
+TEST(JsonSchema, BoundsOutOfReachAreRefused) {
+  for (const char* schema :
+       {R"({"type": "integer", "minimum": 1000000000000000})",
+        R"({"type": "integer", "minimum": 9007199254740993, "maximum": 9007199254740995})",
+        R"({"type": "integer", "maximum": -1e15})", R"({"type": "number", "minimum": 1e20})",
+        R"({"type": "number", "maximum": -1e16})", R"({"type": "number", "minimum": 1e300})",
+        R"({"type": "number", "exclusiveMinimum": 1e-17, "maximum": 2e-16})",
+        R"({"type": "number", "exclusiveMinimum": 999999999999999})"}) {
+    const auto automaton = json_schema(parse_json(schema).value());
+    ASSERT_FALSE(automaton) << schema;
+    EXPECT_THAT(automaton.error().to_string(), ::testing::HasSubstr("no number of at most 15"));
+  }
+  const auto all = json_schema(parse_json(R"({"minimum": -1e300, "maximum": 1e300,
+      "type": "number"})")
+                                   .value());
+  ASSERT_TRUE(all);
+  EXPECT_TRUE(matches(*all, "-999999999999999"));
+  EXPECT_TRUE(matches(*all, "123456.789"));
 }
 
 TEST(JsonSchema, UnknownKeywordsAreRefusedByName) {
