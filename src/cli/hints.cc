@@ -31,7 +31,8 @@ constexpr AdviceRow kAdvice[] = {
     {Advice::LongerInput, "",
      "give smaller sizes or export with --verify_len {} (--input_len with one method)"},
     {Advice::GreedyDecoding, "",
-     "leave --temperature at 0 and give no penalties, --logit-bias or --logprobs"},
+     "leave --temperature at 0 and give no penalties, --logit-bias, --logprobs, --grammar or "
+     "--json-schema"},
     {Advice::WiderNumerics, "", "numerics that do not round to fp16 may help (--numerics precise)"},
     {Advice::NameTokenizer, "run",
      "name one (-t), or give ids (--ids) and print ids (--print-ids)"},

@@ -52,16 +52,19 @@ struct Scale {
   }
 };
 
+// The value of a key; null where there is none.
+Json value_at(const Json& config, std::string_view key) {
+  const auto found = config.find(std::string(key));
+  return found == config.end() ? Json() : *found;
+}
+
 Scale read_config(const Json& config, Problems& problems) {
   Scale scale;
   if (!config.is_object()) {
     problems.emplace_back("adapter_config.json: expected an object");
     return scale;
   }
-  const auto at = [&](std::string_view key) {
-    const auto found = config.find(std::string(key));
-    return found == config.end() ? Json() : *found;
-  };
+  const auto at = [&](std::string_view key) { return value_at(config, key); };
   if (const Json type = at("peft_type"); type != "LORA") {
     problems.push_back(fmt::format("peft_type: expected \"LORA\", found {}", dump_json(type)));
   }
@@ -95,6 +98,57 @@ Scale read_config(const Json& config, Problems& problems) {
   return scale;
 }
 
+// Which modules the configuration lets the adapter change. PEFT leaves out matrices of others;
+// what was trained is then not what is used, so that they are refused here. Patterns instead of
+// lists of names are not looked at: PEFT itself writes no matrices of others.
+class Targets {
+ public:
+  Targets(const Json& config, Problems& problems) {
+    if (!config.is_object()) return;
+    const auto read = [&](std::string_view key, auto& list, const auto& fits,
+                          const char* expected) {
+      const Json value = value_at(config, key);
+      if (value.is_null() || (value.is_string() && key != kLayers)) return;
+      for (const Json& one : value.is_array() ? value : Json::array({value})) {
+        if (fits(one)) {
+          list.push_back(one);
+        } else {
+          problems.push_back(
+              fmt::format("{}: expected {}, found {}", key, expected, in_quotes(dump_json(one))));
+          return;
+        }
+      }
+      if (!list.empty()) given_.insert(key);
+    };
+    const auto is_name = [](const Json& value) { return value.is_string(); };
+    const auto is_layer = [](const Json& value) { return value.is_number_integer(); };
+    read(kModules, modules_, is_name, "names of modules");
+    read(kExcluded, excluded_, is_name, "names of modules");
+    read(kLayers, layers_, is_layer, "numbers of layers");
+  }
+
+  // The key that leaves a module out; empty where none does.
+  std::string_view left_out_by(std::string_view module, int64_t layer) const {
+    const auto names = [&](const std::string& name) {
+      return module == name || module.ends_with("." + name);
+    };
+    if (std::any_of(excluded_.begin(), excluded_.end(), names)) return kExcluded;
+    if (given_.contains(kModules) && std::none_of(modules_.begin(), modules_.end(), names))
+      return kModules;
+    if (given_.contains(kLayers) &&
+        std::find(layers_.begin(), layers_.end(), layer) == layers_.end())
+      return kLayers;
+    return {};
+  }
+
+ private:
+  static constexpr std::string_view kModules = "target_modules", kExcluded = "exclude_modules",
+                                    kLayers = "layers_to_transform";
+  std::vector<std::string> modules_, excluded_;
+  std::vector<int64_t> layers_;
+  std::set<std::string_view> given_;
+};
+
 // The two matrices of a module.
 struct Pair {
   WeightRef a, b;
@@ -123,10 +177,12 @@ std::map<std::string, Pair> pairs_of(std::span<const std::pair<std::string, Weig
 
 class AdapterReader {
  public:
-  AdapterReader(const Params& params, const Family* family, const Scale& scale, Problems& problems)
+  AdapterReader(const Params& params, const Family* family, const Scale& scale,
+                const Targets& targets, Problems& problems)
       : params_(params),
         fused_(family != nullptr && family->fused),
         scale_(scale),
+        targets_(targets),
         problems_(problems) {
     adapter_.scale = scale.factor();
     adapter_.a.resize(static_cast<size_t>(params.n_layers));
@@ -144,8 +200,8 @@ class AdapterReader {
         name.resize(name.size() - kWeight.size());
         const auto found = pairs.find(name);
         if (found == pairs.end()) continue;
+        if (taken.insert(name).second) check_target(name, layer);
         add(row, layer, name, found->second, in_fused);
-        taken.insert(std::move(name));
       }
       for (const std::string& name : taken) pairs.erase(name);
     }
@@ -156,6 +212,13 @@ class AdapterReader {
   }
 
  private:
+  void check_target(const std::string& name, size_t layer) {
+    const std::string_view key = targets_.left_out_by(name, static_cast<int64_t>(layer));
+    if (key.empty()) return;
+    problems_.push_back(
+        fmt::format("{}: {} leaves it out, but its matrices are there", in_quotes(name), key));
+  }
+
   void add(const TensorRow& row, size_t layer, const std::string& name, const Pair& pair,
            bool in_fused) {
     if (!pair.a || !pair.b) {
@@ -189,6 +252,7 @@ class AdapterReader {
   const Params& params_;
   const bool fused_;
   const Scale& scale_;
+  const Targets& targets_;
   Problems& problems_;
   Adapter adapter_;
 };
@@ -200,11 +264,12 @@ Result<Adapter> read_adapter(const Json& config,
                              const Params& params, const Family* family) {
   Problems problems;
   const Scale scale = read_config(config, problems);
+  const Targets targets(config, problems);
   auto pairs = pairs_of(tensors, problems);
   if (pairs.empty() && problems.empty()) problems.emplace_back("no matrices");
   Adapter adapter;
   if (scale.rank > 0) {
-    adapter = AdapterReader(params, family, scale, problems).read(std::move(pairs));
+    adapter = AdapterReader(params, family, scale, targets, problems).read(std::move(pairs));
   }
   if (!problems.empty()) {
     return tl::unexpected(Error{

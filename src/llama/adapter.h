@@ -20,8 +20,8 @@ namespace diptych::llama {
 //
 // Errors, before anything is read but headers, with all that is wrong in one: adapters of another
 // kind than LoRA, or that say more than its mathematics (DoRA, biases, modules saved whole,
-// embeddings, base weights changed when training began); matrices for what the model does not have,
-// of shapes or ranks that do not fit, without their other half.
+// embeddings, base weights changed when training began); matrices for what the model does not have
+// or the configuration leaves out, of shapes or ranks that do not fit, without their other half.
 Result<Adapter> read_adapter(const Json& config,
                              std::span<const std::pair<std::string, WeightRef>> tensors,
                              const Params& params, const Family* family);

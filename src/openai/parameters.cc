@@ -87,7 +87,7 @@ void Parameters::ignore(std::initializer_list<std::string_view> keys) {
 
 Status Parameters::finish() const {
   for (const auto& [key, value] : object_->items()) {
-    if (known_.contains(key)) continue;
+    if (known_.contains(key) || value.is_null()) continue;  // null is as if it were not there
     auto error = unsupported("this parameter is not supported");
     error.value().context = path_ + one_line(key, 60);
     return error;

@@ -128,7 +128,9 @@ std::string CallScanner::finish() {
   std::string rest = std::exchange(held_, {});
   if (form_ == CallForm::Json && take_call(rest)) return {};
   if (inside_) {
-    if (take_call(rest)) return {};  // the closing tag was not written
+    // The closing tag was not written, or not all of it.
+    if (take_call(std::string_view(rest).substr(0, rest.size() - may_begin(rest, kClose))))
+      return {};
     return std::string(kOpen) + rest;
   }
   return count_ > 0 ? std::string(trimmed_end(rest)) : rest;

@@ -157,6 +157,16 @@ TEST(Adapter, RefusesWhatItCannotSay) {
   EXPECT_THAT(problem({{"r", 4}}, good),
               HasSubstr("expected floats [4,8] and [8,4], found fp32[3,8]"));
   EXPECT_THAT(problem({{"lora_alpha", "x"}}, good), HasSubstr("lora_alpha"));
+  EXPECT_THAT(problem({{"target_modules", {"k_proj"}}}, good),
+              HasSubstr("q_proj\": target_modules leaves it out"));
+  EXPECT_THAT(problem({{"target_modules", {1}}}, good),
+              HasSubstr("target_modules: expected names of modules, found"));
+  EXPECT_THAT(problem({{"exclude_modules", {"q_proj"}}}, good),
+              HasSubstr("q_proj\": exclude_modules leaves it out"));
+  for (const Json& layers : {Json(1), Json{1}}) {
+    EXPECT_THAT(problem({{"layers_to_transform", layers}}, good),
+                HasSubstr("layers.0.self_attn.q_proj\": layers_to_transform leaves it out"));
+  }
   EXPECT_THAT(problem(Json::object(), {}), HasSubstr("no matrices"));
   Tensors half = good;
   half.pop_back();

@@ -33,7 +33,7 @@ TEST(Parameters, TellTypesAndRanges) {
 }
 
 TEST(Parameters, RefuseWhatNobodyRead) {
-  const Json object = json(R"({"a": 1, "b": 2})");
+  const Json object = json(R"({"a": 1, "aa": null, "b": 2})");
   Parameters parameters = Parameters::of(object, "x[0].").value();
   parameters.find("a");
   const Status status = parameters.finish();

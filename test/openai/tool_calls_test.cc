@@ -60,9 +60,12 @@ TEST(CallScanner, TextStaysText) {
 }
 
 TEST(CallScanner, TheClosingTagMayBeMissing) {
-  const Scanned scanned = scan(CallForm::Tags, "<tool_call>{\"name\":\"f\",\"arguments\":{}}");
-  EXPECT_EQ(scanned.text, "");
-  EXPECT_EQ(scanned.calls, (Calls{{"f", "{}"}}));
+  for (const char* end : {"", "\n", "<", "\n</tool_call"}) {
+    const Scanned scanned =
+        scan(CallForm::Tags, std::string("<tool_call>{\"name\":\"f\",\"arguments\":{}}") + end);
+    EXPECT_EQ(scanned.text, "");
+    EXPECT_EQ(scanned.calls, (Calls{{"f", "{}"}}));
+  }
 }
 
 TEST(CallScanner, FindsACallThatIsTheWholeAnswer) {

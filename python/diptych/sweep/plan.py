@@ -39,6 +39,7 @@ class Key:
 _TYPES: dict[str, tuple[str, Any]] = {
     "text": ("a text", str),
     "path": ("a path", str),
+    "file": ("a path", str),
     "count": ("a whole number", int),
     "flag": ("true or false", bool),
     "names": ("a list of names", list),
@@ -50,7 +51,7 @@ _TABLES: dict[str, dict[str, Key]] = {
     "models": {"checkpoint": Key("path", needed=True), "params": Key("path")},
     "recipes": {"models": Key("names")},
     "shapes": {"models": Key("names")},
-    "texts": {"file": Key("path", needed=True), "positions": Key("count"), "context": Key("count"),
+    "texts": {"file": Key("file", needed=True), "positions": Key("count"), "context": Key("count"),
               "shards": Key("count", 1), "models": Key("names")},
     "tasks": {"task": Key("text"), "include": Key("path"), "limit": Key("count", 1), "fewshot": Key("count"),
               "shards": Key("count", 1), "models": Key("names")},
@@ -195,6 +196,11 @@ class _Reader:
             raise self._plan.wrong(f"{at[-1]}: expected {key.least} to 1000000000, found {value}", *at)
         if key.type == "path":
             return self._existing(value, *at)
+        if key.type == "file":
+            path = self._existing(value, *at)
+            if not path.is_file() or path.stat().st_size == 0:
+                raise self._plan.wrong(f"{at[-1]}: expected a file that is not empty, found {path}", *at)
+            return path
         return value
 
     def _existing(self, value: str, *at: str) -> Path:
