@@ -1,6 +1,7 @@
 """Sweeps of the bundled model: results, shards, a second run, a killed run, two at once, damage."""
 
 import json
+import os
 import signal
 import time
 import unittest
@@ -94,15 +95,22 @@ class Sweeps(Directory):
         self.assertEqual(first.returncode, 0, err)
 
     def test_a_cell_that_fails_leaves_the_others(self):
-        (self.directory / "empty.txt").write_text("")
-        plan = self.plan(HEAD, RECIPES, texts(), "[texts.empty]\nfile = 'empty.txt'\n", QUICK)
-        err = self.sweep(plan, status=1)
-        self.assertIn("text demo best empty: failed: diptych eval:", err)
+        (self.directory / "hard.txt").write_text("A text that the program fails at.")
+        failing = self.directory / "diptych"
+        failing.write_text(
+            '#!/bin/sh\nfor word; do case $word in */hard.txt) echo "diptych eval: too hard" >&2; exit 1 ;; esac; done\n'
+            f'exec "{os.environ["DIPTYCH_EXECUTABLE"]}" "$@"\n'
+        )
+        failing.chmod(0o755)
+        environment = {**os.environ, "DIPTYCH_EXECUTABLE": str(failing)}
+        plan = self.plan(HEAD, RECIPES, texts(), "[texts.hard]\nfile = 'hard.txt'\n", QUICK)
+        err = self.sweep(plan, status=1, env=environment)
+        self.assertIn("text demo best hard: failed: diptych eval:", err)
         self.assertIn("2 cells failed", err)
         rows = self.table()
         self.assertEqual([row.get("perplexity", 0) > 1 for row in rows], [True, False, True, False])
-        self.assertIn("no position to evaluate", rows[1]["note"])
-        self.assertIn(" 2 pieces of work", self.sweep(plan, status=1))
+        self.assertIn("too hard", rows[1]["note"])
+        self.assertIn(" 2 pieces of work", self.sweep(plan, status=1, env=environment))
 
     def test_discarded_exports_are_made_again(self):
         self.sweep(self.plan(HEAD, RECIPES, texts(), QUICK), "--discard")
