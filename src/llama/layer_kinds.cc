@@ -49,7 +49,8 @@ void set_layers(const Kinds& kinds, ParamReader& reader, Params* params) {
       layer.rope = table_of(kinds.slides[i] && kinds.local ? *kinds.local : global);
     layers.push_back(layer);
   }
-  if (ropes.empty()) return reader.problem("no_rope_layers: no layer has RoPE, expected one at least");
+  if (ropes.empty())
+    return reader.problem("no_rope_layers: no layer has RoPE, expected one at least");
   const bool uniform = std::all_of(layers.begin(), layers.end(),
                                    [](const LayerParams& layer) { return layer == LayerParams{}; });
   if (uniform) layers.clear();
