@@ -108,7 +108,8 @@ class Targets {
     const auto read = [&](std::string_view key, auto& list, const auto& fits,
                           const char* expected) {
       const Json value = value_at(config, key);
-      if (value.is_null() || (value.is_string() && key != kLayers)) return;
+      const bool is_pattern = value.is_string() && key != kLayers;
+      if (value.is_null() || is_pattern) return;
       for (const Json& one : value.is_array() ? value : Json::array({value})) {
         if (fits(one)) {
           list.push_back(one);

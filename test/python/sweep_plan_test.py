@@ -29,7 +29,10 @@ class Plans(Directory):
 
     def test_values(self):
         self.refused("file: there is no ", HEAD, RECIPES, "[texts.a]\nfile = 'none.txt' # here\n")
-        self.refused("file: expected a file that is not empty, found ", HEAD, RECIPES, "[texts.a]\nfile = '.' # here\n")
+        (self.directory / "empty.txt").write_text("")
+        for name in (".", "empty.txt"):
+            text = f"[texts.a]\nfile = '{name}' # here\n"
+            self.refused("file: expected a file that is not empty, found ", HEAD, RECIPES, text)
         self.refused("shards: expected 1 to 1000000000, found 0", HEAD, RECIPES, texts("0 # here"))
         self.refused("shards: expected a whole number, found '3'", HEAD, RECIPES, texts("'3' # here"))
         self.refused("expected a key 'file'", HEAD, RECIPES, "[texts.a] # here\n")

@@ -194,14 +194,12 @@ class _Reader:
             raise self._plan.wrong(f"{at[-1]}: expected {words}, found {value!r}", *at)
         if key.type == "count" and not key.least <= value <= 10**9:
             raise self._plan.wrong(f"{at[-1]}: expected {key.least} to 1000000000, found {value}", *at)
-        if key.type == "path":
-            return self._existing(value, *at)
-        if key.type == "file":
-            path = self._existing(value, *at)
-            if not path.is_file() or path.stat().st_size == 0:
-                raise self._plan.wrong(f"{at[-1]}: expected a file that is not empty, found {path}", *at)
-            return path
-        return value
+        if key.type not in ("path", "file"):
+            return value
+        path = self._existing(value, *at)
+        if key.type == "file" and not (path.is_file() and path.stat().st_size > 0):
+            raise self._plan.wrong(f"{at[-1]}: expected a file that is not empty, found {path}", *at)
+        return path
 
     def _existing(self, value: str, *at: str) -> Path:
         """Paths are those beside the plan."""
