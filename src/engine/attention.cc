@@ -1,5 +1,7 @@
 #include "engine/attention.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -14,52 +16,15 @@
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
 // After the two above, which they rely on.
-#include <hwy/cache_control.h>
 #include <hwy/contrib/math/math-inl.h>
-#include "engine/halves-inl.h"
+#include "engine/attention_panel-inl.h"
+#include "engine/attention_products-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace diptych::engine::HWY_NAMESPACE {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-int64_t lane_count() { return static_cast<int64_t>(hn::Lanes(F32())); }
-
-// A block's keys or values of one head.
-struct Columns {
-  const std::byte* data;
-  int64_t head_dim;
-};
-
-// Columns of values after which more is fetched.
-constexpr int64_t kFetchColumns = 16;
-
-// Brings what is read next to the nearest cache while a block is computed: with every step about as
-// much as that step reads. A core has room for some 20 requests, and waits for memory when it asks
-// for more at once, or for nothing. Places are numbers, since nothing is read there.
-class Fetch {
- public:
-  // Nothing.
-  Fetch() = default;
-  explicit Fetch(Bytes next)
-      : at_(reinterpret_cast<uintptr_t>(next.data())), end_(at_ + next.size()) {}
-
-  // The next `bytes` or a few more.
-  void some(int64_t bytes) {
-    const uintptr_t stop = std::min(at_ + static_cast<uintptr_t>(bytes), end_);
-    for (; at_ < stop; at_ += kLines * kLine) {
-      for (uintptr_t i = 0; i < kLines; ++i) {
-        // NOLINTNEXTLINE(performance-no-int-to-ptr)
-        hwy::Prefetch(reinterpret_cast<const std::byte*>(at_ + i * kLine));
-      }
-    }
-  }
-
- private:
-  static constexpr uintptr_t kLine = 64, kLines = 4;
-  uintptr_t at_ = 0, end_ = 0;
-};
 
 // A row of a mask, from a block's first column on.
 struct MaskRow {
@@ -81,88 +46,6 @@ struct MaskRow {
            hidden_from;
   }
 };
-
-// out[i] = the sum of the lanes of v[i], for eight vectors; all are summed in one order.
-HWY_INLINE void sums_of_lanes(const V32* v, float* out) {
-#if HWY_TARGET == HWY_SCALAR
-  for (int i = 0; i < 8; ++i) out[i] = hn::GetLane(v[i]);
-#else
-  const F32 d;
-  const hn::RepartitionToWide<hn::RebindToUnsigned<F32> > d64;
-  // Lanes 0 and 2, 1 and 3 of each 128 bits of a, and those of b between them.
-  const auto pair = [&](V32 a, V32 b) HWY_ATTR {
-    return hn::Add(hn::InterleaveLower(d, a, b), hn::InterleaveUpper(d, a, b));
-  };
-  // Each 128 bits hold what theirs in a, b, c and e sum up to.
-  const auto quad = [&](V32 a, V32 b, V32 c, V32 e) HWY_ATTR {
-    const auto ab = hn::BitCast(d64, pair(a, b)), ce = hn::BitCast(d64, pair(c, e));
-    return hn::Add(hn::BitCast(d, hn::InterleaveLower(d64, ab, ce)),
-                   hn::BitCast(d, hn::InterleaveUpper(d64, ab, ce)));
-  };
-  const V32 low = quad(v[0], v[1], v[2], v[3]), high = quad(v[4], v[5], v[6], v[7]);
-#if HWY_MAX_BYTES == 16
-  hn::StoreU(low, d, out);
-  hn::StoreU(high, d, out + 4);
-#else
-  V32 both = hn::Add(hn::ConcatLowerLower(d, high, low), hn::ConcatUpperUpper(d, high, low));
-#if HWY_MAX_BYTES == 32
-  hn::StoreU(both, d, out);
-#else
-  const hn::Half<F32> dh;
-  const auto lower = hn::LowerHalf(dh, both), upper = hn::UpperHalf(dh, both);
-  hn::StoreU(
-      hn::Add(hn::ConcatLowerLower(dh, upper, lower), hn::ConcatUpperUpper(dh, upper, lower)), dh,
-      out);
-#endif
-#endif
-#endif
-}
-
-// The products of kQueries queries with the first n columns of a block: scores[i * score_stride +
-// j] for query i and column j. Entries up to the next multiple of 8 of n are overwritten.
-template <class Element, int kQueries>
-void multiply_keys(const float* queries, Columns keys, int64_t n, float* scores,
-                   int64_t score_stride, Fetch* fetch) {
-  constexpr int kTogether = 8 / kQueries;  // eight accumulators hide the latency of adding
-  const F32 d;
-  const int64_t lanes = lane_count(), dim = keys.head_dim, stride = padded(dim);
-  const int64_t column_bytes = dim * static_cast<int64_t>(Element::kSize);
-  const auto rest = static_cast<size_t>(dim % lanes);
-  for (int64_t j = 0; j < n; j += kTogether) {
-    const std::byte* at[kTogether];
-    for (int c = 0; c < kTogether; ++c) {
-      at[c] = keys.data + std::min(j + c, n - 1) * column_bytes;
-    }
-    if (fetch != nullptr) fetch->some(kTogether * column_bytes);
-    V32 sums[8];
-    for (int i = 0; i < 8; ++i) sums[i] = hn::Zero(d);
-    const auto add = [&](int64_t i, auto load) HWY_ATTR {
-      V32 key[kTogether];
-      for (int c = 0; c < kTogether; ++c) {
-        key[c] = load(at[c] + i * static_cast<int64_t>(Element::kSize));
-      }
-      for (int q = 0; q < kQueries; ++q) {
-        const V32 query = hn::LoadU(d, queries + q * stride + i);
-        for (int c = 0; c < kTogether; ++c) {
-          V32& sum = sums[q * kTogether + c];
-          sum = hn::MulAdd(query, key[c], sum);
-        }
-      }
-    };
-    int64_t i = 0;
-    for (; i + lanes <= dim; i += lanes) {
-      add(i, [](const std::byte* from) HWY_ATTR { return Element::load(from); });
-    }
-    if (rest != 0) {
-      add(i, [&](const std::byte* from) HWY_ATTR { return Element::load_some(from, rest); });
-    }
-    float eight[8];
-    sums_of_lanes(sums, eight);
-    for (int64_t q = 0; q < kQueries; ++q) {
-      std::copy_n(eight + q * kTogether, kTogether, scores + q * score_stride + j);
-    }
-  }
-}
 
 // Scales a block's first n scores, caps them where there is a cap, and adds the mask, which is null
 // where it is 0; returns the largest of these and of `largest`, NaN if there is one. Entries up to
@@ -230,69 +113,6 @@ double add_exponentials(float* scores, int64_t n, float largest) {
   return hn::GetLane(hn::SumOfLanes(wide, hn::Add(low, high)));
 }
 
-// The columns [begin, end) of a block with their weights, p[i * p_stride + column] for query i.
-struct Weighted {
-  Columns values;
-  int64_t begin, end;
-  const float* p;
-  int64_t p_stride;
-  Fetch* fetch;
-};
-
-// Adds the weighted values to the sums, column by column, of kQueries queries and kVectors vectors
-// of elements from `first` on; `load` gives those of a column.
-template <class Element, int kQueries, int kVectors, class Load>
-HWY_INLINE void add_vectors(const Weighted& w, int64_t first, Load load, float* sums) {
-  const F32 d;
-  const int64_t lanes = lane_count(), stride = padded(w.values.head_dim);
-  constexpr auto kSize = static_cast<int64_t>(Element::kSize);
-  V32 sum[kQueries * kVectors];
-  for (int q = 0; q < kQueries; ++q) {
-    for (int v = 0; v < kVectors; ++v) {
-      sum[q * kVectors + v] = hn::LoadU(d, sums + q * stride + first + v * lanes);
-    }
-  }
-  const int64_t step = w.values.head_dim * kSize;
-  const std::byte* at = w.values.data + w.begin * step + first * kSize;
-  for (int64_t j = w.begin; j < w.end;) {
-    const int64_t stop = std::min(j + kFetchColumns, w.end);
-    if (w.fetch != nullptr) w.fetch->some(kFetchColumns * kVectors * lanes * kSize);
-    for (; j < stop; ++j, at += step) {
-      V32 value[kVectors];
-      for (int v = 0; v < kVectors; ++v) value[v] = load(at + v * lanes * kSize);
-      for (int q = 0; q < kQueries; ++q) {
-        const V32 weight = hn::Set(d, w.p[q * w.p_stride + j]);
-        for (int v = 0; v < kVectors; ++v) {
-          V32& to = sum[q * kVectors + v];
-          to = hn::MulAdd(weight, value[v], to);
-        }
-      }
-    }
-  }
-  for (int q = 0; q < kQueries; ++q) {
-    for (int v = 0; v < kVectors; ++v) {
-      hn::StoreU(sum[q * kVectors + v], d, sums + q * stride + first + v * lanes);
-    }
-  }
-}
-
-template <class Element, int kQueries, int kVectors = 8 / kQueries>
-void add_values(const Weighted& w, int64_t first, float* sums) {
-  const int64_t lanes = lane_count(), dim = w.values.head_dim;
-  for (; first + kVectors * lanes <= dim; first += kVectors * lanes) {
-    add_vectors<Element, kQueries, kVectors>(
-        w, first, [](const std::byte* from) HWY_ATTR { return Element::load(from); }, sums);
-  }
-  if constexpr (kVectors > 1) {
-    add_values<Element, kQueries, kVectors / 2>(w, first, sums);
-  } else if (first < dim) {
-    const auto some = static_cast<size_t>(dim - first);
-    add_vectors<Element, kQueries, 1>(
-        w, first, [&](const std::byte* from) HWY_ATTR { return Element::load_some(from, some); },
-        sums);
-  }
-}
-
 // A query's part in a block.
 struct Look {
   Visible visible;
@@ -338,6 +158,36 @@ void add_block_values(const Columns& values, const Look* looks, const float* p, 
   }
 }
 
+// What some queries from `first` on have to do with a block.
+struct Tile {
+  const Look* looks;
+  int64_t first;
+  float* scores;  // of the block and the first of them
+  Fetch* fetch;   // what comes after the block; null: nothing
+};
+
+// The two ways to a tile's scores, with the same bits: from a block's keys where they lie, and from
+// the panel that all queries of an item share.
+template <class Element>
+struct PlainProducts {
+  Columns keys;
+
+  template <int kQueries>
+  void multiply(const float* queries, int64_t n, const Tile& tile, int64_t score_stride) const {
+    multiply_keys<Element, kQueries>(queries, keys, n, tile.scores, score_stride, tile.fetch);
+  }
+};
+#if HWY_MAX_BYTES == 64
+struct PanelProducts {
+  KeyPanel keys;
+
+  template <int kQueries>
+  void multiply(const float* queries, int64_t n, const Tile& tile, int64_t score_stride) const {
+    multiply_panel<kQueries>(queries, keys, n, tile.scores, score_stride);
+  }
+};
+#endif
+
 // The queries of an item. Query i is row i / group of head i % group of those that share the keys:
 // those that see the same come together.
 class Item {
@@ -355,13 +205,12 @@ class Item {
 
   void compute() const {
     start();
-    for_tiles(a_.k, [&](auto queries, const Tile& tile, Columns keys, bool half) HWY_ATTR {
-      half ? look_at<PackedHalves, queries()>(tile, keys)
-           : look_at<PackedFloats, queries()>(tile, keys);
+    for_blocks([&](const Block& block) HWY_ATTR {
+      a_.k[block.part].half ? look_at_block<PackedHalves>(block)
+                            : look_at_block<PackedFloats>(block);
     });
-    for_tiles(a_.v, [&](auto queries, const Tile& tile, Columns values, bool half) HWY_ATTR {
-      half ? take<PackedHalves, queries()>(tile, values)
-           : take<PackedFloats, queries()>(tile, values);
+    for_blocks([&](const Block& block) HWY_ATTR {
+      a_.v[block.part].half ? take_block<PackedHalves>(block) : take_block<PackedFloats>(block);
     });
     finish();
   }
@@ -372,14 +221,8 @@ class Item {
     int part;
     int64_t begin;   // its first column, of the part
     int64_t number;  // of all blocks
+    int64_t seen;    // how many such blocks come before
     int64_t offset;  // its first column, of the mask
-  };
-  // What some queries from `first` on have to do with a block.
-  struct Tile {
-    const Look* looks;
-    int64_t first;
-    float* scores;  // of the block and the first of them
-    Fetch* fetch;   // what comes after the block; null: nothing
   };
 
   int64_t row_of(int64_t i) const { return (first_ + i) / group_; }
@@ -388,7 +231,7 @@ class Item {
   template <class Body>
   void for_blocks(Body body) const {
     const AttentionColumns& columns = a_.shape.columns;
-    Block block{0, 0, 0, 0};
+    Block block{0, 0, 0, 0, 0};
     for (; block.part < 2; ++block.part) {
       const int64_t size = columns.parts[block.part];
       for (block.begin = 0; block.begin < size; block.begin += kAttentionBlock, ++block.number) {
@@ -397,34 +240,39 @@ class Item {
         int64_t row = row_of(0);
         const int64_t last = row_of(count_ - 1);
         while (row <= last && visible[row * columns.blocks()] == 0) ++row;
-        if (row <= last) body(block);
+        if (row > last) continue;
+        body(block);
+        ++block.seen;
       }
     }
   }
 
-  // Calls body(kQueries, tile, columns of `source`, whether they are halves) for every block and
-  // all queries in tiles. The first tile reads the block from memory, the others find it in a
-  // cache.
+  // The columns of a block up to the last one that a row of the item sees.
+  int64_t seen_of(const Block& block) const {
+    int64_t n = 0;
+    for (int64_t row = row_of(0); row <= row_of(count_ - 1); ++row) {
+      n = std::max(n,
+                   Visible::count_of(a_.visible[row * a_.shape.columns.blocks() + block.number]));
+    }
+    return n;
+  }
+
+  // Calls body(kQueries, tile) for a block and all queries in tiles. The first tile reads the block
+  // from memory, and fetches with it; the others find it in a cache.
   template <class Body>
-  void for_tiles(const AttentionSource* source, Body body) const {
-    float* scores = scratch_.scores;
-    for_blocks([&](const Block& block) HWY_ATTR {
-      Fetch fetch = after(source, block);
-      const Columns columns = columns_at(source[block.part], block.part, kv_head_, block.begin);
-      Look looks[kTile];
-      Tile tile{looks, 0, scores, &fetch};
-      const auto tile_of = [&](auto queries) HWY_ATTR {
-        for (int q = 0; q < queries(); ++q) looks[q] = look_of(tile.first + q, block);
-        body(queries, tile, columns, source[block.part].half);
-        tile.first += queries();
-        tile.scores += queries() * score_stride_;
-        tile.fetch = nullptr;
-      };
-      while (tile.first + 4 <= count_) tile_of(std::integral_constant<int, 4>());
-      if (tile.first + 2 <= count_) tile_of(std::integral_constant<int, 2>());
-      if (tile.first < count_) tile_of(std::integral_constant<int, 1>());
-      scores += kAttentionBlock;
-    });
+  void for_tiles(const Block& block, Fetch* fetch, Body body) const {
+    Look looks[kTile];
+    Tile tile{looks, 0, scratch_.scores + block.seen * kAttentionBlock, fetch};
+    const auto tile_of = [&](auto queries) HWY_ATTR {
+      for (int q = 0; q < queries(); ++q) looks[q] = look_of(tile.first + q, block);
+      body(queries, tile);
+      tile.first += queries();
+      tile.scores += queries() * score_stride_;
+      tile.fetch = nullptr;
+    };
+    while (tile.first + 4 <= count_) tile_of(std::integral_constant<int, 4>());
+    if (tile.first + 2 <= count_) tile_of(std::integral_constant<int, 2>());
+    if (tile.first < count_) tile_of(std::integral_constant<int, 1>());
   }
 
   Look look_of(int64_t query, const Block& block) const {
@@ -466,14 +314,48 @@ class Item {
     return {};
   }
 
+  template <class Element>
+  void look_at_block(const Block& block) const {
+    Fetch fetch = after(a_.k, block);
+    const Columns keys = columns_at(a_.k[block.part], block.part, kv_head_, block.begin);
+#if HWY_MAX_BYTES == 64
+    if (count_ >= kSharedQueries) {
+      const KeyPanel panel = make_panel<Element>(keys, seen_of(block), &fetch, scratch_.block);
+      for_tiles(block, nullptr, [&](auto queries, const Tile& tile) HWY_ATTR {
+        look_at<queries()>(tile, PanelProducts{panel});
+      });
+      return;
+    }
+#endif
+    for_tiles(block, &fetch, [&](auto queries, const Tile& tile) HWY_ATTR {
+      look_at<queries()>(tile, PlainProducts<Element>{keys});
+    });
+  }
+
+  template <class Element>
+  void take_block(const Block& block) const {
+    Fetch fetch = after(a_.v, block);
+    const Columns values = columns_at(a_.v[block.part], block.part, kv_head_, block.begin);
+    if (Element::kSize == PackedHalves::kSize && count_ >= kSharedQueries) {
+      const Columns wide = widen_values(values, seen_of(block), &fetch, scratch_.block);
+      for_tiles(block, nullptr, [&](auto queries, const Tile& tile) HWY_ATTR {
+        take<PackedFloats, queries()>(tile, wide);
+      });
+      return;
+    }
+    for_tiles(block, &fetch, [&](auto queries, const Tile& tile) HWY_ATTR {
+      take<Element, queries()>(tile, values);
+    });
+  }
+
   // The scores of a tile's queries and the largest of each.
-  template <class Element, int kQueries>
-  void look_at(const Tile& tile, const Columns& keys) const {
+  template <int kQueries, class Products>
+  void look_at(const Tile& tile, const Products& products) const {
     int64_t n = 0;
     for (int q = 0; q < kQueries; ++q) n = std::max(n, tile.looks[q].visible.count);
     if (n == 0) return;
-    multiply_keys<Element, kQueries>(scratch_.queries + tile.first * padded(keys.head_dim), keys, n,
-                                     tile.scores, score_stride_, tile.fetch);
+    products.template multiply<kQueries>(scratch_.queries + tile.first * padded(a_.shape.head_dim),
+                                         n, tile, score_stride_);
     for (int q = 0; q < kQueries; ++q) {
       const Look& look = tile.looks[q];
       float& largest = scratch_.largest[tile.first + q];
@@ -548,10 +430,21 @@ namespace diptych::engine {
 
 HWY_EXPORT(attention);
 
+namespace {
+
+int64_t item_scores() {
+  static const int64_t scores =
+      std::clamp<int64_t>(sysconf(_SC_LEVEL2_CACHE_SIZE) / 2 / int64_t{sizeof(float)},
+                          kLeastItemScores, kMostItemScores);
+  return scores;
+}
+
+}  // namespace
+
 int64_t attention_item_queries(const AttentionShape& shape, int64_t seen_blocks, int threads) {
   int64_t queries = kItemQueries;
   while (queries > kTile && (attention_items(shape, queries) < int64_t{2} * threads ||
-                             queries * seen_blocks * kAttentionBlock > kItemScores)) {
+                             queries * seen_blocks * kAttentionBlock > item_scores())) {
     queries /= 2;
   }
   return queries;
@@ -565,7 +458,7 @@ int64_t attention_items(const AttentionShape& shape, int64_t item_queries) {
 size_t attention_scratch(const AttentionShape& shape) {
   AttentionScratch scratch;
   const int64_t scores =
-      std::min(std::max(kItemScores, kTile * shape.columns.blocks() * kAttentionBlock),
+      std::min(std::max(item_scores(), kTile * shape.columns.blocks() * kAttentionBlock),
                kItemQueries * shape.columns.blocks() * kAttentionBlock);
   return AttentionScratch::layout(shape.head_dim, nullptr, &scratch) + kPadding +
          static_cast<size_t>(scores);
