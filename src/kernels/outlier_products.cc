@@ -79,7 +79,11 @@ class ReadColumns {
     return all_[i].of;
   }
 
+  // For the numbers of the rows of x that have outliers.
+  std::vector<int64_t>& rows_of_x() { return rows_; }
+
  private:
+  std::vector<int64_t> rows_;
   std::vector<Factors> all_;
   std::vector<uint32_t> read_for_;
   uint32_t now_ = 0;
@@ -222,14 +226,17 @@ void add_of_one(const Columns& weight, const Outliers& outliers, int64_t first, 
 template <class Columns>
 void add_of_many(const Columns& weight, int64_t columns, const Outliers* outliers, int64_t m_rows,
                  int64_t first, int64_t last, float* y, int64_t y_stride) {
-  if (std::all_of(outliers, outliers + m_rows, [](const auto& row) { return row.count == 0; })) {
-    return;
-  }
   ReadColumns& read = read_columns();
+  std::vector<int64_t>& rows = read.rows_of_x();
+  rows.clear();
+  for (int64_t m = 0; m < m_rows; ++m) {
+    if (outliers[m].count > 0) rows.push_back(m);
+  }
+  if (rows.empty()) return;
   for (int64_t row = first; row < last; row += kTogether) {
     const int64_t count = std::min(kTogether, last - row);
     read.begin(columns);
-    for (int64_t m = 0; m < m_rows; ++m) {
+    for (const int64_t m : rows) {
       const float* factors[kMostOutliers];
       for (int k = 0; k < outliers[m].count; ++k) {
         const int32_t column = outliers[m].columns[k];
