@@ -111,6 +111,19 @@ HWY_INLINE uint32_t largest_of(const float* x, int64_t count) {
   return hn::GetLane(hn::MaxOfLanes(d, most));
 }
 
+// Whether more values are above half the largest than can be taken out, as in most blocks: then
+// none is worth it.
+HWY_INLINE bool has_many_large(const float* x, int64_t count, float largest) {
+  const hn::RebindToFloat<Bits> d;
+  if (count < kBlock) return false;
+  size_t above = 0;
+  for_vectors([&](int64_t i) {
+    const auto size = hn::Abs(hn::LoadU(d, x + i));
+    above += hn::CountTrue(d, hn::Gt(hn::Add(size, size), hn::Set(d, largest)));
+  });
+  return above > kMostOfBlock;
+}
+
 HWY_INLINE LargestOfBlock largest_values(const float* x, int64_t count) {
   const Bits d;
   alignas(64) uint32_t left[kBlock] = {};
@@ -152,6 +165,7 @@ Outliers find_outliers(const float* x, int64_t columns) {
   for (size_t i = 0; i < blocks; ++i) {
     if (square_of(largest[i]) < least) continue;
     const int64_t first = static_cast<int64_t>(i) * kBlock;
+    if (has_many_large(x + first, count_from(first), largest[i])) continue;
     candidates.consider(largest_values(x + first, count_from(first)), first, least);
   }
   return candidates.outliers(x, columns);
