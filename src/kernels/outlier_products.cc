@@ -13,84 +13,64 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <vector>
 
 namespace diptych::kernels {
 
 inline constexpr int64_t kTogether = 16;  // rows of the weight
 
-// A weight's column in kTogether rows, as it is stored: raw bits, brought together from rows that
-// lie apart. Rows that the weight lacks are zeros.
-struct StoredColumn {
-  alignas(64) uint8_t codes[kTogether] = {};
+// What kTogether rows of a weight have in a column: raw bits, brought together from rows that lie
+// apart, and the floats that they stand for.
+struct alignas(64) ReadColumn {
+  uint8_t codes[kTogether] = {};
   alignas(64) std::byte scales[4 * kTogether] = {}, offsets[4 * kTogether] = {};
+  float factors[kTogether] = {};
 };
 
-template <class Number>
-void gather(const std::byte* from, int64_t stride, int64_t count, void* to) {
-  auto* out = static_cast<std::byte*>(to);
-  const auto copy = [&](int64_t i) {
-    std::memcpy(out + i * static_cast<int64_t>(sizeof(Number)), from + i * stride, sizeof(Number));
-  };
-  if (count == kTogether && stride == sizeof(Number)) {
-    std::memcpy(to, from, kTogether * sizeof(Number));
-  } else if (count == kTogether) {
-    for (int64_t i = 0; i < kTogether; ++i) copy(i);
-  } else {
-    for (int64_t i = 0; i < count; ++i) copy(i);
-  }
-}
-
-inline void gather_numbers(DType dtype, const std::byte* from, int64_t stride, int64_t count,
-                           std::byte* to) {
-  if (dtype == DType::F32) return gather<float>(from, stride, count, to);
-  gather<uint16_t>(from, stride, count, to);
-}
-
-// What some rows of a weight have in the columns that were asked for. (A thread keeps one, so that
-// nothing is allocated again and again.)
-class ReadColumns {
+// The columns of a weight in which rows of x have outliers, each once, and which of them those of a
+// row are. (A thread keeps one, so that nothing is allocated again and again.)
+class OutlierColumns {
  public:
-  struct alignas(64) Factors {
-    float of[kTogether];
+  struct Row {
+    int64_t m;
+    int32_t places[kMostOutliers];  // of its outliers in columns()
   };
 
-  // Forgets all, for other rows or another weight.
-  void begin(int64_t columns) {
-    const auto count = static_cast<size_t>(columns);
-    if (all_.size() < count) {
-      all_.resize(count);
-      read_for_.resize(count, 0);
+  void collect(const Outliers* outliers, int64_t m_rows, int64_t columns) {
+    place_.resize(std::max(place_.size(), static_cast<size_t>(columns)), kNowhere);
+    for (const int32_t column : columns_) place_[static_cast<size_t>(column)] = kNowhere;
+    columns_.clear();
+    rows_.clear();
+    for (int64_t m = 0; m < m_rows; ++m) {
+      if (outliers[m].count == 0) continue;
+      rows_.push_back({m, {}});
+      for (int k = 0; k < outliers[m].count; ++k) {
+        int32_t& place = place_[static_cast<size_t>(outliers[m].columns[k])];
+        if (place == kNowhere) {
+          place = static_cast<int32_t>(columns_.size());
+          columns_.push_back(outliers[m].columns[k]);
+        }
+        rows_.back().places[k] = place;
+      }
     }
-    if (++now_ == 0) {
-      std::fill(read_for_.begin(), read_for_.end(), 0);
-      now_ = 1;
-    }
+    read_.resize(std::max(read_.size(), columns_.size()));
   }
 
-  // Reads a column by read(factors) when it is asked for first.
-  template <class Read>
-  const float* factors(int32_t column, const Read& read) {
-    const auto i = static_cast<size_t>(column);
-    if (read_for_[i] != now_) {
-      read_for_[i] = now_;
-      read(all_[i].of);
-    }
-    return all_[i].of;
-  }
-
-  // For the numbers of the rows of x that have outliers.
-  std::vector<int64_t>& rows_of_x() { return rows_; }
+  const std::vector<int32_t>& columns() const { return columns_; }
+  const std::vector<Row>& rows() const { return rows_; }
+  ReadColumn* read() { return read_.data(); }
 
  private:
-  std::vector<int64_t> rows_;
-  std::vector<Factors> all_;
-  std::vector<uint32_t> read_for_;
-  uint32_t now_ = 0;
+  static constexpr int32_t kNowhere = -1;
+  std::vector<int32_t> columns_;
+  std::vector<int32_t> place_;  // of each column of a weight in columns_
+  std::vector<Row> rows_;
+  std::vector<ReadColumn> read_;
 };
 
-inline ReadColumns& read_columns() {
-  thread_local ReadColumns columns;
+inline OutlierColumns& outlier_columns() {
+  thread_local OutlierColumns columns;
   return columns;
 }
 
@@ -113,7 +93,7 @@ HWY_INLINE Floats numbers(DType dtype, const std::byte* from, int64_t i) {
   return widen_halves(F(), hn::LoadU(U16(), reinterpret_cast<const uint16_t*>(from) + i));
 }
 
-// Rows of a weight, and what `count` of them from `row` on have in a column, to out[kTogether].
+// Weights that are read by columns: read() finds what `count` rows from `row` on have in `columns`.
 class IntegerColumns {
  public:
   explicit IntegerColumns(const LinearWeight& weight)
@@ -123,21 +103,40 @@ class IntegerColumns {
         number_bytes_(scale_width(weight)),
         row_numbers_(weight.columns / weight.block) {}
 
-  HWY_INLINE void read(int32_t column, int64_t row, int64_t count, float* out) const {
-    StoredColumn stored;
-    gather<uint8_t>(weight_.data + row * row_bytes_ + (pairs_ ? column / 2 : column), row_bytes_,
-                    count, stored.codes);
-    const int64_t at = (row * row_numbers_ + column / weight_.block) * number_bytes_;
-    const int64_t stride = row_numbers_ * number_bytes_;
-    gather_numbers(weight_.scale_dtype, weight_.scales + at, stride, count, stored.scales);
-    if (weight_.offsets != nullptr) {
-      gather_numbers(weight_.scale_dtype, weight_.offsets + at, stride, count, stored.offsets);
+  void read(std::span<const int32_t> columns, int64_t row, int64_t count, ReadColumn* out) const {
+    const int half = pairs_ ? 1 : 0;
+    // Row by row, whose bytes lie together; what is stored byte by byte is loaded only later.
+    for (int64_t i = 0; i < count; ++i) {
+      const std::byte* const bytes = weight_.data + (row + i) * row_bytes_;
+      for (size_t c = 0; c < columns.size(); ++c) {
+        out[c].codes[i] = static_cast<uint8_t>(bytes[static_cast<uint32_t>(columns[c]) >> half]);
+      }
+      if (row_numbers_ == 1) continue;
+      for (size_t c = 0; c < columns.size(); ++c) {
+        const int64_t at = ((row + i) * row_numbers_ + columns[c] / weight_.block) * number_bytes_;
+        copy_numbers(at, 1, i, out[c]);
+      }
     }
+    for (size_t c = 0; c < columns.size(); ++c) {
+      if (row_numbers_ == 1) copy_numbers(row * number_bytes_, count, 0, out[c]);
+      find_factors(columns[c], out[c]);
+    }
+  }
+
+ private:
+  void copy_numbers(int64_t at, int64_t count, int64_t i, ReadColumn& to) const {
+    const auto bytes = static_cast<size_t>(count * number_bytes_);
+    std::memcpy(to.scales + i * number_bytes_, weight_.scales + at, bytes);
+    if (weight_.offsets == nullptr) return;
+    std::memcpy(to.offsets + i * number_bytes_, weight_.offsets + at, bytes);
+  }
+
+  HWY_INLINE void find_factors(int32_t column, ReadColumn& read) const {
     const F d;
     const I32 di;
     for (int64_t i = 0; i < kTogether; i += static_cast<int64_t>(hn::Lanes(d))) {
       auto codes =
-          hn::PromoteTo(di, hn::LoadU(I8(), reinterpret_cast<const int8_t*>(stored.codes) + i));
+          hn::PromoteTo(di, hn::LoadU(I8(), reinterpret_cast<const int8_t*>(read.codes) + i));
       if (pairs_) {
         // To the top, and back with its sign.
         codes = column % 2 == 0 ? hn::ShiftLeft<28>(codes)
@@ -146,14 +145,13 @@ class IntegerColumns {
       }
       Floats value = hn::ConvertTo(d, codes);
       if (weight_.offsets != nullptr) {
-        value = hn::Sub(value, numbers(weight_.scale_dtype, stored.offsets, i));
+        value = hn::Sub(value, numbers(weight_.scale_dtype, read.offsets, i));
       }
-      value = hn::Mul(value, numbers(weight_.scale_dtype, stored.scales, i));
-      hn::Store(value, d, out + i);
+      value = hn::Mul(value, numbers(weight_.scale_dtype, read.scales, i));
+      hn::Store(value, d, read.factors + i);
     }
   }
 
- private:
   const LinearWeight& weight_;
   bool pairs_;
   int64_t row_bytes_, number_bytes_, row_numbers_;
@@ -164,17 +162,19 @@ class PaletteColumns {
   explicit PaletteColumns(const PaletteWeight& weight)
       : weight_(weight), row_bytes_(row_bytes(weight)) {}
 
-  HWY_INLINE void read(int32_t column, int64_t row, int64_t count, float* out) const {
-    const int64_t bit = int64_t{column} * weight_.bits;
+  void read(std::span<const int32_t> columns, int64_t row, int64_t count, ReadColumn* out) const {
     const auto mask = (1U << weight_.bits) - 1;
-    std::fill_n(out, kTogether, 0.0f);
     for (int64_t i = 0; i < count; ++i) {
-      const std::byte* const from = weight_.data + (row + i) * row_bytes_ + bit / 8;
-      auto bits = static_cast<unsigned>(*from);
-      // An index that ends in the next byte, which then is the row's.
-      if (bit % 8 + weight_.bits > 8) bits |= static_cast<unsigned>(from[1]) << 8;
-      const unsigned index = bits >> (bit % 8) & mask;
-      out[i] = static_cast<float>(codes_of(weight_, row + i)[index]) * weight_.scales[row + i];
+      const std::byte* const bytes = weight_.data + (row + i) * row_bytes_;
+      const int8_t* const codes = codes_of(weight_, row + i);
+      for (size_t c = 0; c < columns.size(); ++c) {
+        const int64_t bit = int64_t{columns[c]} * weight_.bits;
+        auto bits = static_cast<unsigned>(bytes[bit / 8]);
+        // An index that ends in the next byte, which then is the row's.
+        if (bit % 8 + weight_.bits > 8) bits |= static_cast<unsigned>(bytes[bit / 8 + 1]) << 8;
+        const unsigned index = bits >> (bit % 8) & mask;
+        out[c].factors[i] = static_cast<float>(codes[index]) * weight_.scales[row + i];
+      }
     }
   }
 
@@ -210,14 +210,14 @@ HWY_INLINE void add_products(const Outliers& outliers, const float* const* facto
 template <class Columns>
 void add_of_one(const Columns& weight, const Outliers& outliers, int64_t first, int64_t last,
                 float* y) {
-  alignas(64) float read[kMostOutliers][kTogether];
+  if (outliers.count == 0) return;
+  const std::span columns(outliers.columns, static_cast<size_t>(outliers.count));
+  thread_local ReadColumn read[kMostOutliers];
   const float* factors[kMostOutliers];
-  for (int k = 0; k < kMostOutliers; ++k) factors[k] = read[k];
+  for (int k = 0; k < kMostOutliers; ++k) factors[k] = read[k].factors;
   for (int64_t row = first; row < last; row += kTogether) {
     const int64_t count = std::min(kTogether, last - row);
-    for (int k = 0; k < outliers.count; ++k) {
-      weight.read(outliers.columns[k], row, count, read[k]);
-    }
+    weight.read(columns, row, count, read);
     add_products(outliers, factors, count, y + row);
   }
 }
@@ -226,24 +226,18 @@ void add_of_one(const Columns& weight, const Outliers& outliers, int64_t first, 
 template <class Columns>
 void add_of_many(const Columns& weight, int64_t columns, const Outliers* outliers, int64_t m_rows,
                  int64_t first, int64_t last, float* y, int64_t y_stride) {
-  ReadColumns& read = read_columns();
-  std::vector<int64_t>& rows = read.rows_of_x();
-  rows.clear();
-  for (int64_t m = 0; m < m_rows; ++m) {
-    if (outliers[m].count > 0) rows.push_back(m);
-  }
-  if (rows.empty()) return;
+  OutlierColumns& all = outlier_columns();
+  all.collect(outliers, m_rows, columns);
+  if (all.rows().empty()) return;
+  ReadColumn* const read = all.read();
   for (int64_t row = first; row < last; row += kTogether) {
     const int64_t count = std::min(kTogether, last - row);
-    read.begin(columns);
-    for (const int64_t m : rows) {
+    weight.read(all.columns(), row, count, read);
+    for (const OutlierColumns::Row& of_x : all.rows()) {
+      const Outliers& of_row = outliers[of_x.m];
       const float* factors[kMostOutliers];
-      for (int k = 0; k < outliers[m].count; ++k) {
-        const int32_t column = outliers[m].columns[k];
-        factors[k] =
-            read.factors(column, [&](float* out) { weight.read(column, row, count, out); });
-      }
-      add_products(outliers[m], factors, count, y + m * y_stride + row);
+      for (int k = 0; k < of_row.count; ++k) factors[k] = read[of_x.places[k]].factors;
+      add_products(of_row, factors, count, y + of_x.m * y_stride + row);
     }
   }
 }
