@@ -28,6 +28,27 @@ struct alignas(64) ReadColumn {
   float factors[kTogether] = {};
 };
 
+template <class Number>
+void gather(const std::byte* from, int64_t stride, int64_t count, void* to) {
+  auto* out = static_cast<std::byte*>(to);
+  const auto copy = [&](int64_t i) {
+    std::memcpy(out + i * static_cast<int64_t>(sizeof(Number)), from + i * stride, sizeof(Number));
+  };
+  if (count == kTogether && stride == sizeof(Number)) {
+    std::memcpy(to, from, kTogether * sizeof(Number));
+  } else if (count == kTogether) {
+    for (int64_t i = 0; i < kTogether; ++i) copy(i);
+  } else {
+    for (int64_t i = 0; i < count; ++i) copy(i);
+  }
+}
+
+inline void gather_numbers(DType dtype, const std::byte* from, int64_t stride, int64_t count,
+                           std::byte* to) {
+  if (dtype == DType::F32) return gather<float>(from, stride, count, to);
+  gather<uint16_t>(from, stride, count, to);
+}
+
 // The columns of a weight in which rows of x have outliers, each once, and which of them those of a
 // row are. (A thread keeps one, so that nothing is allocated again and again.)
 class OutlierColumns {
@@ -104,31 +125,21 @@ class IntegerColumns {
         row_numbers_(weight.columns / weight.block) {}
 
   void read(std::span<const int32_t> columns, int64_t row, int64_t count, ReadColumn* out) const {
-    const int half = pairs_ ? 1 : 0;
-    // Row by row, whose bytes lie together; what is stored byte by byte is loaded only later.
-    for (int64_t i = 0; i < count; ++i) {
-      const std::byte* const bytes = weight_.data + (row + i) * row_bytes_;
-      for (size_t c = 0; c < columns.size(); ++c) {
-        out[c].codes[i] = static_cast<uint8_t>(bytes[static_cast<uint32_t>(columns[c]) >> half]);
-      }
-      if (row_numbers_ == 1) continue;
-      for (size_t c = 0; c < columns.size(); ++c) {
-        const int64_t at = ((row + i) * row_numbers_ + columns[c] / weight_.block) * number_bytes_;
-        copy_numbers(at, 1, i, out[c]);
-      }
-    }
-    for (size_t c = 0; c < columns.size(); ++c) {
-      if (row_numbers_ == 1) copy_numbers(row * number_bytes_, count, 0, out[c]);
-      find_factors(columns[c], out[c]);
-    }
+    // What is stored in pieces is loaded as a whole only when all columns are.
+    for (size_t c = 0; c < columns.size(); ++c) read_column(columns[c], row, count, out[c]);
+    for (size_t c = 0; c < columns.size(); ++c) find_factors(columns[c], out[c]);
   }
 
  private:
-  void copy_numbers(int64_t at, int64_t count, int64_t i, ReadColumn& to) const {
-    const auto bytes = static_cast<size_t>(count * number_bytes_);
-    std::memcpy(to.scales + i * number_bytes_, weight_.scales + at, bytes);
-    if (weight_.offsets == nullptr) return;
-    std::memcpy(to.offsets + i * number_bytes_, weight_.offsets + at, bytes);
+  HWY_INLINE void read_column(int32_t column, int64_t row, int64_t count, ReadColumn& to) const {
+    gather<uint8_t>(weight_.data + row * row_bytes_ + (pairs_ ? column / 2 : column), row_bytes_,
+                    count, to.codes);
+    const int64_t at = (row * row_numbers_ + column / weight_.block) * number_bytes_;
+    const int64_t stride = row_numbers_ * number_bytes_;
+    gather_numbers(weight_.scale_dtype, weight_.scales + at, stride, count, to.scales);
+    if (weight_.offsets != nullptr) {
+      gather_numbers(weight_.scale_dtype, weight_.offsets + at, stride, count, to.offsets);
+    }
   }
 
   HWY_INLINE void find_factors(int32_t column, ReadColumn& read) const {
