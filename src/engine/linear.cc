@@ -23,7 +23,8 @@ using kernels::LinearWeight;
 
 // Multiply-adds worth a thread of their own.
 constexpr int64_t kLinearGrain = 1 << 16;
-// Rows of weights that are enough to be divided by kernels::kFloatRowsAtOnce.
+// Rows of weights that are enough to be divided by kernels::kFloatRowsAtOnce; it is a multiple of
+// kernels::kIntegerRowsAtOnce.
 constexpr int64_t kManyRows = 1024;
 // Elements of an operation's weights from which on products in bf16 are worth their rounding.
 // Smaller ones, as of recurrent layers that are written out step by step, take no time to speak of,
@@ -429,8 +430,10 @@ Status lower_weights(const mil::Op& op, const std::vector<mil::Value*>& weights,
     }
   }
   linear.grain = std::max<int64_t>(kLinearGrain / (x.columns * x.rows), 1);
-  if (x.rows > 1 && first >= kManyRows) {
-    linear.grain = std::max(linear.grain, kernels::kFloatRowsAtOnce);
+  if (x.rows > 1) {
+    const bool many = first >= kManyRows;
+    linear.grain =
+        std::max(linear.grain, many ? kernels::kFloatRowsAtOnce : kernels::kIntegerRowsAtOnce);
   }
   const auto shared = std::make_shared<const Linear>(std::move(linear));
   lowering.emit(op,

@@ -25,7 +25,7 @@ struct Avx2 {
   static constexpr int kRows = M == 1 ? 1 : 2;
   template <int M>
   static constexpr int kTogether = M;
-  static constexpr bool kPlanesOneByOne = true;
+  static constexpr bool kLanesAreRows = true;
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 2 : 3;
   using Factor = float;
@@ -226,7 +226,7 @@ struct Avx2 {
   static Ints shuffle(Ints table, Ints plane) { return _mm256_shuffle_epi8(table, plane); }
 
   // Of four registers whose halves have 4 bytes for each of 4 planes, the planes.
-  static void turn(const __m256i (&w)[4], __m256i* planes) {
+  static void turn_halves(const __m256i (&w)[4], __m256i* planes) {
     const __m256i low01 = _mm256_unpacklo_epi32(w[0], w[1]);
     const __m256i high01 = _mm256_unpackhi_epi32(w[0], w[1]);
     const __m256i low23 = _mm256_unpacklo_epi32(w[2], w[3]);
@@ -248,7 +248,7 @@ struct Avx2 {
       DIPTYCH_UNROLL for (int64_t i = 0; i < 4; ++i) {
         pairs[i] = _mm256_xor_si256(load_bytes(from + 64 * i + 32 * step), raise);
       }
-      turn(pairs, bytes);
+      turn_halves(pairs, bytes);
       DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
         planes.plane[2 * i] = _mm256_and_si256(bytes[i], low);
         planes.plane[2 * i + 1] = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), low);
@@ -261,8 +261,8 @@ struct Avx2 {
         first[i] = _mm256_permute2x128_si256(a, b, 0x20);
         second[i] = _mm256_permute2x128_si256(a, b, 0x31);
       }
-      turn(first, planes.plane);
-      turn(second, planes.plane + 4);
+      turn_halves(first, planes.plane);
+      turn_halves(second, planes.plane + 4);
     }
     return planes;
   }
@@ -275,14 +275,46 @@ struct Avx2 {
   template <DType type>
   static ShortPlanes<type> take_short_apart(const std::byte* from, int64_t step) {
     if constexpr (type == DType::Int4) {
-      const __m256i low = _mm256_set1_epi8(0x0F);
-      const __m256i bytes =
-          _mm256_xor_si256(load_bytes(from + 32 * step), _mm256_set1_epi8(static_cast<char>(0x88)));
-      return {{_mm256_and_si256(bytes, low), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), low)}};
+      const Nibbles planes = nibbles(load_bytes(from + 32 * step));
+      return {{planes.low, planes.high}};
     } else {
       const __m256i a = load_bytes(from + 64 * step), b = load_bytes(from + 64 * step + 32);
       return {{_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31)}};
     }
+  }
+
+  // Of pairs of int4, raised to be unsigned.
+  struct Nibbles {
+    Ints low, high;
+  };
+  static Nibbles nibbles(Ints pairs) {
+    const Ints raised = _mm256_xor_si256(pairs, _mm256_set1_epi8(static_cast<char>(0x88)));
+    const Ints low = _mm256_set1_epi8(0x0F);
+    return {_mm256_and_si256(raised, low), _mm256_and_si256(_mm256_srli_epi16(raised, 4), low)};
+  }
+
+  static Ints as_ints(Floats a) { return _mm256_castps_si256(a); }
+
+  // Lane i of register j becomes lane j of register i.
+  static void turn(Ints (&a)[kLanes]) {
+    Ints fours[kLanes];  // [4 h + k]: half-registers' lanes k of rows 4 h to 4 h + 3
+    DIPTYCH_UNROLL for (int h = 0; h < kLanes; h += 4) {
+      const Ints rows[] = {a[h], a[h + 1], a[h + 2], a[h + 3]};
+      turn_halves(rows, fours + h);
+    }
+    DIPTYCH_UNROLL for (int k = 0; k < 4; ++k) {
+      a[k] = _mm256_permute2x128_si256(fours[k], fours[4 + k], 0x20);
+      a[4 + k] = _mm256_permute2x128_si256(fours[k], fours[4 + k], 0x31);
+    }
+  }
+
+  // The sum of kLanes registers that of_lane(i) gives, in the order of store_sums().
+  template <class OfLane>
+  static Floats sum_of_registers(const OfLane& of_lane) {
+    const auto half = [&](int i) {
+      return add(add(of_lane(i), of_lane(i + 2)), add(of_lane(i + 1), of_lane(i + 3)));
+    };
+    return add(half(0), half(4));
   }
 
   // Pairs of products are summed in 16 bits. For int4 those of all planes fit: 8 * 2 * 15 * 127 is
@@ -299,6 +331,32 @@ struct Avx2 {
                         int64_t step, Ints (&sums)[R][M]) {
     dot_planes<type, ShortChunk::kPlanes>(weights, x, step, sums);
     add_four_lanes(sums);
+  }
+
+  // Of R registers of rows (integer_strips.h). What int4 was raised by is taken off from some
+  // planes.
+  template <DType type, DType x_type, bool kShort, int kFirst, int kCount, int R, int M>
+  static void dot_rows(const std::byte* planes, const int8_t* const (&x)[M], Ints (&sums)[R][M]) {
+    DIPTYCH_UNROLL for (int p = kFirst; p < kFirst + kCount; ++p) {
+      __m256i w[R];
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        w[r] = load_bytes(planes + (p * R + r) * static_cast<int64_t>(sizeof(__m256i)));
+      }
+      DIPTYCH_UNROLL for (int m = 0; m < M; ++m) {
+        int32_t four;
+        __builtin_memcpy(&four, x[m] + place_in_x<x_type, kShort>(p), sizeof four);
+        const __m256i values = added_now(_mm256_set1_epi32(four));
+        DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+          sums[r][m] = with_products<type>(sums[r][m], w[r], values, p == kFirst);
+          if constexpr (type == DType::Int4 && kCount < Chunk::kPlanes) {
+            const __m256i raised = _mm256_maddubs_epi16(_mm256_set1_epi8(8), values);
+            sums[r][m] = _mm256_sub_epi16(sums[r][m], raised);
+          }
+          if constexpr (type == DType::Int4) sums[r][m] = added_now(sums[r][m]);
+        }
+      }
+    }
+    finish_sums<type>(sums);
   }
 
   // Of whole chunks. Those of int4 that were raised by 8 lose that again.
@@ -366,7 +424,6 @@ struct Avx2 {
   template <DType type, int kPlanes, class Weights, int R, int M>
   static void dot_planes(const Weights (&weights)[R], const Chunk* const (&x)[M], int64_t step,
                          Ints (&sums)[R][M]) {
-    const __m256i ones = _mm256_set1_epi16(1);
     DIPTYCH_UNROLL for (int i = 0; i < kPlanes; ++i) {
       __m256i w[R];
       DIPTYCH_UNROLL for (int r = 0; r < R; ++r) w[r] = weights[r].plane[i];
@@ -374,23 +431,35 @@ struct Avx2 {
         __m256i plane = load_bytes(x[m]->planes[i] + 32 * step);
         if constexpr (R > 1) plane = added_now(plane);
         DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-          __m256i products;
-          if constexpr (type == DType::Int4) {
-            products = _mm256_maddubs_epi16(w[r], plane);
-            sums[r][m] = i == 0 ? products : _mm256_add_epi16(sums[r][m], products);
-            if constexpr (R > 1) sums[r][m] = added_now(sums[r][m]);
-          } else {
-            const __m256i signed_x = _mm256_sign_epi8(plane, w[r]);
-            const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w[r]), signed_x);
-            products = _mm256_madd_epi16(pairs, ones);
-            sums[r][m] = i == 0 ? products : _mm256_add_epi32(sums[r][m], products);
-          }
+          sums[r][m] = with_products<type>(sums[r][m], w[r], plane, i == 0);
+          if constexpr (type == DType::Int4 && R > 1) sums[r][m] = added_now(sums[r][m]);
         }
       }
     }
+    finish_sums<type>(sums);
+  }
+
+  // A sum and the products of a plane, in 16 bits for int4.
+  template <DType type>
+  static Ints with_products(Ints sum, __m256i weights, __m256i x, bool is_first) {
+    if constexpr (type == DType::Int4) {
+      const __m256i products = _mm256_maddubs_epi16(weights, x);
+      return is_first ? products : _mm256_add_epi16(sum, products);
+    } else {
+      const __m256i signed_x = _mm256_sign_epi8(x, weights);
+      const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(weights), signed_x);
+      const __m256i products = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+      return is_first ? products : _mm256_add_epi32(sum, products);
+    }
+  }
+  // To 32 bits.
+  template <DType type, int R, int M>
+  static void finish_sums(Ints (&sums)[R][M]) {
     if constexpr (type == DType::Int4) {
       DIPTYCH_UNROLL for (auto& of_row : sums) {
-        DIPTYCH_UNROLL for (Ints& sum : of_row) sum = _mm256_madd_epi16(sum, ones);
+        DIPTYCH_UNROLL for (Ints& sum : of_row) {
+          sum = _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+        }
       }
     }
   }

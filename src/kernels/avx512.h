@@ -22,7 +22,7 @@ struct Avx512 {
   static constexpr int kRows = M <= 3 ? 1 : 2;
   template <int M>
   static constexpr int kTogether = M;
-  static constexpr bool kPlanesOneByOne = false;
+  static constexpr bool kLanesAreRows = false;
   template <int M>
   static constexpr int kFloatRows = M == 1 ? 1 : 4;
   using Factor = float;

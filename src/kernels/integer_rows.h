@@ -102,6 +102,8 @@ struct ScaleIndices {
 template <class V, DType type, Scales kScales, int R>
 class StoredRows {
  public:
+  static constexpr DType kStored = type;
+  static constexpr bool kLooksUpNibbles = false;
   static constexpr int64_t kBytes = bytes_of_columns<type>(V::Chunk::kColumns);
   static constexpr int64_t kScaleBytes =
       kScales == Scales::PerHalf ? 2 * V::kScaleBytes : V::kScaleBytes;
@@ -124,6 +126,8 @@ class StoredRows {
       scales_[r] = weight_.scales + index * call.scale_bytes;
     }
   }
+
+  StoredRows(const StoredRows&) = delete;  // index_ may point to own_index_
 
   // To a chunk of all rows.
   void move_to(int64_t chunk, Spare& spare) {
@@ -258,17 +262,6 @@ struct Panel {
   }
 };
 
-// A step's share of a chunk of a panel's row, for the same uses as V's planes.
-template <class V>
-struct PlanesInMemory {
-  struct {
-    const std::byte* first;
-    auto operator[](int64_t i) const {
-      return V::load_plane(first + i * Panel<V>::kStepBytes / V::Chunk::kPlanes);
-    }
-  } plane;
-};
-
 // R rows of the weight from `row` on in a panel; those that it lacks are copies of the first.
 template <class V, DType type, Scales kScales, int R>
 class PanelRows {
@@ -286,13 +279,7 @@ class PanelRows {
 
   void move_to(int64_t chunk, Spare& /*spare*/) { chunk_ = chunk; }
 
-  auto planes(int r, int step) const {
-    if constexpr (V::kPlanesOneByOne) {
-      return PlanesInMemory<V>{{at(r, step)}};
-    } else {
-      return loaded<typename V::template Planes<type>>(r, step);
-    }
-  }
+  auto planes(int r, int step) const { return loaded<typename V::template Planes<type>>(r, step); }
   typename V::template ShortPlanes<type> short_planes(int r, int step) const {
     return loaded<typename V::template ShortPlanes<type>>(r, step);
   }

@@ -18,9 +18,9 @@
 //                          a register that is loaded and stored by load_plane() and store_plane()
 //   kRows<M>, kMaxTile     sizes of tiles
 //   kRowsForPanels         rows of x from which on weights are taken apart once for all tiles
+//   kLanesAreRows          whether that is into strips (integer_strips.h) instead of panels
 //   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
 //   kTogether<M>           rows of x, of a tile's M, that dot() takes at once
-//   kPlanesOneByOne        whether dot() has no registers to spare for all planes of a panel's rows
 //   dot()                  a step's sums of integers, of R rows of the weight with rows of x
 //   dot_half()             a step's sums of the first or the second half of each block, of weights
 //                          as they are: what they were raised by is taken off
@@ -36,27 +36,11 @@
 // raised, and the offset as a share of that.
 #pragma once
 
-#include "kernels/integer_rows.h"
+#include "kernels/integer_strips.h"
+#include "kernels/integer_sums.h"
 
 namespace diptych::kernels {
 namespace {
-
-// What the sums of row m of x begin with: with one scale per row of the weight, the offsets need
-// not be added block by block.
-template <class V, DType type, Scales kScales>
-typename V::Floats first_sum(const LinearCall<typename V::Chunk>& call, int64_t m) {
-  typename V::Floats sum = V::zero();
-  if constexpr (V::template kRaised<type> && kScales == Scales::PerRow) {
-    const typename V::Chunk* x = call.x + m * call.chunks;
-    for (int64_t c = 0; c < call.chunks; ++c) {
-      for (int step = 0; step < V::kSteps; ++step) {
-        sum = V::add(sum, V::load_f32(x[c].offsets + step * V::kLanes));
-      }
-    }
-    sum = V::multiply(sum, V::all(call.offset_factor));
-  }
-  return sum;
-}
 
 // Adds the products of `planes`, a step's of R rows of the weight, with a chunk of each of M rows
 // of x.
@@ -86,36 +70,23 @@ template <class V, DType type, Scales kScales, bool kShort, int R, int M, class 
     }
     DIPTYCH_UNROLL for (int j = 0; j < kTogether; ++j) {
       const Floats x_scales = V::load_f32(chunks[j]->scales + step * V::kLanes);
-      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
-        Floats& sum = sums[r][i + j];
-        if constexpr (kScales == Scales::PerHalf) {
-          const auto products = [&](int half) {
-            if constexpr (kShort) {
-              return V::to_float(
-                  V::template dot_short_half<type>(planes[r], *chunks[j], step, half));
-            } else {
-              return V::to_float(V::template dot_half<type>(planes[r], *chunks[j], step, half));
-            }
-          };
-          const Floats both =
-              V::multiply_add(products(0), row_scales[r], V::multiply(products(1), row_shifts[r]));
-          sum = V::multiply_add(both, x_scales, sum);
-          continue;
-        }
-        const Floats products = V::to_float(dots[r][j]);
-        if constexpr (kScales == Scales::PerRow) {
-          sum = V::multiply_add(products, x_scales, sum);
-        } else if constexpr (is_shifted(kScales)) {
-          const Floats shifted =
-              V::multiply(V::load_f32(chunks[j]->offsets + step * V::kLanes), row_shifts[r]);
-          sum = V::multiply_add(V::multiply_add(products, x_scales, shifted), row_scales[r], sum);
-        } else if constexpr (V::template kRaised<type>) {
-          const Floats scaled = V::multiply_add(products, x_scales,
-                                                V::load_f32(chunks[j]->offsets + step * V::kLanes));
-          sum = V::multiply_add(scaled, row_scales[r], sum);
+      const auto x_offsets = [&] { return V::load_f32(chunks[j]->offsets + step * V::kLanes); };
+      const auto dots_of_half = [&](int r, int half) {
+        if constexpr (kShort) {
+          return V::template dot_short_half<type>(planes[r], *chunks[j], step, half);
         } else {
-          sum = V::multiply_add(products, V::multiply(x_scales, row_scales[r]), sum);
+          return V::template dot_half<type>(planes[r], *chunks[j], step, half);
         }
+      };
+      DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
+        typename V::Ints second_dots{};
+        if constexpr (kScales == Scales::PerHalf) {
+          dots[r][j] = dots_of_half(r, 0);
+          second_dots = dots_of_half(r, 1);
+        }
+        Floats& sum = sums[r][i + j];
+        sum = with_products<V, type, kScales>(sum, dots[r][j], second_dots, x_scales, x_offsets,
+                                              row_scales[r], row_shifts[r]);
       }
     }
   }
@@ -242,19 +213,23 @@ void tiles_from_file(const LinearCall<typename V::Chunk>& call, int64_t first, i
 
 template <class V, DType type, Scales kScales>
 void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
-  const auto rows_of = [&](int64_t chunks) {
-    return chunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
-  };
-  int64_t panel_rows = rows_of(Panel<V>::kChunks);
-  if (m_rows < V::kRowsForPanels || panel_rows == 0) {
-    return tiles_from_file<V, type, kScales>(call, first, m_rows);
+  if (m_rows < V::kRowsForPanels) return tiles_from_file<V, type, kScales>(call, first, m_rows);
+  if constexpr (V::kLanesAreRows) {
+    const ScaleIndices<V> indices(call.weight);
+    strips<V, type, kScales>(call, FromFile<V>{indices}, first, m_rows);
+  } else {
+    const auto rows_of = [&](int64_t chunks) {
+      return chunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
+    };
+    int64_t panel_rows = rows_of(Panel<V>::kChunks);
+    if (panel_rows == 0) return tiles_from_file<V, type, kScales>(call, first, m_rows);
+    // For few rows of x, what is taken apart is best used while it is in the first level of cache.
+    constexpr int64_t kFewRows = 16, kFewChunks = Panel<V>::kChunks / 16;
+    if (m_rows <= kFewRows && call.chunks <= kFewChunks / kLeastPanelRows) {
+      panel_rows = rows_of(kFewChunks);
+    }
+    panels<V, type, kScales>(call, first, m_rows, panel_rows);
   }
-  // For few rows of x, what is taken apart is best used while it is in the first level of cache.
-  constexpr int64_t kFewRows = 16, kFewChunks = Panel<V>::kChunks / 16;
-  if (m_rows <= kFewRows && call.chunks <= kFewChunks / kLeastPanelRows) {
-    panel_rows = rows_of(kFewChunks);
-  }
-  panels<V, type, kScales>(call, first, m_rows, panel_rows);
 }
 
 template <class V, DType type>

@@ -47,6 +47,10 @@ struct FloatWeight {
   int64_t rows = 0, columns = 0;
 };
 
+// Rows of a weight that meet several rows of x together as integers: with some instruction sets it is
+// best to call linear() for multiples of them.
+inline constexpr int64_t kIntegerRowsAtOnce = 16;
+
 // y[m * y_stride + r] for all rows m of x and the weight's rows r in [first, last). x is quantised
 // for the weight's dtype and has its columns.
 void linear(Isa isa, const LinearWeight& weight, const QuantizedActivations& x, int64_t first,

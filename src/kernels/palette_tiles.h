@@ -87,6 +87,9 @@ class PaletteRows {
   static constexpr int64_t kBytes = bytes_of_indices(bits, kColumns);
   static constexpr int64_t kReadBytes = kBytes + (bits == 6 ? kSpareIndexBytes : 0);
   static constexpr bool kLooksUpBytes = bits != 4 && !LooksUpPlanes<V, bits>;
+  // What bytes() are.
+  static constexpr DType kStored = bits == 4 ? DType::Int4 : DType::Int8;
+  static constexpr bool kLooksUpNibbles = bits == 4;
   struct Spare {
     std::byte indices[R][kReadBytes];
     alignas(64) std::byte weights[R][kLooksUpBytes ? kColumns : 1];
@@ -135,10 +138,14 @@ class PaletteRows {
       const auto nibbles = V::template take_apart<DType::Int4>(chunk_[r], step);
       typename V::template Planes<DType::Int8> planes;
       DIPTYCH_UNROLL for (int i = 0; i < V::Chunk::kPlanes; ++i) {
-        planes.plane[i] = V::shuffle(tables_[r], nibbles.plane[i]);
+        planes.plane[i] = look_up(r, nibbles.plane[i]);
       }
       return planes;
     }
+  }
+  // Of nibbles that were raised.
+  typename V::Ints look_up(int r, typename V::Ints nibbles) const {
+    return V::shuffle(tables_[r], nibbles);
   }
   typename V::template ShortPlanes<DType::Int8> short_planes(int r, int step) const {
     if constexpr (kLooksUpBytes) {
@@ -149,7 +156,7 @@ class PaletteRows {
       const auto nibbles = V::template take_short_apart<DType::Int4>(chunk_[r], step);
       typename V::template ShortPlanes<DType::Int8> planes;
       DIPTYCH_UNROLL for (int i = 0; i < ShortChunk::kPlanes; ++i) {
-        planes.plane[i] = V::shuffle(tables_[r], nibbles.plane[i]);
+        planes.plane[i] = look_up(r, nibbles.plane[i]);
       }
       return planes;
     }
@@ -200,16 +207,22 @@ void linear_palette_of(const PaletteTask& task) {
   const auto& [weight, x, first, last, y, fetch_ahead] = task;
   const LinearWeight int8 = as_int8(weight);
   auto call = palette_call<typename V::Chunk, bits>(int8, task);
-  const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
-  if (x.rows <= 1 || panel_rows == 0) return multiply_rows<V, bits>(call, weight, x.rows, first);
-  auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
-  for (int64_t row = first; row < last; row += panel_rows) {
-    call.last = least(row + panel_rows, last);
-    take_palette_apart<V, bits>(call, weight, row, panel);
-    for (int64_t m = 0, some; m < x.rows; m += some) {
-      some = tile_size<V::kMaxTile>(x.rows - m);
-      tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
-                                                    some);
+  if (x.rows <= 1) return multiply_rows<V, bits>(call, weight, x.rows, first);
+  if constexpr (V::kLanesAreRows) {
+    strips<V, DType::Int8, Scales::PerRow, palette_activations(bits)>(
+        call, FromPalette<V, bits>{weight}, first, x.rows);
+  } else {
+    const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
+    if (panel_rows == 0) return multiply_rows<V, bits>(call, weight, x.rows, first);
+    auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
+    for (int64_t row = first; row < last; row += panel_rows) {
+      call.last = least(row + panel_rows, last);
+      take_palette_apart<V, bits>(call, weight, row, panel);
+      for (int64_t m = 0, some; m < x.rows; m += some) {
+        some = tile_size<V::kMaxTile>(x.rows - m);
+        tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
+                                                      some);
+      }
     }
   }
 }

@@ -12,6 +12,7 @@ namespace diptych::kernels {
 namespace {
 
 constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t most(int64_t a, int64_t b) { return a < b ? b : a; }
 
 // The calling thread's memory of a kind as an object of a plain type, of unknown contents.
 template <class T>

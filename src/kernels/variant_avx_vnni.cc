@@ -14,7 +14,7 @@ struct AvxVnni : Avx2 {
   static constexpr int kRows = 1;  // of two streams of weights both get slower
   template <int M>
   static constexpr int kTogether = 1;
-  static constexpr bool kPlanesOneByOne = false;
+  static constexpr bool kLanesAreRows = false;
 
   // VNNI multiplies unsigned with signed bytes.
   template <DType type>

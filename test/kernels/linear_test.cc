@@ -40,8 +40,8 @@ void expect_close(const std::vector<float>& y, const Weight& weight, const Quant
       }
       const double tolerance = static_cast<double>(columns / 32 + 8) * 0x1p-24 * magnitudes;
       ASSERT_NEAR(y[static_cast<size_t>(m * weight.rows + row)], sum, tolerance + 1e-37)
-          << "m " << m << ", row " << row << " of " << weight.rows << ", columns " << columns
-          << ", block " << weight.block << ", " << name(weight.dtype);
+          << "m " << m << " of " << x.view.rows << ", row " << row << " of " << weight.rows
+          << ", columns " << columns << ", block " << weight.block << ", " << name(weight.dtype);
     }
   }
 }
@@ -220,11 +220,11 @@ TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
 // The bits of a result depend on nothing but its two rows.
 TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
   for (const DType type : kTypes) {
-    for (const int64_t columns : {64, 172, 288, 1024}) {
+    for (const int64_t columns : {64, 96, 172, 288, 576, 1024}) {
       for (const int64_t block :
-           {int64_t{16}, int64_t{32}, int64_t{-32}, columns}) {  // -32: with offsets
+           {int64_t{16}, int64_t{32}, int64_t{-32}, int64_t{96}, columns}) {  // -32: with offsets
         if (columns % block != 0) continue;
-        const int64_t rows = 11, m_rows = 33;
+        const int64_t rows = 19, m_rows = 33;
         const Weight weight(type, rows, columns, std::abs(block), DType::F16,
                             block < 0 ? Offsets::Some : Offsets::None);
         const auto values =
