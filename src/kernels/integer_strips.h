@@ -5,7 +5,8 @@
 //   turn()                lane i of register j becomes lane j of register i
 //   nibbles()             of a register of int4, raised to be unsigned
 //   dot_rows()            sums of integers: registers of rows of the weight, with some planes of a
-//                         block of rows of x; where those are not all planes, of weights as they are
+//                         block of rows of x; where those are not all planes, of weights as they
+//                         are
 //   sum_of_registers()    in the order in which store_sums() sums the lanes of one
 //
 // What is a lane of a row's sums in integer_tiles.h is a register here, for as many rows, and goes
@@ -30,6 +31,8 @@ struct Strip {
   float *scales, *shifts;  // [blocks][kRows] where blocks have them
   float* row_scales;       // [kRows] where rows have them
 
+  // Rows of a quarter of a million columns are not worth the memory.
+  static bool fits(const LinearCall<Chunk>& call) { return bytes(call) <= int64_t{4} << 20; }
   // Bytes of memory that a strip takes.
   static int64_t bytes(const LinearCall<Chunk>& call) {
     constexpr int64_t kFloatBytes = sizeof(float);

@@ -52,7 +52,7 @@ template <class V, DType type, Scales kScales, bool kShort, int R, int M, class 
   using Chunk = typename V::Chunk;
   constexpr int kTogether = V::template kTogether<M>;
   static_assert(M % kTogether == 0);
-  Floats row_scales[R], row_shifts[R];
+  Floats row_scales[R]{}, row_shifts[R]{};
   DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
     if constexpr (kScales != Scales::PerRow) row_scales[r] = rows.scales(r, step);
     if constexpr (has_shifts(kScales)) row_shifts[r] = rows.shifts(r, step);
@@ -213,23 +213,24 @@ void tiles_from_file(const LinearCall<typename V::Chunk>& call, int64_t first, i
 
 template <class V, DType type, Scales kScales>
 void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
-  if (m_rows < V::kRowsForPanels) return tiles_from_file<V, type, kScales>(call, first, m_rows);
   if constexpr (V::kLanesAreRows) {
-    const ScaleIndices<V> indices(call.weight);
-    strips<V, type, kScales>(call, FromFile<V>{indices}, first, m_rows);
+    if (m_rows >= V::kRowsForPanels && Strip<V>::fits(call)) {
+      const ScaleIndices<V> indices(call.weight);
+      return strips<V, type, kScales>(call, FromFile<V>{indices}, first, m_rows);
+    }
   } else {
     const auto rows_of = [&](int64_t chunks) {
       return chunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
     };
-    int64_t panel_rows = rows_of(Panel<V>::kChunks);
-    if (panel_rows == 0) return tiles_from_file<V, type, kScales>(call, first, m_rows);
     // For few rows of x, what is taken apart is best used while it is in the first level of cache.
     constexpr int64_t kFewRows = 16, kFewChunks = Panel<V>::kChunks / 16;
-    if (m_rows <= kFewRows && call.chunks <= kFewChunks / kLeastPanelRows) {
-      panel_rows = rows_of(kFewChunks);
+    const bool few = m_rows <= kFewRows && call.chunks <= kFewChunks / kLeastPanelRows;
+    const int64_t panel_rows = rows_of(few ? kFewChunks : Panel<V>::kChunks);
+    if (m_rows >= V::kRowsForPanels && panel_rows > 0) {
+      return panels<V, type, kScales>(call, first, m_rows, panel_rows);
     }
-    panels<V, type, kScales>(call, first, m_rows, panel_rows);
   }
+  tiles_from_file<V, type, kScales>(call, first, m_rows);
 }
 
 template <class V, DType type>

@@ -47,8 +47,8 @@ struct FloatWeight {
   int64_t rows = 0, columns = 0;
 };
 
-// Rows of a weight that meet several rows of x together as integers: with some instruction sets it is
-// best to call linear() for multiples of them.
+// Rows of a weight that meet several rows of x together as integers: with some instruction sets it
+// is best to call linear() for multiples of them.
 inline constexpr int64_t kIntegerRowsAtOnce = 16;
 
 // y[m * y_stride + r] for all rows m of x and the weight's rows r in [first, last). x is quantised

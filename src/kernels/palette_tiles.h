@@ -191,6 +191,22 @@ void take_palette_apart(const LinearCall<typename V::Chunk>& call, const Palette
       [](const Row& /*row*/, int /*step*/) {});
 }
 
+template <class V, int bits>
+void palette_panels(LinearCall<typename V::Chunk> call, const PaletteWeight& weight, int64_t first,
+                    int64_t m_rows, int64_t panel_rows) {
+  const int64_t last = call.last;
+  auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
+  for (int64_t row = first; row < last; row += panel_rows) {
+    call.last = least(row + panel_rows, last);
+    take_palette_apart<V, bits>(call, weight, row, panel);
+    for (int64_t m = 0, some; m < m_rows; m += some) {
+      some = tile_size<V::kMaxTile>(m_rows - m);
+      tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
+                                                    some);
+    }
+  }
+}
+
 // One row of x after another, from where the weights lie.
 template <class V, int bits>
 void multiply_rows(const LinearCall<typename V::Chunk>& call, const PaletteWeight& weight,
@@ -206,25 +222,20 @@ template <class V, int bits>
 void linear_palette_of(const PaletteTask& task) {
   const auto& [weight, x, first, last, y, fetch_ahead] = task;
   const LinearWeight int8 = as_int8(weight);
-  auto call = palette_call<typename V::Chunk, bits>(int8, task);
-  if (x.rows <= 1) return multiply_rows<V, bits>(call, weight, x.rows, first);
+  const auto call = palette_call<typename V::Chunk, bits>(int8, task);
+  const bool many = x.rows > 1;
   if constexpr (V::kLanesAreRows) {
-    strips<V, DType::Int8, Scales::PerRow, palette_activations(bits)>(
-        call, FromPalette<V, bits>{weight}, first, x.rows);
+    if (many && Strip<V>::fits(call)) {
+      return strips<V, DType::Int8, Scales::PerRow, palette_activations(bits)>(
+          call, FromPalette<V, bits>{weight}, first, x.rows);
+    }
   } else {
     const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
-    if (panel_rows == 0) return multiply_rows<V, bits>(call, weight, x.rows, first);
-    auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
-    for (int64_t row = first; row < last; row += panel_rows) {
-      call.last = least(row + panel_rows, last);
-      take_palette_apart<V, bits>(call, weight, row, panel);
-      for (int64_t m = 0, some; m < x.rows; m += some) {
-        some = tile_size<V::kMaxTile>(x.rows - m);
-        tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
-                                                      some);
-      }
+    if (many && panel_rows > 0) {
+      return palette_panels<V, bits>(call, weight, first, x.rows, panel_rows);
     }
   }
+  multiply_rows<V, bits>(call, weight, x.rows, first);
 }
 
 template <class V>
