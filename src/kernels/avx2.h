@@ -20,7 +20,8 @@ struct Avx2 {
   static constexpr int kLanes = 8, kSteps = 2;
   static constexpr int kMaxTile = 4, kMaxFloatTile = 4;
   static constexpr int64_t kPartColumns = 2048;
-  static constexpr int64_t kRowsForPanels = 5;
+  // Rows of one or two chunks leave more of a register empty when they are not turned.
+  static constexpr int64_t rows_for_panels(int64_t chunks) { return chunks <= 2 ? 5 : 9; }
   template <int M>
   static constexpr int kRows = M == 1 ? 1 : 2;
   template <int M>

@@ -43,6 +43,7 @@ struct LinearCall {
   int64_t chunk_scale_bytes;               // of a whole chunk, where each has as many
   bool ends_short;                         // the last chunk is a short one
   bool fetch_ahead;                        // of one row of the weight (fetch_choice.h)
+  bool fetch_tiles = true;                 // of several, the tile after the next
   float offset_factor = 1;                 // of the activations' offsets (palette_tiles.h)
 };
 
@@ -116,7 +117,7 @@ class StoredRows {
       : weight_(call.weight),
         indices_(indices),
         chunk_scale_bytes_(call.chunk_scale_bytes),
-        fetch_ahead_(call.fetch_ahead),
+        fetch_ahead_(R == 1 ? call.fetch_ahead : call.fetch_tiles),
         scale_bytes_(call.scale_bytes),
         end_(weight_.data + weight_.rows * call.row_bytes),
         scales_end_(weight_.scales + weight_.rows * call.scale_bytes) {
@@ -131,10 +132,12 @@ class StoredRows {
 
   // To a chunk of all rows.
   void move_to(int64_t chunk, Spare& spare) {
-    if constexpr (R > 1) {
-      fetch_tile_ahead<R * kBytes>(data_, chunk * R * kBytes);
-    } else if (fetch_ahead_) {
-      fetch_row_ahead<kBytes>(data_[0] + chunk * kBytes);
+    if (fetch_ahead_) {
+      if constexpr (R > 1) {
+        fetch_tile_ahead<R * kBytes>(data_, chunk * R * kBytes);
+      } else {
+        fetch_row_ahead<kBytes>(data_[0] + chunk * kBytes);
+      }
     }
     for (int r = 0; r < R; ++r) {
       chunk_[r] = readable(data_[r] + chunk * kBytes, end_, spare.weights[r]);

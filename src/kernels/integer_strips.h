@@ -161,6 +161,25 @@ constexpr int64_t place_in_x(int plane) {
                              : plane / 4 * kPlaneBytes + plane % 4 * 4;
 }
 
+// Bytes of weights that are needed next, fetched into the second level of cache with every block of
+// what is computed: memory is not waited for when they are turned.
+struct StripFetch {
+  const std::byte *at = nullptr, *end = nullptr;
+  int64_t lines = 0;  // with a block
+
+  // Of rows from `row` on, during some blocks.
+  template <class Chunk>
+  StripFetch(const LinearCall<Chunk>& call, int64_t row, int64_t rows, int64_t blocks) {
+    if (call.weight.data == nullptr) return;  // a palette's
+    at = call.weight.data + row * call.row_bytes;
+    end = call.weight.data + least(row + rows, call.last) * call.row_bytes;
+    lines = quotient_rounded_up(end - at, blocks * kCacheLine);
+  }
+  void some() {
+    for (int64_t i = 0; i < lines && at < end; ++i, at += kCacheLine) __builtin_prefetch(at, 0, 2);
+  }
+};
+
 // The products of a strip with M rows of x, which were quantised for x_type, from row m on.
 template <class V, DType type, DType x_type, Scales kScales, int M>
 class StripTile {
@@ -169,8 +188,8 @@ class StripTile {
   static constexpr int R = Strip<V>::kRegisters;
 
  public:
-  StripTile(const LinearCall<Chunk>& call, const Strip<V>& strip, int64_t m)
-      : call_(call), strip_(strip), m_(m) {
+  StripTile(const LinearCall<Chunk>& call, const Strip<V>& strip, int64_t m, StripFetch& next)
+      : call_(call), strip_(strip), m_(m), next_(next) {
     DIPTYCH_UNROLL for (int i = 0; i < M; ++i) {
       float of_lanes[V::kLanes];
       V::store_f32(first_sum<V, type, kScales>(call, m + i), of_lanes);
@@ -196,6 +215,7 @@ class StripTile {
   template <bool kShort>
   [[gnu::always_inline]] void add_chunk(int64_t first, int64_t last, const Chunk* (&x)[M]) {
     for (int64_t block = first; block < last; ++block) {
+      next_.some();
       add_block<kShort>(block, Chunk::first_lane(static_cast<int>(block - first)), x);
     }
     DIPTYCH_UNROLL for (const Chunk*& chunk : x)++ chunk;
@@ -254,30 +274,32 @@ class StripTile {
   const LinearCall<Chunk>& call_;
   const Strip<V>& strip_;
   int64_t m_;
+  StripFetch& next_;
   Floats sums_[V::kLanes][M][R];
 };
 
 // The tile of `count` rows of x from row m on, for M = `count`.
 template <class V, DType type, DType x_type, Scales kScales, int M = V::kMaxTile>
 void strip_tile(const LinearCall<typename V::Chunk>& call, const Strip<V>& strip, int64_t m,
-                int64_t count) {
+                int64_t count, StripFetch& next) {
   if constexpr (M > 1) {
-    if (count < M) return strip_tile<V, type, x_type, kScales, M - 1>(call, strip, m, count);
+    if (count < M) return strip_tile<V, type, x_type, kScales, M - 1>(call, strip, m, count, next);
   }
-  StripTile<V, type, x_type, kScales, M>(call, strip, m).run();
+  StripTile<V, type, x_type, kScales, M>(call, strip, m, next).run();
 }
 
 // The rows of the weight from `first` on: some strips that the second level of cache holds, for all
 // rows of x, after others. For few rows of x they are best used one by one, while they are in the
 // first level.
 template <class V, DType type, Scales kScales, DType x_type = type, class Weights>
-void strips(const LinearCall<typename V::Chunk>& call, const Weights& weights, int64_t first,
+void strips(LinearCall<typename V::Chunk> call, const Weights& weights, int64_t first,
             int64_t m_rows) {
   constexpr int64_t kRows = Strip<V>::kRows, kMost = 16, kFewRows = 16;
   const int64_t bytes = Strip<V>::bytes(call);
   const int64_t at_once = m_rows <= kFewRows ? 1 : least(kMost, most(Panel<V>::kBytes / bytes, 1));
   std::byte* const memory =
       kernel_memory(KernelMemory::Panel, static_cast<size_t>(at_once * bytes));
+  call.fetch_tiles = false;
   Strip<V> taken[kMost];
   for (int64_t row = first; row < call.last;) {
     int64_t count = 0;
@@ -285,10 +307,13 @@ void strips(const LinearCall<typename V::Chunk>& call, const Weights& weights, i
       taken[count] = Strip<V>::template take_apart<type, kScales>(
           call, weights, row, least(kRows, call.last - row), memory + count * bytes);
     }
+    const int64_t tiles = count * quotient_rounded_up(m_rows, V::kMaxTile);
+    StripFetch next(call, least(row, call.last), at_once * kRows, tiles * taken[0].blocks);
     for (int64_t m = 0, some; m < m_rows; m += some) {
       some = tile_size<V::kMaxTile>(m_rows - m);
-      for (int64_t i = 0; i < count; ++i)
-        strip_tile<V, type, x_type, kScales>(call, taken[i], m, some);
+      for (int64_t i = 0; i < count; ++i) {
+        strip_tile<V, type, x_type, kScales>(call, taken[i], m, some, next);
+      }
     }
   }
 }

@@ -17,7 +17,7 @@
 //   Planes<type>           a step's share of a chunk of weights, in planes like activations', each
 //                          a register that is loaded and stored by load_plane() and store_plane()
 //   kRows<M>, kMaxTile     sizes of tiles
-//   kRowsForPanels         rows of x from which on weights are taken apart once for all tiles
+//   rows_for_panels()      rows of x from which on weights are taken apart once for all tiles
 //   kLanesAreRows          whether that is into strips (integer_strips.h) instead of panels
 //   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
 //   kTogether<M>           rows of x, of a tile's M, that dot() takes at once
@@ -214,7 +214,7 @@ void tiles_from_file(const LinearCall<typename V::Chunk>& call, int64_t first, i
 template <class V, DType type, Scales kScales>
 void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
   if constexpr (V::kLanesAreRows) {
-    if (m_rows >= V::kRowsForPanels && Strip<V>::fits(call)) {
+    if (m_rows >= V::rows_for_panels(call.chunks) && Strip<V>::fits(call)) {
       const ScaleIndices<V> indices(call.weight);
       return strips<V, type, kScales>(call, FromFile<V>{indices}, first, m_rows);
     }
@@ -226,7 +226,7 @@ void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t
     constexpr int64_t kFewRows = 16, kFewChunks = Panel<V>::kChunks / 16;
     const bool few = m_rows <= kFewRows && call.chunks <= kFewChunks / kLeastPanelRows;
     const int64_t panel_rows = rows_of(few ? kFewChunks : Panel<V>::kChunks);
-    if (m_rows >= V::kRowsForPanels && panel_rows > 0) {
+    if (m_rows >= V::rows_for_panels(call.chunks) && panel_rows > 0) {
       return panels<V, type, kScales>(call, first, m_rows, panel_rows);
     }
   }

@@ -8,7 +8,7 @@ namespace {
 
 struct AvxVnni : Avx2 {
   static constexpr int kMaxTile = 6;
-  static constexpr int64_t kRowsForPanels = 7;
+  static constexpr int64_t rows_for_panels(int64_t /*chunks*/) { return 7; }
   static constexpr int64_t kPartColumns = 4096;
   template <int M>
   static constexpr int kRows = 1;  // of two streams of weights both get slower
