@@ -23,9 +23,9 @@ using kernels::LinearWeight;
 
 // Multiply-adds worth a thread of their own.
 constexpr int64_t kLinearGrain = 1 << 16;
-// Rows of weights that are enough to be divided by kernels::kFloatRowsAtOnce; it is a multiple of
-// kernels::kIntegerRowsAtOnce.
+// Rows of weights that are enough to be divided by kernels::kFloatRowsAtOnce.
 constexpr int64_t kManyRows = 1024;
+static_assert(kernels::kFloatRowsAtOnce % kernels::kIntegerRowsAtOnce == 0);
 // Elements of an operation's weights from which on products in bf16 are worth their rounding.
 // Smaller ones, as of recurrent layers that are written out step by step, take no time to speak of,
 // and their rows come short and often.

@@ -243,16 +243,15 @@ struct Avx2 {
   static Planes<type> take_apart(const std::byte* from, int64_t step) {
     Planes<type> planes;
     if constexpr (type == DType::Int4) {
-      const __m256i raise = _mm256_set1_epi8(static_cast<char>(0x88));
-      const __m256i low = _mm256_set1_epi8(0x0F);
       __m256i pairs[4], bytes[4];
       DIPTYCH_UNROLL for (int64_t i = 0; i < 4; ++i) {
-        pairs[i] = _mm256_xor_si256(load_bytes(from + 64 * i + 32 * step), raise);
+        pairs[i] = load_bytes(from + 64 * i + 32 * step);
       }
       turn_halves(pairs, bytes);
       DIPTYCH_UNROLL for (int i = 0; i < 4; ++i) {
-        planes.plane[2 * i] = _mm256_and_si256(bytes[i], low);
-        planes.plane[2 * i + 1] = _mm256_and_si256(_mm256_srli_epi16(bytes[i], 4), low);
+        const Nibbles two = nibbles(bytes[i]);
+        planes.plane[2 * i] = two.low;
+        planes.plane[2 * i + 1] = two.high;
       }
     } else {
       __m256i first[4], second[4];  // halves of blocks

@@ -1,7 +1,7 @@
 // The rows of an integer weight as the tiles of integer_tiles.h take them: a step's share of a
 // chunk at a time, with the scales that its lanes need. They come from where the weight lies in the
-// file, or from a panel of rows that were taken apart before. Included by integer_tiles.h alone,
-// whose top says what V is.
+// file, or from a panel of rows that were taken apart before. Included by integer_sums.h alone;
+// the top of integer_tiles.h says what V is.
 #pragma once
 
 #include "kernels/tiles.h"

@@ -4,6 +4,7 @@
 // top says what V is; besides that, of V with kLanesAreRows:
 //   turn()                lane i of register j becomes lane j of register i
 //   nibbles()             of a register of int4, raised to be unsigned
+//   as_ints()             the bits of floats, to be turned
 //   dot_rows()            sums of integers: registers of rows of the weight, with some planes of a
 //                         block of rows of x; where those are not all planes, of weights as they
 //                         are
@@ -23,6 +24,7 @@ template <class V>
 struct Strip {
   using Chunk = typename V::Chunk;
   static constexpr int kRegisters = 2, kRows = kRegisters * V::kLanes;
+  static_assert(kIntegerRowsAtOnce % kRows == 0);
   static constexpr int64_t kPlaneBytes = 4 * kRows, kBlockBytes = Chunk::kPlanes * kPlaneBytes;
 
   int64_t first, rows;
@@ -218,7 +220,7 @@ class StripTile {
       next_.some();
       add_block<kShort>(block, Chunk::first_lane(static_cast<int>(block - first)), x);
     }
-    DIPTYCH_UNROLL for (const Chunk*& chunk : x)++ chunk;
+    DIPTYCH_UNROLL for (int i = 0; i < M; ++i)++ x[i];
   }
 
   template <bool kShort>

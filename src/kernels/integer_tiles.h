@@ -181,14 +181,15 @@ void tiles_of_rows(const LinearCall<typename V::Chunk>& call, const Weights& wei
   }
 }
 
-// Many rows of x: panel after panel.
-template <class V, DType type, Scales kScales>
-void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, int64_t panel_rows) {
+// Many rows of x: panel after panel, of rows from `row` on that take_apart(call, row, panel) makes.
+template <class V, DType type, Scales kScales, class TakeApart>
+void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, int64_t panel_rows,
+            const TakeApart& take_apart) {
   const int64_t last = call.last;
   auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
   for (int64_t row = first; row < last; row += panel_rows) {
     call.last = least(row + panel_rows, last);
-    panel.template take_apart<type, kScales>(call, row, call.last - row);
+    take_apart(call, row, panel);
     for (int64_t m = 0, some; m < m_rows; m += some) {
       some = tile_size<V::kMaxTile>(m_rows - m);
       tiles_of_rows<V, type, kScales>(call, FromPanel<V>{panel}, row, call.last, m, some);
@@ -227,7 +228,10 @@ void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t
     const bool few = m_rows <= kFewRows && call.chunks <= kFewChunks / kLeastPanelRows;
     const int64_t panel_rows = rows_of(few ? kFewChunks : Panel<V>::kChunks);
     if (m_rows >= V::rows_for_panels(call.chunks) && panel_rows > 0) {
-      return panels<V, type, kScales>(call, first, m_rows, panel_rows);
+      const auto take_apart = [](const auto& of_panel, int64_t row, Panel<V>& panel) {
+        panel.template take_apart<type, kScales>(of_panel, row, of_panel.last - row);
+      };
+      return panels<V, type, kScales>(call, first, m_rows, panel_rows, take_apart);
     }
   }
   tiles_from_file<V, type, kScales>(call, first, m_rows);

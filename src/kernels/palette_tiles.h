@@ -191,22 +191,6 @@ void take_palette_apart(const LinearCall<typename V::Chunk>& call, const Palette
       [](const Row& /*row*/, int /*step*/) {});
 }
 
-template <class V, int bits>
-void palette_panels(LinearCall<typename V::Chunk> call, const PaletteWeight& weight, int64_t first,
-                    int64_t m_rows, int64_t panel_rows) {
-  const int64_t last = call.last;
-  auto& panel = kernel_object<Panel<V>>(KernelMemory::Panel);
-  for (int64_t row = first; row < last; row += panel_rows) {
-    call.last = least(row + panel_rows, last);
-    take_palette_apart<V, bits>(call, weight, row, panel);
-    for (int64_t m = 0, some; m < m_rows; m += some) {
-      some = tile_size<V::kMaxTile>(m_rows - m);
-      tiles_of_rows<V, DType::Int8, Scales::PerRow>(call, FromPanel<V>{panel}, row, call.last, m,
-                                                    some);
-    }
-  }
-}
-
 // One row of x after another, from where the weights lie.
 template <class V, int bits>
 void multiply_rows(const LinearCall<typename V::Chunk>& call, const PaletteWeight& weight,
@@ -232,7 +216,10 @@ void linear_palette_of(const PaletteTask& task) {
   } else {
     const int64_t panel_rows = Panel<V>::kChunks / call.chunks / kLeastPanelRows * kLeastPanelRows;
     if (many && panel_rows > 0) {
-      return palette_panels<V, bits>(call, weight, first, x.rows, panel_rows);
+      const auto take_apart = [&](const auto& of_panel, int64_t row, Panel<V>& panel) {
+        take_palette_apart<V, bits>(of_panel, weight, row, panel);
+      };
+      return panels<V, DType::Int8, Scales::PerRow>(call, first, x.rows, panel_rows, take_apart);
     }
   }
   multiply_rows<V, bits>(call, weight, x.rows, first);
