@@ -19,11 +19,15 @@ struct Avx2 {
   using Chunk = Chunk512;
   static constexpr int kLanes = 8, kSteps = 2;
   static constexpr int kMaxTile = 4, kMaxFloatTile = 4;
+  // Eight sums of one row of the weight take each load of x as an operand; eight of int8, whose
+  // products take two more registers, do not fit.
+  template <DType type>
+  static constexpr int kMaxStreamed = type == DType::Int4 ? 8 : kMaxTile;
   static constexpr int64_t kPartColumns = 2048;
   // Rows of one or two chunks leave more of a register empty when they are not turned.
   static constexpr int64_t rows_for_panels(int64_t chunks) { return chunks <= 2 ? 5 : 9; }
   template <int M>
-  static constexpr int kRows = M == 1 ? 1 : 2;
+  static constexpr int kRows = M == 1 || M > kMaxTile ? 1 : 2;
   template <int M>
   static constexpr int kTogether = M;
   static constexpr bool kLanesAreRows = true;
@@ -432,7 +436,7 @@ struct Avx2 {
         if constexpr (R > 1) plane = added_now(plane);
         DIPTYCH_UNROLL for (int r = 0; r < R; ++r) {
           sums[r][m] = with_products<type>(sums[r][m], w[r], plane, i == 0);
-          if constexpr (type == DType::Int4 && R > 1) sums[r][m] = added_now(sums[r][m]);
+          if constexpr (type == DType::Int4 && R * M > 1) sums[r][m] = added_now(sums[r][m]);
         }
       }
     }

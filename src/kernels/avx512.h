@@ -15,6 +15,8 @@ struct Avx512 {
   using Chunk = Chunk512;
   static constexpr int kLanes = 16, kSteps = 1;
   static constexpr int kMaxTile = 6, kMaxFloatTile = 6;
+  template <DType type>
+  static constexpr int kMaxStreamed = kMaxTile;
   static constexpr int64_t kPartColumns = 4096;
   static constexpr int64_t rows_for_panels(int64_t /*chunks*/) { return 13; }
   // For few rows of x memory is the limit, and one stream comes faster than two.

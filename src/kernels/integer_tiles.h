@@ -17,6 +17,8 @@
 //   Planes<type>           a step's share of a chunk of weights, in planes like activations', each
 //                          a register that is loaded and stored by load_plane() and store_plane()
 //   kRows<M>, kMaxTile     sizes of tiles
+//   kMaxStreamed<type>     rows of x in a tile whose weights come from the file, no longer than
+//                          kPartColumns
 //   rows_for_panels()      rows of x from which on weights are taken apart once for all tiles
 //   kLanesAreRows          whether that is into strips (integer_strips.h) instead of panels
 //   kPartColumns           of a row of x, so that a tile's rows fit the first level of cache
@@ -197,17 +199,18 @@ void panels(LinearCall<typename V::Chunk> call, int64_t first, int64_t m_rows, i
   }
 }
 
-// A few rows of x, in tiles over the same rows of the weight, which come from afar once.
-template <class V, DType type, Scales kScales>
+// A few rows of x, in tiles of at most kMost over the same rows of the weight, which come from afar
+// once.
+template <class V, DType type, Scales kScales, int kMost>
 void tiles_from_file(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t m_rows) {
   constexpr int64_t kSharedRows = 16;
   const ScaleIndices<V> indices(call.weight);
-  const int64_t at_once = m_rows <= V::kMaxTile ? call.last - first : kSharedRows;
+  const int64_t at_once = m_rows <= kMost ? call.last - first : kSharedRows;
   for (int64_t row = first; row < call.last; row += at_once) {
     for (int64_t m = 0, some; m < m_rows; m += some) {
-      some = tile_size<V::kMaxTile>(m_rows - m);
-      tiles_of_rows<V, type, kScales>(call, FromFile<V>{indices}, row,
-                                      least(row + at_once, call.last), m, some);
+      some = tile_size<kMost>(m_rows - m);
+      tiles_of_rows<V, type, kScales, FromFile<V>, kMost>(call, FromFile<V>{indices}, row,
+                                                          least(row + at_once, call.last), m, some);
     }
   }
 }
@@ -234,7 +237,11 @@ void linear_of(const LinearCall<typename V::Chunk>& call, int64_t first, int64_t
       return panels<V, type, kScales>(call, first, m_rows, panel_rows, take_apart);
     }
   }
-  tiles_from_file<V, type, kScales>(call, first, m_rows);
+  constexpr int kMostOfShort = V::template kMaxStreamed<type>;
+  const bool is_short = call.weight.columns <= V::kPartColumns;
+  const auto run = is_short ? tiles_from_file<V, type, kScales, kMostOfShort>
+                            : tiles_from_file<V, type, kScales, V::kMaxTile>;
+  run(call, first, m_rows);
 }
 
 template <class V, DType type>

@@ -8,6 +8,8 @@ namespace {
 
 struct AvxVnni : Avx2 {
   static constexpr int kMaxTile = 6;
+  template <DType type>
+  static constexpr int kMaxStreamed = kMaxTile;
   static constexpr int64_t rows_for_panels(int64_t /*chunks*/) { return 7; }
   static constexpr int64_t kPartColumns = 4096;
   template <int M>

@@ -223,7 +223,7 @@ TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
 // The bits of a result depend on nothing but its two rows.
 TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
   for (const DType type : kTypes) {
-    for (const int64_t columns : {64, 96, 172, 288, 576, 1024}) {
+    for (const int64_t columns : {64, 96, 172, 288, 576, 1024, 1152}) {
       for (const int64_t block :
            {int64_t{16}, int64_t{32}, int64_t{-32}, int64_t{96}, columns}) {  // -32: with offsets
         if (columns % block != 0) continue;
