@@ -65,12 +65,15 @@ if(DIPTYCH_SANITIZE)
   set(DIPTYCH_TEST_TIMEOUT 3600)
 endif()
 
-# diptych_test(<folder> SOURCES a_test.cc ... [DEPENDS pte ...])
-# One GoogleTest executable for test/<folder>.
+# diptych_test(<folder> [ALONE] SOURCES a_test.cc ... [DEPENDS pte ...])
+# One GoogleTest executable for test/<folder>. ALONE: as for libraries.
 function(diptych_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "ALONE" "" "SOURCES;DEPENDS;LINK" ${ARGN})
   add_executable(test_${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_DEPENDS PREPEND diptych_)
+  if(NOT ARG_ALONE)
+    diptych_compile_together(test_${name} ${ARG_SOURCES})
+  endif()
   target_link_libraries(test_${name} PRIVATE ${ARG_DEPENDS} diptych_testing GTest::gmock
                                              GTest::gtest_main ${ARG_LINK})
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST

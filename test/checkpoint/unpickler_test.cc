@@ -16,7 +16,7 @@ using testing::pickle_text;
 using namespace std::string_literals;
 using Kind = PickleValue::Kind;
 
-std::string error_of(const std::string& pickle) {
+std::string unpickling_error(const std::string& pickle) {
   const auto result = unpickle(as_bytes(pickle));
   return result ? "no error" : result.error().to_string();
 }
@@ -78,32 +78,35 @@ TEST(Unpickler, IgnoresMetadataOfAnOrderedDict) {
 }
 
 TEST(Unpickler, NamesForeignGlobals) {
-  EXPECT_THAT(error_of("\x80\x02" + "cposix\nsystem\n"s + pickle_text("true") + "\x85R."),
+  EXPECT_THAT(unpickling_error("\x80\x02" + "cposix\nsystem\n"s + pickle_text("true") + "\x85R."),
               HasSubstr("refused the global \"posix system\""));
-  EXPECT_THAT(error_of("\x80\x04\x8c\x08" + "builtins\x8c\x04"s + "eval\x93."),
+  EXPECT_THAT(unpickling_error("\x80\x04\x8c\x08" + "builtins\x8c\x04"s + "eval\x93."),
               HasSubstr("refused the global \"builtins eval\""));
-  EXPECT_THAT(error_of("\x80\x02" + "ctorch\nFloatStorag\n."s), HasSubstr("refused"));
-  EXPECT_THAT(error_of("\x80\x02" + "ctorch\nFloatStorageX\n."s), HasSubstr("refused"));
-  EXPECT_THAT(error_of("\x80\x02" + "ctorch FloatStorage\n\n."s), HasSubstr("refused"));
+  EXPECT_THAT(unpickling_error("\x80\x02" + "ctorch\nFloatStorag\n."s), HasSubstr("refused"));
+  EXPECT_THAT(unpickling_error("\x80\x02" + "ctorch\nFloatStorageX\n."s), HasSubstr("refused"));
+  EXPECT_THAT(unpickling_error("\x80\x02" + "ctorch FloatStorage\n\n."s), HasSubstr("refused"));
   // A hostile name stays on one line and is cut.
   const std::string error =
-      error_of("\x80\x02" + "ca\x1b[31m\xff\n"s + std::string(5000, 'x') + "\n.");
+      unpickling_error("\x80\x02" + "ca\x1b[31m\xff\n"s + std::string(5000, 'x') + "\n.");
   EXPECT_THAT(error, HasSubstr("\\u001b"));
   EXPECT_EQ(error.find('\n'), std::string::npos);
   EXPECT_LT(error.size(), 400u);
 }
 
 TEST(Unpickler, RefusesBombs) {
-  EXPECT_THAT(error_of("\x80\x02" + std::string(5'000'000, ')') + "."), HasSubstr("values"));
-  EXPECT_THAT(error_of("\x80\x02" + std::string(1000, ']') + std::string(999, 'a') + "."),
+  EXPECT_THAT(unpickling_error("\x80\x02" + std::string(5'000'000, ')') + "."),
+              HasSubstr("values"));
+  EXPECT_THAT(unpickling_error("\x80\x02" + std::string(1000, ']') + std::string(999, 'a') + "."),
               HasSubstr("nested deeper than 64"));
-  EXPECT_THAT(error_of("\x80\x02Nr\xff\xff\xff\xff."s), HasSubstr("memo index 4294967295"));
-  EXPECT_THAT(error_of("\x80\x02j\xff\xff\xff\xff."s), HasSubstr("never stored"));
-  EXPECT_THAT(error_of("\x80\x02\x8a\xff" + std::string(255, '\xff') + "."),
+  EXPECT_THAT(unpickling_error("\x80\x02Nr\xff\xff\xff\xff."s), HasSubstr("memo index 4294967295"));
+  EXPECT_THAT(unpickling_error("\x80\x02j\xff\xff\xff\xff."s), HasSubstr("never stored"));
+  EXPECT_THAT(unpickling_error("\x80\x02\x8a\xff" + std::string(255, '\xff') + "."),
               HasSubstr("an integer of 255 bytes"));
-  EXPECT_THAT(error_of("\x80\x02\x8b\xff\xff\xff\x7f."s), HasSubstr("opcode 0x8b"));
-  EXPECT_THAT(error_of("\x80\x02X\xff\xff\xff\xff."s), HasSubstr("expected 4294967295 bytes"));
-  EXPECT_THAT(error_of("\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff."s), HasSubstr("frame"));
+  EXPECT_THAT(unpickling_error("\x80\x02\x8b\xff\xff\xff\x7f."s), HasSubstr("opcode 0x8b"));
+  EXPECT_THAT(unpickling_error("\x80\x02X\xff\xff\xff\xff."s),
+              HasSubstr("expected 4294967295 bytes"));
+  EXPECT_THAT(unpickling_error("\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff."s),
+              HasSubstr("frame"));
   // Doubling by reference costs nothing: 60 tuples, each of the one before twice.
   std::string doubling = "\x80\x02)";
   for (int i = 0; i < 60; ++i)
@@ -112,30 +115,33 @@ TEST(Unpickler, RefusesBombs) {
 }
 
 TEST(Unpickler, RefusesCycles) {
-  EXPECT_THAT(error_of("\x80\x02]q\0h\0a."s), HasSubstr("contains itself"));
-  EXPECT_THAT(error_of("\x80\x02}q\0Nh\0s."s), HasSubstr("contains itself"));
+  EXPECT_THAT(unpickling_error("\x80\x02]q\0h\0a."s), HasSubstr("contains itself"));
+  EXPECT_THAT(unpickling_error("\x80\x02}q\0Nh\0s."s), HasSubstr("contains itself"));
   // A list inside a tuple inside the list.
-  EXPECT_THAT(error_of("\x80\x02]q\0h\0\x85q\x01"s + "0h\0h\x01" + "a."), HasSubstr("opcode 0x30"));
-  EXPECT_THAT(error_of("\x80\x02(]q\0h\0\x85q\x01h\0h\x01"s + "at."), HasSubstr("became part"));
+  EXPECT_THAT(unpickling_error("\x80\x02]q\0h\0\x85q\x01"s + "0h\0h\x01" + "a."),
+              HasSubstr("opcode 0x30"));
+  EXPECT_THAT(unpickling_error("\x80\x02(]q\0h\0\x85q\x01h\0h\x01"s + "at."),
+              HasSubstr("became part"));
 }
 
 TEST(Unpickler, ChecksTheStack) {
-  EXPECT_THAT(error_of(""), HasSubstr("expected 1 bytes"));
-  EXPECT_THAT(error_of("\x80\x02."), HasSubstr("expected one value"));
-  EXPECT_THAT(error_of("\x80\x02NN."), HasSubstr("expected one value"));
-  EXPECT_THAT(error_of("\x80\x02N(."), HasSubstr("1 marks"));
-  EXPECT_THAT(error_of("\x80\x02N.N"), HasSubstr("1 bytes follow"));
-  EXPECT_THAT(error_of("\x80\x02t."), HasSubstr("expected a mark"));
-  EXPECT_THAT(error_of("\x80\x02N(\x85."), HasSubstr("expected 1 values on the stack, found 0"));
-  EXPECT_THAT(error_of("\x80\x02q\x01."), HasSubstr("expected a value"));
-  EXPECT_THAT(error_of("\x80\x02NNa."), HasSubstr("expected a list"));
-  EXPECT_THAT(error_of("\x80\x02}(Nu."), HasSubstr("keys and values"));
-  EXPECT_THAT(error_of("\x80\x02N)R."), HasSubstr("expected a global"));
-  EXPECT_THAT(error_of("\x80\x02NNb."), HasSubstr("attributes are set on a None"));
-  EXPECT_THAT(error_of("\x80\x01N."), HasSubstr("protocol 1"));
-  EXPECT_THAT(error_of("\x80\x06N."), HasSubstr("protocol 6"));
-  EXPECT_THAT(error_of("\x80\x02)\x81."), HasSubstr("opcode 0x81"));
-  EXPECT_THAT(error_of("\x80\x02" + "ctorch"s), HasSubstr("does not end"));
+  EXPECT_THAT(unpickling_error(""), HasSubstr("expected 1 bytes"));
+  EXPECT_THAT(unpickling_error("\x80\x02."), HasSubstr("expected one value"));
+  EXPECT_THAT(unpickling_error("\x80\x02NN."), HasSubstr("expected one value"));
+  EXPECT_THAT(unpickling_error("\x80\x02N(."), HasSubstr("1 marks"));
+  EXPECT_THAT(unpickling_error("\x80\x02N.N"), HasSubstr("1 bytes follow"));
+  EXPECT_THAT(unpickling_error("\x80\x02t."), HasSubstr("expected a mark"));
+  EXPECT_THAT(unpickling_error("\x80\x02N(\x85."),
+              HasSubstr("expected 1 values on the stack, found 0"));
+  EXPECT_THAT(unpickling_error("\x80\x02q\x01."), HasSubstr("expected a value"));
+  EXPECT_THAT(unpickling_error("\x80\x02NNa."), HasSubstr("expected a list"));
+  EXPECT_THAT(unpickling_error("\x80\x02}(Nu."), HasSubstr("keys and values"));
+  EXPECT_THAT(unpickling_error("\x80\x02N)R."), HasSubstr("expected a global"));
+  EXPECT_THAT(unpickling_error("\x80\x02NNb."), HasSubstr("attributes are set on a None"));
+  EXPECT_THAT(unpickling_error("\x80\x01N."), HasSubstr("protocol 1"));
+  EXPECT_THAT(unpickling_error("\x80\x06N."), HasSubstr("protocol 6"));
+  EXPECT_THAT(unpickling_error("\x80\x02)\x81."), HasSubstr("opcode 0x81"));
+  EXPECT_THAT(unpickling_error("\x80\x02" + "ctorch"s), HasSubstr("does not end"));
 }
 
 TEST(Unpickler, EveryPrefixIsAnError) {
@@ -143,7 +149,7 @@ TEST(Unpickler, EveryPrefixIsAnError) {
       pickle_text("a") + testing::pickle_tensor("FloatStorage", "0", 6, 0, {2, 3}, {3, 1}));
   ASSERT_OK(unpickle(as_bytes(whole)));
   for (size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_NE(error_of(whole.substr(0, size)), "no error") << size;
+    EXPECT_NE(unpickling_error(whole.substr(0, size)), "no error") << size;
   }
 }
 

@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 using testing::little_endian;
 using namespace std::string_literals;
 
-std::string error_of(const std::string& archive) {
-  const auto result = ZipReader::open(as_bytes(archive));
+std::string zip_error(const std::string& zip_archive) {
+  const auto result = ZipReader::open(as_bytes(zip_archive));
   return result ? "no error" : result.error().to_string();
 }
 
@@ -28,7 +28,7 @@ std::string write(const std::vector<std::pair<std::string, std::string>>& files)
   return std::string(as_text(sink.data));
 }
 
-// What differs from a plain archive of two stored entries "a" and "b".
+// What differs from a plain zip_archive of two stored entries "a" and "b".
 struct Variant {
   uint16_t flags = 0, method = 0, disk = 0;
   uint32_t size = 3, full_size = 3;
@@ -65,7 +65,7 @@ std::string directory_record(const std::string& name, const Variant& variant, ui
          "cc";
 }
 
-std::string archive(const Variant& variant = {}) {
+std::string zip_archive(const Variant& variant = {}) {
   Variant plain;
   plain.zip64 = variant.zip64;
   std::string out = local_header("a", 0) + "AAA";
@@ -104,25 +104,25 @@ void expect_a_and_b(const std::string& bytes) {
   EXPECT_EQ(as_text(zip->data(*zip->find("b")).value()), "BBB");
 }
 
-TEST(Zip, ReadsExtraFieldsAndComments) { expect_a_and_b(archive()); }
+TEST(Zip, ReadsExtraFieldsAndComments) { expect_a_and_b(zip_archive()); }
 
 TEST(Zip, ReadsZip64Records) {
   Variant variant;
   variant.zip64 = true;
-  expect_a_and_b(archive(variant));
+  expect_a_and_b(zip_archive(variant));
 }
 
 TEST(Zip, RefusesWhatItDoesNotRead) {
-  EXPECT_THAT(error_of(archive({.flags = kFlagEncrypted})),
+  EXPECT_THAT(zip_error(zip_archive({.flags = kFlagEncrypted})),
               HasSubstr("\"b\": the entry is encrypted"));
-  EXPECT_THAT(error_of(archive({.disk = 3})), HasSubstr("another disk"));
+  EXPECT_THAT(zip_error(zip_archive({.disk = 3})), HasSubstr("another disk"));
   Variant disks;
   disks.disks = 2;
-  EXPECT_THAT(error_of(archive(disks)), HasSubstr("several disks"));
+  EXPECT_THAT(zip_error(zip_archive(disks)), HasSubstr("several disks"));
   disks.zip64 = true;
-  EXPECT_THAT(error_of(archive(disks)), HasSubstr("several disks"));
+  EXPECT_THAT(zip_error(zip_archive(disks)), HasSubstr("several disks"));
 
-  const std::string compressed = archive({.method = kDeflated, .full_size = 100});
+  const std::string compressed = zip_archive({.method = kDeflated, .full_size = 100});
   const auto zip = ZipReader::open(as_bytes(compressed));
   ASSERT_OK(zip);  // other entries stay readable
   const auto data = zip->data(*zip->find("b"));
@@ -132,42 +132,44 @@ TEST(Zip, RefusesWhatItDoesNotRead) {
 }
 
 TEST(Zip, RefusesContradictions) {
-  EXPECT_THAT(error_of(archive({.size = 4, .full_size = 3})), HasSubstr("takes 4 bytes for 3"));
-  EXPECT_THAT(error_of(archive({.size = 40, .full_size = 40})), HasSubstr("\"b\": data: 40 bytes"));
-  EXPECT_THAT(error_of(archive({.offset_of_b = 0})), HasSubstr("another name, \"a\""));
-  EXPECT_THAT(error_of(archive({.offset_of_b = 5})),
+  EXPECT_THAT(zip_error(zip_archive({.size = 4, .full_size = 3})),
+              HasSubstr("takes 4 bytes for 3"));
+  EXPECT_THAT(zip_error(zip_archive({.size = 40, .full_size = 40})),
+              HasSubstr("\"b\": data: 40 bytes"));
+  EXPECT_THAT(zip_error(zip_archive({.offset_of_b = 0})), HasSubstr("another name, \"a\""));
+  EXPECT_THAT(zip_error(zip_archive({.offset_of_b = 5})),
               HasSubstr("expected a local header at offset 5"));
-  EXPECT_THAT(error_of(archive({.offset_of_b = 0xFFFFFF00})), HasSubstr("local header"));
-  EXPECT_THAT(error_of(archive({.local_name = "x"})), HasSubstr("another name, \"x\""));
-  EXPECT_THAT(error_of(archive({.offset_of_b = 0, .local_name = "a", .name = "a"})),
+  EXPECT_THAT(zip_error(zip_archive({.offset_of_b = 0xFFFFFF00})), HasSubstr("local header"));
+  EXPECT_THAT(zip_error(zip_archive({.local_name = "x"})), HasSubstr("another name, \"x\""));
+  EXPECT_THAT(zip_error(zip_archive({.offset_of_b = 0, .local_name = "a", .name = "a"})),
               HasSubstr("two entries \"a\""));
   Variant variant;
   variant.directory_shift = 1;
-  EXPECT_NE(error_of(archive(variant)), "no error");
+  EXPECT_NE(zip_error(zip_archive(variant)), "no error");
   variant = {};
   variant.zip64 = true;
   variant.size64 = UINT64_MAX;
-  EXPECT_THAT(error_of(archive(variant)), HasSubstr("data: 18446744073709551615 bytes"));
+  EXPECT_THAT(zip_error(zip_archive(variant)), HasSubstr("data: 18446744073709551615 bytes"));
   variant.size64 = 3;
   variant.directory_shift = UINT64_MAX - 100;
-  EXPECT_THAT(error_of(archive(variant)), HasSubstr("directory"));
+  EXPECT_THAT(zip_error(zip_archive(variant)), HasSubstr("directory"));
 }
 
 TEST(Zip, RefusesOverlap) {
   // The first entry's data claims to run into the second entry.
-  std::string bytes = archive();
+  std::string bytes = zip_archive();
   const size_t record = bytes.find(little_endian(kDirectorySignature));
   for (const size_t field : {20, 24}) bytes.replace(record + field, 4, little_endian<uint32_t>(4));
-  EXPECT_THAT(error_of(bytes), HasSubstr("\"a\" and \"b\" overlap"));
+  EXPECT_THAT(zip_error(bytes), HasSubstr("\"a\" and \"b\" overlap"));
 }
 
 TEST(Zip, EveryPrefixIsAnError) {
   Variant variant;
   variant.zip64 = true;
-  for (const std::string& whole : {archive(), archive(variant), write({{"x/y", "data"}})}) {
-    ASSERT_EQ(error_of(whole), "no error");
+  for (const std::string& whole : {zip_archive(), zip_archive(variant), write({{"x/y", "data"}})}) {
+    ASSERT_EQ(zip_error(whole), "no error");
     for (size_t size = 0; size < whole.size(); ++size) {
-      EXPECT_NE(error_of(whole.substr(0, size)), "no error") << size;
+      EXPECT_NE(zip_error(whole.substr(0, size)), "no error") << size;
     }
   }
 }

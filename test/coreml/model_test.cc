@@ -43,7 +43,7 @@ mil::Program sample(const std::map<std::string, int64_t>& functions) {
 }
 
 // The error of reading the sample (one function, "main") after an edit of its protobuf.
-std::string read_edited(const std::function<void(pb::Model&)>& edit) {
+std::string error_after_edit(const std::function<void(pb::Model&)>& edit) {
   Files files = write(sample({{"main", 1}}));
   pb::Model model;
   EXPECT_TRUE(model.ParseFromString(files.mlmodel));
@@ -249,14 +249,15 @@ TEST(Model, KeepsUnknownOperations) {
 }
 
 TEST(Model, NamesOtherKindsOfModel) {
-  EXPECT_THAT(read_edited([](pb::Model& m) { m.set_neural_network("x"); }),
+  EXPECT_THAT(error_after_edit([](pb::Model& m) { m.set_neural_network("x"); }),
               HasSubstr("of kind \"neural network\", expected an ML Program"));
-  EXPECT_THAT(read_edited([](pb::Model& m) { m.set_pipeline("x"); }), HasSubstr("\"pipeline\""));
-  EXPECT_THAT(read_edited([](pb::Model& m) { m.clear_kind(); }), HasSubstr("unknown kind"));
+  EXPECT_THAT(error_after_edit([](pb::Model& m) { m.set_pipeline("x"); }),
+              HasSubstr("\"pipeline\""));
+  EXPECT_THAT(error_after_edit([](pb::Model& m) { m.clear_kind(); }), HasSubstr("unknown kind"));
 }
 
 TEST(Model, ListsEverythingUnsupportedAtOnce) {
-  const std::string error = read_edited([](pb::Model& m) {
+  const std::string error = error_after_edit([](pb::Model& m) {
     m.set_specification_version(99);
     auto* array = m.mutable_description()->mutable_input(0)->mutable_type()->mutable_multi_array();
     array->set_enumerated_shapes("");
@@ -288,7 +289,7 @@ TEST(Model, ListsEverythingUnsupportedAtOnce) {
 }
 
 TEST(Model, RefusesAnotherOpset) {
-  EXPECT_THAT(read_edited([](pb::Model& m) {
+  EXPECT_THAT(error_after_edit([](pb::Model& m) {
                 (*m.mutable_ml_program()->mutable_functions())["main"].set_opset("CoreML4");
               }),
               HasSubstr("opset \"CoreML4\" (supported: CoreML5 to CoreML9)"));
@@ -298,46 +299,46 @@ TEST(Model, RefusesContradictions) {
   const auto input = [](pb::Model& m) {
     return m.mutable_description()->mutable_input(0)->mutable_type()->mutable_multi_array();
   };
-  EXPECT_THAT(read_edited([&](pb::Model& m) { input(m)->set_shape(1, 7); }),
+  EXPECT_THAT(error_after_edit([&](pb::Model& m) { input(m)->set_shape(1, 7); }),
               HasSubstr("the description says fp16[1,7,32], the function fp16[1,1,32]"));
-  EXPECT_THAT(read_edited([&](pb::Model& m) { input(m)->set_data_type(65568); }),
+  EXPECT_THAT(error_after_edit([&](pb::Model& m) { input(m)->set_data_type(65568); }),
               HasSubstr("the description says fp32"));
-  EXPECT_THAT(
-      read_edited([](pb::Model& m) { m.mutable_description()->mutable_input(0)->set_name("z"); }),
-      HasSubstr("input \"z\" of the description"));
-  EXPECT_THAT(read_edited([](pb::Model& m) {
+  EXPECT_THAT(error_after_edit(
+                  [](pb::Model& m) { m.mutable_description()->mutable_input(0)->set_name("z"); }),
+              HasSubstr("input \"z\" of the description"));
+  EXPECT_THAT(error_after_edit([](pb::Model& m) {
                 *m.mutable_description()->add_output() = m.description().output(0);
               }),
               HasSubstr("has 4 outputs, the function 3"));
-  EXPECT_THAT(read_edited([](pb::Model& m) { main_block(m).add_outputs("nothing"); }),
+  EXPECT_THAT(error_after_edit([](pb::Model& m) { main_block(m).add_outputs("nothing"); }),
               HasSubstr("output \"nothing\" is not defined"));
-  EXPECT_THAT(
-      read_edited([](pb::Model& m) { m.mutable_ml_program()->mutable_functions()->erase("main"); }),
-      HasSubstr("the description is of 1 functions, the program has 0"));
-  EXPECT_THAT(read_edited([](pb::Model& m) {
+  EXPECT_THAT(error_after_edit(
+                  [](pb::Model& m) { m.mutable_ml_program()->mutable_functions()->erase("main"); }),
+              HasSubstr("the description is of 1 functions, the program has 0"));
+  EXPECT_THAT(error_after_edit([](pb::Model& m) {
                 m.mutable_description()->add_functions()->set_name("other");
               }),
               HasSubstr("lists the function \"other\""));
 }
 
 TEST(Model, RefusesDamagedOperations) {
-  EXPECT_THAT(
-      read_edited([](pb::Model& m) { find_op(m, "mul").mutable_outputs(0)->set_name("linear"); }),
-      HasSubstr("two values are called \"linear\""));
-  EXPECT_THAT(read_edited([](pb::Model& m) { find_op(m, "mul").clear_outputs(); }),
+  EXPECT_THAT(error_after_edit(
+                  [](pb::Model& m) { find_op(m, "mul").mutable_outputs(0)->set_name("linear"); }),
+              HasSubstr("two values are called \"linear\""));
+  EXPECT_THAT(error_after_edit([](pb::Model& m) { find_op(m, "mul").clear_outputs(); }),
               HasSubstr("it has no outputs"));
-  EXPECT_THAT(read_edited([](pb::Model& m) {
+  EXPECT_THAT(error_after_edit([](pb::Model& m) {
                 (*find_op(m, "linear").mutable_inputs())["x"].mutable_arguments(0)->set_name("mul");
               }),
               HasSubstr("\"mul\" is not defined before its use"));
-  EXPECT_THAT(read_edited([](pb::Model& m) {
+  EXPECT_THAT(error_after_edit([](pb::Model& m) {
                 (*find_op(m, "linear").mutable_inputs())["x"].clear_arguments();
               }),
               HasSubstr("bound to nothing"));
-  EXPECT_THAT(
-      read_edited([](pb::Model& m) { find_op(m, "const").mutable_attributes()->erase("val"); }),
-      HasSubstr("attribute \"val\""));
-  EXPECT_THAT(read_edited([](pb::Model& m) {
+  EXPECT_THAT(error_after_edit(
+                  [](pb::Model& m) { find_op(m, "const").mutable_attributes()->erase("val"); }),
+              HasSubstr("attribute \"val\""));
+  EXPECT_THAT(error_after_edit([](pb::Model& m) {
                 auto* tensor =
                     find_op(m, "mul").mutable_outputs(0)->mutable_type()->mutable_tensor();
                 tensor->mutable_dimensions(0)->mutable_constant()->set_size(1ull << 62);
@@ -345,7 +346,7 @@ TEST(Model, RefusesDamagedOperations) {
               }),
               HasSubstr("overflows"));
   EXPECT_THAT(
-      read_edited([](pb::Model& m) {
+      error_after_edit([](pb::Model& m) {
         find_op(m, "mul").mutable_outputs(0)->mutable_type()->mutable_tensor()->set_data_type(77);
       }),
       HasSubstr("element type number 77"));
@@ -360,11 +361,11 @@ TEST(Model, ChecksTheElementsOfImmediateValues) {
     }
     return static_cast<pb::TensorValue*>(nullptr);
   };
-  EXPECT_THAT(read_edited([&](pb::Model& m) { axis(m)->mutable_ints()->add_values(1); }),
+  EXPECT_THAT(error_after_edit([&](pb::Model& m) { axis(m)->mutable_ints()->add_values(1); }),
               HasSubstr("needs 4 bytes of elements, found 8"));
-  EXPECT_THAT(read_edited([&](pb::Model& m) { axis(m)->mutable_floats()->add_values(1); }),
+  EXPECT_THAT(error_after_edit([&](pb::Model& m) { axis(m)->mutable_floats()->add_values(1); }),
               HasSubstr("not in the field for their type"));
-  EXPECT_THAT(read_edited([&](pb::Model& m) { axis(m)->clear_value(); }),
+  EXPECT_THAT(error_after_edit([&](pb::Model& m) { axis(m)->clear_value(); }),
               HasSubstr("not in the field for their type"));
 }
 

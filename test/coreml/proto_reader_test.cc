@@ -30,7 +30,7 @@ std::string model(const std::string& program) {
   return bytes;
 }
 
-class ReadProto : public testing::TestWithParam<bool> {
+class ReadProto : public ::testing::TestWithParam<bool> {
  protected:
   Result<proto::Model> read(const std::string& bytes) {
     return read_proto(as_bytes(bytes), GetParam() ? &pool_ : nullptr);
@@ -88,7 +88,7 @@ TEST_P(ReadProto, RefusesADamagedFunction) {
   EXPECT_EQ(read.error().code, ErrorCode::InvalidData);
 }
 
-INSTANTIATE_TEST_SUITE_P(WithAPool, ReadProto, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(WithAPool, ReadProto, ::testing::Bool());
 
 }  // namespace
 }  // namespace diptych::coreml

@@ -14,7 +14,7 @@ using mil::Builder;
 using mil::Value;
 using Values = std::vector<Value*>;
 
-struct Case {
+struct ConvTransposeCase {
   Shape x, weight;  // [n, in, ...], [in, out / groups, ...]
   int64_t groups = 1;
   Shape strides, dilations;
@@ -23,7 +23,7 @@ struct Case {
   std::string pad_type = "valid";  // where there is no pad
 };
 
-const Case kCases[] = {
+const ConvTransposeCase kCases[] = {
     // Products of matrices: phases that read alike, that overlap, of several sizes.
     {{2, 5, 9, 11}, {5, 8, 2, 2}, 1, {2, 2}, {1, 1}},
     {{1, 6, 13, 7}, {6, 9, 4, 4}, 1, {2, 2}, {1, 1}, {1, 1, 1, 1}},
@@ -50,7 +50,8 @@ const Case kCases[] = {
     {{1, 2, 5, 6, 7}, {2, 3, 3, 2, 2}, 1, {1, 2, 3}, {2, 1, 1}, {1, 2, 0, 1, 1, 1}},
 };
 
-std::unique_ptr<mil::Function> conv_transpose(const Case& c, DType dtype, bool constant_weight) {
+std::unique_ptr<mil::Function> conv_transpose(const ConvTransposeCase& c, DType dtype,
+                                              bool constant_weight) {
   const TensorType weight_type{dtype, c.weight};
   std::vector<TensorType> inputs{{dtype, c.x}};
   if (!constant_weight) inputs.push_back(weight_type);
@@ -84,7 +85,7 @@ void expect_close(const std::vector<float>& found, const std::vector<float>& wan
 }
 
 TEST(ConvTranspose, AsTheReference) {
-  for (const Case& c : kCases) {
+  for (const ConvTransposeCase& c : kCases) {
     for (const DType dtype : {DType::F32, DType::F16}) {
       for (const bool constant_weight : {true, false}) {
         SCOPED_TRACE(to_string(c.x) + to_string(c.weight) + std::string(name(dtype)));
@@ -104,7 +105,7 @@ TEST(ConvTranspose, AsTheReference) {
 
 // An element's bits are those that it has in a batch of its own.
 TEST(ConvTranspose, ElementsOfABatchDependOnThemselves) {
-  for (Case c : kCases) {
+  for (ConvTransposeCase c : kCases) {
     SCOPED_TRACE(to_string(c.x) + to_string(c.weight));
     c.x[0] = 3;
     const Tensor x = random_floats(c.x, 3);

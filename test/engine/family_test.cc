@@ -7,7 +7,7 @@
 namespace diptych::engine {
 namespace {
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 const float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 TEST(Functions, OfOneElement) {
@@ -64,7 +64,7 @@ TEST(Functions, WithConstants) {
   expect("inverse(x=%a, epsilon=fp32(1))", {-1, 2, 1, 0.5});
   expect("gelu(x=%a, mode=\"SIGMOID_APPROXIMATION\")",
          {-2 / (1 + std::exp(3.404)), -0.5 / (1 + std::exp(0.851)), 0, 1 / (1 + std::exp(-1.702))});
-  check({"fp32[2]", "log(x=%a, epsilon=fp32(0))", {floats({2}, {0, 1})}, {{-kInf, 0}}});
+  check({"fp32[2]", "log(x=%a, epsilon=fp32(0))", {floats({2}, {0, 1})}, {{-kInfinity, 0}}});
   check({"int32[3]", "threshold(x=%a, alpha=int32(2))", {ints({3}, {1, 2, 3})}, {{2, 2, 3}}});
   // A constant for each channel.
   check({"fp32[1,2,2]",
@@ -82,7 +82,7 @@ TEST(Functions, OfTwoElements) {
   const auto expect = [&](std::string_view op, std::vector<double> expected) {
     check({"fp32[6]", fmt::format("{}(x=%a, y=%b)", op), {x, y}, {std::move(expected)}});
   };
-  expect("floor_div", {3, -4, -4, 3, kInf, kNaN});
+  expect("floor_div", {3, -4, -4, 3, kInfinity, kNaN});
   expect("mod", {1, 1, -1, -1, kNaN, kNaN});
   expect("maximum", {7, 2, 7, -2, 1, kNaN});
   expect("minimum", {2, -7, -2, -7, 0, kNaN});

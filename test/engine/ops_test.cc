@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 using Values = std::vector<Value*>;
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
-const float kNaN = std::numeric_limits<float>::quiet_NaN();
+const float kNoNumber = std::numeric_limits<float>::quiet_NaN();
 
 TEST(Kernels, CoverTheWholeOpTable) {
   for (const mil::OpSpec& spec : mil::op_table()) {
@@ -142,7 +142,7 @@ TEST(Elementwise, GreaterEqualAndSelect) {
   EXPECT_EQ(ge.type.dtype, DType::Bool);
   EXPECT_THAT(ge.ints(), ElementsAre(0, 1, 1, 0));
   const auto float_ge =
-      evaluate({floats({4}, {1, 2, kNaN, kInf}), floats({}, {2})},
+      evaluate({floats({4}, {1, 2, kNoNumber, kInf}), floats({}, {2})},
                [](Builder& b, const Values& in) { return Values{b.greater_equal(in[0], in[1])}; });
   EXPECT_THAT(float_ge.ints(), ElementsAre(0, 1, 0, 1));
 
@@ -169,7 +169,7 @@ TEST(Elementwise, Cast) {
   EXPECT_THAT(cast(ints({2}, {16777217, -3}), DType::F32).floats(),
               ElementsAre(16777216.0f, -3.0f));
 
-  const Tensor real = floats({6}, {1.9f, -1.9f, kNaN, kInf, -3e9f, 40000.5f});
+  const Tensor real = floats({6}, {1.9f, -1.9f, kNoNumber, kInf, -3e9f, 40000.5f});
   EXPECT_THAT(cast(real, DType::Int32).ints(),
               ElementsAre(1, -1, 0, 2147483647, -2147483648, 40000));
   EXPECT_THAT(cast(real, DType::Int16).ints(), ElementsAre(1, -1, 0, 32767, -32768, 32767));
@@ -379,7 +379,7 @@ TEST(Reduce, AlongAnyAxes) {
 }
 
 TEST(Reduce, MaximumOfInfinitiesAndNaN) {
-  const Tensor x = floats({3, 2}, {-kInf, -kInf, kNaN, 1, 1, kNaN});
+  const Tensor x = floats({3, 2}, {-kInf, -kInf, kNoNumber, 1, 1, kNoNumber});
   const auto out = evaluate({x}, [](Builder& b, const Values& in) {
                      return Values{b.reduce_max(in[0], {-1}, false)};
                    }).floats();

@@ -11,8 +11,8 @@ using mil::Value;
 using Values = std::vector<Value*>;
 using testing::HasSubstr;
 
-constexpr int64_t kTokens = 3, kWidth = 96;
-const TensorType kX{DType::F16, {1, kTokens, kWidth}};
+constexpr int64_t kTokens = 3, kTogetherWidth = 96;
+const TensorType kX{DType::F16, {1, kTokens, kTogetherWidth}};
 
 WeightRef packed_random(DType dtype, Shape shape, uint32_t seed) {
   const WeightRef weight = random_weight({dtype, std::move(shape)}, seed);
@@ -24,23 +24,25 @@ enum class Stored { Half, Int4, Int8Blocks, Palette, OddBlocks };
 
 Value* weight(Builder& b, Stored stored, uint32_t seed) {
   const auto scaled = [&](DType dtype, int64_t block) {
-    Value* data = b.constant("data", packed_random(dtype, {kWidth, kWidth}, seed));
-    Value* scale = b.constant(
-        "scale",
-        shifted_weight(random_floats({kWidth, kWidth / block}, seed + 1, DType::F16, 0.01f), 0));
+    Value* data = b.constant("data", packed_random(dtype, {kTogetherWidth, kTogetherWidth}, seed));
+    Value* scale =
+        b.constant("scale", shifted_weight(random_floats({kTogetherWidth, kTogetherWidth / block},
+                                                         seed + 1, DType::F16, 0.01f),
+                                           0));
     return b.op("constexpr_blockwise_shift_scale", {{"data", {data}}, {"scale", {scale}}});
   };
   switch (stored) {
     case Stored::Half:
-      return b.constant("w", packed_random(DType::F16, {kWidth, kWidth}, seed));
+      return b.constant("w", packed_random(DType::F16, {kTogetherWidth, kTogetherWidth}, seed));
     case Stored::Int4:
-      return scaled(DType::Int4, kWidth);
+      return scaled(DType::Int4, kTogetherWidth);
     case Stored::Int8Blocks:
       return scaled(DType::Int8, 32);
     case Stored::OddBlocks:  // for which there are no kernels
       return scaled(DType::Int8, 3);
     case Stored::Palette: {
-      Value* indices = b.constant("indices", packed_random(DType::UInt4, {kWidth, kWidth}, seed));
+      Value* indices = b.constant(
+          "indices", packed_random(DType::UInt4, {kTogetherWidth, kTogetherWidth}, seed));
       Value* lut = b.constant("lut", packed_random(DType::F16, {1, 1, 16, 1}, seed + 1));
       return b.op("constexpr_lut_to_dense", {{"indices", {indices}}, {"lut", {lut}}});
     }
@@ -51,7 +53,7 @@ Value* weight(Builder& b, Stored stored, uint32_t seed) {
 // Two linears, one with a bias and a residual sum, with something between them.
 std::unique_ptr<mil::Function> layers(Stored stored) {
   return build({kX}, [&](Builder& b, const Values& in) {
-    Value* bias = b.constant("bias", packed_random(DType::F16, {kWidth}, 5));
+    Value* bias = b.constant("bias", packed_random(DType::F16, {kTogetherWidth}, 5));
     Value* hidden = b.linear(in[0], weight(b, stored, 1), nullptr);
     Value* gated = b.mul(b.silu(hidden), in[0]);
     return Values{b.add(in[0], b.linear(gated, weight(b, stored, 3), bias))};
@@ -110,14 +112,15 @@ TEST(RunTogether, CountsTheOverflowsOfEach) {
       build({kX}, [](Builder& b, const Values& in) { return Values{b.mul(in[0], in[0])}; });
   const auto executable = Executable::compile(*function, typed().executable).value();
   Call small(executable, 1, kTokens), large(executable, 2, kTokens);
-  const Tensor big = floats(kX.shape, std::vector<float>(kTokens * kWidth, 300), DType::F16);
+  const Tensor big =
+      floats(kX.shape, std::vector<float>(kTokens * kTogetherWidth, 300), DType::F16);
   ASSERT_TRUE(large.execution->bind_input(0, big.data.data(), big.type));
   ThreadPool pool(2);
   JointMemory memory;
   Execution* both[] = {small.execution.get(), large.execution.get()};
   ASSERT_TRUE(Execution::run_together(both, pool, memory));
   EXPECT_EQ(small.execution->overflows().count, 0);
-  EXPECT_EQ(large.execution->overflows().count, kTokens * kWidth);
+  EXPECT_EQ(large.execution->overflows().count, kTokens * kTogetherWidth);
 }
 
 TEST(RunTogether, RefusesExecutionsOfSeveralFunctions) {

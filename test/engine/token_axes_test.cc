@@ -13,19 +13,19 @@ using mil::Value;
 using ::testing::HasSubstr;
 using Values = std::vector<Value*>;
 
-constexpr int64_t kTokens = 4, kWidth = 8;
-const TensorType kX{DType::F32, {1, kTokens, kWidth}};
-const TensorType kIds{DType::Int32, {1, kTokens}};
+constexpr int64_t kAxisTokens = 4, kWidth = 8;
+const TensorType kAxisX{DType::F32, {1, kAxisTokens, kWidth}};
+const TensorType kIds{DType::Int32, {1, kAxisTokens}};
 // As many heads as there are tokens.
-const TensorType kHeads{DType::F32, {1, kTokens, kWidth}};
+const TensorType kHeads{DType::F32, {1, kAxisTokens, kWidth}};
 
 // The token axes of what `body` makes of x [1, tokens, width] and ids [1, tokens], both of tokens,
 // and of heads [1, heads, width], which are not.
 std::vector<TokenAxis> axes_of(const Body& body) {
-  const auto function = build({kX, kIds, kHeads}, body);
+  const auto function = build({kAxisX, kIds, kHeads}, body);
   const auto axes = TokenAxes::find(*function, {1, 1});
   EXPECT_TRUE(axes) << axes.error().to_string();
-  EXPECT_EQ(axes->tokens(), kTokens);
+  EXPECT_EQ(axes->tokens(), kAxisTokens);
   std::vector<TokenAxis> found;
   for (const Value* output : function->outputs) found.push_back(axes->of(*output));
   return found;
@@ -59,17 +59,17 @@ TEST(TokenAxes, FollowShapes) {
   const auto reshaped = [](Shape shape) {
     return axis_of([&](Builder& b, Value* x, Value*, Value*) { return b.reshape(x, shape); });
   };
-  EXPECT_EQ(reshaped({kTokens, kWidth}), 0);
-  EXPECT_EQ(reshaped({1, kTokens, 2, 4}), 1);
-  EXPECT_EQ(reshaped({1, 1, kTokens, 2, 4}), 2);
+  EXPECT_EQ(reshaped({kAxisTokens, kWidth}), 0);
+  EXPECT_EQ(reshaped({1, kAxisTokens, 2, 4}), 1);
+  EXPECT_EQ(reshaped({1, 1, kAxisTokens, 2, 4}), 2);
   EXPECT_EQ(reshaped({2, 4, 4}), kNone);  // 4 elements, which are no tokens
-  EXPECT_EQ(reshaped({1, kTokens * kWidth}), kNone);
+  EXPECT_EQ(reshaped({1, kAxisTokens * kWidth}), kNone);
   EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) {
               return b.expand_dims(x, {0, 4});
             }),
             2);
   EXPECT_EQ(axis_of([](Builder& b, Value* x, Value*, Value*) {
-              return b.transpose(b.reshape(x, {1, kTokens, 2, 4}), {0, 2, 1, 3});
+              return b.transpose(b.reshape(x, {1, kAxisTokens, 2, 4}), {0, 2, 1, 3});
             }),
             2);
   const auto sliced = [](std::vector<int64_t> begin, std::vector<int64_t> end,
@@ -78,8 +78,8 @@ TEST(TokenAxes, FollowShapes) {
       return b.slice_by_index(x, begin, end, stride, {0, 0, 0});
     });
   };
-  EXPECT_EQ(sliced({0, 0, 2}, {1, kTokens, 4}, {1, 1, 1}), 1);
-  EXPECT_EQ(sliced({0, 1, 0}, {1, kTokens, kWidth}, {1, 1, 1}), kNone);
+  EXPECT_EQ(sliced({0, 0, 2}, {1, kAxisTokens, 4}, {1, 1, 1}), 1);
+  EXPECT_EQ(sliced({0, 1, 0}, {1, kAxisTokens, kWidth}, {1, 1, 1}), kNone);
 }
 
 TEST(TokenAxes, FollowPieces) {
@@ -147,7 +147,7 @@ TEST(TokenAxes, FollowSumsAndProducts) {
 }
 
 TEST(TokenAxes, AreRefusedWhereInputsLackThem) {
-  const auto function = build({kX, kIds}, [](Builder&, const Values& in) { return in; });
+  const auto function = build({kAxisX, kIds}, [](Builder&, const Values& in) { return in; });
   const auto problem = [&](const std::vector<TokenAxis>& axes) {
     ExecutableOptions options;
     options.token_axes = axes;
@@ -162,7 +162,7 @@ TEST(TokenAxes, AreRefusedWhereInputsLackThem) {
 
 // Linears and gates of the tokens and, as many, of the heads.
 std::unique_ptr<mil::Function> tokens_and_heads() {
-  const TensorType half{DType::F16, kX.shape};
+  const TensorType half{DType::F16, kAxisX.shape};
   return build({half, half}, [](Builder& b, const Values& in) {
     Value* w = b.constant("w", random_weight({DType::F16, {kWidth, kWidth}}, 3));
     const auto layer = [&](Value* x) {
@@ -175,7 +175,7 @@ std::unique_ptr<mil::Function> tokens_and_heads() {
 
 TEST(TokenAxes, LimitTheirOwnRowsAndNoOthers) {
   const auto function = tokens_and_heads();
-  const Tensor x = random_floats(kX.shape, 1, DType::F16),
+  const Tensor x = random_floats(kAxisX.shape, 1, DType::F16),
                heads = random_floats(kHeads.shape, 2, DType::F16);
   for (const Numerics numerics : {Numerics::Typed, Numerics::Precise, Numerics::Fast}) {
     ExecutableOptions options;
@@ -183,7 +183,7 @@ TEST(TokenAxes, LimitTheirOwnRowsAndNoOthers) {
     const Outcome all = run(*function, {x, heads}, {options, 1});
     options.token_axes = {1};
     const auto executable = Executable::compile(*function, options).value();
-    EXPECT_EQ(executable->tokens(), kTokens);
+    EXPECT_EQ(executable->tokens(), kAxisTokens);
     EXPECT_EQ(executable->inputs()[0].token_axis, 1);
     EXPECT_EQ(executable->inputs()[1].token_axis, kNone);
     EXPECT_EQ(executable->outputs()[0].token_axis, 1);
@@ -196,12 +196,12 @@ TEST(TokenAxes, LimitTheirOwnRowsAndNoOthers) {
     ASSERT_TRUE(execution->bind_output(1, of_heads.data.data(), of_heads.type));
     ThreadPool pool(2);
     const Shape row{1, 1, kWidth};
-    for (const int64_t live : {int64_t{1}, int64_t{3}, kTokens, kTokens + 1}) {
+    for (const int64_t live : {int64_t{1}, int64_t{3}, kAxisTokens, kAxisTokens + 1}) {
       execution->limit_tokens(live);
       std::fill(of_tokens.data.begin(), of_tokens.data.end(), std::byte{1});
       const Tensor marked = of_tokens;
       ASSERT_TRUE(execution->run(pool));
-      for (int64_t i = 0; i < kTokens; ++i) {
+      for (int64_t i = 0; i < kAxisTokens; ++i) {
         EXPECT_EQ(part_of(of_tokens, i * kWidth, row).data,
                   part_of(i < live ? all.outputs[0] : marked, i * kWidth, row).data)
             << live << " " << i;

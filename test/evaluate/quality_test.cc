@@ -12,11 +12,11 @@
 namespace diptych::evaluate {
 namespace {
 
-constexpr int64_t kPositions = 2000;
+constexpr int64_t kQualityPositions = 2000;
 constexpr double kLeastAgreement = 0.98, kMostKl = 1e-3;
 
-Result<std::unique_ptr<generate::Session>> open(const std::string& path,
-                                                engine::Numerics numerics) {
+Result<std::unique_ptr<generate::Session>> open_session(const std::string& path,
+                                                        engine::Numerics numerics) {
   runtime::Options options;
   options.numerics = numerics;
   options.threads = 2;
@@ -24,13 +24,14 @@ Result<std::unique_ptr<generate::Session>> open(const std::string& path,
 }
 
 void expect_quality(const std::string& path, std::span<const Window> windows) {
-  auto fast = open(path, engine::Numerics::Fast), precise = open(path, engine::Numerics::Precise);
+  auto fast = open_session(path, engine::Numerics::Fast),
+       precise = open_session(path, engine::Numerics::Precise);
   ASSERT_OK(fast);
   ASSERT_OK(precise);
   Progress silent;
   const auto evaluation = evaluate(**fast, precise->get(), windows, silent);
   ASSERT_OK(evaluation);
-  EXPECT_GE(evaluation->positions, kPositions);
+  EXPECT_GE(evaluation->positions, kQualityPositions);
   EXPECT_GE(evaluation->comparison->top1_agreement, kLeastAgreement);
   EXPECT_LE(evaluation->comparison->mean_kl, kMostKl);
   // The two do differ, or nothing was compared.
@@ -52,7 +53,7 @@ TEST_P(DemoQuality, OfFastNumerics) {
   ASSERT_OK(exporter::export_files(testing::source_path("demo/model.pth"),
                                    testing::source_path("demo/params.json"), path, options,
                                    silent));
-  const auto windows = held_out_stories(kPositions);
+  const auto windows = held_out_stories(kQualityPositions);
   ASSERT_OK(windows);
   expect_quality(path, *windows);
 }
@@ -62,10 +63,10 @@ INSTANTIATE_TEST_SUITE_P(Formats, DemoQuality, ::testing::Values("c4w", "b4w", "
 // What the unquantised stories model tells when it is sampled, at temperature 1.
 Result<std::vector<Window>> told_stories() {
   constexpr int64_t kBos = 1, kTokens = 200;
-  const auto teller = TRY(
-      open(testing::shared_data("golden/pte/st_multi_fp32_none.pte"), engine::Numerics::Precise));
+  const auto teller = TRY(open_session(testing::shared_data("golden/pte/st_multi_fp32_none.pte"),
+                                       engine::Numerics::Precise));
   std::vector<Window> windows;
-  for (uint64_t seed = 0; seed < static_cast<uint64_t>(kPositions / kTokens); ++seed) {
+  for (uint64_t seed = 0; seed < static_cast<uint64_t>(kQualityPositions / kTokens); ++seed) {
     generate::SamplerOptions options;
     options.temperature = 1;
     options.seed = seed;

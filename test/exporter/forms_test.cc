@@ -24,8 +24,8 @@ using tools::SynthForm;
 constexpr std::string_view kForms[] = {"meta", "hf", "gguf"};
 
 // The directory of a small model, written by synth.
-Result<std::string> model_of(std::string_view family, std::string_view shape, size_t form,
-                             DType dtype = DType::BF16, int64_t shards = 1) {
+Result<std::string> model_in_form(std::string_view family, std::string_view shape, size_t form,
+                                  DType dtype = DType::BF16, int64_t shards = 1) {
   tools::SynthOptions options;
   options.shape = shape;
   options.family = family;
@@ -51,18 +51,18 @@ Options options_of(bool multifunction) {
   return options;
 }
 
-Result<std::string> exported(const std::string& model, const Options& options) {
+Result<std::string> bytes_of_export(const std::string& model, const Options& options) {
   const std::string path = model + "/exported.pte";
   Progress silent;
   TRY(export_files(model, "", path, options, silent));
   return read_text_file(path);
 }
 
-struct Case {
+struct FormCase {
   std::string_view family, shape;
   size_t first_form = 0;  // 1: Meta's cannot say what the family computes
 };
-constexpr Case kCases[] = {
+constexpr FormCase kFormCases[] = {
     {"llama", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,tied=0"},
     {"llama",
      "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,rope_theta=500000,"
@@ -80,16 +80,16 @@ constexpr Case kCases[] = {
     {"mistral", "dim=64,layers=2,heads=4,kv_heads=2,hidden=96,vocab=128,tied=0,window=8"},
 };
 
-class Forms : public ::testing::TestWithParam<Case> {};
+class Forms : public ::testing::TestWithParam<FormCase> {};
 
 TEST_P(Forms, GiveTheSameProgram) {
   const auto& [family, shape, first_form] = GetParam();
   for (const bool multifunction : {false, true}) {
     std::string first;
     for (size_t form = first_form; form < 3; ++form) {
-      const auto model = model_of(family, shape, form);
+      const auto model = model_in_form(family, shape, form);
       ASSERT_OK(model);
-      const auto program = exported(*model, options_of(multifunction));
+      const auto program = bytes_of_export(*model, options_of(multifunction));
       ASSERT_OK(program);
       if (form == first_form) {
         first = *program;
@@ -100,20 +100,20 @@ TEST_P(Forms, GiveTheSameProgram) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Forms, ::testing::ValuesIn(kCases));
+INSTANTIATE_TEST_SUITE_P(Families, Forms, ::testing::ValuesIn(kFormCases));
 
 TEST(Forms, ShardsGiveTheSameProgram) {
-  const auto whole = model_of("qwen2", kCases[3].shape, 1);
-  const auto shards = model_of("qwen2", kCases[3].shape, 1, DType::BF16, 3);
+  const auto whole = model_in_form("qwen2", kFormCases[3].shape, 1);
+  const auto shards = model_in_form("qwen2", kFormCases[3].shape, 1, DType::BF16, 3);
   ASSERT_OK(whole);
   ASSERT_OK(shards);
-  EXPECT_TRUE(exported(*whole, options_of(true)).value() ==
-              exported(*shards, options_of(true)).value());
+  EXPECT_TRUE(bytes_of_export(*whole, options_of(true)).value() ==
+              bytes_of_export(*shards, options_of(true)).value());
 }
 
 // Whichever tensor it is, and whether quantised or not; no file is left.
 TEST(Forms, ValuesThatAreNotFiniteAreRefused) {
-  const auto model = model_of("qwen2", kCases[3].shape, 1);
+  const auto model = model_in_form("qwen2", kFormCases[3].shape, 1);
   ASSERT_OK(model);
   const std::string file = *model + "/model.safetensors", path = *model + "/refused.pte";
   const auto good = checkpoint::open_file(file).value().tensors;
@@ -156,8 +156,8 @@ TEST(Forms, ValuesThatAreNotFiniteAreRefused) {
 }
 
 TEST(Forms, AVocabularyThatDoesNotDivideIsSplitLess) {
-  const auto model =
-      model_of("llama", "dim=64,layers=1,heads=4,hidden=96,vocab=129,tied=0", 1, DType::BF16, 2);
+  const auto model = model_in_form("llama", "dim=64,layers=1,heads=4,hidden=96,vocab=129,tied=0", 1,
+                                   DType::BF16, 2);
   ASSERT_OK(model);
   Progress silent;
   const auto report = export_files(*model, "", *model + "/uneven.pte", options_of(false), silent);
@@ -168,7 +168,7 @@ TEST(Forms, AVocabularyThatDoesNotDivideIsSplitLess) {
 }
 
 TEST(Forms, AConfigurationOfItsOwnLeavesNoRoomForParams) {
-  const auto model = model_of("llama", kCases[0].shape, 1);
+  const auto model = model_in_form("llama", kFormCases[0].shape, 1);
   ASSERT_OK(model);
   EXPECT_THAT(open_model(*model, testing::source_path("demo/params.json")).error().to_string(),
               HasSubstr("a params.json is for Meta's .pth files"));
@@ -176,7 +176,7 @@ TEST(Forms, AConfigurationOfItsOwnLeavesNoRoomForParams) {
 }
 
 TEST(Forms, MinusOneIsTheEmbeddingsVocabulary) {
-  const auto directory = model_of("llama", kCases[0].shape, 0);
+  const auto directory = model_in_form("llama", kFormCases[0].shape, 0);
   ASSERT_OK(directory);
   Json params = parse_json(read_text_file(*directory + "/params.json").value()).value();
   params["vocab_size"] = -1;
@@ -216,7 +216,7 @@ TEST(Forecast, TheFileHasTheSizeForetold) {
 }
 
 TEST(Forecast, CacheBytesAreKeysAndValuesOfAllLayers) {
-  const auto directory = model_of("qwen3", kCases[4].shape, 1);
+  const auto directory = model_in_form("qwen3", kFormCases[4].shape, 1);
   ASSERT_OK(directory);
   const auto foretold = forecast(std::move(open_model(*directory, "").value()), options_of(true));
   ASSERT_OK(foretold);

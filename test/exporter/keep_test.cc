@@ -72,7 +72,7 @@ Result<Model> model_of(std::string_view type, std::string_view second = "") {
   return model;
 }
 
-Options options_of(std::string_view format, DType dtype) {
+Options options_to_keep(std::string_view format, DType dtype) {
   Options options;
   options.max_context_len = 64;
   options.input_len = 16;
@@ -83,13 +83,14 @@ Options options_of(std::string_view format, DType dtype) {
   return options;
 }
 
-struct Exported {
+struct KeptExport {
   std::vector<TensorError> errors;
   HeadSharing head;
   std::vector<float> logits;
 };
 
-Result<Exported> export_and_run(const Model& model, const Options& options, Numerics numerics) {
+Result<KeptExport> export_kept_and_run(const Model& model, const Options& options,
+                                       Numerics numerics) {
   const std::string path = testing::temporary_directory() + "/keep.pte";
   Progress silent;
   const Export planned = TRY(plan(model.params, model.weights, options, silent));
@@ -101,7 +102,7 @@ Result<Exported> export_and_run(const Model& model, const Options& options, Nume
   const auto session = TRY(generate::Session::create(TRY(runtime::Program::open(path, run))));
   const std::vector<int64_t> tokens = {1, 90, 42, 7, 99};
   const auto logits = TRY(session->evaluate(tokens));
-  return Exported{planned.errors(), planned.report.head, {logits.begin(), logits.end()}};
+  return KeptExport{planned.errors(), planned.report.head, {logits.begin(), logits.end()}};
 }
 
 constexpr std::string_view kTypes[] = {"Q4_0", "Q8_0", "Q5_0", "Q6_K",
@@ -114,8 +115,8 @@ TEST(Keep, LogitsAreThoseOfTheNumbersInTheFile) {
     const auto model = model_of(kTypes[t]);
     ASSERT_OK(model);
     const auto compare = [&](DType dtype, Numerics numerics) {
-      const auto kept = export_and_run(*model, options_of("keep", dtype), numerics);
-      const auto whole = export_and_run(*model, options_of("none", dtype), numerics);
+      const auto kept = export_kept_and_run(*model, options_to_keep("keep", dtype), numerics);
+      const auto whole = export_kept_and_run(*model, options_to_keep("none", dtype), numerics);
       if (!kept || !whole) {
         ADD_FAILURE() << (kept ? whole : kept).error().to_string();
         return std::pair(1.0, false);
@@ -143,10 +144,10 @@ TEST(Keep, LogitsAreThoseOfTheNumbersInTheFile) {
 TEST(Keep, FormatsFollowFromTheTensors) {
   const auto model = model_of("Q6_K", "Q4_1");
   ASSERT_OK(model);
-  Options options = options_of("keep", DType::F16);
+  Options options = options_to_keep("keep", DType::F16);
   options.quantization.overrides.push_back(override_from_text("layers.1.*=none").value());
   options.quantization.overrides.push_back(override_from_text("*.wo.weight=c8w").value());
-  const auto exported = export_and_run(*model, options, Numerics::Precise);
+  const auto exported = export_kept_and_run(*model, options, Numerics::Precise);
   ASSERT_OK(exported);
   for (const TensorError& error : exported->errors) {
     const bool feed_forward = error.tensor.find("feed_forward") != std::string::npos;
@@ -157,7 +158,7 @@ TEST(Keep, FormatsFollowFromTheTensors) {
         << error.tensor;
   }
   options.graph_breaks = false;
-  const auto one = export_and_run(*model, options, Numerics::Precise);
+  const auto one = export_kept_and_run(*model, options, Numerics::Precise);
   ASSERT_OK(one);
   EXPECT_TRUE(one->head.shared) << one->head.reason;
   EXPECT_FALSE(exported->head.shared);
@@ -168,7 +169,7 @@ TEST(Keep, WhatIsNotQuantisedIsRefused) {
   ASSERT_OK(model);
   Progress silent;
   for (const bool linears : {true, false}) {
-    Options options = options_of("none", DType::F16);
+    Options options = options_to_keep("none", DType::F16);
     (linears ? options.linear : options.embedding) = quant::kKeep;
     const auto planned = plan(model->params, model->weights, options, silent);
     ASSERT_FALSE(planned.has_value());

@@ -16,7 +16,7 @@ namespace {
 using quant::Algorithm;
 using ::testing::HasSubstr;
 
-const std::string kModel = testing::source_path("demo/model.pth");
+const std::string kDemoModel = testing::source_path("demo/model.pth");
 constexpr int64_t kVocabulary = 1024;
 
 Options options_of(std::string_view linear, Algorithm algorithm) {
@@ -35,18 +35,18 @@ Options options_of(std::string_view linear, Algorithm algorithm) {
   return options;
 }
 
-struct Exported {
+struct QuantizedExport {
   Report report;
   std::vector<float> logits;  // after a few tokens
 };
 
 // Exports the demo model, compares with what was foretold, and runs the file.
-Result<Exported> export_and_run(const Options& options) {
+Result<QuantizedExport> export_and_run(const Options& options) {
   const std::string path = testing::temporary_directory() + "/quantised.pte";
   Progress silent;
-  Exported exported;
-  exported.report = TRY(export_files(kModel, "", path, options, silent));
-  const Forecast foretold = TRY(forecast(TRY(open_model(kModel, "")), options));
+  QuantizedExport exported;
+  exported.report = TRY(export_files(kDemoModel, "", path, options, silent));
+  const Forecast foretold = TRY(forecast(TRY(open_model(kDemoModel, "")), options));
   EXPECT_EQ(foretold.report.file_bytes, read_text_file(path)->size());
   EXPECT_EQ(foretold.report.unique_bytes, exported.report.unique_bytes);
   EXPECT_EQ(foretold.report.head.shared, exported.report.head.shared);
@@ -165,7 +165,7 @@ TEST(Quantization, OverridesThatFitNothingListWhatThereIs) {
   options.quantization.overrides.push_back(override_from_text("layers.6.*=c8w").value());
   Progress silent;
   const auto report =
-      export_files(kModel, "", testing::temporary_directory() + "/out.pte", options, silent);
+      export_files(kDemoModel, "", testing::temporary_directory() + "/out.pte", options, silent);
   ASSERT_FALSE(report.has_value());
   const std::string text = report.error().to_string();
   EXPECT_THAT(text, HasSubstr("no linear's tensor fits the pattern \"layers.6.*\"; there are"));
@@ -244,9 +244,9 @@ TEST(Quantization, OptionsThatCannotBe) {
   options = options_of("c4w", Algorithm::Gptq);
   options.quantization.calibration[1][50] = kVocabulary;
   Progress silent;
-  EXPECT_EQ(
-      error(export_files(kModel, "", testing::temporary_directory() + "/out.pte", options, silent)),
-      "calibration: token 1024 is outside the vocabulary, expected 0 to 1023");
+  EXPECT_EQ(error(export_files(kDemoModel, "", testing::temporary_directory() + "/out.pte", options,
+                               silent)),
+            "calibration: token 1024 is outside the vocabulary, expected 0 to 1023");
 }
 
 }  // namespace

@@ -19,16 +19,16 @@ namespace {
 
 using ::diptych::testing::relative_distance;
 
-constexpr int64_t kContext = 32, kVocab = 96;
-const std::vector<int64_t> kTokens = {1, 30, 41, 77, 50, 12, 9, 26, 33, 48, 90, 5};
+constexpr int64_t kScaledContext = 32, kScaledVocab = 96;
+const std::vector<int64_t> kScaledTokens = {1, 30, 41, 77, 50, 12, 9, 26, 33, 48, 90, 5};
 
 class ResidualScale : public ::testing::Test {
  protected:
   // A Gemma 3 whose first layer adds values that are `gain` times as large.
   Model model_of(double gain) {
     tools::SynthOptions synth;
-    synth.shape =
-        fmt::format("dim=32,layers=3,heads=4,kv_heads=2,hidden=64,vocab={},head_dim=16", kVocab);
+    synth.shape = fmt::format("dim=32,layers=3,heads=4,kv_heads=2,hidden=64,vocab={},head_dim=16",
+                              kScaledVocab);
     synth.family = "gemma3";
     synth.form = tools::SynthForm::HuggingFace;
     synth.directory = directory_;
@@ -42,24 +42,24 @@ class ResidualScale : public ::testing::Test {
   }
 
   std::vector<float> exact(const Model& model) {
-    const llama::Params params = llama::for_context(model.params, kContext);
+    const llama::Params params = llama::for_context(model.params, kScaledContext);
     const auto weights = llama::prepare(params, model.weights, DType::F32).value();
     ThreadPool pool(1);
-    StagedModel staged = StagedModel::create(params, weights, {kTokens}, pool).value();
+    StagedModel staged = StagedModel::create(params, weights, {kScaledTokens}, pool).value();
     std::vector<float> logits = logits_of(staged, silent_)->front();
-    logits.resize(kTokens.size() * kVocab);
+    logits.resize(kScaledTokens.size() * kScaledVocab);
     return logits;
   }
 
   std::vector<float> exported(const Model& model, const Options& options) {
     // Every value is rounded to the program's type, as where Core ML runs it.
     return testing::exported_logits(model.params, model.weights, options, directory_ + "/x.pte",
-                                    kTokens, engine::Numerics::Typed);
+                                    kScaledTokens, engine::Numerics::Typed);
   }
 
   static Options options_of(DType dtype, std::optional<double> scale) {
     Options options;
-    options.max_context_len = kContext;
+    options.max_context_len = kScaledContext;
     options.input_len = 8;
     options.multifunction = true;
     options.dtype = dtype;

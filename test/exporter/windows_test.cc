@@ -16,14 +16,14 @@
 namespace diptych::exporter {
 namespace {
 
-constexpr int64_t kContext = 96, kVocab = 96;
+constexpr int64_t kWindowContext = 96, kWindowVocab = 96;
 
-struct Case {
+struct WindowCase {
   const char* name;
   const char* window;  // of the synth's shape
 };
 
-constexpr Case kCases[] = {
+constexpr WindowCase kWindowCases[] = {
     {"short", "window=5,full_layers=1"},
     {"all", "window=20"},
     {"as_long_as_the_chunk", "window=16,full_layers=2"},
@@ -31,12 +31,12 @@ constexpr Case kCases[] = {
     {"cache", "window=80,full_layers=1"},
 };
 
-class Windows : public ::testing::TestWithParam<Case> {
+class Windows : public ::testing::TestWithParam<WindowCase> {
  protected:
   void SetUp() override {
     tools::SynthOptions synth;
-    synth.shape = fmt::format("dim=32,layers=4,heads=4,kv_heads=2,hidden=64,vocab={},{}", kVocab,
-                              GetParam().window);
+    synth.shape = fmt::format("dim=32,layers=4,heads=4,kv_heads=2,hidden=64,vocab={},{}",
+                              kWindowVocab, GetParam().window);
     synth.directory = testing::temporary_directory() + "/windows_" + GetParam().name;
     synth.force = true;
     ThreadPool pool(1);
@@ -44,16 +44,16 @@ class Windows : public ::testing::TestWithParam<Case> {
     ASSERT_OK(made);
     checkpoint_ = made->checkpoint;
     params_ = made->params;
-    for (int64_t& token : tokens_) token = static_cast<int64_t>(random_() % kVocab);
+    for (int64_t& token : tokens_) token = static_cast<int64_t>(random_() % kWindowVocab);
     const auto logits = without_cache();
     ASSERT_OK(logits);
     expected_ = *logits;
   }
 
-  // [kContext, kVocab]
+  // [kWindowContext, kWindowVocab]
   Result<std::vector<float>> without_cache() {
     const Model model = TRY(open_model(checkpoint_, params_));
-    const llama::Params params = llama::for_context(model.params, kContext);
+    const llama::Params params = llama::for_context(model.params, kWindowContext);
     const auto weights = TRY(llama::prepare(params, model.weights, DType::F32));
     ThreadPool pool(1);
     StagedModel staged = TRY(StagedModel::create(params, weights, {tokens_}, pool));
@@ -62,7 +62,7 @@ class Windows : public ::testing::TestWithParam<Case> {
 
   Result<std::unique_ptr<generate::Session>> session(bool multifunction) {
     Options options;
-    options.max_context_len = kContext;
+    options.max_context_len = kWindowContext;
     options.input_len = 16;
     options.dtype = DType::F32;
     options.linear = options.embedding = std::nullopt;
@@ -75,8 +75,8 @@ class Windows : public ::testing::TestWithParam<Case> {
   }
 
   void expect_logits(std::span<const float> found, size_t position) {
-    ASSERT_EQ(found.size(), static_cast<size_t>(kVocab));
-    const auto expected = std::span(expected_).subspan(position * kVocab, kVocab);
+    ASSERT_EQ(found.size(), static_cast<size_t>(kWindowVocab));
+    const auto expected = std::span(expected_).subspan(position * kWindowVocab, kWindowVocab);
     for (size_t v = 0; v < found.size(); ++v) {
       ASSERT_NEAR(found[v], expected[v], 1e-3) << "position " << position << ", entry " << v;
     }
@@ -85,7 +85,7 @@ class Windows : public ::testing::TestWithParam<Case> {
   Progress silent_;
   std::mt19937 random_{9};
   std::string checkpoint_, params_;
-  std::vector<int64_t> tokens_ = std::vector<int64_t>(kContext);
+  std::vector<int64_t> tokens_ = std::vector<int64_t>(kWindowContext);
   std::vector<float> expected_;
 };
 
@@ -123,7 +123,7 @@ TEST_P(Windows, AreExactInChunksAndAfterRewinds) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Windows, ::testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(Cases, Windows, ::testing::ValuesIn(kWindowCases),
                          [](const auto& row) { return row.param.name; });
 
 }  // namespace

@@ -14,13 +14,13 @@
 namespace diptych::grammar {
 namespace {
 
-struct Case {
+struct SchemaCase {
   const char* schema;
   std::vector<std::string> of_it, not_of_it;
 };
 
 TEST(JsonSchema, Matches) {
-  const Case cases[] = {
+  const SchemaCase cases[] = {
       {R"({"type": "integer"})", {"0", "-7", "123"}, {"", "01", "1.5", "-", "+1"}},
       {R"({"type": "integer", "minimum": 7, "maximum": 1234})",
        {"7", "10", "99", "100", "999", "1000", "1234"},
@@ -98,7 +98,7 @@ TEST(JsonSchema, Matches) {
       {"true", {"1", "[{}]", R"("x")"}, {"x"}},
       {"{}", {"1", "null"}, {""}},
   };
-  for (const Case& row : cases) {
+  for (const SchemaCase& row : cases) {
     const auto automaton = json_schema(parse_json(row.schema).value());
     ASSERT_TRUE(automaton) << row.schema << ": " << automaton.error().to_string();
     for (const std::string& text : row.of_it)

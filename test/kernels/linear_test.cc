@@ -8,14 +8,14 @@
 namespace diptych::kernels {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNotANumber = std::numeric_limits<float>::quiet_NaN();
 
 class Linear : public ForEachIsa {};
 DIPTYCH_FOR_EACH_ISA(Linear);
 
 std::vector<float> run(Isa isa, const LinearWeight& weight, const QuantizedActivations& x) {
-  std::vector<float> y(static_cast<size_t>(x.rows * weight.rows), kNan);
+  std::vector<float> y(static_cast<size_t>(x.rows * weight.rows), kNotANumber);
   linear(isa, weight, x, 0, weight.rows, y.data(), weight.rows);
   return y;
 }
@@ -51,7 +51,7 @@ void check(Isa isa, const Weight& weight, int64_t m_rows, const std::vector<floa
   expect_close(run(isa, weight.here(), x.view), weight, x);
 }
 
-constexpr DType kTypes[] = {DType::Int4, DType::Int8};
+constexpr DType kIntegerTypes[] = {DType::Int4, DType::Int8};
 constexpr Offsets kOffsets[] = {Offsets::None, Offsets::Some};
 constexpr DType kScaleTypes[] = {DType::F16, DType::F32};
 constexpr int64_t kColumns[] = {32,   64, 96, 128, 160, 224,  256, 288, 320, 480, 512, 768,
@@ -86,7 +86,7 @@ TEST(LinearApi, SupportsBlocksOf32Or16OrOneScaleForWholeBytes) {
 }
 
 TEST_P(Linear, AgreesWithDoublesForAllShapes) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const int64_t columns : kColumns) {
       for (const int64_t block : blocks_of(columns)) {
         for (const DType scale_type : kScaleTypes) {
@@ -108,7 +108,7 @@ TEST_P(Linear, AgreesWithDoublesForAllShapes) {
 }
 
 TEST_P(Linear, AgreesForManyRowsOfBoth) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const int64_t block : {16, 32, 128, 2048}) {
       for (int64_t m_rows : {1, 4, 6, 7, 9, 16, 33}) {
         for (const Offsets offsets : kOffsets) {
@@ -122,13 +122,13 @@ TEST_P(Linear, AgreesForManyRowsOfBoth) {
   }
   // More weights than a level of cache holds of them at once, and longer rows.
   check(GetParam(), Weight(DType::Int8, 700, 1024, 1024), 9, random_floats(9 * 1024, 9));
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     check(GetParam(), Weight(type, 2, 1 << 18, 1 << 18), 9, random_floats(9 << 18, 10));
   }
 }
 
 TEST_P(Linear, ReadsNothingButTheWeightAtAnyAddress) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const DType scale_type : kScaleTypes) {
       for (const int64_t columns : kColumns) {
         for (const int64_t block : blocks_of(columns)) {
@@ -161,7 +161,7 @@ TEST_P(Linear, ReadsNothingButTheWeightAtAnyAddress) {
 }
 
 TEST_P(Linear, ExtremeValuesDoNotSaturate) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     const std::pair<int, int> extremes =
         type == DType::Int4 ? std::pair(0x88, 0x77) : std::pair(0x80, 0x7F);
     for (const int byte : {extremes.first, extremes.second, 0}) {
@@ -180,7 +180,7 @@ TEST_P(Linear, ExtremeValuesDoNotSaturate) {
 }
 
 TEST_P(Linear, ZerosAndTinyActivationsGiveZero) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const int64_t block : {16, 32, 96}) {
       const Weight weight(type, 3, 96, block);
       for (const float tiny : {0.0f, -0.0f, 1e-40f}) {
@@ -192,9 +192,9 @@ TEST_P(Linear, ZerosAndTinyActivationsGiveZero) {
 }
 
 TEST_P(Linear, NonFiniteActivationsMakeTheirRowNan) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const int64_t block : {16, 32, 288}) {
-      for (const float bad : {kInfinity, -kInfinity, kNan}) {
+      for (const float bad : {kInf, -kInf, kNotANumber}) {
         const Weight weight(type, 4, 288, block);
         auto values = random_floats(3 * 288, 13);
         values[288 + 270] = bad;
@@ -207,9 +207,9 @@ TEST_P(Linear, NonFiniteActivationsMakeTheirRowNan) {
 }
 
 TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const int64_t block : {16, 32, 288}) {
-      for (const float bad : {kInfinity, kNan}) {
+      for (const float bad : {kInf, kNotANumber}) {
         Weight weight(type, 7, 288, block, DType::F32);
         store(&weight.scales[4 * static_cast<size_t>(3 * (288 / block))], bad);
         const Quantized x(GetParam(), random_floats(2 * 288, 14), 2, 288, type);
@@ -222,7 +222,7 @@ TEST_P(Linear, NonFiniteScalesStayInTheirRow) {
 
 // The bits of a result depend on nothing but its two rows.
 TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const int64_t columns : {64, 96, 172, 288, 576, 1024, 1152}) {
       for (const int64_t block :
            {int64_t{16}, int64_t{32}, int64_t{-32}, int64_t{96}, columns}) {  // -32: with offsets
@@ -267,7 +267,7 @@ TEST_P(Linear, ResultsDependOnTheirRowsAlone) {
 // Matrix instructions are no more than a faster way to the same bits.
 TEST(LinearByTiles, HasTheBitsOfAvx512) {
   if (auto isa = isa_from_name(name(Isa::Amx)); !isa) GTEST_SKIP() << isa.error().to_string();
-  for (const DType type : kTypes) {
+  for (const DType type : kIntegerTypes) {
     for (const int64_t columns : {32, 172, 768, 1056, 2048, 2590, 16384, 16416}) {
       for (const int64_t block : {int64_t{16}, int64_t{32}, int64_t{96}, int64_t{256}, columns}) {
         if (columns % block != 0) continue;

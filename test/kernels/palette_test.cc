@@ -12,7 +12,7 @@ class LinearPalette : public ForEachIsa {};
 DIPTYCH_FOR_EACH_ISA(LinearPalette);
 
 constexpr int kBits[] = {4, 6, 8};
-constexpr int64_t kColumns[] = {4, 32, 64, 96, 172, 224, 256, 288, 512, 768, 1056, 2592};
+constexpr int64_t kPaletteColumns[] = {4, 32, 64, 96, 172, 224, 256, 288, 512, 768, 1056, 2592};
 
 // Random indices and tables.
 struct Palette {
@@ -128,7 +128,7 @@ TEST(PaletteCodes, OfZerosAndOfNonFiniteEntries) {
 
 TEST_P(LinearPalette, AgreesWithDoublesForAllShapes) {
   for (const int bits : kBits) {
-    for (const int64_t columns : kColumns) {
+    for (const int64_t columns : kPaletteColumns) {
       for (const auto& [rows, group] : {std::pair(1, 1), std::pair(5, 5), std::pair(12, 4)}) {
         for (const int64_t m_rows : {1, 2, 5, 9}) {
           check(GetParam(), Palette(bits, rows, columns, group),
@@ -163,7 +163,7 @@ TEST_P(LinearPalette, ExtremeEntriesDoNotSaturate) {
 
 TEST_P(LinearPalette, ReadsNothingButTheWeightAtAnyAddress) {
   for (const int bits : kBits) {
-    for (const int64_t columns : kColumns) {
+    for (const int64_t columns : kPaletteColumns) {
       for (const int64_t rows : {1, 2, 7}) {
         const Palette weight(bits, rows, columns, rows);
         const GuardedBytes guarded(weight.data);
@@ -215,7 +215,7 @@ TEST_P(LinearPalette, ResultsDependOnTheirRowsAlone) {
 // is use for them.
 TEST_P(LinearPalette, HasTheBitsOfLinearOverCodes) {
   for (const int bits : kBits) {
-    for (const int64_t columns : kColumns) {
+    for (const int64_t columns : kPaletteColumns) {
       if (bits == 4) continue;  // meets other activations
       const Palette weight(bits, 12, columns, 4);
       std::vector<int8_t> codes(static_cast<size_t>(weight.rows * columns));

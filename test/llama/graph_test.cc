@@ -53,7 +53,7 @@ Result<Params> shared_params(const std::string& model) {
   return params_from_meta(TRY(parse_json(TRY(read_text_file(path)))));
 }
 
-Params small_params() {
+Params graph_params() {
   Params params;
   params.dim = 16;
   params.n_layers = 2;
@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(
 // --- Without upstream's files ---
 
 TEST(Graph, HasTheMethodsInterface) {
-  const Params params = small_params();
+  const Params params = graph_params();
   const Sizes options{8, 24, true, true};
   const auto function = build_some(params, options, DType::F16);
   ASSERT_OK(function);
@@ -169,7 +169,7 @@ TEST(Graph, HasTheMethodsInterface) {
 }
 
 TEST(Graph, OrdersThePartitionsInputs) {
-  Params params = small_params();
+  Params params = graph_params();
   const auto inputs_of = [&](bool breaks) {
     const auto function = build_some(params, {1, 7, true, breaks}, DType::F16).value();
     const auto cut = passes::cut_at_breaks(*function).value();
@@ -199,7 +199,7 @@ TEST(Graph, OrdersThePartitionsInputs) {
 
 // Counts seen in upstream's exports of such models.
 TEST(Graph, LeavesOutReshapesThatChangeNothing) {
-  Params params = small_params();
+  Params params = graph_params();
   params.n_layers = 1;
   const auto reshapes = [&](int64_t heads, int64_t kv_heads) {
     params.n_heads = heads;
@@ -213,7 +213,7 @@ TEST(Graph, LeavesOutReshapesThatChangeNothing) {
 }
 
 TEST(Graph, IndicesTakeSixteenBitsWhereTheyFit) {
-  Params params = small_params();
+  Params params = graph_params();
   const Sizes options{8, 24, true, true};
   params.vocab_size = 32767;
   EXPECT_EQ(count(*build_some(params, options, DType::F16).value(), "cast"), 6);
@@ -228,7 +228,7 @@ TEST(Graph, IndicesTakeSixteenBitsWhereTheyFit) {
 }
 
 TEST(Graph, QkNormStaysInTheModelsTypeAndSquaresNothingLarge) {
-  Params params = small_params();
+  Params params = graph_params();
   params.use_qk_norm = true;
   for (const bool before : {false, true}) {
     params.qk_norm_before_rope = before;
@@ -252,7 +252,7 @@ TEST(Graph, QkNormStaysInTheModelsTypeAndSquaresNothingLarge) {
 }
 
 TEST(Graph, MethodsShareWeights) {
-  const Params params = small_params();
+  const Params params = graph_params();
   const auto weights = prepare(params, some_weights(params), DType::F16);
   ASSERT_OK(weights);
   const auto forward =
@@ -276,7 +276,7 @@ TEST(Graph, MethodsShareWeights) {
 }
 
 TEST(Graph, PrintsAndParses) {
-  Params params = small_params();
+  Params params = graph_params();
   params.attention_qkv_bias = true;
   mil::Program program;
   program.functions.push_back(build_some(params, {8, 24, false, true}, DType::F16).value());
@@ -290,7 +290,7 @@ TEST(Graph, PrintsAndParses) {
 }
 
 TEST(Graph, RefusesImpossibleSizes) {
-  const Params params = small_params();
+  const Params params = graph_params();
   EXPECT_FALSE(build_some(params, {0, 24, true, true}, DType::F16));
   EXPECT_FALSE(build_some(params, {8, 0, true, true}, DType::F16));
   EXPECT_FALSE(build_some(params, {8, -1, true, true}, DType::F16));

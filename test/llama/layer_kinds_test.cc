@@ -16,7 +16,8 @@ using ::testing::IsEmpty;
 
 constexpr std::optional<size_t> kNone;
 
-Json config_of(std::string_view architecture, int64_t layers, const Json& more = Json::object()) {
+Json config_of_layers(std::string_view architecture, int64_t layers,
+                      const Json& more = Json::object()) {
   Json config = {{"architectures", {architecture}},
                  {"hidden_size", 64},
                  {"intermediate_size", 96},
@@ -40,37 +41,38 @@ std::vector<std::optional<size_t>> ropes(const Params& params) {
 }
 
 TEST(LayerKinds, EveryFourthLayerIsNotRotated) {
-  const auto rule = describe_hugging_face(config_of("SmolLM3ForCausalLM", 5));
+  const auto rule = describe_hugging_face(config_of_layers("SmolLM3ForCausalLM", 5));
   ASSERT_OK(rule);
   EXPECT_THAT(ropes(rule->params), ElementsAre(0, 0, 0, kNone, 0));
   EXPECT_EQ(rule->params.ropes.size(), 1u);
   EXPECT_EQ(rule->params.ropes[0].theta, 2e6);
-  const auto other =
-      describe_hugging_face(config_of("SmolLM3ForCausalLM", 4, {{"no_rope_layer_interval", 2}}));
+  const auto other = describe_hugging_face(
+      config_of_layers("SmolLM3ForCausalLM", 4, {{"no_rope_layer_interval", 2}}));
   EXPECT_THAT(ropes(other->params), ElementsAre(0, kNone, 0, kNone));
-  const auto list =
-      describe_hugging_face(config_of("SmolLM3ForCausalLM", 3, {{"no_rope_layers", {0, 1, 1}}}));
+  const auto list = describe_hugging_face(
+      config_of_layers("SmolLM3ForCausalLM", 3, {{"no_rope_layers", {0, 1, 1}}}));
   EXPECT_THAT(ropes(list->params), ElementsAre(kNone, 0, 0));
-  const auto all =
-      describe_hugging_face(config_of("SmolLM3ForCausalLM", 3, {{"no_rope_layers", {1, 1, 1}}}));
+  const auto all = describe_hugging_face(
+      config_of_layers("SmolLM3ForCausalLM", 3, {{"no_rope_layers", {1, 1, 1}}}));
   EXPECT_THAT(all->params.layers, IsEmpty());
 }
 
 TEST(LayerKinds, ListsThatDoNotFit) {
   const auto smollm = [](const Json& more) {
-    return refusal(config_of("SmolLM3ForCausalLM", 2, more));
+    return refusal(config_of_layers("SmolLM3ForCausalLM", 2, more));
   };
   EXPECT_THAT(smollm({{"no_rope_layers", {1}}}), HasSubstr("expected a list of 2 layers"));
   EXPECT_THAT(smollm({{"no_rope_layers", {1, 2}}}), HasSubstr("expected 0 or 1, found 2"));
   EXPECT_THAT(smollm({{"no_rope_layers", {0, 0}}}), HasSubstr("no layer has RoPE"));
   EXPECT_THAT(smollm({{"layer_types", {"full_attention", "sliding_attention"}}}),
               HasSubstr("layer_types: \"sliding_attention\""));
-  EXPECT_THAT(refusal(config_of("Gemma2ForCausalLM", 2, {{"layer_types", {"full_attention"}}})),
-              HasSubstr("layer_types: expected a list of 2"));
+  EXPECT_THAT(
+      refusal(config_of_layers("Gemma2ForCausalLM", 2, {{"layer_types", {"full_attention"}}})),
+      HasSubstr("layer_types: expected a list of 2"));
 }
 
 TEST(LayerKinds, EverySixthLayerSeesAllAndHasABaseOfItsOwn) {
-  const auto model = describe_hugging_face(config_of(
+  const auto model = describe_hugging_face(config_of_layers(
       "Gemma3ForCausalLM", 7,
       {{"sliding_window", 12}, {"rope_scaling", {{"rope_type", "linear"}, {"factor", 8}}}}));
   ASSERT_OK(model);
@@ -88,7 +90,7 @@ TEST(LayerKinds, TablesByTypeOfLayer) {
   const Json by_type = {
       {"full_attention", {{"rope_type", "linear"}, {"factor", 4.0}, {"rope_theta", 2e6}}},
       {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 5000.0}}}};
-  const auto model = describe_hugging_face(config_of(
+  const auto model = describe_hugging_face(config_of_layers(
       "Gemma3ForCausalLM", 2,
       {{"rope_parameters", by_type}, {"layer_types", {"full_attention", "sliding_attention"}}}));
   ASSERT_OK(model);
@@ -96,9 +98,10 @@ TEST(LayerKinds, TablesByTypeOfLayer) {
   EXPECT_EQ(model->params.ropes[0].theta, 2e6);
   EXPECT_EQ(model->params.ropes[0].linear_factor, 4);
   EXPECT_EQ(model->params.ropes[1].theta, 5000);
-  EXPECT_THAT(refusal(config_of("Gemma3ForCausalLM", 2,
-                                {{"rope_parameters", {{"rope_type", "linear"}, {"factor", 4.0}}}})),
-              AllOf(HasSubstr("rope_parameters: \"factor\""), HasSubstr("\"rope_type\"")));
+  EXPECT_THAT(
+      refusal(config_of_layers("Gemma3ForCausalLM", 2,
+                               {{"rope_parameters", {{"rope_type", "linear"}, {"factor", 4.0}}}})),
+      AllOf(HasSubstr("rope_parameters: \"factor\""), HasSubstr("\"rope_type\"")));
 }
 
 // Each table, whichever layer uses it first.
@@ -108,7 +111,7 @@ TEST(LayerKinds, NoTableTurnsAPartOfEachHead) {
                     {"sliding_attention", {{"rope_theta", 5000.0}}}};
     by_type[partial]["partial_rotary_factor"] = 0.5;
     for (const Json& first : {Json("full_attention"), Json("sliding_attention")}) {
-      const Json config = config_of(
+      const Json config = config_of_layers(
           "Gemma3ForCausalLM", 2,
           {{"rope_parameters", by_type},
            {"layer_types",

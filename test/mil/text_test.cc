@@ -174,7 +174,7 @@ TEST_P(TextErrors, NameThePlace) {
   EXPECT_EQ(parsed.error().to_string(), GetParam().error);
 }
 
-constexpr BadText kBad[] = {
+constexpr BadText kBadTexts[] = {
     {"fun", "line 1, column 1: expected 'func', found \"fun\""},
     {"func @", "line 1, column 6: expected a name"},
     {"func @f(", "line 1, column 9: expected a %name, found the end"},
@@ -220,7 +220,7 @@ constexpr BadText kBad[] = {
     {"func @f() opset \"o\" { return }\nfunc @f() opset \"o\" { return }",
      "line 2, column 1: another function is named \"f\""},
 };
-INSTANTIATE_TEST_SUITE_P(Texts, TextErrors, ::testing::ValuesIn(kBad));
+INSTANTIATE_TEST_SUITE_P(Texts, TextErrors, ::testing::ValuesIn(kBadTexts));
 
 }  // namespace
 }  // namespace diptych::mil

@@ -9,10 +9,10 @@
 namespace diptych::openai {
 namespace {
 
-Json json(const char* text) { return parse_json(text).value(); }
+Json parsed(const char* text) { return parse_json(text).value(); }
 
 TEST(Parameters, TellTypesAndRanges) {
-  const Json object = json(R"({"a": 1, "b": 0.5, "c": "x", "d": true, "e": null, "f": [1]})");
+  const Json object = parsed(R"({"a": 1, "b": 0.5, "c": "x", "d": true, "e": null, "f": [1]})");
   Parameters parameters = Parameters::of(object, "").value();
   EXPECT_EQ(parameters.integer("a", 0, 5).value(), 1);
   EXPECT_EQ(parameters.number("a", 0, 5).value(), 1.0);
@@ -33,7 +33,7 @@ TEST(Parameters, TellTypesAndRanges) {
 }
 
 TEST(Parameters, RefuseWhatNobodyRead) {
-  const Json object = json(R"({"a": 1, "aa": null, "b": 2})");
+  const Json object = parsed(R"({"a": 1, "aa": null, "b": 2})");
   Parameters parameters = Parameters::of(object, "x[0].").value();
   parameters.find("a");
   const Status status = parameters.finish();
@@ -41,7 +41,7 @@ TEST(Parameters, RefuseWhatNobodyRead) {
   EXPECT_EQ(status.error().context, "x[0].b");
   parameters.ignore({"b"});
   EXPECT_TRUE(parameters.finish());
-  EXPECT_FALSE(Parameters::of(json("[1]"), "x."));
+  EXPECT_FALSE(Parameters::of(parsed("[1]"), "x."));
 }
 
 TEST(Errors, AreOpenAIsObjects) {

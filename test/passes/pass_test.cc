@@ -11,7 +11,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr std::string_view kModel = R"(func @forward(%t: int32[1,2]) opset "CoreML8" {
+constexpr std::string_view kPassModel = R"(func @forward(%t: int32[1,2]) opset "CoreML8" {
   %table: fp16[100,32] = random(1)
   %w: fp16[64,32] = random(2)
   %b: fp16[64] = zeros
@@ -35,7 +35,7 @@ TEST(Passes, HaveDifferentNamesAndDescriptions) {
 }
 
 TEST(Passes, RunInOrderUnderTheObserversEyes) {
-  auto program = parsed(kModel);
+  auto program = parsed(kPassModel);
   PassOptions options;
   options.split = {32, 8};
   options.linear = quant::Quantization{{4, 32}};
@@ -77,7 +77,7 @@ func @forward_1(%h: fp16[1,2,32]) opset "CoreML8" {
 }
 
 TEST(Passes, ErrorsNameThePass) {
-  auto program = parsed(kModel);
+  auto program = parsed(kPassModel);
   PassOptions options;
   options.split = {-1, 8};
   const std::string_view names[] = {"split-linears"};

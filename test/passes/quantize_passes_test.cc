@@ -7,7 +7,7 @@
 namespace diptych::passes {
 namespace {
 
-Status quantize_linears(mil::Program& program, const quant::Quantization& how) {
+Status quantize_all_linears(mil::Program& program, const quant::Quantization& how) {
   quant::Cache cache;
   return passes::quantize_linears(program, how, {}, cache);
 }
@@ -27,7 +27,7 @@ constexpr std::string_view kLinear = R"(func @forward(%x: fp16[1,4,64]) opset "C
 
 TEST(QuantizeLinears, RowwiseWeightBecomesCodesAndScales) {
   auto program = parsed(kLinear);
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); }),
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_all_linears(p, {quant::kC4w}); }),
             R"(func @forward(%x: fp16[1,4,64]) opset "CoreML8" {
   %b: fp16[32] = zeros
   %w_codes: int4[32,64] = blob
@@ -41,14 +41,14 @@ TEST(QuantizeLinears, RowwiseWeightBecomesCodesAndScales) {
 
 TEST(QuantizeLinears, BlockwiseWeightHasAScalePerGroup) {
   auto program = parsed(kLinear);
-  EXPECT_THAT(after(program, [](auto& p) { return quantize_linears(p, {quant::kB4w}); }),
+  EXPECT_THAT(after(program, [](auto& p) { return quantize_all_linears(p, {quant::kB4w}); }),
               ::testing::HasSubstr("%w_scale: fp16[32,2] = blob"));
 }
 
 TEST(QuantizeLinears, ReadsTheValuesOfTheSource) {
   auto program = parsed(kLinear);
   const WeightRef source = program.functions[0]->find("w")->weight;
-  ASSERT_OK(quantize_linears(program, {{8, 64}}));
+  ASSERT_OK(quantize_all_linears(program, {{8, 64}}));
   const auto expected = quant::quantize(source, {{8, 64}}, "w").value();
   const mil::Function& function = *program.functions[0];
   EXPECT_EQ(read_ints(*function.find("w_codes")->weight).value(),
@@ -67,7 +67,7 @@ TEST(QuantizeLinears, WeightUsedTwiceIsDequantisedOnceAndOtherUsesKeepIt) {
   return %z, %e
 }
 )");
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); }),
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_all_linears(p, {quant::kC4w}); }),
             R"(func @f(%x: fp16[4,64], %i: int32[3]) opset "CoreML8" {
   %w: fp16[64,64] = random(1)
   %b: fp16[64] = zeros
@@ -91,7 +91,7 @@ TEST(QuantizeLinears, PalettesBecomeIndicesAndTables) {
 }
 )");
   const quant::Format format{6, 32, quant::Kind::Palette};
-  EXPECT_EQ(after(program, [&](auto& p) { return quantize_linears(p, {format}); }),
+  EXPECT_EQ(after(program, [&](auto& p) { return quantize_all_linears(p, {format}); }),
             R"(func @f(%x: fp16[4,64]) opset "CoreML8" {
   %b: fp16[64] = zeros
   %w_codes: uint6[64,64] = blob
@@ -105,7 +105,7 @@ TEST(QuantizeLinears, PalettesBecomeIndicesAndTables) {
 
 TEST(QuantizeLinears, FunctionsGoOnSharing) {
   auto program = twice(parsed(kLinear));
-  ASSERT_OK(quantize_linears(program, {quant::kC4w}));
+  ASSERT_OK(quantize_all_linears(program, {quant::kC4w}));
   for (const char* name : {"w_codes", "w_scale"}) {
     EXPECT_EQ(program.functions[0]->find(name)->weight, program.functions[1]->find(name)->weight);
   }
@@ -114,8 +114,8 @@ TEST(QuantizeLinears, FunctionsGoOnSharing) {
 TEST(QuantizeLinears, AgainChangesNothing) {
   auto program = parsed(kLinear);
   const std::string once =
-      after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); });
-  EXPECT_EQ(after(program, [](auto& p) { return quantize_linears(p, {quant::kC4w}); }), once);
+      after(program, [](auto& p) { return quantize_all_linears(p, {quant::kC4w}); });
+  EXPECT_EQ(after(program, [](auto& p) { return quantize_all_linears(p, {quant::kC4w}); }), once);
 }
 
 TEST(QuantizeLinears, GroupThatDoesNotDivideNamesTheWeightAndTheNearest) {
@@ -131,14 +131,15 @@ TEST(QuantizeLinears, GroupThatDoesNotDivideNamesTheWeightAndTheNearest) {
   };
   auto one = twice(with_width(64, 172));
   EXPECT_EQ(
-      error_of(quantize_linears(one, {quant::kB4w})),
+      error_of(quantize_all_linears(one, {quant::kB4w})),
       "linear weight w2 fp16[8,172]: its width is not a multiple of the group 32; the nearest "
       "valid group is 0 (a whole row)");
   auto both = with_width(64, 96);
-  EXPECT_EQ(error_of(quantize_linears(both, {{4, 128}})),
+  EXPECT_EQ(error_of(quantize_all_linears(both, {{4, 128}})),
             "2 linear weights have a width that is not a multiple of the group 128; the nearest "
             "valid group is 32\n  w1 fp16[8,64]\n  w2 fp16[8,96]");
-  EXPECT_EQ(error_of(quantize_linears(both, {{5, 0}})), "quantisation to 5 bits: expected 4 or 8");
+  EXPECT_EQ(error_of(quantize_all_linears(both, {{5, 0}})),
+            "quantisation to 5 bits: expected 4 or 8");
 }
 
 constexpr std::string_view kEmbedding = R"(func @forward(%t: int32[1,4]) opset "CoreML8" {

@@ -26,7 +26,7 @@ TEST(SplitCount, TakesFewerPiecesWhereTheseWouldNotBeEqual) {
   EXPECT_EQ(split_count(172, {32, 8}), 4);
 }
 
-constexpr std::string_view kLinear = R"(func @forward(%x: fp16[1,4,32]) opset "CoreML8" {
+constexpr std::string_view kLinearToSplit = R"(func @forward(%x: fp16[1,4,32]) opset "CoreML8" {
   %w: fp16[64,32] = random(1)
   %b: fp16[64] = zeros
   %y: fp16[1,4,64] = linear(x=%x, weight=%w, bias=%b)
@@ -36,7 +36,7 @@ constexpr std::string_view kLinear = R"(func @forward(%x: fp16[1,4,32]) opset "C
 )";
 
 TEST(SplitLinears, PiecesAndTheirConcatReplaceALinear) {
-  auto program = parsed(kLinear);
+  auto program = parsed(kLinearToSplit);
   EXPECT_EQ(after(program,
                   [](auto& p) {
                     return split_linears(p, {32, 8});
@@ -56,7 +56,7 @@ TEST(SplitLinears, PiecesAndTheirConcatReplaceALinear) {
 }
 
 TEST(SplitLinears, OnePieceStillGetsItsConcat) {
-  auto program = parsed(kLinear);
+  auto program = parsed(kLinearToSplit);
   EXPECT_THAT(
       after(program, [](auto& p) { return split_linears(p, {}); }),
       ::testing::HasSubstr(
@@ -64,8 +64,8 @@ TEST(SplitLinears, OnePieceStillGetsItsConcat) {
 }
 
 TEST(SplitLinears, TargetZeroChangesNothing) {
-  auto program = parsed(kLinear);
-  EXPECT_EQ(after(program, [](auto& p) { return split_linears(p, {0, 8}); }), kLinear);
+  auto program = parsed(kLinearToSplit);
+  EXPECT_EQ(after(program, [](auto& p) { return split_linears(p, {0, 8}); }), kLinearToSplit);
 }
 
 TEST(SplitLinears, PiecesAreConsecutiveRowsOfWeightAndBias) {
@@ -92,7 +92,7 @@ TEST(SplitLinears, PiecesAreConsecutiveRowsOfWeightAndBias) {
 }
 
 TEST(SplitLinears, FunctionsGoOnSharingAndZeroBiasesAreOne) {
-  auto program = twice(parsed(kLinear));
+  auto program = twice(parsed(kLinearToSplit));
   ASSERT_OK(split_linears(program, {32, 8}));
   const mil::Function& forward = *program.functions[0];
   const mil::Function& prefill = *program.functions[1];
@@ -119,7 +119,7 @@ TEST(SplitLinears, UnevenPiecesAreFewer) {
 }
 
 TEST(SplitLinears, RefusesQuantisedWeights) {
-  auto program = parsed(kLinear);
+  auto program = parsed(kLinearToSplit);
   quant::Cache cache;
   ASSERT_OK(quantize_linears(program, quant::Quantization{quant::kC4w}, {}, cache));
   EXPECT_EQ(error_of(split_linears(program, {32, 8})),

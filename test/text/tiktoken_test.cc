@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 using testing::rank_file;
 using Ids = std::vector<TokenId>;
 
-std::string refusal(const std::string& file) {
+std::string rank_file_refusal(const std::string& file) {
   auto tokenizer = read_tokenizer(as_bytes(file));
   return tokenizer ? "" : tokenizer.error().to_string();
 }
@@ -35,24 +35,24 @@ TEST(Tiktoken, NumbersSpecialsAfterTheRanks) {
 TEST(Tiktoken, AcceptsCrLfAndMissingLastNewline) {
   std::string file = base64("ab") + " 256\r\n" + rank_file({});
   file.pop_back();
-  EXPECT_EQ(refusal(file), "");
+  EXPECT_EQ(rank_file_refusal(file), "");
 }
 
 TEST(Tiktoken, RefusesDamagedLines) {
   const std::string file = rank_file({});
-  EXPECT_THAT(refusal(file + "YWI=\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "YWI= x\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "YWI= 256 \n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "YWI= -1\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "YWI= 99999999999999999999\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "YW= 256\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "Y*I= 256\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "=WI= 256\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + " 256\n"), HasSubstr("line 257"));
-  EXPECT_THAT(refusal(file + "YWI= 257\n"), HasSubstr("rank 257 among 257"));
-  EXPECT_THAT(refusal(file + "YWI= 255\n"), HasSubstr("rank 255 occurs twice"));
-  EXPECT_THAT(refusal(file + base64("a") + " 256\n"), HasSubstr("ids 97 and 256"));
-  EXPECT_THAT(refusal(base64("a") + " 0\n"), HasSubstr("no token for byte 0x00"));
+  EXPECT_THAT(rank_file_refusal(file + "YWI=\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "YWI= x\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "YWI= 256 \n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "YWI= -1\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "YWI= 99999999999999999999\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "YW= 256\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "Y*I= 256\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "=WI= 256\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + " 256\n"), HasSubstr("line 257"));
+  EXPECT_THAT(rank_file_refusal(file + "YWI= 257\n"), HasSubstr("rank 257 among 257"));
+  EXPECT_THAT(rank_file_refusal(file + "YWI= 255\n"), HasSubstr("rank 255 occurs twice"));
+  EXPECT_THAT(rank_file_refusal(file + base64("a") + " 256\n"), HasSubstr("ids 97 and 256"));
+  EXPECT_THAT(rank_file_refusal(base64("a") + " 0\n"), HasSubstr("no token for byte 0x00"));
 }
 
 // The definition, literally: look for the best pair again after each merge.

@@ -25,7 +25,7 @@ using Ids = std::vector<TokenId>;
 
 // Ids of "abc" as in hf_tokenizer_test: 256 is ab, 257 abc, 258 " ab"; <bos> 259, <eos> 260, <tool>
 // 261.
-std::string byte_level() { return dump_json(byte_level_json({"a b", "ab c", "Ġ ab"})); }
+std::string byte_level_text() { return dump_json(byte_level_json({"a b", "ab c", "Ġ ab"})); }
 
 // 259 ab, 260 _a, 261 _ab, 262 abc, 263 b, 264 a, 265 c, 266 _, 267 é.
 std::string pieces() { return sentencepiece_file(2); }
@@ -48,8 +48,8 @@ std::unique_ptr<Tokenizer> open(const std::string& file, const Json& config, con
   return tokenizer ? std::move(*tokenizer) : nullptr;
 }
 
-Ids encode(const Tokenizer& tokenizer, std::string_view text,
-           Specials specials = Specials::AsTokens) {
+Ids encode_with_specials(const Tokenizer& tokenizer, std::string_view text,
+                         Specials specials = Specials::AsTokens) {
   auto ids = tokenizer.encode(text, false, specials);
   EXPECT_TRUE(ids.has_value()) << ids.error().to_string();
   return ids ? *ids : Ids{-1};
@@ -65,59 +65,62 @@ Json token(const char* content, bool special = true) {
 }
 
 TEST(TokenizerRules, DecoderAddsTokensBehindATokenizerJson) {
-  const auto tokenizer = open(byte_level(), decoder({token("<call>"), token("<x>", false)}, 262));
+  const auto tokenizer =
+      open(byte_level_text(), decoder({token("<call>"), token("<x>", false)}, 262));
   EXPECT_EQ(tokenizer->vocab_size(), 264);
-  EXPECT_THAT(encode(*tokenizer, "<call>abc<x>"), ElementsAre(262, 257, 263));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<call>abc<x>"), ElementsAre(262, 257, 263));
   EXPECT_EQ(tokenizer->special_name(262), "<call>");
   EXPECT_EQ(tokenizer->piece(263), "<x>");
-  EXPECT_EQ(encode(*tokenizer, "<call>", Specials::AsText).size(), 6u);
-  EXPECT_THAT(encode(*tokenizer, "<x>", Specials::AsText), ElementsAre(263));
+  EXPECT_EQ(encode_with_specials(*tokenizer, "<call>", Specials::AsText).size(), 6u);
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<x>", Specials::AsText), ElementsAre(263));
 }
 
 TEST(TokenizerRules, IdsFollowTheLastOneInTheOrderOfTheDecoder) {
   const Json config = {{"added_tokens_decoder", {{"900", token("<z>")}, {"300", token("<y>")}}}};
-  const auto tokenizer = open(byte_level(), config);
-  EXPECT_THAT(encode(*tokenizer, "<y><z>"), ElementsAre(262, 263));
+  const auto tokenizer = open(byte_level_text(), config);
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<y><z>"), ElementsAre(262, 263));
 }
 
 TEST(TokenizerRules, DecoderChangesFlagsAndAWordOfTheVocabularyKeepsItsId) {
   Json tool = token("<tool>");
   tool["rstrip"] = true;
-  const auto tokenizer = open(byte_level(), decoder({tool, token("abc")}, 261));
+  const auto tokenizer = open(byte_level_text(), decoder({tool, token("abc")}, 261));
   EXPECT_EQ(tokenizer->vocab_size(), 262);
-  EXPECT_THAT(encode(*tokenizer, "<tool> \n1"), ElementsAre(261, '1'));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<tool> \n1"), ElementsAre(261, '1'));
   EXPECT_EQ(tokenizer->special_name(261), "<tool>");
-  EXPECT_THAT(encode(*tokenizer, "xabcab"), ElementsAre('x', 257, 256));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "xabcab"), ElementsAre('x', 257, 256));
   EXPECT_EQ(tokenizer->piece(257), "");
 }
 
 TEST(TokenizerRules, ADecoderMakesTheOtherFilesVoid) {
   Json config = decoder({token("<call>")}, 262);
   config["bos_token"] = "<bos>";
-  const auto tokenizer = open(byte_level(), config, {{"bos_token", "<eos>"}}, {{"<list>", 262}});
+  const auto tokenizer =
+      open(byte_level_text(), config, {{"bos_token", "<eos>"}}, {{"<list>", 262}});
   EXPECT_EQ(tokenizer->bos(), 259);
   EXPECT_EQ(tokenizer->special("<list>"), kNoToken);
 }
 
 TEST(TokenizerRules, TheMapWinsOverTheConfiguration) {
   const auto tokenizer =
-      open(byte_level(), {{"bos_token", "<bos>"}, {"eos_token", "<bos>"}},
+      open(byte_level_text(), {{"bos_token", "<bos>"}, {"eos_token", "<bos>"}},
            {{"bos_token", "<tool>"},
             {"eos_token", {{"content", "<eos>"}}},
             {"pad_token", "<pad>"},
             {"additional_special_tokens", Json::array({"<1>", {{"content", "<2>"}}})}});
   EXPECT_EQ(tokenizer->bos(), 261);
   EXPECT_EQ(tokenizer->eos(), 260);
-  EXPECT_THAT(encode(*tokenizer, "<pad><1><2>"), ElementsAre(262, 263, 264));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<pad><1><2>"), ElementsAre(262, 263, 264));
   EXPECT_EQ(tokenizer->special_name(264), "<2>");
 }
 
 TEST(TokenizerRules, TokensWithNamesBecomeSpecialOnes) {
-  const auto tokenizer = open(
-      byte_level(), {{"eos_token", "abc"}, {"image_token", "<image>"}, {"pad_token", nullptr}});
+  const auto tokenizer =
+      open(byte_level_text(),
+           {{"eos_token", "abc"}, {"image_token", "<image>"}, {"pad_token", nullptr}});
   EXPECT_EQ(tokenizer->eos(), 257);
   EXPECT_EQ(tokenizer->special_name(257), "abc");
-  EXPECT_THAT(encode(*tokenizer, "<image>"), ElementsAre(262));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<image>"), ElementsAre(262));
 }
 
 TEST(TokenizerRules, AddedTokensBesideASentencePieceModel) {
@@ -127,10 +130,10 @@ TEST(TokenizerRules, AddedTokensBesideASentencePieceModel) {
                    : open(pieces(), {{"additional_special_tokens", Json::array({"<e>", "<s2>"})}},
                           {}, {{"<e>", 268}, {"<s2>", 269}});
     EXPECT_EQ(tokenizer->vocab_size(), 270);
-    EXPECT_THAT(encode(*tokenizer, "<s2>ab<e>"), ElementsAre(269, 259, 268));
-    EXPECT_THAT(encode(*tokenizer, "ab<e> ab"), ElementsAre(261, 268, 261));
+    EXPECT_THAT(encode_with_specials(*tokenizer, "<s2>ab<e>"), ElementsAre(269, 259, 268));
+    EXPECT_THAT(encode_with_specials(*tokenizer, "ab<e> ab"), ElementsAre(261, 268, 261));
     EXPECT_EQ(decode(*tokenizer, Ids{261, 268, 261}), "ab ab");
-    EXPECT_EQ(encode(*tokenizer, "<e>", Specials::AsText).size(), 4u);
+    EXPECT_EQ(encode_with_specials(*tokenizer, "<e>", Specials::AsText).size(), 4u);
   }
 }
 
@@ -138,24 +141,24 @@ TEST(TokenizerRules, LegacyPutsASpaceBehindEveryAddedToken) {
   Json config = decoder({token("<e>")}, 268);
   config["legacy"] = true;
   const auto tokenizer = open(pieces(), config);
-  EXPECT_THAT(encode(*tokenizer, "<e>ab<e> ab"), ElementsAre(268, 261, 268, 261));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<e>ab<e> ab"), ElementsAre(268, 261, 268, 261));
   config["legacy"] = false;
-  EXPECT_THAT(encode(*open(pieces(), config), "ab<e>ab"), ElementsAre(261, 268, 259));
+  EXPECT_THAT(encode_with_specials(*open(pieces(), config), "ab<e>ab"), ElementsAre(261, 268, 259));
   config["add_prefix_space"] = false;
-  EXPECT_THAT(encode(*open(pieces(), config), "ab<e>ab"), ElementsAre(259, 268, 259));
+  EXPECT_THAT(encode_with_specials(*open(pieces(), config), "ab<e>ab"), ElementsAre(259, 268, 259));
 }
 
 TEST(TokenizerRules, WithoutAWordFromTheFilesStretchesAreThoseOfTheLibrary) {
   const auto tokenizer = open(pieces(), {{"bos_token", "<s>"}});
-  EXPECT_THAT(encode(*tokenizer, "<s>ab"), ElementsAre(1, 261));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "<s>ab"), ElementsAre(1, 261));
   EXPECT_TRUE(tokenizer->rules().added.empty());
-  EXPECT_THAT(encode(*tokenizer, " ab"), ElementsAre(266, 261));
+  EXPECT_THAT(encode_with_specials(*tokenizer, " ab"), ElementsAre(266, 261));
 }
 
 TEST(TokenizerRules, WhatIsToldOfThemIsWhatMadeADifference) {
   Json config = decoder({added_token(0, "<bos>"), token("<call>")}, 262);
   config["bos_token"] = "<bos>";
-  const auto tokenizer = open(byte_level(), config);
+  const auto tokenizer = open(byte_level_text(), config);
   const Json told = tokenizer->rules().to_json();
   EXPECT_EQ(told["bos_token"], "<bos>");
   ASSERT_EQ(told["added_tokens_decoder"].size(), 1u);
@@ -163,11 +166,11 @@ TEST(TokenizerRules, WhatIsToldOfThemIsWhatMadeADifference) {
   const auto rules = TokenizerRules::read(told);
   ASSERT_OK(rules);
   EXPECT_EQ(rules->to_json(), told);  // before they are applied, too
-  const std::string file = byte_level();
+  const std::string file = byte_level_text();
   const auto again = read_tokenizer(as_bytes(file), *rules);
   ASSERT_OK(again);
   EXPECT_EQ((*again)->rules().to_json(), told);
-  EXPECT_THAT(encode(**again, "<call>abc"), ElementsAre(262, 257));
+  EXPECT_THAT(encode_with_specials(**again, "<call>abc"), ElementsAre(262, 257));
 }
 
 TEST(TokenizerRules, RefusesWhatIsNoToken) {
@@ -182,9 +185,9 @@ TEST(TokenizerRules, RefusesWhatIsNoToken) {
 }
 
 TEST(TokenizerRules, TokensBeyondTheModelAreRefusedByName) {
-  const auto tokenizer = open(byte_level(), decoder({token("<call>")}, 262));
+  const auto tokenizer = open(byte_level_text(), decoder({token("<call>")}, 262));
   tokenizer->limit_ids(262);
-  EXPECT_THAT(encode(*tokenizer, "abc"), ElementsAre(257));
+  EXPECT_THAT(encode_with_specials(*tokenizer, "abc"), ElementsAre(257));
   const auto ids = tokenizer->encode("a<call>", false, Specials::AsTokens);
   ASSERT_FALSE(ids);
   EXPECT_THAT(ids.error().to_string(), HasSubstr("\"<call>\", id 262"));

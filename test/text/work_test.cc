@@ -46,14 +46,14 @@ std::string encode_soon(const Tokenizer& tokenizer, const std::string& text) {
   return ids ? std::string() : ids.error().to_string();
 }
 
-Json byte_level() { return byte_level_json({"a b", "ab c", "Ġ ab", "a a", "aa aa"}); }
+Json byte_level_of_repeats() { return byte_level_json({"a b", "ab c", "Ġ ab", "a a", "aa aa"}); }
 
-std::vector<std::pair<const char*, std::string>> files() {
+std::vector<std::pair<const char*, std::string>> work_files() {
   return {
       {"unigram", testing::sentencepiece_file(1)},
       {"bpe", testing::sentencepiece_file(2)},
       {"ranks", testing::rank_file({"aa", "aaaa", "  "})},
-      {"byte level", dump_json(byte_level())},
+      {"byte level", dump_json(byte_level_of_repeats())},
       {"fallback", dump_json(fallback_json({"▁", "a", "aa", "▁a"}, Json::array({"a a", "▁ a"})))}};
 }
 
@@ -62,7 +62,7 @@ TEST(Work, EveryKindOfTokenizerIsLinearOnTextsOfOneThing) {
       "a",  " ",   "\n",    "\xCC\x81",   "a\xCC\x81\xCC\xA3",          "\xE4\xB8\xAD",
       " a", "<s>", "<bos>", "<|eot_id|>", "<|reserved_special_token_1", "\xFF",
       "1"};
-  for (const auto& [name, file] : files()) {
+  for (const auto& [name, file] : work_files()) {
     const auto tokenizer = open(file);
     ASSERT_TRUE(tokenizer);
     for (const std::string& unit : units) {
@@ -82,7 +82,7 @@ TEST(Work, ManyAddedTokensAndLongOnesAreLinear) {
   for (int i = 0; i < 100'000; ++i) add("<tool_" + std::to_string(i) + ">");
   add(std::string(5000, 'a') + "b");
   add(" ", true);
-  for (const auto& [name, file] : files()) {
+  for (const auto& [name, file] : work_files()) {
     const auto tokenizer = open(file, rules);
     ASSERT_TRUE(tokenizer);
     for (const char* unit : {"a", " ", "<tool_99999>", "<tool_9", "aaaa "}) {
@@ -91,12 +91,12 @@ TEST(Work, ManyAddedTokensAndLongOnesAreLinear) {
   }
   // One that begins another is looked at together with what may follow.
   add("a");
-  const auto tokenizer = open(dump_json(byte_level()), rules);
+  const auto tokenizer = open(dump_json(byte_level_of_repeats()), rules);
   EXPECT_THAT(encode_soon(*tokenizer, repeated("a")), HasSubstr("steps for each of its bytes"));
 }
 
 TEST(Work, ExpressionsHaveABudgetForTheWholeText) {
-  Json json = byte_level();
+  Json json = byte_level_of_repeats();
   json["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "a(?!.*.*[xy])";
   const auto tokenizer = open(dump_json(json));
   ASSERT_TRUE(tokenizer);
@@ -110,7 +110,7 @@ Json replacement(const char* from, const std::string& to) {
 }
 
 TEST(Work, ReplacementsThatMultiplyATextEndEarly) {
-  Json json = byte_level();
+  Json json = byte_level_of_repeats();
   Json steps = Json::array();
   for (int i = 0; i < 40; ++i) steps.push_back(replacement("l", "ll"));
   json["normalizer"] = {{"type", "Sequence"}, {"normalizers", steps}};
@@ -132,7 +132,7 @@ TEST(Work, ReplacementsThatMultiplyATextEndEarly) {
 }
 
 TEST(Work, DecodersThatMultiplyATokenAreRefused) {
-  Json json = byte_level();
+  Json json = byte_level_of_repeats();
   Json steps = Json::array();
   for (int i = 0; i < 40; ++i) steps.push_back(replacement("a", "aa"));
   json["decoder"] = {{"type", "Sequence"}, {"decoders", steps}};
@@ -143,7 +143,7 @@ TEST(Work, DecodersThatMultiplyATokenAreRefused) {
 }
 
 TEST(Work, MetaspaceReplacesByOneCharacter) {
-  Json json = byte_level();
+  Json json = byte_level_of_repeats();
   json["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "long"}, {"split", false}};
   const std::string file = dump_json(json);
   const auto tokenizer = read_tokenizer(as_bytes(file));
@@ -152,7 +152,7 @@ TEST(Work, MetaspaceReplacesByOneCharacter) {
 }
 
 TEST(Work, TextsThatCannotFitAreKnownBeforeTheyAreEncoded) {
-  for (const auto& [name, file] : files()) {
+  for (const auto& [name, file] : work_files()) {
     const auto tokenizer = open(file);
     ASSERT_TRUE(tokenizer);
     EXPECT_TRUE(tokenizer->check_may_fit(Tokenizer::kAlwaysTried, 1)) << name;
@@ -164,7 +164,7 @@ TEST(Work, TextsThatCannotFitAreKnownBeforeTheyAreEncoded) {
 }
 
 TEST(Work, TextsHaveALongestLength) {
-  const auto tokenizer = open(dump_json(byte_level()));
+  const auto tokenizer = open(dump_json(byte_level_of_repeats()));
   ASSERT_TRUE(tokenizer);
   EXPECT_FALSE(tokenizer->encode(std::string(kMaxTextBytes + 1, 'a'), false));
   const auto pieces = open(testing::sentencepiece_file(2));

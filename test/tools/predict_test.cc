@@ -25,9 +25,9 @@ numpy::Array array(DType dtype, Shape shape, const std::vector<double>& values) 
 class Predict : public ::testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::temporary_directory() + "/predict.mlpackage";
+    path_ = diptych::testing::temporary_directory() + "/predict.mlpackage";
     fs::remove_all(path_);
-    ASSERT_TRUE(testing::write_sample_package(path_));
+    ASSERT_TRUE(diptych::testing::write_sample_package(path_));
     function_ = host::Model::open(path_).value()->load("").value();
   }
 

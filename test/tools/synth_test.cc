@@ -101,7 +101,7 @@ TEST(Synth, NoTwoTensorsAreAlike) {
 }
 
 TEST(Synth, WritesTheSameFileForAnyNumberOfThreads) {
-  const std::string directory = testing::temporary_directory();
+  const std::string directory = diptych::testing::temporary_directory();
   Progress silent;
   ThreadPool one(1), three(3);
   SynthOptions options;
@@ -140,7 +140,7 @@ TEST(Synth, IsReproducible) {
 }
 
 TEST(Synth, WritesParams) {
-  const std::string directory = testing::temporary_directory() + "/params/deep";
+  const std::string directory = diptych::testing::temporary_directory() + "/params/deep";
   Progress silent;
   ThreadPool pool(1);
   SynthOptions options;
@@ -180,7 +180,7 @@ TEST(Synth, AFamilySetsWhatItNeedsAndRefusesWhatItCannotSay) {
   Progress silent;
   ThreadPool pool(1);
   SynthOptions options;
-  options.directory = testing::temporary_directory() + "/family";
+  options.directory = diptych::testing::temporary_directory() + "/family";
   const auto refusal = [&](const char* family, const char* shape, SynthForm form) {
     options.family = family;
     options.shape = shape;
@@ -207,7 +207,7 @@ TEST(Synth, AFamilySetsWhatItNeedsAndRefusesWhatItCannotSay) {
 }
 
 TEST(Synth, LeavesNothingBehindWhenItFails) {
-  const std::string directory = testing::temporary_directory() + "/blocked";
+  const std::string directory = diptych::testing::temporary_directory() + "/blocked";
   ASSERT_OK(make_directories(directory + "/model.pth"));
   Progress silent;
   ThreadPool pool(1);
@@ -225,7 +225,7 @@ TEST(Synth, LeavesNothingBehindWhenItFails) {
 
 // Nothing appears before all is there, so that a failure of the last file leaves what was.
 TEST(Synth, ItsFilesAppearTogether) {
-  const std::string directory = testing::temporary_directory() + "/together";
+  const std::string directory = diptych::testing::temporary_directory() + "/together";
   ASSERT_OK(make_directories(directory + "/config.json"));
   ASSERT_OK(write_file(directory + "/model-00001-of-00002.safetensors", as_bytes("old")));
   Progress silent;
@@ -249,7 +249,7 @@ TEST(Synth, AnotherModelStaysUnlessForced) {
   for (const char* name : {"config.json", "params.json", "model-00001-of-00002.safetensors",
                            "model.safetensors.index.json", "consolidated.00.pth", "any.gguf",
                            "pytorch_model.bin", "model.pt"}) {
-    options.directory = testing::temporary_directory() + "/another_" + name;
+    options.directory = diptych::testing::temporary_directory() + "/another_" + name;
     options.force = false;
     const std::string path = options.directory + "/" + name;
     ASSERT_OK(make_directories(options.directory));

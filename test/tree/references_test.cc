@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path source(const std::string& path) { return testing::source_path(path); }
+fs::path source_file(const std::string& path) { return testing::source_path(path); }
 
-std::string read(const fs::path& path) {
+std::string read_source(const fs::path& path) {
   std::ifstream in(path);
   return {std::istreambuf_iterator<char>(in), {}};
 }
@@ -38,18 +38,18 @@ TEST(References, WhatIsNamedExists) {
   for (const char* root : {"README.md", "Makefile", "docs", "src", "test", "fuzz", "bench",
                            "scripts", "python", "demo", "examples"}) {
     std::vector<fs::path> files;
-    if (fs::is_regular_file(source(root))) files.push_back(source(root));
-    if (fs::is_directory(source(root))) {
-      for (const auto& entry : fs::recursive_directory_iterator(source(root)))
+    if (fs::is_regular_file(source_file(root))) files.push_back(source_file(root));
+    if (fs::is_directory(source_file(root))) {
+      for (const auto& entry : fs::recursive_directory_iterator(source_file(root)))
         if (entry.is_regular_file() && is_read(entry.path())) files.push_back(entry.path());
     }
     for (const fs::path& file : files) {
-      const std::string text = read(file);
+      const std::string text = read_source(file);
       for (std::sregex_iterator at(text.begin(), text.end(), path), end; at != end; ++at) {
         const std::string named = (*at)[2];
         ++checked;
-        EXPECT_TRUE(fs::exists(source(named)) || fs::exists(file.parent_path() / named))
-            << file.lexically_relative(source(".")).string() << " names " << named;
+        EXPECT_TRUE(fs::exists(source_file(named)) || fs::exists(file.parent_path() / named))
+            << file.lexically_relative(source_file(".")).string() << " names " << named;
       }
     }
   }
