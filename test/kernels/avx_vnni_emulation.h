@@ -13,7 +13,8 @@
 namespace diptych::kernels {
 namespace {
 
-inline __m256i dpbusd_256(__m256i sums, __m256i a, __m256i b) {
+// (Not inlined: the compiler would unroll it thousands of times.)
+[[gnu::noinline]] inline __m256i dpbusd_256(__m256i sums, __m256i a, __m256i b) {
   int32_t sum[8];
   uint8_t unsigned_bytes[32];
   int8_t signed_bytes[32];
