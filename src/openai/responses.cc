@@ -47,11 +47,12 @@ class ResponseWriter : public ReplyWriter {
   std::string begin() override {
     if (!stream_) return {};
     const Json open = response("in_progress", Json::array());
-    return tell("response.created", {{"response", open}}) +
-           tell("response.in_progress", {{"response", open}}) +
-           tell("response.output_item.added",
-                {{"output_index", 0}, {"item", item("in_progress")}}) +
-           tell("response.content_part.added", at_part({{"part", part("")}}));
+    std::string text = tell("response.created", {{"response", open}});
+    text += tell("response.in_progress", {{"response", open}});
+    text +=
+        tell("response.output_item.added", {{"output_index", 0}, {"item", item("in_progress")}});
+    text += tell("response.content_part.added", at_part({{"part", part("")}}));
+    return text;
   }
 
   std::string add(const serve::Part& piece) override {
@@ -75,14 +76,16 @@ class ResponseWriter : public ReplyWriter {
                      {"output_tokens_details", {{"reasoning_tokens", 0}}},
                      {"total_tokens", outcome.prompt_tokens + outcome.answer_tokens}};
     if (!stream_) return dump_json(body);
-    return tell("response.output_text.done",
-                at_part({{"text", text_}, {"logprobs", Json::array()}})) +
-           tell("response.content_part.done", at_part({{"part", part(text_)}})) +
-           tell("response.output_item.done", {{"output_index", 0}, {"item", item(status)}}) +
-           tell(whole ? "response.completed" : "response.incomplete", {{"response", body}});
+    std::string text =
+        tell("response.output_text.done", at_part({{"text", text_}, {"logprobs", Json::array()}}));
+    text += tell("response.content_part.done", at_part({{"part", part(text_)}}));
+    text += tell("response.output_item.done", {{"output_index", 0}, {"item", item(status)}});
+    text += tell(whole ? "response.completed" : "response.incomplete", {{"response", body}});
+    return text;
   }
 
  private:
+  // In the order in which they are sent, for each has the next number.
   std::string tell(const char* type, const Json& members) {
     Json json = {{"type", type}, {"sequence_number", events_++}};
     json.update(members);

@@ -72,6 +72,8 @@ class Scheduler {
   std::shared_ptr<Reply> submit(std::vector<Job> jobs);
 
   State state() const;
+  // Jobs of one request; more are never taken.
+  size_t most_jobs() const { return options_.most_waiting; }
 
   // Cancels what is left and stops; jobs are refused from now on.
   void stop();

@@ -31,6 +31,31 @@ uint64_t length_of(const httplib::Request& request) {
   return error == std::errc() && after == end ? length : UINT64_MAX;
 }
 
+// What is wrong with the headers, or null. A proxy in front may see another request in what is not
+// well formed (RFC 9112, 11.2).
+const char* fault_of(const httplib::Request& request) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  for (const auto& [name, value] : request.headers) {
+    for (const char c : name) {
+      const bool fine = ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') ||
+                        ('0' <= c && c <= '9') || kMarks.find(c) != kMarks.npos;
+      if (!fine) return "a header's name has a character that is not allowed";
+    }
+    if (value.find('\0') != value.npos) return "a header has a zero byte";
+  }
+  for (const char* name : {"Host", "Content-Length", "Transfer-Encoding"}) {
+    if (request.get_header_value_count(name) > 1) return "a header stands there twice";
+  }
+  if (request.has_header("Content-Length")) {
+    if (request.has_header("Transfer-Encoding")) return "the body's length is said twice";
+    const std::string length = request.get_header_value("Content-Length");
+    if (length.empty() || length.find_first_not_of("0123456789") != length.npos) {
+      return "Content-Length is no number";
+    }
+  }
+  return nullptr;
+}
+
 // What a connection beyond the limit is sent, whatever it asks for.
 std::string too_many_connections() {
   const Response response = error_response(503, "too many connections; ask again later");
@@ -121,6 +146,11 @@ struct HttpServer::Impl : httplib::Server {
 HttpServer::Impl::Impl(const HttpOptions& http_options, HttpHandlers http_handlers)
     : options(http_options), handlers(std::move(http_handlers)) {
   set_tcp_nodelay(true);
+  // The library's own options would let another server listen on the same port.
+  set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
   new_task_queue = [this] { return new Connections(options.most_connections); };
   set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
     return before_body(request, response);
@@ -226,6 +256,7 @@ httplib::Server::HandlerResponse HttpServer::Impl::before_body(const httplib::Re
     return HandlerResponse::Handled;
   };
   serving().request = request_of(from);
+  if (const char* fault = fault_of(from)) return refuse(400, fault);
   if (from.path.size() > kMostPathBytes) return refuse(414, "the path is too long");
   Response response;
   if (handlers.begin(serving().request, response)) {
@@ -245,8 +276,11 @@ httplib::Server::HandlerResponse HttpServer::Impl::before_body(const httplib::Re
     return refuse(415, "expected Content-Type: application/json");
   }
   if (from.has_header("Content-Encoding")) return refuse(415, "the body is compressed");
-  if (from.has_header("Content-Length") && from.has_header("Transfer-Encoding")) {
-    return refuse(400, "the body's length is said twice");
+  if (!from.has_header("Content-Length")) {
+    if (!from.has_header("Transfer-Encoding")) return refuse(411, "the body has no Content-Length");
+    if (from.get_header_value("Transfer-Encoding") != "chunked") {
+      return refuse(501, "expected Transfer-Encoding: chunked");
+    }
   }
   if (length_of(from) > options.most_body_bytes) {
     give(body_too_long(), from, to);

@@ -277,6 +277,11 @@ Result<Response> Server::generate(const Request& request, Json& json, Reader rea
   reading_.release();
   openai::Exchange exchange = TRY(std::move(read));
   json = nullptr;  // not kept while the answer is waited for
+  if (const size_t most = model->scheduler().most_jobs(); exchange.jobs.size() > most) {
+    return error_response(400, fmt::format("{} answers are asked for, at most {} are possible: "
+                                           "lower \"n\", or send fewer prompts at a time",
+                                           exchange.jobs.size(), most));
+  }
   const std::shared_ptr<serve::Reply> reply = model->scheduler().submit(std::move(exchange.jobs));
   if (reply == nullptr) {
     return error_response(429, "too many answers are waited for; ask again later", "queue_full");

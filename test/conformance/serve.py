@@ -127,7 +127,9 @@ def chats(client, name):
     assert [choice.index for choice in several.choices] == [0, 1, 2]
     parts = client.responses.create(model=name, input="Hello", max_output_tokens=20, temperature=0)
     assert parts.output_text == text, "/v1/responses says something else"
-    events = [event.type for event in client.responses.create(model=name, input="Hello", max_output_tokens=5, stream=True)]
+    streamed = list(client.responses.create(model=name, input="Hello", max_output_tokens=5, stream=True))
+    assert [event.sequence_number for event in streamed] == list(range(len(streamed))), "events are out of order"
+    events = [event.type for event in streamed]
     assert events[0] == "response.created" and events[-1] in ("response.completed", "response.incomplete"), events
 
 

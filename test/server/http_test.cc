@@ -152,7 +152,17 @@ TEST_F(Http, RefusesWhatIsNotWellFormed) {
       {post("/echo", "{}", "Transfer-Encoding: chunked\r\n"), "HTTP/1.1 400"},
       {post("/echo", std::string(2000, ' ')), "HTTP/1.1 413"},
       {"POST /echo HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: -5\r\n\r\n",
+       "HTTP/1.1 400"},
+      {"POST /echo HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: "
+       "99999999999999999999\r\n\r\n",
        "HTTP/1.1 413"},
+      {post("/echo", "{}", "Content-Length: 70\r\n"), "HTTP/1.1 400"},
+      {"POST /echo HTTP/1.1\r\nContent-Type: application/json\r\n\r\n", "HTTP/1.1 411"},
+      {"POST /echo HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: gzip, chunked"
+       "\r\n\r\n",
+       "HTTP/1.1 501"},
+      {"GET / HTTP/1.1\r\nHost : a\r\n\r\n", "HTTP/1.1 400"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "HTTP/1.1 400"},
       {"POST /echo HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
        "\r\n" +
            std::string("7d0\r\n") + std::string(2000, ' ') + "\r\n0\r\n\r\n",
@@ -164,6 +174,15 @@ TEST_F(Http, RefusesWhatIsNotWellFormed) {
     EXPECT_THAT(found, HasSubstr("Connection: close")) << row.request.substr(0, 100);
   }
   EXPECT_THAT(answer(post("/echo", "[3]", "Connection: close\r\n")), HasSubstr("[3]"));
+}
+
+TEST_F(Http, SharesItsPortWithNobody) {
+  start(quick());
+  HttpOptions options = quick();
+  options.port = server_->port();
+  const auto second = HttpServer::bind(options, {});
+  ASSERT_FALSE(second.has_value());
+  EXPECT_THAT(second.error().to_string(), HasSubstr("it is in use"));
 }
 
 TEST_F(Http, TakesChunkedBodies) {
