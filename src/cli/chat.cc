@@ -373,10 +373,11 @@ Status run_chat(const ChatArguments& a) {
   generate::Session& session = *(sessions[a.adapter] = TRY(model.new_session(a.adapter)));
   const auto drafter =
       TRY(set_speculation(a.speculation, model, session.model(), open, options.generate));
-  chat::Conversation conversation =
-      TRY(within(a.model, chat::Conversation::create(
-                              session, *model.tokenizer(), *model.chat_template(),
-                              text::replace_invalid_utf8(a.system), std::move(options))));
+  const std::string where =
+      a.chat_template.empty() ? a.model : fmt::format("{} with {}", a.model, a.chat_template);
+  chat::Conversation conversation = TRY(within(
+      where, chat::Conversation::create(session, *model.tokenizer(), *model.chat_template(),
+                                        text::replace_invalid_utf8(a.system), std::move(options))));
   const auto input = TRY(ChatInput::create(a.commands));
   return Chat(a, model, sessions, conversation, *input).run();
 }
