@@ -234,7 +234,9 @@ int main(int given, char** names) {
     Error error = worded(std::move(status.error()), kCommands[i].name);
     if (error.code == ErrorCode::Usage) {
       error.context.clear();
-      error.message = fmt::format("{}; see diptych {} --help", error.message, kCommands[i].name);
+      if (error.items.empty()) {  // a list says by itself what is possible
+        error.message = fmt::format("{}; see diptych {} --help", error.message, kCommands[i].name);
+      }
       fmt::print(stderr, "diptych {}: {}\n", kCommands[i].name, error.to_string());
       return kWrongUsage;
     }

@@ -20,6 +20,7 @@ TEST(Keys, AreLinesOfAFile) {
   ASSERT_OK(read);
   EXPECT_TRUE(read->allow("Bearer abc"));
   EXPECT_TRUE(read->allow("Bearer longer-key"));
+  EXPECT_TRUE(read->allow("bearer abc"));
   for (const char* wrong : {"", "abc", "Bearer ", "Bearer abcd", "Bearer ab", "Bearer abC",
                             "Basic abc", "Bearer # ours", "Bearer longer-keylonger-key"}) {
     EXPECT_FALSE(read->allow(wrong)) << wrong;
