@@ -12,6 +12,7 @@
 #include "grammar/json_numbers.h"
 #include "grammar/json_pattern.h"
 #include "grammar/json_rules.h"
+#include "grammar/string_formats.h"
 
 namespace diptych::grammar {
 
@@ -356,29 +357,12 @@ class Translator {
   }
 
   Result<Expression> translate_format(const Json& format, const std::string& path) {
-    // RFC 3339; 29 February in leap years alone.
-    constexpr std::string_view kDate =
-        "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]["
-        "0-"
-        "9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:["
-        "02468]["
-        "048]|[13579][26])00)-02-29)";
-    constexpr std::string_view kTime =
-        "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):"
-        "[0-5][0-9])";
-    constexpr std::string_view kUuid =
-        "[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
-    constexpr std::string_view kByte = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
-    std::string pattern;
-    if (format == "date") pattern = kDate;
-    if (format == "time") pattern = kTime;
-    if (format == "date-time") pattern = fmt::format("{}T{}", kDate, kTime);
-    if (format == "uuid") pattern = kUuid;
-    if (format == "ipv4") pattern = fmt::format("(?:{0}\\.){{3}}{0}", kByte);
+    const std::string pattern =
+        format.is_string() ? pattern_of_format(format.get<std::string>()) : std::string();
     if (pattern.empty()) {
       return unsupported("{}: the \"format\" {} is not supported", path, dump_json(format));
     }
-    return json_pattern(fmt::format("^{}$", pattern), json_);
+    return json_pattern(pattern, json_);
   }
 
   Result<std::optional<Bound>> bound(const Json& schema, const char* inclusive,

@@ -21,7 +21,8 @@ namespace {
 constexpr size_t kMostPathBytes = 512;
 constexpr size_t kChunkOverhead = 64 << 10;  // of a body in chunks
 
-// The length that a request says; 0 where it says none, the most there is where it is no number.
+// The length that a request says in digits; 0 where it says none, the most there is where it is
+// larger.
 uint64_t length_of(const httplib::Request& request) {
   if (!request.has_header("Content-Length")) return 0;
   const std::string text = request.get_header_value("Content-Length");

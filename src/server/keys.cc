@@ -1,5 +1,7 @@
 #include "server/keys.h"
 
+#include <strings.h>
+
 #include <algorithm>
 
 #include "base/file.h"
@@ -26,12 +28,11 @@ Result<Keys> Keys::read(const std::string& path) {
 
 bool Keys::allow(std::string_view authorization) const {
   if (keys_.empty()) return true;
-  constexpr std::string_view kScheme = "bearer ";  // in any case (RFC 9110, 11.1)
-  const bool is_bearer =
-      authorization.size() >= kScheme.size() &&
-      std::equal(kScheme.begin(), kScheme.end(), authorization.begin(),
-                 [](char lower, char c) { return lower == ('A' <= c && c <= 'Z' ? c + 32 : c); });
-  if (!is_bearer) return false;
+  constexpr std::string_view kScheme = "Bearer ";  // in any case (RFC 9110, 11.1)
+  if (authorization.size() < kScheme.size() ||
+      strncasecmp(authorization.data(), kScheme.data(), kScheme.size()) != 0) {
+    return false;
+  }
   const std::string_view shown = authorization.substr(kScheme.size());
   bool found = false;
   for (const std::string& key : keys_) {

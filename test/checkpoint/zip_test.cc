@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 using testing::little_endian;
 using namespace std::string_literals;
 
-std::string zip_error(const std::string& zip_archive) {
-  const auto result = ZipReader::open(as_bytes(zip_archive));
+std::string zip_error(const std::string& archive) {
+  const auto result = ZipReader::open(as_bytes(archive));
   return result ? "no error" : result.error().to_string();
 }
 
@@ -28,7 +28,7 @@ std::string write(const std::vector<std::pair<std::string, std::string>>& files)
   return std::string(as_text(sink.data));
 }
 
-// What differs from a plain zip_archive of two stored entries "a" and "b".
+// What differs from a plain archive of two stored entries "a" and "b".
 struct Variant {
   uint16_t flags = 0, method = 0, disk = 0;
   uint32_t size = 3, full_size = 3;
